@@ -1,0 +1,200 @@
+import type { RedisSettings } from "./redis/connection.ts";
+import type { ServerOptions } from "./server.ts";
+
+/** Everything that can be set, checked. */
+export interface Config extends ServerOptions {
+  /** Where Redis is; `undefined` for a store in memory. */
+  readonly redis?: RedisSettings;
+}
+
+/** Settings that cannot be used. */
+export class ConfigError extends Error {
+  /** Always `"ConfigError"`. */
+  override name = "ConfigError";
+  /** What is wrong, a line for each setting, with its value and what would be right. */
+  readonly problems: readonly string[];
+
+  /**
+   * Makes an error of one or more problems.
+   *
+   * @param problems a line each
+   */
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
+  }
+}
+
+/** The environment; a variable that is empty counts as not set. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the configuration from the environment.
+ *
+ * | variable | default | |
+ * | --- | --- | --- |
+ * | `PORT` | `8080` | port to listen on; 0 for any free one |
+ * | `HOST` | `0.0.0.0` | address to listen on |
+ * | `CHAT_STORE` | `redis` where `REDIS_HOST` or `REDIS_URL` is set, else `memory` | where instances meet |
+ * | `REDIS_HOST` | | `host:port` of Redis; port 6379 if there is none |
+ * | `REDIS_USERNAME`, `REDIS_PASSWORD` | | how to get in |
+ * | `REDIS_URL` | | `redis://` or `rediss://` with all of it, instead of these three |
+ * | `REDIS_TLS` | on for port 6380 and `rediss://`, else off | whether to use TLS: `on` or `off` |
+ * | `MAX_MESSAGE_BYTES` | `65536` | the most bytes that a message may have |
+ *
+ * @param env the environment, as of `Deno.env.toObject()`
+ * @returns the configuration
+ * @throws {ConfigError} with a line for everything that is wrong, not only for the first
+ *
+ * @example
+ * ```ts
+ * import { readConfig } from "./config.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { port, redis } = readConfig({ PORT: "9090", REDIS_HOST: "cache.example:6380" });
+ * assertEquals(port, 9090);
+ * assertEquals(redis?.tls, true);
+ * ```
+ */
+export function readConfig(env: Environment): Config {
+  const problems: string[] = [];
+  const config: Config = {
+    port: readInteger(env, "PORT", 8080, 0, 65_535, problems),
+    host: env.HOST || "0.0.0.0",
+    maxMessageBytes: readInteger(env, "MAX_MESSAGE_BYTES", 65_536, 1, 16_777_216, problems),
+    redis: readStore(env, problems),
+  };
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+function readInteger(
+  env: Environment,
+  name: string,
+  fallback: number,
+  least: number,
+  most: number,
+  problems: string[],
+): number {
+  const given = env[name];
+  if (!given) return fallback;
+  const value = Number(given);
+  if (/^\d+$/.test(given) && value >= least && value <= most) return value;
+  problems.push(
+    `${name} is ${JSON.stringify(given)}: give a whole number from ${least} to ${most}`,
+  );
+  return fallback;
+}
+
+function readStore(env: Environment, problems: string[]): RedisSettings | undefined {
+  const isPlaced = Boolean(env.REDIS_HOST || env.REDIS_URL);
+  switch (env.CHAT_STORE || (isPlaced ? "redis" : "memory")) {
+    case "redis":
+      if (isPlaced) return readRedis(env, problems);
+      problems.push("CHAT_STORE is redis: set REDIS_HOST=host:port too, or REDIS_URL");
+      return;
+    case "memory":
+      if (!env.CHAT_STORE) checkNothingForRedis(env, problems);
+      return;
+    default:
+      problems.push(`CHAT_STORE is ${JSON.stringify(env.CHAT_STORE)}: give redis or memory`);
+  }
+}
+
+/** Whoever gives a password wants Redis, and must not end up alone in memory. */
+function checkNothingForRedis(env: Environment, problems: string[]): void {
+  for (const name of ["REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_TLS"]) {
+    if (env[name]) {
+      problems.push(`${name} is set, but not where Redis is: set REDIS_HOST=host:port too`);
+    }
+  }
+}
+
+function readRedis(env: Environment, problems: string[]): RedisSettings {
+  const place = env.REDIS_URL ? readRedisUrl(env, problems) : readRedisHost(env, problems);
+  return { ...place, tls: readTls(env, place, problems) };
+}
+
+/** Where Redis is, before `REDIS_TLS` has its say. */
+interface Place extends Omit<RedisSettings, "tls"> {
+  readonly isSecureUrl: boolean;
+}
+
+const NOWHERE: Place = { host: "", port: 0, database: 0, isSecureUrl: false };
+
+function readRedisHost(env: Environment, problems: string[]): Place {
+  const given = env.REDIS_HOST!;
+  const parts = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/@[\]]+))(?::(\d{1,5}))?$/.exec(given);
+  const port = Number(parts?.[3] ?? 6379);
+  if (!parts || port < 1 || port > 65_535) {
+    problems.push(
+      given.includes("://")
+        ? "REDIS_HOST holds a URL: give host:port, or move the URL to REDIS_URL"
+        : `REDIS_HOST is ${JSON.stringify(given)}: give host:port, such as redis.example:6379`,
+    );
+  }
+  if (env.REDIS_USERNAME && !env.REDIS_PASSWORD) {
+    problems.push("REDIS_USERNAME is set without a password: set REDIS_PASSWORD too");
+  }
+  if (!parts) return NOWHERE;
+  return {
+    ...NOWHERE,
+    host: parts[1] ?? parts[2],
+    port,
+    username: env.REDIS_USERNAME || undefined,
+    password: env.REDIS_PASSWORD || undefined,
+  };
+}
+
+/** Its value is never shown, since a password may be in it. */
+function readRedisUrl(env: Environment, problems: string[]): Place {
+  for (const name of ["REDIS_HOST", "REDIS_USERNAME", "REDIS_PASSWORD"]) {
+    if (env[name]) problems.push(`${name} is set beside REDIS_URL: give one or the other`);
+  }
+  const url = URL.parse(env.REDIS_URL!);
+  const isRedis = url?.protocol === "redis:" || url?.protocol === "rediss:";
+  const database = /^\/?(\d{0,9})$/.exec(url?.pathname ?? "");
+  if (!url || !isRedis || !url.hostname || !database || url.search || url.hash) {
+    problems.push(
+      "REDIS_URL (not shown, it may hold a password) is not of the form " +
+        "redis://user:password@host:port/database, or rediss:// for TLS",
+    );
+    return NOWHERE;
+  }
+  try {
+    return {
+      host: decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, "$1"),
+      port: Number(url.port || 6379),
+      username: decodeURIComponent(url.username) || undefined,
+      password: decodeURIComponent(url.password) || undefined,
+      database: Number(database[1]),
+      isSecureUrl: url.protocol === "rediss:",
+    };
+  } catch {
+    problems.push("REDIS_URL (not shown, it may hold a password) is not percent-encoded UTF-8");
+    return NOWHERE;
+  }
+}
+
+function readTls(env: Environment, { isSecureUrl, port }: Place, problems: string[]): boolean {
+  switch (env.REDIS_TLS?.toLowerCase() || "default") {
+    case "default":
+      return isSecureUrl || port === 6380;
+    case "on":
+    case "true":
+    case "yes":
+    case "1":
+      return true;
+    case "off":
+    case "false":
+    case "no":
+    case "0":
+      if (isSecureUrl) {
+        problems.push("REDIS_TLS is off, but REDIS_URL is rediss://: make it redis://");
+      }
+      return false;
+    default:
+      problems.push(`REDIS_TLS is ${JSON.stringify(env.REDIS_TLS)}: give on or off`);
+      return false;
+  }
+}

@@ -1,0 +1,120 @@
+import { within } from "./deadline.ts";
+import { parseEvent } from "./events.ts";
+import { DEFAULT_ROOM } from "./names.ts";
+import { type Member, Room } from "./room.ts";
+import { type Store, StoreUnavailable } from "./store.ts";
+
+/** How long after a claim was granted the room may take to hear of it, in milliseconds. */
+const HEARD_WITHIN = 2_000;
+
+interface Opened {
+  readonly room: Room;
+  /** Resolves once the store hands this instance what is published in the room. */
+  readonly subscribed: Promise<void>;
+}
+
+/** The rooms that have a session on this instance; what the store hears goes to the right one. */
+export class Hub {
+  readonly #store: Store;
+  readonly #rooms = new Map<string, Opened>();
+  readonly #underWay = new Set<Promise<unknown>>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /**
+   * Opens the default room, which stays open with nobody in it too.
+   *
+   * @throws {StoreUnavailable} or {@linkcode StoreAnswerLost} if the store cannot be heard
+   */
+  async open(): Promise<void> {
+    await this.#enter(DEFAULT_ROOM).subscribed;
+  }
+
+  /**
+   * Brings a session into a room.
+   *
+   * @returns whether it has its name and was admitted; `false` if the name is taken
+   * @throws {StoreUnavailable}, {@linkcode StoreAnswerLost} or `Deno.errors.TimedOut` if it could not be brought in
+   */
+  async join(name: string, member: Member): Promise<boolean> {
+    return await this.#track(this.#join(name, member));
+  }
+
+  async #join(name: string, member: Member): Promise<boolean> {
+    const { room, subscribed } = this.#enter(name);
+    if (room.has(member.user)) return false;
+    const admitted = room.expect(member);
+    try {
+      await subscribed;
+      if (!await this.#store.claim(name, member.user, member.id)) return false;
+      await within(HEARD_WITHIN, admitted);
+      return true;
+    } catch (error) {
+      // The claim's answer was lost, but the room heard of it.
+      if (room.isMember(member)) return true;
+      // The place is kept until the release is on its way: nobody here claims the name between the two.
+      if (!(error instanceof StoreUnavailable)) this.#release(name, member.user);
+      throw error;
+    } finally {
+      room.giveUp(member);
+      this.#closeIfEmpty(name);
+    }
+  }
+
+  /** Takes a session out of a room and frees its name. Does nothing if it is not a member. */
+  leave(name: string, member: Member): void {
+    if (!this.#rooms.get(name)?.room.remove(member)) return;
+    this.#release(name, member.user);
+    this.#closeIfEmpty(name);
+  }
+
+  /**
+   * Says something in a room.
+   *
+   * @throws {StoreUnavailable} if it was not published, {@linkcode StoreAnswerLost} if nobody can tell
+   */
+  say(name: string, user: string, text: string): Promise<void> {
+    return this.#store.say(name, user, text);
+  }
+
+  /** Resolves once every join and every release that is under way has come to its end. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+  }
+
+  #enter(name: string): Opened {
+    let opened = this.#rooms.get(name);
+    if (!opened) {
+      const room = new Room();
+      const subscribed = this.#store.subscribe(name, (payload) => room.hear(parseEvent(payload)));
+      opened = { room, subscribed };
+      this.#rooms.set(name, opened);
+    }
+    return opened;
+  }
+
+  #closeIfEmpty(name: string): void {
+    if (name === DEFAULT_ROOM || !this.#rooms.get(name)?.room.isEmpty) return;
+    this.#rooms.delete(name);
+    this.#log(this.#store.unsubscribe(name), `could not unsubscribe from room ${name}`);
+  }
+
+  #release(name: string, user: string): void {
+    this.#log(
+      this.#track(this.#store.release(name, user)),
+      `could not free a name in room ${name}`,
+    );
+  }
+
+  #log(done: Promise<void>, failure: string): void {
+    done.catch((error) => console.error(`${failure}: ${error.message}`));
+  }
+
+  #track<T>(promise: Promise<T>): Promise<T> {
+    this.#underWay.add(promise);
+    promise.catch(() => {}).finally(() => this.#underWay.delete(promise));
+    return promise;
+  }
+}

@@ -1,0 +1,18 @@
+-- Gives a name in a room to one instance, unless someone has it, and tells the room.
+--
+-- KEYS[1] the room's users (SET)
+-- KEYS[2] who holds which name (HASH)
+-- ARGV[1] the name
+-- ARGV[2] the instance that claims it
+-- ARGV[3] the room's channel
+-- ARGV[4] the joined event
+-- Reply: 1 if it has the name now, 0 if someone else has it.
+--
+-- Atomic, because of many who claim a name at once one must win, and because nobody may be in the SET of whom the room
+-- was not told.
+if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then
+  return 0
+end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('PUBLISH', ARGV[3], ARGV[4])
+return 1

@@ -1,0 +1,24 @@
+import { DEFAULT_ROOM } from "../names.ts";
+
+/**
+ * Where a room stands in Redis. The braces keep what one script touches in one cluster slot, see
+ * https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+ */
+export interface RoomKeys {
+  /** The SET of the names in the room. */
+  readonly users: string;
+  /** The HASH that says for each of these names which instance holds it. */
+  readonly owners: string;
+  /** The channel of the room's events. */
+  readonly channel: string;
+}
+
+/** The keys of a room. */
+export function roomKeys(room: string): RoomKeys {
+  const suffix = room === DEFAULT_ROOM ? "" : `:${room}`;
+  return {
+    users: `chat-users${suffix}`,
+    owners: `{chat-users${suffix}}:owners`,
+    channel: `chat${suffix}`,
+  };
+}

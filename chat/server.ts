@@ -1,0 +1,160 @@
+import { STATUS_CODE } from "@std/http/status";
+import { CLOSING } from "./close_codes.ts";
+import { within } from "./deadline.ts";
+import { Hub } from "./hub.ts";
+import { NameError, parseRoom, parseUser } from "./names.ts";
+import { Session } from "./session.ts";
+import type { Store } from "./store.ts";
+
+/** What a server is told when it starts. */
+export interface ServerOptions {
+  /** The address to listen on. */
+  readonly host: string;
+  /** The port to listen on; 0 for any free one. */
+  readonly port: number;
+  /** The most bytes that a message may have. */
+  readonly maxMessageBytes: number;
+}
+
+/** A server that is running. */
+export interface ChatServer {
+  /** The port it listens on. */
+  readonly port: number;
+  /**
+   * Takes no new connections, takes every session out of its room, closes every socket with 1001 and resolves when all
+   * that is done, or after two seconds for the sockets of peers that do not read.
+   */
+  stop(): Promise<void>;
+}
+
+/** A peer that answers no ping for so many seconds is gone. */
+const IDLE_SECONDS = 30;
+
+/** How long a stop waits for peers to answer its close frame, in milliseconds. */
+const GOODBYE_WITHIN = 2_000;
+
+/**
+ * Starts to serve the chat.
+ *
+ * @param options where to listen, and what to allow
+ * @param store where this instance meets the others
+ * @throws {Deno.errors.AddrInUse} and other errors of `Deno.serve` if it cannot listen there
+ *
+ * @example
+ * ```ts
+ * import { openMemoryStore } from "./memory/store.ts";
+ * import { startServer } from "./server.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options = { host: "127.0.0.1", port: 0, maxMessageBytes: 65_536 };
+ * const server = await startServer(options, openMemoryStore());
+ * const answer = await fetch(`http://127.0.0.1:${server.port}/healthz`);
+ * assertEquals(await answer.text(), "ok\n");
+ * await server.stop();
+ * ```
+ */
+export async function startServer(options: ServerOptions, store: Store): Promise<ChatServer> {
+  const hub = new Hub(store);
+  await hub.open();
+  const sessions = new Set<Session>();
+  let stopping = false;
+
+  function answer(request: Request): Response | Promise<Response> {
+    const url = URL.parse(request.url);
+    if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return refuse(STATUS_CODE.MethodNotAllowed, `${request.method} is not understood, use GET`, {
+        allow: "GET, HEAD",
+      });
+    }
+    switch (url.pathname) {
+      case "/":
+        return plain(STATUS_CODE.OK, "you are good to go!");
+      case "/healthz":
+        return plain(STATUS_CODE.OK, "ok\n");
+      case "/readyz":
+        return answerReady();
+    }
+    if (/^\/chat(\/|$)/.test(url.pathname)) return answerChat(request, url);
+    return refuse(STATUS_CODE.NotFound, `${url.pathname} is not here, the chat is at /chat/{user}`);
+  }
+
+  async function answerReady(): Promise<Response> {
+    if (stopping) return refuse(STATUS_CODE.ServiceUnavailable, CLOSING.shutdown.reason);
+    try {
+      await store.ping();
+      return plain(STATUS_CODE.OK, "ready\n");
+    } catch (error) {
+      const cause = (error as Error).message;
+      return refuse(STATUS_CODE.ServiceUnavailable, `the store does not answer: ${cause}`);
+    }
+  }
+
+  function answerChat(request: Request, url: URL): Response {
+    try {
+      const user = parseUser(url.pathname.slice("/chat/".length));
+      const room = parseRoom(url.searchParams.getAll("room"));
+      if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+        return refuse(
+          STATUS_CODE.UpgradeRequired,
+          "this is the chat's WebSocket: connect with a WebSocket client, such as wscat",
+          { upgrade: "websocket", connection: "upgrade" },
+        );
+      }
+      if (stopping) return refuse(STATUS_CODE.ServiceUnavailable, CLOSING.shutdown.reason);
+      return join(request, user, room);
+    } catch (error) {
+      if (!(error instanceof NameError)) throw error;
+      return refuse(STATUS_CODE.BadRequest, error.message);
+    }
+  }
+
+  function join(request: Request, user: string, room: string): Response {
+    let upgrade: Deno.WebSocketUpgrade;
+    try {
+      upgrade = Deno.upgradeWebSocket(request, { idleTimeout: IDLE_SECONDS });
+    } catch (error) {
+      const cause = (error as Error).message;
+      return refuse(STATUS_CODE.BadRequest, `this is no WebSocket handshake: ${cause}`);
+    }
+    const { maxMessageBytes } = options;
+    const session = new Session(upgrade.socket, hub, { user, room, maxMessageBytes });
+    sessions.add(session);
+    session.closed.then(() => sessions.delete(session));
+    return upgrade.response;
+  }
+
+  const http = Deno.serve({
+    hostname: options.host,
+    port: options.port,
+    onListen: () => {},
+    onError(error) {
+      console.error("a request failed:", error);
+      return refuse(STATUS_CODE.InternalServerError, "something went wrong here");
+    },
+  }, answer);
+
+  return {
+    port: http.addr.port,
+    async stop() {
+      stopping = true;
+      const closed = [...sessions].map((session) => session.closed);
+      for (const session of sessions) session.end(CLOSING.shutdown);
+      // Waits for peers that never read too, and so nobody waits for it.
+      http.shutdown().catch(() => {});
+      await hub.settled();
+      await within(GOODBYE_WITHIN, Promise.all(closed)).catch(() => {});
+    },
+  };
+}
+
+function plain(status: number, text: string, headers: HeadersInit = {}): Response {
+  return new Response(text, {
+    status,
+    headers: { "content-type": "text/plain; charset=utf-8", ...headers },
+  });
+}
+
+function refuse(status: number, line: string, headers: HeadersInit = {}): Response {
+  return plain(status, `${line}\n`, headers);
+}

@@ -1,0 +1,93 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { openRedisStore } from "../chat/redis/store.ts";
+import { StoreAnswerLost, StoreUnavailable } from "../chat/store.ts";
+import { testStore } from "./store_contract.ts";
+import { freePort, PASSWORD, startRedis } from "./support/redis.ts";
+
+function settings(port: number) {
+  return { host: "127.0.0.1", port, password: PASSWORD, database: 0, tls: false };
+}
+
+testStore("redis", async () => {
+  const redis = await startRedis();
+  return {
+    here: await openRedisStore(settings(redis.port)),
+    there: await openRedisStore(settings(redis.port)),
+    end: () => redis[Symbol.asyncDispose](),
+  };
+});
+
+Deno.test("redis: names, their owners and channels stand where the protocol says", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port));
+  await store.subscribe("chat", () => {});
+  await store.subscribe("R", () => {});
+  await store.claim("chat", "foo", "s1");
+  await store.claim("R", "bar", "s2");
+  assertEquals(await redis.users(), ["foo"]);
+  assertEquals(await redis.users("R"), ["bar"]);
+  assertEquals(await redis.command("HKEYS", "{chat-users}:owners"), ["foo"]);
+  assertEquals(await redis.command("HKEYS", "{chat-users:R}:owners"), ["bar"]);
+  assertEquals((await redis.command("PUBSUB", "CHANNELS") as string[]).sort(), ["chat", "chat:R"]);
+
+  await store.unsubscribe("R");
+  assertEquals(await redis.command("PUBSUB", "CHANNELS"), ["chat"]);
+  await store.release("chat", "foo");
+  await store.release("R", "bar");
+  assertEquals(await redis.command("KEYS", "*"), [], "an empty room leaves nothing behind");
+  await store.close();
+});
+
+Deno.test("redis: one connection commands and one hears, however many rooms there are", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port));
+  for (let i = 0; i < 20; i++) await store.subscribe(`room-${i}`, () => {});
+  const clients = (await redis.command("CLIENT", "LIST") as string).match(/name=chat-\S+/g);
+  assertEquals(clients?.sort(), ["name=chat-commands", "name=chat-subscriber"]);
+  await store.close();
+});
+
+Deno.test("redis: what it refuses to take was not taken", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port));
+  await redis.command("SET", "chat-users", "not a set");
+  await assertRejects(() => store.claim("chat", "foo", "s1"), StoreUnavailable, "WRONGTYPE");
+  await store.close();
+});
+
+Deno.test("redis: while it is away every call is refused, and when it is back its rooms are heard", async () => {
+  const redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port));
+  const { promise: heard, resolve } = Promise.withResolvers<string>();
+  await store.subscribe("r", resolve);
+  redis.process.signal("SIGKILL");
+  await redis.process.exit;
+  // The first call may meet a connection of which nobody has said yet that it is gone.
+  await assertRejects(() => store.ping(), Error);
+  await assertRejects(() => store.say("r", "foo", "a"), StoreUnavailable);
+  await assertRejects(() => store.claim("r", "foo", "s1"), StoreUnavailable);
+  await assertRejects(() => store.subscribe("q", () => {}), StoreUnavailable);
+
+  await using again = await startRedis({ port: redis.port });
+  while ((await again.command("PUBSUB", "NUMSUB", "chat:r") as unknown[])[1] !== 1);
+  await again.command("PUBLISH", "chat:r", "hello again");
+  assertEquals(await heard, "hello again");
+  await store.close();
+  await redis[Symbol.asyncDispose]();
+});
+
+Deno.test("redis: an answer that does not come is lost after two seconds, not refused", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port));
+  redis.process.signal("SIGSTOP");
+  await assertRejects(() => store.say("r", "foo", "a"), StoreAnswerLost);
+  redis.process.signal("SIGCONT");
+  await store.close();
+});
+
+Deno.test("redis: a start without it fails with host, port and cause", async () => {
+  const port = freePort();
+  const error = await assertRejects(() => openRedisStore(settings(port)), StoreUnavailable);
+  assert(error.message.startsWith(`cannot use Redis at 127.0.0.1:${port}: `), error.message);
+  assert(error.message.includes("ECONNREFUSED"), error.message);
+});

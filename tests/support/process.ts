@@ -1,0 +1,81 @@
+/** Waits for text that arrives piece by piece: a process's output, line by line. */
+export class Lines {
+  readonly all: string[] = [];
+  #ended = false;
+  #wake = Promise.withResolvers<void>();
+
+  constructor(...streams: ReadableStream<Uint8Array>[]) {
+    Promise.all(streams.map((stream) => this.#read(stream))).then(() => {
+      this.#ended = true;
+      this.#wake.resolve();
+    });
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    let rest = "";
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      this.all.push(...lines);
+      this.#wake.resolve();
+      this.#wake = Promise.withResolvers();
+    }
+    if (rest) this.all.push(rest);
+  }
+
+  /** The first line that matches; fails with everything that was printed if the output ends without it. */
+  async find(pattern: RegExp): Promise<RegExpExecArray> {
+    for (let seen = 0;; await this.#wake.promise) {
+      for (; seen < this.all.length; seen++) {
+        const match = pattern.exec(this.all[seen]);
+        if (match) return match;
+      }
+      if (this.#ended) throw new Error(`no line matches ${pattern}:\n${this.all.join("\n")}`);
+    }
+  }
+
+  /** Resolves with all lines once the output has ended. */
+  async end(): Promise<string[]> {
+    while (!this.#ended) await this.#wake.promise;
+    return this.all;
+  }
+}
+
+/** A process that a test started, and ends. */
+export interface Running extends AsyncDisposable {
+  readonly pid: number;
+  readonly output: Lines;
+  readonly exit: Promise<Deno.CommandStatus>;
+  signal(signal: Deno.Signal): void;
+}
+
+/** Starts a program with both of its outputs in one {@linkcode Lines}. */
+export function run(program: string, args: string[], env: Record<string, string> = {}): Running {
+  const child = new Deno.Command(program, {
+    args,
+    env: { NO_COLOR: "1", ...env },
+    cwd: new URL("../..", import.meta.url),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = new Lines(child.stdout, child.stderr);
+  let ended = false;
+  const exit = child.status.then((status) => {
+    ended = true;
+    return status;
+  });
+  function signal(name: Deno.Signal): void {
+    if (!ended) child.kill(name);
+  }
+  return {
+    pid: child.pid,
+    output,
+    exit,
+    signal,
+    async [Symbol.asyncDispose]() {
+      signal("SIGKILL");
+      await Promise.all([exit, output.end()]);
+    },
+  };
+}
