@@ -9,28 +9,31 @@ import {
   StoreUnavailable,
 } from "./chat/mod.ts";
 
+/** `deno task` passes on the Ctrl-C that its child gets from the terminal too: within so many ms it is one key. */
+const SAME_KEY_WITHIN = 100;
+
 /** An orderly stop takes no longer than this, in milliseconds. */
 const STOP_WITHIN = 9_000;
 
 async function openStore({ redis }: Config): Promise<Store> {
-  if (redis) return await openRedisStore(redis);
-  console.log(
-    "This instance is alone: its chat is in memory. Set REDIS_HOST=host:port to share it with other instances.",
-  );
-  return openMemoryStore();
+  return redis ? await openRedisStore(redis) : openMemoryStore();
 }
 
 async function start(): Promise<void> {
   const config = readConfig(Deno.env.toObject());
   const store = await openStore(config);
   const server = await startServer(config, store);
-  const where = config.redis ? `, Redis at ${config.redis.host}:${config.redis.port}` : "";
-  console.log(`Listening on http://${urlHost(config.host)}:${server.port}${where}`);
+  console.log(`Listening on http://${urlHost(config.host)}:${server.port}`);
+  console.log(
+    config.redis
+      ? `Sharing the chat through Redis at ${config.redis.host}:${config.redis.port}`
+      : "This instance is alone: set REDIS_HOST=host:port to share its chat with others",
+  );
 
-  let stopping = false;
+  let stoppingSince: number | undefined;
   async function stop(): Promise<void> {
-    if (stopping) Deno.exit(130);
-    stopping = true;
+    if (stoppingSince !== undefined) Deno.exit(130);
+    stoppingSince = performance.now();
     console.log("Stopping; a second signal ends at once");
     setTimeout(() => {
       console.error(`Not done after ${STOP_WITHIN / 1000} s, ending all the same`);
@@ -42,7 +45,11 @@ async function start(): Promise<void> {
     Deno.exit(0);
   }
   Deno.addSignalListener("SIGTERM", stop);
-  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGINT", () => {
+    const isSameKey = stoppingSince !== undefined &&
+      performance.now() - stoppingSince < SAME_KEY_WITHIN;
+    if (!isSameKey) stop();
+  });
 }
 
 function urlHost(host: string): string {

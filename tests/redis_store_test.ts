@@ -88,6 +88,9 @@ Deno.test("redis: an answer that does not come is lost after two seconds, not re
 Deno.test("redis: a start without it fails with host, port and cause", async () => {
   const port = freePort();
   const error = await assertRejects(() => openRedisStore(settings(port)), StoreUnavailable);
-  assert(error.message.startsWith(`cannot use Redis at 127.0.0.1:${port}: `), error.message);
+  assert(
+    error.message.startsWith(`cannot use Redis at 127.0.0.1:${port}, TLS off: `),
+    error.message,
+  );
   assert(error.message.includes("ECONNREFUSED"), error.message);
 });

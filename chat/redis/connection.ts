@@ -74,7 +74,8 @@ export async function openConnections(
   const timer = setTimeout(() => fail(), within);
   function noteCause(error: Error): void {
     cause = describe(error);
-    if (/^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH)/.test(cause)) fail();
+    // What Redis itself says no to will not change by trying again, unless it is only just starting.
+    if (error instanceof ReplyError && !/^(LOADING|BUSY|MASTERDOWN)/.test(cause)) fail();
   }
   const opened = connections.map((connection) => {
     connection.on("error", noteCause);
@@ -85,7 +86,8 @@ export async function openConnections(
     await Promise.race([Promise.all(opened), failed]);
   } catch {
     for (const connection of connections) connection.disconnect();
-    throw new StoreUnavailable(`cannot use Redis at ${settings.host}:${settings.port}: ${cause}`);
+    const where = `${settings.host}:${settings.port}, TLS ${settings.tls ? "on" : "off"}`;
+    throw new StoreUnavailable(`cannot use Redis at ${where}: ${cause}`);
   } finally {
     clearTimeout(timer);
     for (const connection of connections) connection.off("error", noteCause);

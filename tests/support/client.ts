@@ -2,6 +2,8 @@
 export class Client {
   /** Every frame so far. */
   readonly frames: string[] = [];
+  /** Resolves when frames can be sent, which is before the welcome. */
+  readonly opened: Promise<unknown>;
   /** How the connection ended; on an abrupt end code 1006 or 1005. */
   readonly closed: Promise<{ code: number; reason: string }>;
   readonly #socket: WebSocket;
@@ -18,6 +20,7 @@ export class Client {
       this.#notify();
     };
     this.#socket.onerror = () => {};
+    this.opened = new Promise((resolve) => this.#socket.onopen = resolve);
     this.closed = new Promise((resolve) =>
       this.#socket.onclose = ({ code, reason }) => {
         this.#isClosed = true;
@@ -55,6 +58,11 @@ export class Client {
   async forget(frame: string): Promise<void> {
     await this.until(frame);
     this.frames.splice(--this.#read, 1);
+  }
+
+  /** Starts with an empty page. */
+  forgetAll(): void {
+    this.frames.length = this.#read = 0;
   }
 
   send(data: string | Uint8Array<ArrayBuffer>): void {
