@@ -1,0 +1,14 @@
+FROM denoland/deno:alpine-2.9.6
+
+WORKDIR /app
+COPY deno.json deno.lock ./
+COPY tools/offline tools/offline
+COPY main.ts ./
+COPY chat chat
+# Everything that is imported is fetched here, checked against deno.lock, and nothing at run time.
+RUN deno task deps && deno cache --frozen main.ts
+
+ENV CHAT_STORE=redis
+EXPOSE 8080
+USER deno
+CMD ["run", "--cached-only", "--frozen", "--no-prompt", "--allow-net", "--allow-env", "main.ts"]
