@@ -69,7 +69,7 @@ Deno.test("redis: while it is away every call is refused, and when it is back it
   await assertRejects(() => store.subscribe("q", () => {}), StoreUnavailable);
 
   await using again = await startRedis({ port: redis.port });
-  while ((await again.command("PUBSUB", "NUMSUB", "chat:r") as unknown[])[1] !== 1);
+  await again.becomes("PUBSUB NUMSUB chat:r", ["chat:r", 1]);
   await again.command("PUBLISH", "chat:r", "hello again");
   assertEquals(await heard, "hello again");
   await store.close();

@@ -11,6 +11,8 @@ export interface TestRedis extends AsyncDisposable {
   readonly env: Record<string, string>;
   /** Runs one command on it, as redis-cli would. */
   command(...words: string[]): Promise<unknown>;
+  /** Asks again and again until a command's answer is this. */
+  becomes(command: string, answer: unknown): Promise<void>;
   /** The names in a room, sorted. */
   users(room?: string): Promise<string[]>;
 }
@@ -53,6 +55,10 @@ export async function startRedis(
     process,
     env: { REDIS_HOST: `127.0.0.1:${port}`, REDIS_PASSWORD: PASSWORD },
     command: (name, ...args) => client.call(name, ...args),
+    async becomes(command, answer) {
+      const [name, ...args] = command.split(" ");
+      while (JSON.stringify(await client.call(name, ...args)) !== JSON.stringify(answer));
+    },
     async users(room) {
       return (await client.smembers(room ? `chat-users:${room}` : "chat-users")).sort();
     },
