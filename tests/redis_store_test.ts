@@ -85,6 +85,15 @@ Deno.test("redis: an answer that does not come is lost after two seconds, not re
   await store.close();
 });
 
+Deno.test("redis: an answer that came while this process was too busy to look is not lost", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port));
+  const answer = store.say("r", "foo", "a");
+  for (const until = Date.now() + 3_000; Date.now() < until;);
+  await answer;
+  await store.close();
+});
+
 Deno.test("redis: a start without it fails with host, port and cause", async () => {
   const port = freePort();
   const error = await assertRejects(() => openRedisStore(settings(port)), StoreUnavailable);

@@ -1,4 +1,5 @@
 import { Redis, ReplyError } from "ioredis";
+import { within } from "../deadline.ts";
 import { StoreAnswerLost, StoreUnavailable } from "../store.ts";
 
 /** Where Redis is and how to get in. */
@@ -17,37 +18,113 @@ export interface RedisSettings {
   readonly tls: boolean;
 }
 
-/** No command waits longer than this for its answer, in milliseconds. */
-const ANSWER_WITHIN = 2_000;
+/** A connection on which no answer came for so many looks is broken: together just under two seconds. */
+const SILENT_LOOKS = 7;
+
+/** The time between two looks, in milliseconds. */
+const LOOK_EVERY = 250;
+
+/** What says of an error reply that the same question may get another answer soon. */
+const PASSING = /^(LOADING|BUSY|MASTERDOWN|TRYAGAIN)/;
 
 /**
- * Makes a connection that is not open yet. Once it is, it comes back for ever by itself after it broke, and while it is
- * away every command is refused at once: nothing waits in a queue for Redis to return.
- *
- * @param settings where Redis is
- * @param name what `CLIENT LIST` shows for it
+ * A connection to Redis that comes back by itself, for ever, after it broke. While it is away every command is refused
+ * at once: nothing waits in a queue for Redis to return. No command waits longer than two seconds for its answer.
  */
-export function makeConnection(settings: RedisSettings, name: string): Redis {
-  return new Redis({
-    host: settings.host,
-    port: settings.port,
-    username: settings.username,
-    password: settings.password,
-    db: settings.database,
-    tls: settings.tls ? {} : undefined,
-    connectionName: name,
-    disableClientInfo: true,
-    lazyConnect: true,
-    connectTimeout: ANSWER_WITHIN,
-    commandTimeout: ANSWER_WITHIN,
-    socketTimeout: ANSWER_WITHIN,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    autoResubscribe: false,
-    // Commands that were on their way when a connection broke are told so at once.
-    maxRetriesPerRequest: 0,
-    retryStrategy: pauseBeforeAttempt,
-  });
+export class Connection {
+  /** The client, for what goes on without a question: events, scripts. Commands go through {@linkcode ask}. */
+  readonly redis: Redis;
+  readonly #name: string;
+  readonly #watch: ReturnType<typeof setInterval>;
+  #waiting = 0;
+  #answered = false;
+  #silentLooks = 0;
+
+  /**
+   * Makes a connection that is not open yet.
+   *
+   * @param settings where Redis is
+   * @param name what `CLIENT LIST` and the log show for it
+   */
+  constructor(settings: RedisSettings, name: string) {
+    this.#name = name;
+    this.redis = new Redis({
+      host: settings.host,
+      port: settings.port,
+      username: settings.username,
+      password: settings.password,
+      db: settings.database,
+      tls: settings.tls ? {} : undefined,
+      connectionName: name,
+      disableClientInfo: true,
+      lazyConnect: true,
+      connectTimeout: SILENT_LOOKS * LOOK_EVERY,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      autoResubscribe: false,
+      // Commands that were on their way when a connection broke are told so at once.
+      maxRetriesPerRequest: 0,
+      retryStrategy: pauseBeforeAttempt,
+    });
+    this.#watch = setInterval(() => this.#look(), LOOK_EVERY);
+  }
+
+  /**
+   * Sends commands.
+   *
+   * @param command sends them on the client and gives their answer
+   * @returns the answer
+   * @throws {StoreUnavailable} if they did not happen, {@linkcode StoreAnswerLost} if nobody can tell
+   */
+  async ask<T>(command: (redis: Redis) => Promise<T>): Promise<T> {
+    this.#waiting++;
+    try {
+      const answer = await command(this.redis);
+      this.#answered = true;
+      return answer;
+    } catch (error) {
+      if (error instanceof ReplyError) this.#answered = true;
+      throw asStoreError(error);
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  /** Lets the answers on their way arrive where Redis is there, and does not wait where it is not. */
+  async close(): Promise<void> {
+    await this.ask((redis) => redis.quit()).catch(() => {});
+    clearInterval(this.#watch);
+    this.redis.disconnect();
+  }
+
+  /** One line when the connection is lost and one when it is back, however many attempts lie between. */
+  reportOutages(): void {
+    let cause = "closed";
+    let away = false;
+    this.redis.on("error", (error: Error) => cause = describe(error));
+    this.redis.on("reconnecting", () => {
+      if (!away) console.error(`Redis connection ${this.#name} lost (${cause}), trying again`);
+      away = true;
+    });
+    this.redis.on("ready", () => {
+      if (away) console.error(`Redis connection ${this.#name} is back`);
+      away = false;
+      cause = "closed";
+    });
+  }
+
+  /**
+   * Breaks a connection that has gone silent. It counts looks instead of reading a clock (as the time-outs of ioredis
+   * do), because after this process was too busy to read, the answers are there, but come after the timers.
+   */
+  #look(): void {
+    const isWaiting = this.#waiting > 0 || this.redis.status === "connect";
+    this.#silentLooks = isWaiting && !this.#answered ? this.#silentLooks + 1 : 0;
+    this.#answered = false;
+    if (this.#silentLooks < SILENT_LOOKS) return;
+    this.#silentLooks = 0;
+    this.redis.stream.destroy(new Error("no answer"));
+  }
 }
 
 /** Growing pauses up to two seconds, jittered so that many instances do not return in step. */
@@ -59,56 +136,48 @@ function pauseBeforeAttempt(attempt: number): number {
 /**
  * Opens connections, and tries again until all of them stand or it is clear that they will not.
  *
- * @param connections as made by {@linkcode makeConnection}
+ * @param connections the connections
  * @param settings where Redis is, for the message
- * @param within how long to try, in milliseconds
- * @throws {StoreUnavailable} with host, port and cause, after `within` or as soon as Redis refuses the credentials
+ * @param milliseconds how long to try
+ * @throws {StoreUnavailable} with host, port and cause when the time runs out or Redis says no
  */
 export async function openConnections(
-  connections: Redis[],
+  connections: Connection[],
   settings: RedisSettings,
-  within: number,
+  milliseconds: number,
 ): Promise<void> {
-  let cause = `no answer within ${within / 1000} s`;
-  const { promise: failed, reject: fail } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => fail(), within);
+  let cause = `no answer within ${milliseconds / 1000} s`;
+  const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
   function noteCause(error: Error): void {
     cause = describe(error);
-    // What Redis itself says no to will not change by trying again, unless it is only just starting.
-    if (error instanceof ReplyError && !/^(LOADING|BUSY|MASTERDOWN)/.test(cause)) fail();
+    if (error instanceof ReplyError && !PASSING.test(cause)) refuse();
   }
-  const opened = connections.map((connection) => {
-    connection.on("error", noteCause);
-    connection.connect().catch(() => {});
-    return new Promise<void>((resolve) => connection.once("ready", resolve));
+  const opened = connections.map(({ redis }) => {
+    redis.on("error", noteCause);
+    redis.connect().catch(() => {});
+    return new Promise<void>((resolve) => redis.once("ready", resolve));
   });
   try {
-    await Promise.race([Promise.all(opened), failed]);
+    await within(milliseconds, Promise.race([Promise.all(opened), refused]));
   } catch {
-    for (const connection of connections) connection.disconnect();
+    await Promise.all(connections.map((connection) => connection.close()));
     const where = `${settings.host}:${settings.port}, TLS ${settings.tls ? "on" : "off"}`;
     throw new StoreUnavailable(`cannot use Redis at ${where}: ${cause}`);
   } finally {
-    clearTimeout(timer);
-    for (const connection of connections) connection.off("error", noteCause);
+    for (const { redis } of connections) redis.off("error", noteCause);
   }
 }
 
 /** One line that says what went wrong: an `AggregateError`, as of a name with several addresses, has no message. */
-export function describe(error: Error): string {
+function describe(error: Error): string {
   const message = error instanceof AggregateError
     ? error.errors.map(String).join(", ")
     : error.message;
   return message.replace(/\s+/g, " ");
 }
 
-/**
- * Says of a command that failed whether it took effect.
- *
- * @param error as ioredis gave it
- * @returns what a caller of a store may see
- */
-export function asStoreError(error: unknown): StoreUnavailable | StoreAnswerLost {
+/** What a caller of a store may see of an error as ioredis gave it: whether the command took effect. */
+function asStoreError(error: unknown): StoreUnavailable | StoreAnswerLost {
   const message = describe(error as Error);
   return error instanceof ReplyError || message.startsWith("Stream isn't writeable")
     ? new StoreUnavailable(message, { cause: error })

@@ -1,5 +1,5 @@
-import type { Redis } from "ioredis";
 import type { Event } from "../events.ts";
+import type { Connection } from "./connection.ts";
 import type { RoomKeys } from "./keys.ts";
 import claimScript from "./claim.lua" with { type: "text" };
 import releaseScript from "./release.lua" with { type: "text" };
@@ -8,8 +8,8 @@ import releaseScript from "./release.lua" with { type: "text" };
 export interface Presence {
   /** @returns whether the name was free and is this instance's now */
   claim(keys: RoomKeys, user: string, session: string): Promise<boolean>;
-  /** @returns whether this instance held the name */
-  release(keys: RoomKeys, user: string): Promise<boolean>;
+  /** Frees a name, if this instance holds it. */
+  release(keys: RoomKeys, user: string): Promise<void>;
 }
 
 /** How ioredis calls a script that was registered for two keys and four arguments. */
@@ -25,10 +25,11 @@ type Script = (
 /**
  * Registers the scripts with a connection.
  *
- * @param redis the connection to send commands on
+ * @param connection where to send commands
  * @param instance the id of this instance, which holds the names that it claims
  */
-export function makePresence(redis: Redis, instance: string): Presence {
+export function makePresence(connection: Connection, instance: string): Presence {
+  const { redis } = connection;
   redis.defineCommand("claimName", { numberOfKeys: 2, lua: claimScript });
   redis.defineCommand("releaseName", { numberOfKeys: 2, lua: releaseScript });
   const scripts = redis as unknown as { claimName: Script; releaseName: Script };
@@ -37,12 +38,16 @@ export function makePresence(redis: Redis, instance: string): Presence {
     async claim({ users, owners, channel }, user, session) {
       const joined: Event = { type: "joined", user, session };
       const event = JSON.stringify(joined);
-      return await scripts.claimName(users, owners, user, instance, channel, event) === 1;
+      return await connection.ask(() =>
+        scripts.claimName(users, owners, user, instance, channel, event)
+      ) === 1;
     },
     async release({ users, owners, channel }, user) {
       const left: Event = { type: "left", user };
       const event = JSON.stringify(left);
-      return await scripts.releaseName(users, owners, user, instance, channel, event) === 1;
+      await connection.ask(() =>
+        scripts.releaseName(users, owners, user, instance, channel, event)
+      );
     },
   };
 }
