@@ -205,6 +205,15 @@ Deno.test("rooms are apart: names, messages, channels", async () => {
   // The last one out frees the last name and unsubscribes its instance: nothing is left behind.
   await chat.redis.becomes("PUBSUB CHANNELS", ["chat"]);
   await chat.redis.becomes("KEYS *", []);
+
+  // And whoever comes then finds the room as good as new.
+  const [again, other] = [
+    await Client.join(chat.one, "foo", "red"),
+    await Client.join(chat.two, "bar", "red"),
+  ];
+  other.send("here again");
+  await again.until("bar: here again");
+  await Promise.all([again.leave(), other.leave()]);
 });
 
 Deno.test("200 users on two instances get each other's 20 messages in one order", async () => {

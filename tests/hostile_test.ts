@@ -122,6 +122,31 @@ hostile("a flood before the welcome is not kept", async ({ redis, instance, watc
   return CAME_AND_WENT;
 });
 
+hostile("peers that say goodbye in the middle of a flood disturb nobody", async (chat) => {
+  const { instance, watcher } = chat;
+  const talker = await Client.join(instance.port, "talker");
+  const users = Array.from({ length: 50 }, (_, i) => `peer-${i}`);
+  const peers = await Promise.all(users.map((user) => RawPeer.join(instance.port, user)));
+  const goodbye = frame(CLOSE, new Uint8Array([0x03, 0xe8]));
+  const said = Array.from({ length: 2_000 }, (_, i) => `talker: ${i}`);
+  for (const [i, text] of said.entries()) {
+    talker.send(text.slice("talker: ".length));
+    // Between two of them, so that all come while the flood is on.
+    if (i % 40 === 0) {
+      await watcher.until(text);
+      await peers[i / 40].write(goodbye);
+    }
+  }
+  await watcher.until(said.at(-1)!);
+  for (const peer of peers) peer.close();
+  await talker.leave();
+  await watcher.until("talker: has left the chat!");
+  const expected = watcher.frames.slice(1);
+  assertEquals(expected.filter((text) => /^talker: \d/.test(text)), said);
+  assertEquals(expected.filter((text) => /^peer.*left/.test(text)).length, users.length);
+  return expected;
+});
+
 hostile("a client that stops reading delays nobody, and leaves", async ({ instance, watcher }) => {
   const stuck = await RawPeer.join(instance.port, "foo");
   const talker = await Client.join(instance.port, "talker");
