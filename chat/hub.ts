@@ -55,7 +55,7 @@ export class Hub {
       // The claim's answer was lost, but the room heard of it.
       if (room.isMember(member)) return true;
       // The place is kept until the release is on its way: nobody here claims the name between the two.
-      if (!(error instanceof StoreUnavailable)) this.#release(name, member.user);
+      if (!(error instanceof StoreUnavailable)) this.#track(this.#store.release(name, member.user));
       throw error;
     } finally {
       room.giveUp(member);
@@ -66,7 +66,7 @@ export class Hub {
   /** Takes a session out of a room and frees its name. Does nothing if it is not a member. */
   leave(name: string, member: Member): void {
     if (!this.#rooms.get(name)?.room.remove(member)) return;
-    this.#release(name, member.user);
+    this.#track(this.#store.release(name, member.user));
     this.#closeIfEmpty(name);
   }
 
@@ -88,7 +88,10 @@ export class Hub {
     let opened = this.#rooms.get(name);
     if (!opened) {
       const room = new Room();
-      const subscribed = this.#store.subscribe(name, (payload) => room.hear(parseEvent(payload)));
+      const subscribed = this.#store.subscribe(name, {
+        hear: (payload) => room.hear(parseEvent(payload)),
+        lost: (user, session) => room.lose(user, session),
+      });
       opened = { room, subscribed };
       this.#rooms.set(name, opened);
     }
@@ -98,18 +101,8 @@ export class Hub {
   #closeIfEmpty(name: string): void {
     if (name === DEFAULT_ROOM || !this.#rooms.get(name)?.room.isEmpty) return;
     this.#rooms.delete(name);
-    this.#log(this.#store.unsubscribe(name), `could not unsubscribe from room ${name}`);
-  }
-
-  #release(name: string, user: string): void {
-    this.#log(
-      this.#track(this.#store.release(name, user)),
-      `could not free a name in room ${name}`,
-    );
-  }
-
-  #log(done: Promise<void>, failure: string): void {
-    done.catch((error) => console.error(`${failure}: ${error.message}`));
+    // A store that is away forgets the room by itself.
+    this.#track(this.#store.unsubscribe(name)).catch(() => {});
   }
 
   #track<T>(promise: Promise<T>): Promise<T> {

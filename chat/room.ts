@@ -11,6 +11,8 @@ export interface Member {
   admit(): void;
   /** Gives the client one frame. */
   send(frame: string): void;
+  /** Called when someone else got the name in an outage: this session has to go. */
+  lose(): void;
 }
 
 interface Newcomer {
@@ -27,6 +29,8 @@ interface Newcomer {
 export class Room {
   readonly #members = new Map<string, Member>();
   readonly #newcomers = new Map<string, Newcomer>();
+  /** The members whom everyone saw leave, because this instance was taken for dead. */
+  readonly #seenLeaving = new Set<string>();
 
   /** Whether nobody is here or about to be. */
   get isEmpty(): boolean {
@@ -59,17 +63,35 @@ export class Room {
 
   /** Takes a member out; says whether it was one. */
   remove(member: Member): boolean {
-    return this.isMember(member) && this.#members.delete(member.user);
+    if (!this.isMember(member)) return false;
+    this.#seenLeaving.delete(member.user);
+    return this.#members.delete(member.user);
+  }
+
+  /** Tells a session that someone else has its name now. */
+  lose(user: string, session: string): void {
+    const member = this.#members.get(user) ?? this.#newcomers.get(user)?.member;
+    if (member?.id === session) member.lose();
   }
 
   /** Hands an event to everyone whom it concerns. */
   hear(event: Event | Notice): void {
-    const except = event.type === "notice" ? undefined : this.#members.get(event.user);
+    if (event.type === "notice") return this.#tell(event);
+    const holder = this.#members.get(event.user);
+    if (event.type === "left" && holder) this.#seenLeaving.add(event.user);
+    if (event.type === "joined" && holder?.id === event.session) {
+      // Back after an outage: nobody here needs to hear of it who has not seen it leave.
+      if (!this.#seenLeaving.delete(event.user)) return;
+    }
+    this.#tell(event, holder);
+    if (event.type === "joined") this.#admit(event.user, event.session);
+  }
+
+  #tell(event: Event | Notice, except?: Member): void {
     const frame = line(event);
     for (const member of this.#members.values()) {
       if (member !== except) member.send(frame);
     }
-    if (event.type === "joined") this.#admit(event.user, event.session);
   }
 
   #admit(user: string, session: string): void {

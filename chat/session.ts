@@ -60,13 +60,15 @@ export class Session implements Member {
   }
 
   send(frame: string): void {
-    // A peer that has said goodbye is a member until the close event.
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#socket.send(frame);
     this.#sentSinceLook += frame.length;
     if (this.#sentSinceLook < LOOK_EVERY) return;
     this.#sentSinceLook = 0;
     if (this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) this.end(CLOSING.tooSlow);
+  }
+
+  lose(): void {
+    this.#refuse(taken(this.user), CLOSING.nameTaken);
   }
 
   /** Leaves the room at once and closes the socket as soon as the peer lets it. */

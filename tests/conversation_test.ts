@@ -204,7 +204,7 @@ Deno.test("rooms are apart: names, messages, channels", async () => {
   await foo.leave();
   // The last one out frees the last name and unsubscribes its instance: nothing is left behind.
   await chat.redis.becomes("PUBSUB CHANNELS", ["chat"]);
-  await chat.redis.becomes("KEYS *", []);
+  await chat.redis.becomes("KEYS *chat-users*", []);
 
   // And whoever comes then finds the room as good as new.
   const [again, other] = [

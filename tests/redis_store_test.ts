@@ -1,12 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { openRedisStore } from "../chat/redis/store.ts";
-import { StoreAnswerLost, StoreUnavailable } from "../chat/store.ts";
+import { type Listener, StoreAnswerLost, StoreUnavailable } from "../chat/store.ts";
 import { testStore } from "./store_contract.ts";
 import { freePort, PASSWORD, startRedis } from "./support/redis.ts";
 
 function settings(port: number) {
   return { host: "127.0.0.1", port, password: PASSWORD, database: 0, tls: false };
 }
+
+const NOBODY: Listener = { hear() {}, lost() {} };
 
 testStore("redis", async () => {
   const redis = await startRedis();
@@ -20,8 +22,8 @@ testStore("redis", async () => {
 Deno.test("redis: names, their owners and channels stand where the protocol says", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port));
-  await store.subscribe("chat", () => {});
-  await store.subscribe("R", () => {});
+  await store.subscribe("chat", NOBODY);
+  await store.subscribe("R", NOBODY);
   await store.claim("chat", "foo", "s1");
   await store.claim("R", "bar", "s2");
   assertEquals(await redis.users(), ["foo"]);
@@ -34,14 +36,20 @@ Deno.test("redis: names, their owners and channels stand where the protocol says
   assertEquals(await redis.command("PUBSUB", "CHANNELS"), ["chat"]);
   await store.release("chat", "foo");
   await store.release("R", "bar");
-  assertEquals(await redis.command("KEYS", "*"), [], "an empty room leaves nothing behind");
+  assertEquals(await redis.command("KEYS", "*chat-users*"), []);
+  assertEquals((await redis.command("KEYS", "chat-instance:*") as string[]).length, 1);
   await store.close();
+  assertEquals(
+    await redis.command("KEYS", "*"),
+    [],
+    "an instance that ended leaves nothing behind",
+  );
 });
 
 Deno.test("redis: one connection commands and one hears, however many rooms there are", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port));
-  for (let i = 0; i < 20; i++) await store.subscribe(`room-${i}`, () => {});
+  for (let i = 0; i < 20; i++) await store.subscribe(`room-${i}`, NOBODY);
   const clients = (await redis.command("CLIENT", "LIST") as string).match(/name=chat-\S+/g);
   assertEquals(clients?.sort(), ["name=chat-commands", "name=chat-subscriber"]);
   await store.close();
@@ -59,14 +67,14 @@ Deno.test("redis: while it is away every call is refused, and when it is back it
   const redis = await startRedis();
   const store = await openRedisStore(settings(redis.port));
   const { promise: heard, resolve } = Promise.withResolvers<string>();
-  await store.subscribe("r", resolve);
+  await store.subscribe("r", { ...NOBODY, hear: resolve });
   redis.process.signal("SIGKILL");
   await redis.process.exit;
   // The first call may meet a connection of which nobody has said yet that it is gone.
   await assertRejects(() => store.ping(), Error);
   await assertRejects(() => store.say("r", "foo", "a"), StoreUnavailable);
   await assertRejects(() => store.claim("r", "foo", "s1"), StoreUnavailable);
-  await assertRejects(() => store.subscribe("q", () => {}), StoreUnavailable);
+  await assertRejects(() => store.subscribe("q", NOBODY), StoreUnavailable);
 
   await using again = await startRedis({ port: redis.port });
   await again.becomes("PUBSUB NUMSUB chat:r", ["chat:r", 1]);

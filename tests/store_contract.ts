@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type Event, parseEvent } from "../chat/events.ts";
-import type { Store } from "../chat/store.ts";
+import type { Listener, Store } from "../chat/store.ts";
 
 /** Two stores that meet, as those of two instances; `end` closes what is behind them. */
 export interface Pair {
@@ -14,10 +14,15 @@ class Heard {
   readonly payloads: string[] = [];
   #wake = Promise.withResolvers<void>();
 
-  readonly listener = (payload: string): void => {
-    this.payloads.push(payload);
-    this.#wake.resolve();
-    this.#wake = Promise.withResolvers();
+  readonly listener: Listener = {
+    hear: (payload) => {
+      this.payloads.push(payload);
+      this.#wake.resolve();
+      this.#wake = Promise.withResolvers();
+    },
+    lost: (user) => {
+      throw new Error(`${user} was lost`);
+    },
   };
 
   /** Resolves with all events once a message with this text has come. */
@@ -64,6 +69,7 @@ export function testStore(name: string, open: () => Promise<Pair>): void {
   });
 
   test("claim() gives a name to one of many who ask at once", async ({ here, there }) => {
+    await Promise.all([hear(here, "r"), hear(there, "r")]);
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, i) => [here, there][i % 2].claim("r", "foo", `s${i}`)),
     );
@@ -71,19 +77,21 @@ export function testStore(name: string, open: () => Promise<Pair>): void {
   });
 
   test("claim() gives the same name in another room", async ({ here, there }) => {
+    await Promise.all(["r", "q", "chat"].flatMap((r) => [hear(here, r), hear(there, r)]));
     assertEquals(await here.claim("r", "foo", "s1"), true);
     assertEquals(await there.claim("q", "foo", "s2"), true);
     assertEquals(await there.claim("chat", "foo", "s3"), true);
   });
 
   test("release() frees a name and tells both sides", async ({ here, there }) => {
-    await here.claim("r", "foo", "s1");
     const heard = [await hear(here, "r"), await hear(there, "r")];
+    await here.claim("r", "foo", "s1");
     await here.release("r", "foo");
     assertEquals(await there.claim("r", "foo", "s2"), true);
     await there.say("r", "x", "end");
     for (const one of heard) {
       assertEquals(await one.until("end"), [
+        { type: "joined", user: "foo", session: "s1" },
         { type: "left", user: "foo" },
         { type: "joined", user: "foo", session: "s2" },
         end,
@@ -92,13 +100,14 @@ export function testStore(name: string, open: () => Promise<Pair>): void {
   });
 
   test("release() leaves alone what another holds, or nobody", async ({ here, there }) => {
-    await here.claim("r", "foo", "s1");
     const heard = await hear(here, "r");
+    await hear(there, "r");
+    await here.claim("r", "foo", "s1");
     await there.release("r", "foo");
     await there.release("r", "bar");
     assertEquals(await there.claim("r", "foo", "s2"), false);
     await there.say("r", "x", "end");
-    assertEquals(await heard.until("end"), [end]);
+    assertEquals(await heard.until("end"), [{ type: "joined", user: "foo", session: "s1" }, end]);
   });
 
   test("say() reaches both sides in one order, whatever the text", async ({ here, there }) => {
@@ -126,6 +135,7 @@ export function testStore(name: string, open: () => Promise<Pair>): void {
 
   test("calls of one store take effect in the order in which they are made", async (pair) => {
     const heard = await hear(pair.there, "r");
+    await hear(pair.here, "r");
     const calls = [
       pair.here.claim("r", "foo", "s1"),
       pair.here.say("r", "foo", "one"),

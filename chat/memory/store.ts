@@ -21,7 +21,7 @@ export function openMemoryStore(world: World = new World()): Store {
     for (const [store, listener] of world.listeners.get(room) ?? []) {
       // As from a socket: never within the call that publishes, and not after an unsubscribe.
       queueMicrotask(() => {
-        if (world.listeners.get(room)?.get(store) === listener) listener(payload);
+        if (world.listeners.get(room)?.get(store) === listener) listener.hear(payload);
       });
     }
   }

@@ -6,13 +6,13 @@
 -- ARGV[2] the instance that claims it
 -- ARGV[3] the room's channel
 -- ARGV[4] the joined event
--- Reply: 1 if it has the name now, 0 if someone else has it.
+-- Reply: nil if it has the name now, else the instance that has it ("" if Redis does not say which).
 --
 -- Atomic, because of many who claim a name at once one must win, and because nobody may be in the SET of whom the room
 -- was not told.
 if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then
-  return 0
+  return redis.call('HGET', KEYS[2], ARGV[1]) or ''
 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call('PUBLISH', ARGV[3], ARGV[4])
-return 1
+return nil

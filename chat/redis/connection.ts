@@ -90,6 +90,11 @@ export class Connection {
     }
   }
 
+  /** Ends the connection as it is, so that it comes back anew. */
+  breakOff(cause: string): void {
+    this.redis.stream?.destroy(new Error(cause));
+  }
+
   /** Lets the answers on their way arrive where Redis is there, and does not wait where it is not. */
   async close(): Promise<void> {
     await this.ask((redis) => redis.quit()).catch(() => {});
@@ -123,7 +128,7 @@ export class Connection {
     this.#answered = false;
     if (this.#silentLooks < SILENT_LOOKS) return;
     this.#silentLooks = 0;
-    this.redis.stream.destroy(new Error("no answer"));
+    this.breakOff("no answer");
   }
 }
 

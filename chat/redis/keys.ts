@@ -22,3 +22,25 @@ export function roomKeys(room: string): RoomKeys {
     channel: `chat${suffix}`,
   };
 }
+
+/** The SET of all instances that are alive or whose names have not been freed yet. */
+export const INSTANCES = "chat-instances";
+
+/** Where an instance stands in Redis. */
+export interface InstanceKeys {
+  /** Its lease: a STRING that expires unless the instance renews it. */
+  readonly lease: string;
+  /** The SET of the rooms in which it may hold names. */
+  readonly rooms: string;
+  /** Says, for an hour, that others took the instance for dead and freed its names. */
+  readonly reaped: string;
+}
+
+/** The keys of an instance. */
+export function instanceKeys(id: string): InstanceKeys {
+  return {
+    lease: `chat-instance:${id}`,
+    rooms: `chat-instance-rooms:${id}`,
+    reaped: `chat-instance-reaped:${id}`,
+  };
+}

@@ -1,3 +1,8 @@
+import { within } from "../../chat/deadline.ts";
+
+/** No frame is waited for longer than this, in milliseconds: a test that is red then must not hang. */
+const PATIENCE = 60_000;
+
 /** A chat client that writes down every frame it gets. */
 export class Client {
   /** Every frame so far. */
@@ -79,7 +84,10 @@ export class Client {
     if (this.#isClosed) {
       throw new Error(`closed after ${this.frames.length} frames, ${wanted} wanted`);
     }
-    await this.#wake.promise;
+    await within(PATIENCE, this.#wake.promise).catch((error) => {
+      const last = this.frames.slice(-5).map((frame) => frame.slice(0, 100));
+      throw new Error(`${wanted} wanted, but after ${JSON.stringify(last)} ${error.message}`);
+    });
   }
 
   #notify(): void {

@@ -1,6 +1,9 @@
 import { Redis } from "ioredis";
 import { run, type Running } from "./process.ts";
 
+/** No answer of Redis is waited for longer than this, in milliseconds: a test that is red then must not hang. */
+const PATIENCE = 30_000;
+
 export const PASSWORD = "a password with spaces & signs";
 
 /** A real `redis-server` of a test's own. */
@@ -57,7 +60,12 @@ export async function startRedis(
     command: (name, ...args) => client.call(name, ...args),
     async becomes(command, answer) {
       const [name, ...args] = command.split(" ");
-      while (JSON.stringify(await client.call(name, ...args)) !== JSON.stringify(answer));
+      const wanted = JSON.stringify(answer);
+      for (const giveUp = Date.now() + PATIENCE;;) {
+        const seen = JSON.stringify(await client.call(name, ...args));
+        if (seen === wanted) return;
+        if (Date.now() > giveUp) throw new Error(`${command} is ${seen}, not ${wanted}`);
+      }
     },
     async users(room) {
       return (await client.smembers(room ? `chat-users:${room}` : "chat-users")).sort();

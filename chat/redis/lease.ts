@@ -1,0 +1,111 @@
+import type { Connection } from "./connection.ts";
+import { instanceKeys, INSTANCES } from "./keys.ts";
+
+/** How long a lease lives after it was renewed, in milliseconds. Time is Redis's alone. */
+export const LEASE_LIFE = 10_000;
+
+/** The time between two renewals, in milliseconds. */
+export const RENEW_EVERY = 3_000;
+
+/** How long others know that an instance was taken for dead, in seconds. */
+const REAPED_KNOWN_FOR = 3_600;
+
+/**
+ * What says in Redis that this instance is alive. Nothing is written for a user while nothing happens: the lease stands
+ * for all names that the instance holds.
+ *
+ * An instance that lost its lease, or Redis, becomes a new one with a new id. So whoever frees the names of a dead id
+ * can never meet the living: see `reclaim.lua`.
+ */
+export class Lease {
+  /** The id of this instance as it is now. */
+  id: string = crypto.randomUUID();
+  readonly #connection: Connection;
+
+  /** @param connection where to send commands */
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Registers the instance under its id, as one that may hold names in some rooms. */
+  async take(rooms: Iterable<string>): Promise<void> {
+    const keys = instanceKeys(this.id);
+    const names = [...rooms];
+    await this.#connection.ask((redis) =>
+      Promise.all([
+        redis.set(keys.lease, "1", "PX", LEASE_LIFE),
+        redis.sadd(INSTANCES, this.id),
+        names.length > 0 && redis.sadd(keys.rooms, ...names),
+      ])
+    );
+  }
+
+  /** Renews the lease; says whether there still was one. */
+  async renew(): Promise<boolean> {
+    const { lease } = instanceKeys(this.id);
+    return await this.#connection.ask((redis) => redis.set(lease, "1", "PX", LEASE_LIFE, "XX")) ===
+      "OK";
+  }
+
+  /** Notes a room in which the instance may hold names, before it does. */
+  async enter(room: string): Promise<void> {
+    await this.#connection.ask((redis) => redis.sadd(instanceKeys(this.id).rooms, room));
+  }
+
+  /** Notes that the instance holds no name in a room any more. */
+  async exit(room: string): Promise<void> {
+    await this.#connection.ask((redis) => redis.srem(instanceKeys(this.id).rooms, room));
+  }
+
+  /** Whether an instance has no lease. */
+  async isDead(id: string): Promise<boolean> {
+    return await this.#connection.ask((redis) => redis.exists(instanceKeys(id).lease)) === 0;
+  }
+
+  /**
+   * Looks at the next instance in a ring of all, so that each is looked at by one however many there are.
+   *
+   * @returns its id if it is dead; else the milliseconds after which its lease ends unless it is renewed, which is when
+   * to look again
+   */
+  async lookAtNext(): Promise<string | number> {
+    const ids = (await this.#connection.ask((redis) => redis.smembers(INSTANCES))).sort();
+    const next = ids.find((id) => id > this.id) ?? ids[0] ?? this.id;
+    if (next === this.id) return LEASE_LIFE - RENEW_EVERY;
+    const left = await this.#connection.ask((redis) => redis.pttl(instanceKeys(next).lease));
+    return left > 0 ? left : next;
+  }
+
+  /**
+   * Forgets a dead instance once its names are freed.
+   *
+   * @param id the dead instance
+   * @param free frees its names in one room
+   */
+  async bury(id: string, free: (room: string) => Promise<void>): Promise<void> {
+    const keys = instanceKeys(id);
+    const ask = this.#connection.ask.bind(this.#connection);
+    // First, so that it knows what happened to it should it be alive after all.
+    await ask((redis) => redis.set(keys.reaped, "1", "EX", REAPED_KNOWN_FOR));
+    await Promise.all((await ask((redis) => redis.smembers(keys.rooms))).map(free));
+    // Last, so that another one goes on if this one dies in between.
+    await ask((redis) => redis.del(keys.lease, keys.rooms));
+    await ask((redis) => redis.srem(INSTANCES, id));
+  }
+
+  /** Whether others took one of these ids for dead. */
+  async wasReaped(ids: Iterable<string>): Promise<boolean> {
+    const keys = [...ids].map((id) => instanceKeys(id).reaped);
+    return await this.#connection.ask((redis) => redis.exists(...keys)) > 0;
+  }
+
+  /** Gives the lease up. Where names are still held, others free them as soon as they look. */
+  async end(holdsNothing: boolean): Promise<void> {
+    const { lease, rooms } = instanceKeys(this.id);
+    await this.#connection.ask((redis) => redis.del(lease));
+    if (!holdsNothing) return;
+    await this.#connection.ask((redis) =>
+      Promise.all([redis.srem(INSTANCES, this.id), redis.del(rooms)])
+    );
+  }
+}
