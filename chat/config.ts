@@ -41,6 +41,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * | `REDIS_URL` | | `redis://` or `rediss://` with all of it, instead of these three |
  * | `REDIS_TLS` | on for port 6380 and `rediss://`, else off | whether to use TLS: `on` or `off` |
  * | `MAX_MESSAGE_BYTES` | `65536` | the most bytes that a message may have |
+ * | `MAX_BUFFERED_BYTES` | `1048576` | the most bytes that may wait for a client that reads too slowly |
+ * | `IDLE_SECONDS` | `30` | a client that answers no ping or takes nothing for so long is gone |
  *
  * @param env the environment, as of `Deno.env.toObject()`
  * @returns the configuration
@@ -62,6 +64,15 @@ export function readConfig(env: Environment): Config {
     port: readInteger(env, "PORT", 8080, 0, 65_535, problems),
     host: env.HOST || "0.0.0.0",
     maxMessageBytes: readInteger(env, "MAX_MESSAGE_BYTES", 65_536, 1, 16_777_216, problems),
+    maxBufferedBytes: readInteger(
+      env,
+      "MAX_BUFFERED_BYTES",
+      1_048_576,
+      65_536,
+      1_073_741_824,
+      problems,
+    ),
+    idleSeconds: readInteger(env, "IDLE_SECONDS", 30, 1, 3_600, problems),
     redis: readStore(env, problems),
   };
   if (problems.length > 0) throw new ConfigError(problems);

@@ -3,17 +3,15 @@ import { CLOSING } from "./close_codes.ts";
 import { within } from "./deadline.ts";
 import { Hub } from "./hub.ts";
 import { NameError, parseRoom, parseUser } from "./names.ts";
-import { Session } from "./session.ts";
+import { LOOKS_WHILE_IDLE, Session, type SessionLimits } from "./session.ts";
 import type { Store } from "./store.ts";
 
 /** What a server is told when it starts. */
-export interface ServerOptions {
+export interface ServerOptions extends SessionLimits {
   /** The address to listen on. */
   readonly host: string;
   /** The port to listen on; 0 for any free one. */
   readonly port: number;
-  /** The most bytes that a message may have. */
-  readonly maxMessageBytes: number;
 }
 
 /** A server that is running. */
@@ -27,9 +25,6 @@ export interface ChatServer {
   stop(): Promise<void>;
 }
 
-/** A peer that answers no ping for so many seconds is gone. */
-const IDLE_SECONDS = 30;
-
 /** How long a stop waits for peers to answer its close frame, in milliseconds. */
 const GOODBYE_WITHIN = 2_000;
 
@@ -42,11 +37,12 @@ const GOODBYE_WITHIN = 2_000;
  *
  * @example
  * ```ts
+ * import { readConfig } from "./config.ts";
  * import { openMemoryStore } from "./memory/store.ts";
  * import { startServer } from "./server.ts";
  * import { assertEquals } from "@std/assert";
  *
- * const options = { host: "127.0.0.1", port: 0, maxMessageBytes: 65_536 };
+ * const options = readConfig({ HOST: "127.0.0.1", PORT: "0" });
  * const server = await startServer(options, openMemoryStore());
  * const answer = await fetch(`http://127.0.0.1:${server.port}/healthz`);
  * assertEquals(await answer.text(), "ok\n");
@@ -112,13 +108,12 @@ export async function startServer(options: ServerOptions, store: Store): Promise
   function join(request: Request, user: string, room: string): Response {
     let upgrade: Deno.WebSocketUpgrade;
     try {
-      upgrade = Deno.upgradeWebSocket(request, { idleTimeout: IDLE_SECONDS });
+      upgrade = Deno.upgradeWebSocket(request, { idleTimeout: options.idleSeconds });
     } catch (error) {
       const cause = (error as Error).message;
       return refuse(STATUS_CODE.BadRequest, `this is no WebSocket handshake: ${cause}`);
     }
-    const { maxMessageBytes } = options;
-    const session = new Session(upgrade.socket, hub, { user, room, maxMessageBytes });
+    const session = new Session(upgrade.socket, hub, user, room, options);
     sessions.add(session);
     session.closed.then(() => sessions.delete(session));
     return upgrade.response;
@@ -134,10 +129,16 @@ export async function startServer(options: ServerOptions, store: Store): Promise
     },
   }, answer);
 
+  const looks = setInterval(
+    () => sessions.forEach((session) => session.look()),
+    options.idleSeconds * 1000 / LOOKS_WHILE_IDLE,
+  );
+
   return {
     port: http.addr.port,
     async stop() {
       stopping = true;
+      clearInterval(looks);
       const closed = [...sessions].map((session) => session.closed);
       for (const session of sessions) session.end(CLOSING.shutdown);
       // The server's own end says goodbye to every socket too, but less clearly, and so it comes a turn later.

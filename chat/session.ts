@@ -4,16 +4,18 @@ import { MAYBE_DELIVERED, NOT_DELIVERED, taken, UNREACHABLE, welcome } from "./p
 import type { Member } from "./room.ts";
 import { StoreUnavailable } from "./store.ts";
 
-/** What a session is told when it starts. */
-export interface SessionOptions {
-  readonly user: string;
-  readonly room: string;
+/** What a session may take from the server. */
+export interface SessionLimits {
   /** The most bytes that a message may have. */
   readonly maxMessageBytes: number;
+  /** The most bytes that may wait for a client that reads too slowly. */
+  readonly maxBufferedBytes: number;
+  /** A client that answers no ping, or takes nothing of what waits for it, for so many seconds is gone. */
+  readonly idleSeconds: number;
 }
 
-/** The most bytes that may wait for a client that does not read. */
-const MAX_BUFFERED_BYTES = 1024 * 1024;
+/** So often in `idleSeconds` a session is asked whether its client still takes what waits for it. */
+export const LOOKS_WHILE_IDLE = 10;
 
 /** After so many characters sent, a look at what waits: asking on every send would cost more than the send. */
 const LOOK_EVERY = 64 * 1024;
@@ -26,18 +28,20 @@ export class Session implements Member {
   readonly closed: Promise<void>;
 
   readonly #room: string;
-  readonly #maxMessageBytes: number;
+  readonly #limits: SessionLimits;
   readonly #socket: WebSocket;
   readonly #hub: Hub;
   #state: "joining" | "member" | "gone" = "joining";
   /** What came before the welcome, to be said after it. */
   #early: string[] = [];
   #sentSinceLook = 0;
+  #waitedAtLook = 0;
+  #looksWithoutProgress = 0;
 
-  constructor(socket: WebSocket, hub: Hub, { user, room, maxMessageBytes }: SessionOptions) {
+  constructor(socket: WebSocket, hub: Hub, user: string, room: string, limits: SessionLimits) {
     this.user = user;
     this.#room = room;
-    this.#maxMessageBytes = maxMessageBytes;
+    this.#limits = limits;
     this.#socket = socket;
     this.#hub = hub;
     socket.binaryType = "arraybuffer";
@@ -64,11 +68,24 @@ export class Session implements Member {
     this.#sentSinceLook += frame.length;
     if (this.#sentSinceLook < LOOK_EVERY) return;
     this.#sentSinceLook = 0;
-    if (this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) this.end(CLOSING.tooSlow);
+    if (this.#socket.bufferedAmount > this.#limits.maxBufferedBytes) this.end(CLOSING.tooSlow);
   }
 
   lose(): void {
     this.#refuse(taken(this.user), CLOSING.nameTaken);
+  }
+
+  /**
+   * Leaves if the client has taken nothing of what waits for it at {@linkcode LOOKS_WHILE_IDLE} looks. Deno's own ping
+   * cannot tell: it waits behind the write that is stuck.
+   */
+  look(): void {
+    if (this.#state === "gone") return;
+    const waits = this.#socket.bufferedAmount;
+    const isStuck = waits > 0 && waits >= this.#waitedAtLook;
+    this.#looksWithoutProgress = isStuck ? this.#looksWithoutProgress + 1 : 0;
+    this.#waitedAtLook = waits;
+    if (this.#looksWithoutProgress > LOOKS_WHILE_IDLE) this.end(CLOSING.tooSlow);
   }
 
   /** Leaves the room at once and closes the socket as soon as the peer lets it. */
@@ -101,7 +118,7 @@ export class Session implements Member {
   #receive(data: unknown): void {
     if (this.#state === "gone") return;
     if (typeof data !== "string") return this.end(CLOSING.binary);
-    if (isLonger(data, this.#maxMessageBytes)) return this.end(CLOSING.tooLarge);
+    if (isLonger(data, this.#limits.maxMessageBytes)) return this.end(CLOSING.tooLarge);
     if (this.#state === "member") this.#say(data);
     else this.#keep(data);
   }
@@ -109,7 +126,7 @@ export class Session implements Member {
   #keep(text: string): void {
     this.#early.push(text);
     const tooMany = this.#early.length > 100 ||
-      isLonger(this.#early.join(""), this.#maxMessageBytes);
+      isLonger(this.#early.join(""), this.#limits.maxMessageBytes);
     if (tooMany) this.end(CLOSING.tooMany);
   }
 

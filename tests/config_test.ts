@@ -20,6 +20,8 @@ Deno.test("readConfig() has a default for everything", () => {
     port: 8080,
     host: "0.0.0.0",
     maxMessageBytes: 65_536,
+    maxBufferedBytes: 1_048_576,
+    idleSeconds: 30,
     redis: undefined,
   });
 });

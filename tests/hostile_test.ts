@@ -169,3 +169,26 @@ hostile("a client that stops reading delays nobody, and leaves", async ({ instan
   assertEquals(expected.filter((f) => f === `talker: ${text}`).length, said);
   return expected;
 });
+
+hostile("a client that answers no ping leaves", async ({ instance, watcher }) => {
+  const silent = await RawPeer.join(instance.port, "foo");
+  await watcher.until("foo: has left the chat!");
+  silent.close();
+  return CAME_AND_WENT;
+}, { IDLE_SECONDS: "1" });
+
+hostile("a client that takes nothing leaves, however little waits", async (chat) => {
+  const { instance, watcher } = chat;
+  const stuck = await RawPeer.join(instance.port, "foo");
+  const talker = await Client.join(instance.port, "talker");
+  // More than the kernels on the way hold, and far less than the bound.
+  const text = "x".repeat(64 * 1024);
+  for (let i = 0; i < 256; i++) talker.send(text);
+  await watcher.until("foo: has left the chat!");
+  stuck.close();
+  await talker.leave();
+  await watcher.until("talker: has left the chat!");
+  const expected = watcher.frames.slice(1);
+  assertEquals(expected.filter((f) => f === `talker: ${text}`).length, 256);
+  return expected;
+}, { IDLE_SECONDS: "1", MAX_BUFFERED_BYTES: "1073741824" });

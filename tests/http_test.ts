@@ -1,11 +1,12 @@
 import { assertEquals } from "@std/assert";
+import { readConfig } from "../chat/config.ts";
 import { openMemoryStore } from "../chat/memory/store.ts";
 import { startServer } from "../chat/server.ts";
 import { type Store, StoreUnavailable } from "../chat/store.ts";
 import { RawPeer } from "./support/raw.ts";
 
 async function serve(body: (origin: string, port: number) => Promise<void>, store?: Store) {
-  const options = { host: "127.0.0.1", port: 0, maxMessageBytes: 1000 };
+  const options = readConfig({ HOST: "127.0.0.1", PORT: "0" });
   const server = await startServer(options, store ?? openMemoryStore());
   try {
     await body(`http://127.0.0.1:${server.port}`, server.port);
