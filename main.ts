@@ -22,7 +22,9 @@ async function openStore({ redis }: Config): Promise<Store> {
 async function start(): Promise<void> {
   const config = readConfig(Deno.env.toObject());
   const store = await openStore(config);
-  const server = await startServer(config, store);
+  const server = await startServer(config, store).catch((error) => {
+    throw new Error(`at HOST ${config.host} and PORT ${config.port}: ${error.message}`);
+  });
   console.log(`Listening on http://${urlHost(config.host)}:${server.port}`);
   console.log(
     config.redis
@@ -61,6 +63,6 @@ try {
 } catch (error) {
   if (error instanceof ConfigError) error.problems.forEach((problem) => console.error(problem));
   else if (error instanceof StoreUnavailable) console.error(error.message);
-  else console.error(`cannot start: ${(error as Error).message}`);
+  else console.error(`cannot start ${(error as Error).message}`);
   Deno.exit(1);
 }

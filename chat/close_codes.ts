@@ -12,5 +12,5 @@ export const CLOSING = {
   tryLater: { code: 1013, reason: "try again later" },
   tooSlow: { code: 4408, reason: "too slow a reader" },
   nameTaken: { code: 4409, reason: "the name is taken" },
-  tooMany: { code: 4429, reason: "too many messages before the welcome" },
+  tooMany: { code: 4429, reason: "too many messages at once" },
 } as const satisfies Record<string, Closing>;

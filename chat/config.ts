@@ -41,7 +41,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * | `REDIS_URL` | | `redis://` or `rediss://` with all of it, instead of these three |
  * | `REDIS_TLS` | on for port 6380 and `rediss://`, else off | whether to use TLS: `on` or `off` |
  * | `MAX_MESSAGE_BYTES` | `65536` | the most bytes that a message may have |
- * | `MAX_BUFFERED_BYTES` | `1048576` | the most bytes that may wait for a client that reads too slowly |
+ * | `MAX_BUFFERED_BYTES` | `1048576`, or twice `MAX_MESSAGE_BYTES` | the most bytes that may wait for or from a client |
  * | `IDLE_SECONDS` | `30` | a client that answers no ping or takes nothing for so long is gone |
  *
  * @param env the environment, as of `Deno.env.toObject()`
@@ -60,15 +60,16 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  */
 export function readConfig(env: Environment): Config {
   const problems: string[] = [];
+  const maxMessageBytes = readInteger(env, "MAX_MESSAGE_BYTES", 65_536, 1, 16_777_216, problems);
   const config: Config = {
     port: readInteger(env, "PORT", 8080, 0, 65_535, problems),
     host: env.HOST || "0.0.0.0",
-    maxMessageBytes: readInteger(env, "MAX_MESSAGE_BYTES", 65_536, 1, 16_777_216, problems),
+    maxMessageBytes,
     maxBufferedBytes: readInteger(
       env,
       "MAX_BUFFERED_BYTES",
-      1_048_576,
-      65_536,
+      Math.max(1_048_576, 2 * maxMessageBytes),
+      2 * maxMessageBytes,
       1_073_741_824,
       problems,
     ),
@@ -122,8 +123,10 @@ function checkNothingForRedis(env: Environment, problems: string[]): void {
 }
 
 function readRedis(env: Environment, problems: string[]): RedisSettings {
-  const place = env.REDIS_URL ? readRedisUrl(env, problems) : readRedisHost(env, problems);
-  return { ...place, tls: readTls(env, place, problems) };
+  const { isSecureUrl, ...place } = env.REDIS_URL
+    ? readRedisUrl(env, problems)
+    : readRedisHost(env, problems);
+  return { ...place, tls: readTls(env, isSecureUrl, place.port, problems) };
 }
 
 /** Where Redis is, before `REDIS_TLS` has its say. */
@@ -141,6 +144,8 @@ function readRedisHost(env: Environment, problems: string[]): Place {
     problems.push(
       given.includes("://")
         ? "REDIS_HOST holds a URL: give host:port, or move the URL to REDIS_URL"
+        : given.includes("@")
+        ? "REDIS_HOST holds an @: give host:port, and REDIS_USERNAME and REDIS_PASSWORD beside it"
         : `REDIS_HOST is ${JSON.stringify(given)}: give host:port, such as redis.example:6379`,
     );
   }
@@ -165,12 +170,17 @@ function readRedisUrl(env: Environment, problems: string[]): Place {
   const url = URL.parse(env.REDIS_URL!);
   const isRedis = url?.protocol === "redis:" || url?.protocol === "rediss:";
   const database = /^\/?(\d{0,9})$/.exec(url?.pathname ?? "");
-  if (!url || !isRedis || !url.hostname || !database || url.search || url.hash) {
+  if (
+    !url || !isRedis || !url.hostname || url.port === "0" || !database || url.search || url.hash
+  ) {
     problems.push(
       "REDIS_URL (not shown, it may hold a password) is not of the form " +
         "redis://user:password@host:port/database, or rediss:// for TLS",
     );
     return NOWHERE;
+  }
+  if (url.username && !url.password) {
+    problems.push("REDIS_URL has a user name without a password: redis://user:password@host:port");
   }
   try {
     return {
@@ -187,7 +197,12 @@ function readRedisUrl(env: Environment, problems: string[]): Place {
   }
 }
 
-function readTls(env: Environment, { isSecureUrl, port }: Place, problems: string[]): boolean {
+function readTls(
+  env: Environment,
+  isSecureUrl: boolean,
+  port: number,
+  problems: string[],
+): boolean {
   switch (env.REDIS_TLS?.toLowerCase() || "default") {
     case "default":
       return isSecureUrl || port === 6380;

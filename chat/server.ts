@@ -80,9 +80,8 @@ export async function startServer(options: ServerOptions, store: Store): Promise
     try {
       await store.ping();
       return plain(STATUS_CODE.OK, "ready\n");
-    } catch (error) {
-      const cause = (error as Error).message;
-      return refuse(STATUS_CODE.ServiceUnavailable, `the store does not answer: ${cause}`);
+    } catch {
+      return refuse(STATUS_CODE.ServiceUnavailable, "the store does not answer");
     }
   }
 
@@ -90,7 +89,7 @@ export async function startServer(options: ServerOptions, store: Store): Promise
     try {
       const user = parseUser(url.pathname.slice("/chat/".length));
       const room = parseRoom(url.searchParams.getAll("room"));
-      if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+      if (request.method !== "GET" || !asksForWebSocket(request)) {
         return refuse(
           STATUS_CODE.UpgradeRequired,
           "this is the chat's WebSocket: connect with a WebSocket client, such as wscat",
@@ -148,6 +147,12 @@ export async function startServer(options: ServerOptions, store: Store): Promise
       await within(GOODBYE_WITHIN, Promise.all([...closed, ended])).catch(() => {});
     },
   };
+}
+
+/** RFC 6455, section 4.2.1: `Upgrade` is a list, and its words are compared without regard to case. */
+function asksForWebSocket(request: Request): boolean {
+  const asked = request.headers.get("upgrade") ?? "";
+  return asked.split(",").some((protocol) => protocol.trim().toLowerCase() === "websocket");
 }
 
 function plain(status: number, text: string, headers: HeadersInit = {}): Response {

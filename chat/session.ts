@@ -8,7 +8,7 @@ import { StoreUnavailable } from "./store.ts";
 export interface SessionLimits {
   /** The most bytes that a message may have. */
   readonly maxMessageBytes: number;
-  /** The most bytes that may wait for a client that reads too slowly. */
+  /** The most bytes that may wait for a client that reads too slowly, or from one that sends too fast. */
   readonly maxBufferedBytes: number;
   /** A client that answers no ping, or takes nothing of what waits for it, for so many seconds is gone. */
   readonly idleSeconds: number;
@@ -34,6 +34,10 @@ export class Session implements Member {
   #state: "joining" | "member" | "gone" = "joining";
   /** What came before the welcome, to be said after it. */
   #early: string[] = [];
+  /** What has come and is not answered by the store yet, roughly in bytes. */
+  #unanswered = 0;
+  /** Why this session was ended, also where its socket was not open yet. */
+  #closing: Closing | undefined;
   #sentSinceLook = 0;
   #waitedAtLook = 0;
   #looksWithoutProgress = 0;
@@ -45,7 +49,7 @@ export class Session implements Member {
     this.#socket = socket;
     this.#hub = hub;
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.#join();
+    socket.onopen = () => this.#closing ? this.end(this.#closing) : this.#join();
     socket.onmessage = ({ data }) => this.#receive(data);
     this.closed = new Promise((resolve) =>
       socket.onclose = () => {
@@ -68,7 +72,12 @@ export class Session implements Member {
     this.#sentSinceLook += frame.length;
     if (this.#sentSinceLook < LOOK_EVERY) return;
     this.#sentSinceLook = 0;
-    if (this.#socket.bufferedAmount > this.#limits.maxBufferedBytes) this.end(CLOSING.tooSlow);
+    // A turn later: nothing of what was sent in this one can have been written yet.
+    if (this.#isOverBound()) setTimeout(() => this.#isOverBound() && this.end(CLOSING.tooSlow), 0);
+  }
+
+  #isOverBound(): boolean {
+    return this.#socket.bufferedAmount > this.#limits.maxBufferedBytes;
   }
 
   lose(): void {
@@ -89,9 +98,10 @@ export class Session implements Member {
   }
 
   /** Leaves the room at once and closes the socket as soon as the peer lets it. */
-  end({ code, reason }: Closing): void {
+  end(closing: Closing): void {
+    this.#closing = closing;
     this.#leave();
-    this.#socket.close(code, reason);
+    this.#socket.close(closing.code, closing.reason);
   }
 
   #leave(): void {
@@ -119,24 +129,27 @@ export class Session implements Member {
     if (this.#state === "gone") return;
     if (typeof data !== "string") return this.end(CLOSING.binary);
     if (isLonger(data, this.#limits.maxMessageBytes)) return this.end(CLOSING.tooLarge);
+    this.#unanswered += costOf(data);
+    if (this.#unanswered > this.#limits.maxBufferedBytes) return this.end(CLOSING.tooMany);
     if (this.#state === "member") this.#say(data);
-    else this.#keep(data);
-  }
-
-  #keep(text: string): void {
-    this.#early.push(text);
-    const tooMany = this.#early.length > 100 ||
-      isLonger(this.#early.join(""), this.#limits.maxMessageBytes);
-    if (tooMany) this.end(CLOSING.tooMany);
+    else this.#early.push(data);
   }
 
   async #say(text: string): Promise<void> {
     try {
       await this.#hub.say(this.#room, this.user, text);
     } catch (error) {
+      if (this.#state === "gone") return;
       this.send(error instanceof StoreUnavailable ? NOT_DELIVERED : MAYBE_DELIVERED);
+    } finally {
+      this.#unanswered -= costOf(text);
     }
   }
+}
+
+/** What a message costs while it waits: an empty one is not free. */
+function costOf(text: string): number {
+  return text.length + 100;
 }
 
 /** Whether a text has more than so many bytes in UTF-8, where no UTF-16 unit takes more than three. */

@@ -8,11 +8,7 @@ function problems(env: Environment): readonly string[] {
 const REDIS = { host: "r", port: 6379, database: 0, username: undefined, password: undefined };
 
 function redis(env: Environment): unknown {
-  const { isSecureUrl: _, ...settings } = readConfig(env).redis as unknown as Record<
-    string,
-    unknown
-  >;
-  return settings;
+  return readConfig(env).redis;
 }
 
 Deno.test("readConfig() has a default for everything", () => {
@@ -85,6 +81,7 @@ Deno.test("readConfig() says of every wrong value what would be right", () => {
   assertEquals(problems({ PORT: "-1" }).length, 1);
   assertEquals(problems({ PORT: "1e3" }).length, 1);
   assertEquals(problems({ MAX_MESSAGE_BYTES: "0" }).length, 1);
+  assertEquals(problems({ MAX_MESSAGE_BYTES: "1000", MAX_BUFFERED_BYTES: "1999" }).length, 1);
   assertEquals(problems({ CHAT_STORE: "mongo" }), ['CHAT_STORE is "mongo": give redis or memory']);
   assertEquals(problems({ CHAT_STORE: "redis" }), [
     "CHAT_STORE is redis: set REDIS_HOST=host:port too, or REDIS_URL",
@@ -123,6 +120,10 @@ Deno.test("readConfig() never shows a password", () => {
       { REDIS_HOST: "redis://me:secret@r:6379" },
       { REDIS_URL: "redis://:sec%ZZret@r" },
       { REDIS_PASSWORD: "secret" },
+      { REDIS_HOST: "me:secret@r:6379" },
+      { REDIS_HOST: ":secret@r" },
+      { REDIS_URL: "redis://:secret@r:0" },
+      { REDIS_URL: "redis://secret@r" },
     ]
   ) {
     const lines = problems(env);

@@ -113,7 +113,7 @@ hostile("a flood before the welcome is not kept", async ({ redis, instance, watc
   redis.process.signal("SIGSTOP");
   const peer = await RawPeer.connect(instance.port);
   await peer.write(handshake("/chat/foo"));
-  for (let i = 0; i < 200; i++) await peer.write(frame(TEXT, `early ${i}`));
+  for (let i = 0; i < 20; i++) await peer.write(frame(TEXT, "x".repeat(60_000)));
   // Not by a close frame that it could read: Deno drops a peer that goes on sending after it.
   await peer.ended();
   redis.process.signal("SIGCONT");
@@ -121,6 +121,21 @@ hostile("a flood before the welcome is not kept", async ({ redis, instance, watc
   peer.close();
   return CAME_AND_WENT;
 });
+
+hostile(
+  "a flood faster than the store takes it is not kept",
+  async ({ redis, instance, watcher }) => {
+    const peer = await RawPeer.join(instance.port, "foo");
+    await watcher.until("foo: has joined the chat!");
+    redis.process.signal("SIGSTOP");
+    for (let i = 0; i < 20; i++) await peer.write(frame(TEXT, "x".repeat(60_000)));
+    await peer.ended();
+    redis.process.signal("SIGCONT");
+    await watcher.until("foo: has left the chat!");
+    peer.close();
+    return watcher.frames.slice(1);
+  },
+);
 
 hostile("peers that say goodbye in the middle of a flood disturb nobody", async (chat) => {
   const { instance, watcher } = chat;

@@ -37,7 +37,7 @@ Deno.test("GET /healthz and /readyz answer 200 while the store answers", () =>
 Deno.test("GET /readyz answers 503 while the store does not, /healthz 200", () => {
   const ping = () => Promise.reject(new StoreUnavailable("it is away"));
   return serve(async (origin) => {
-    assertEquals(await get(`${origin}/readyz`), [503, "the store does not answer: it is away\n"]);
+    assertEquals(await get(`${origin}/readyz`), [503, "the store does not answer\n"]);
     assertEquals(await get(`${origin}/healthz`), [200, "ok\n"]);
   }, { ...openMemoryStore(), ping });
 });

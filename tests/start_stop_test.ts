@@ -36,7 +36,10 @@ Deno.test("a port that is in use ends the start with one line", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const lines = await failedStart({ PORT: `${listener.addr.port}`, CHAT_STORE: "memory" });
   assertEquals(lines.length, 1);
-  assertStringIncludes(lines[0], "cannot start: Address already in use");
+  assertStringIncludes(
+    lines[0],
+    `cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: Address already in use`,
+  );
 });
 
 Deno.test("no Redis ends the start with one line that names host, port and cause", async () => {

@@ -10,9 +10,12 @@
 --
 -- Atomic, because of many who claim a name at once one must win, and because nobody may be in the SET of whom the room
 -- was not told.
-if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then
-  return redis.call('HGET', KEYS[2], ARGV[1]) or ''
+if redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2]) == 0 then
+  return redis.call('HGET', KEYS[2], ARGV[1])
 end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then
+  redis.call('HDEL', KEYS[2], ARGV[1])
+  return ''
+end
 redis.call('PUBLISH', ARGV[3], ARGV[4])
 return nil

@@ -96,6 +96,16 @@ export class Client {
   }
 }
 
+/** Joins many, some at a time, so that no listen queue runs over: port, user and room of each. */
+export async function joinMany(whom: [number, string, string?][]): Promise<Client[]> {
+  const clients: Client[] = [];
+  for (let i = 0; i < whom.length; i += 50) {
+    const part = whom.slice(i, i + 50).map(([port, user, room]) => Client.join(port, user, room));
+    clients.push(...await Promise.all(part));
+  }
+  return clients;
+}
+
 /**
  * Publishes a last line on a room's channel and waits until every client has it: what was said before it, and no more,
  * is in their frames then.

@@ -17,6 +17,9 @@ export function launch(env: Record<string, string> = {}): Running {
   return run(Deno.execPath(), args, { ...NOTHING_SET, ...env });
 }
 
+/** What sets the clock of a process forward by an hour, with Debian's package faketime. */
+export const AN_HOUR_AHEAD = { LD_PRELOAD: "/usr/$LIB/faketime/libfaketime.so.1", FAKETIME: "+1h" };
+
 /** Starts `main.ts` on a free port of 127.0.0.1 and waits until it listens. */
 export async function startInstance(env: Record<string, string> = {}): Promise<Instance> {
   const running = launch({ HOST: "127.0.0.1", PORT: "0", ...env });
