@@ -1,0 +1,115 @@
+/**
+ * Minutes of random kills, pauses and churn: `deno task soak [MINUTES] [SEED]`. Ends with exit code 1 unless, when all is
+ * quiet again, Redis has exactly those who are connected, and the one instance that was never killed uses no more
+ * memory than after the first minute (within 20 %).
+ */
+import { Client } from "./support/client.ts";
+import { type Instance, startInstance } from "./support/instance.ts";
+import { startRedis } from "./support/redis.ts";
+
+const MINUTE = 60_000;
+const minutes = Number(Deno.args[0] ?? 5);
+const seed = Number(Deno.args[1] ?? Date.now() % 1_000_000);
+
+/** A small generator of random numbers from 0 to 1 (mulberry32), so that a run can be repeated. */
+function makeRandom(state: number): () => number {
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+const random = makeRandom(seed);
+const below = (most: number) => Math.floor(random() * most);
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function memoryOf(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024;
+}
+
+const redis = await startRedis();
+const instances: Instance[] = await Promise.all([1, 2, 3].map(() => startInstance(redis.env)));
+const online = new Map<Client, string>();
+const pauses = new Set<Promise<void>>();
+const done = { joins: 0, refusals: 0, leaves: 0, messages: 0, kills: 0, stalls: 0, outages: 0 };
+
+async function join(): Promise<void> {
+  const { port } = instances[below(3)];
+  const name = `user-${below(400)}`;
+  const client = new Client(port, name);
+  // A crowd that stays for minutes must not fill this process with what it heard.
+  const keepsNothing = setInterval(() => client.frames.splice(0), 1_000);
+  client.closed.then(() => {
+    online.delete(client);
+    clearInterval(keepsNothing);
+  });
+  const first = await client.next().catch(() => "closed");
+  if (first !== `Welcome ${name}!`) return void done.refusals++;
+  online.set(client, name);
+  done.joins++;
+}
+
+function anyone(): Client | undefined {
+  return [...online.keys()][below(online.size)];
+}
+
+async function kill(): Promise<void> {
+  const slot = 1 + below(2);
+  const victim = instances[slot];
+  instances[slot] = await startInstance(redis.env);
+  await victim[Symbol.asyncDispose]();
+  done.kills++;
+}
+
+function pause(process: { signal(signal: Deno.Signal): void }, milliseconds: number): void {
+  process.signal("SIGSTOP");
+  const over = sleep(milliseconds).then(() => process.signal("SIGCONT"));
+  pauses.add(over);
+  over.then(() => pauses.delete(over));
+}
+
+function act(): Promise<void> | void {
+  const dice = random();
+  if (online.size < 150 || dice < 0.4) return join();
+  if (dice < 0.7) return done.leaves++, anyone()?.leave();
+  if (dice < 0.985) return done.messages++, anyone()?.send("x".repeat(below(2_000)));
+  if (pauses.size > 0) return;
+  if (dice < 0.993) return kill();
+  if (dice < 0.997) return done.stalls++, pause(instances[below(3)], below(16_000));
+  return done.outages++, pause(redis.process, below(6_000));
+}
+
+console.log(`soaking for ${minutes} minutes with seed ${seed}`);
+const start = Date.now();
+let memoryThen: number | undefined;
+for (let report = start + MINUTE; Date.now() < start + minutes * MINUTE; await sleep(below(20))) {
+  Promise.resolve(act()).catch(() => {});
+  if (Date.now() < report) continue;
+  report += MINUTE;
+  const memory = await memoryOf(instances[0].pid);
+  memoryThen ??= memory;
+  console.log(`${online.size} online, ${memory.toFixed(0)} MiB, ${JSON.stringify(done)}`);
+}
+
+await Promise.all(pauses);
+// Whatever is dead by now is freed, and whoever lost a name is told, within a lease's life and a look.
+await sleep(15_000);
+const seen = JSON.stringify(await redis.users());
+const right = JSON.stringify([...online.values()].sort());
+const memoryNow = await memoryOf(instances[0].pid);
+console.log(JSON.stringify(done));
+console.log(
+  `memory: ${memoryThen?.toFixed(0)} MiB after the first minute, ${memoryNow.toFixed(0)} MiB now`,
+);
+if (seen !== right) console.error(`WRONG: Redis has ${seen}\nbut online are ${right}`);
+const grew = memoryThen !== undefined && memoryNow > memoryThen * 1.2;
+if (grew) console.error("WRONG: the memory grew by more than 20 %");
+if (seen === right && !grew) {
+  console.log(`right: Redis has exactly the ${online.size} who are online`);
+}
+
+for (const process of [...instances, redis]) await process[Symbol.asyncDispose]();
+Deno.exit(seen === right && !grew ? 0 : 1);
