@@ -23,6 +23,7 @@ async function start(): Promise<void> {
   const config = readConfig(Deno.env.toObject());
   const store = await openStore(config);
   const server = await startServer(config, store).catch((error) => {
+    if (error instanceof StoreUnavailable) throw error;
     throw new Error(`at HOST ${config.host} and PORT ${config.port}: ${error.message}`);
   });
   console.log(`Listening on http://${urlHost(config.host)}:${server.port}`);

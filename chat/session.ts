@@ -2,7 +2,7 @@ import { CLOSING, type Closing } from "./close_codes.ts";
 import type { Hub } from "./hub.ts";
 import { MAYBE_DELIVERED, NOT_DELIVERED, taken, UNREACHABLE, welcome } from "./protocol/text.ts";
 import type { Member } from "./room.ts";
-import { StoreUnavailable } from "./store.ts";
+import { StoreAnswerLost, StoreUnavailable } from "./store.ts";
 
 /** What a session may take from the server. */
 export interface SessionLimits {
@@ -115,7 +115,10 @@ export class Session implements Member {
       if (await this.#hub.join(this.#room, this)) return;
       this.#refuse(taken(this.user), CLOSING.nameTaken);
     } catch (error) {
-      console.error(`a join failed: ${(error as Error).message}`);
+      // An outage is in the log already, once and not once a join.
+      const isOutage = [StoreUnavailable, StoreAnswerLost, Deno.errors.TimedOut]
+        .some((Outage) => error instanceof Outage);
+      if (!isOutage) console.error("a join failed:", error);
       this.#refuse(UNREACHABLE, CLOSING.tryLater);
     }
   }

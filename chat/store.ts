@@ -41,6 +41,7 @@ export interface Store {
    * through outages, or until this store's process is dead: then others free it.
    *
    * @returns whether the name was given; `false` if someone has it
+   * @throws {StoreAnswerLost} if it may have been given: it counts as given until it is released
    */
   claim(room: string, user: string, session: string): Promise<boolean>;
 

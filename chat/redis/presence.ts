@@ -1,4 +1,5 @@
 import type { Event } from "../events.ts";
+import { StoreAnswerLost } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { type RoomKeys, roomKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
@@ -62,11 +63,16 @@ export class Presence {
   async claim(room: string, user: string, session: string): Promise<boolean> {
     const keys = roomKeys(room);
     const joined = JSON.stringify({ type: "joined", user, session } satisfies Event);
-    for (;;) {
-      const instance = this.#lease.id;
-      const owner = await this.#scripts.claim(keys, user, instance, joined);
-      if (owner === null) break;
-      if (!await this.#takeFrom(room, user, owner)) return false;
+    try {
+      for (;;) {
+        const owner = await this.#scripts.claim(keys, user, this.#lease.id, joined);
+        if (owner === null) break;
+        if (!await this.#takeFrom(room, user, owner)) return false;
+      }
+    } catch (error) {
+      // It may be this instance's, and counts as that until the caller releases it.
+      if (error instanceof StoreAnswerLost) this.#rooms.get(room)?.set(user, session);
+      throw error;
     }
     this.#rooms.get(room)?.set(user, session);
     return true;
