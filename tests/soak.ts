@@ -56,11 +56,14 @@ function anyone(): Client | undefined {
   return [...online.keys()][below(online.size)];
 }
 
+let killing = false;
 async function kill(): Promise<void> {
+  if (killing) return;
+  killing = true;
   const slot = 1 + below(2);
-  const victim = instances[slot];
+  await instances[slot][Symbol.asyncDispose]();
   instances[slot] = await startInstance(redis.env);
-  await victim[Symbol.asyncDispose]();
+  killing = false;
   done.kills++;
 }
 
@@ -95,6 +98,7 @@ for (let report = start + MINUTE; Date.now() < start + minutes * MINUTE; await s
 }
 
 await Promise.all(pauses);
+while (killing) await sleep(100);
 // Whatever is dead by now is freed, and whoever lost a name is told, within a lease's life and a look.
 await sleep(15_000);
 const seen = JSON.stringify(await redis.users());

@@ -69,6 +69,11 @@ export class Connection {
     this.#watch = setInterval(() => this.#look(), LOOK_EVERY);
   }
 
+  /** Whether commands can be sent now. */
+  get isReady(): boolean {
+    return this.redis.status === "ready";
+  }
+
   /**
    * Sends commands.
    *

@@ -104,6 +104,8 @@ export class Presence {
 
   /** Renews the lease; where it is lost, or something else has to be put right in Redis, does that. */
   async renew(): Promise<void> {
+    // While Redis is away there is nothing to do: its return is the next call for a recovery.
+    if (!this.#connection.isReady) return;
     if (!this.#isRecovered || !await this.#lease.renew()) await this.recover();
   }
 
