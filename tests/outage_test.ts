@@ -182,3 +182,40 @@ Deno.test("who leaves or is refused while Redis is away leaves no ghost", async 
   ]);
   await Promise.all([staying, watcher, again].map((client) => client.leave()));
 });
+
+Deno.test("an instance that was cut off until others took it for dead comes back by itself", async () => {
+  await using redis = await startRedis();
+  await using proxy = startProxy(redis.port);
+  const env = { ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` };
+  await using one = await startInstance(env);
+  await using two = await startInstance(redis.env);
+  const [foo, bar, watcher] = await joinMany([
+    [one.port, "foo"],
+    [one.port, "bar"],
+    [two.port, "watcher"],
+  ]);
+  await settle(redis, [foo, bar, watcher]);
+  for (const client of [foo, bar, watcher]) client.forgetAll();
+  proxy.cut();
+  await watcher.received(2);
+  assertEquals(await redis.users(), ["watcher"]);
+  proxy.open();
+  await watcher.received(4);
+  await becomesReady(one);
+  assertEquals(await redis.users(), ["bar", "foo", "watcher"]);
+  foo.send("here again");
+  await watcher.until("foo: here again");
+  await settle(redis, [foo, bar, watcher]);
+  assertEquals(watcher.frames.slice(0, 2).sort(), [
+    "bar: has left the chat!",
+    "foo: has left the chat!",
+  ]);
+  assertEquals(watcher.frames.slice(2, 4).sort(), [
+    "bar: has joined the chat!",
+    "foo: has joined the chat!",
+  ]);
+  // They saw nobody leave, and so nobody comes.
+  assertEquals(foo.frames, []);
+  assertEquals(bar.frames, ["foo: here again"]);
+  await Promise.all([foo, bar, watcher].map((client) => client.leave()));
+});
