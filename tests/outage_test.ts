@@ -7,8 +7,11 @@ import { startRedis, type TestRedis } from "./support/redis.ts";
 const NOT_DELIVERED = "message not delivered. please try again";
 const MAYBE_DELIVERED = "message may not have been delivered";
 
-async function becomesReady({ http }: Instance): Promise<void> {
-  while ((await get(`${http}/readyz`)) !== 200);
+/** Asks again and again until an instance says that it is ready, or that it is not. */
+async function becomes(status: 200 | 503, { http }: Instance): Promise<void> {
+  while (await get(`${http}/readyz`) !== status) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 async function get(url: string): Promise<number> {
@@ -51,14 +54,14 @@ Deno.test("a Redis that comes back empty has all 300 users again, and nobody not
   const { names, clients } = await crowd(first, one, two);
   first.process.signal("SIGKILL");
   await first.process.exit;
-  while (await get(`${one.http}/readyz`) !== 503);
+  await becomes(503, one);
   assertEquals(await get(`${one.http}/healthz`), 200);
 
   await using redis = await startRedis({ port: first.port });
   const back = performance.now();
   await redis.becomes("SCARD chat-users", 300);
   console.log(`all names were there ${seconds(back)} s after Redis was`);
-  await Promise.all([becomesReady(one), becomesReady(two)]);
+  await Promise.all([becomes(200, one), becomes(200, two)]);
   await assertAllIsWell(redis, names, clients);
 
   // As good as new also when it comes to leaving.
@@ -84,12 +87,12 @@ Deno.test("a Redis that hangs for 20 s holds nobody up, and is as it was when it
   const late = new Client(one.port, "late");
   assertEquals((await late.closed).code, 1013);
   assertEquals(late.frames, ["failed to connect. please try again"]);
-  while (await get(`${one.http}/readyz`) !== 503);
+  await becomes(503, one);
 
   await new Promise((resolve) => setTimeout(resolve, 20_000 - (performance.now() - stopped)));
   redis.process.signal("SIGCONT");
   const back = performance.now();
-  await Promise.all([becomesReady(one), becomesReady(two)]);
+  await Promise.all([becomes(200, one), becomes(200, two)]);
   console.log(`both instances were ready ${seconds(back)} s after Redis was`);
   // What was on its way when Redis stopped may have been taken, and then comes once.
   await settle(redis, clients);
@@ -114,7 +117,7 @@ Deno.test("a subscriber that is cut off without a word is noticed, and nobody le
   await one.output.find(/chat-subscriber lost \(no answer\)/);
   console.log(`it was noticed after ${seconds(cut)} s`);
   await one.output.find(/chat-subscriber is back/);
-  await becomesReady(one);
+  await becomes(200, one);
   await assertAllIsWell(redis, names, clients);
   await Promise.all(clients.map((client) => client.leave()));
 });
@@ -135,7 +138,7 @@ Deno.test("who comes back from an outage to a name that someone took is told so"
   first.process.signal("SIGKILL");
   await first.process.exit;
   await using redis = await startRedis({ port: first.port });
-  await becomesReady(two);
+  await becomes(200, two);
   const next = await Client.join(two.port, "foo");
   for (const client of [foo, bar, other]) client.forgetAll();
   proxy.open();
@@ -143,7 +146,7 @@ Deno.test("who comes back from an outage to a name that someone took is told so"
   assertEquals(foo.frames, [
     "username foo is already taken. please retry with a different name",
   ]);
-  await becomesReady(one);
+  await becomes(200, one);
   assertEquals(await redis.users(), ["bar", "foo", "other"]);
   next.send("it is me");
   await bar.until("foo: it is me");
@@ -172,7 +175,7 @@ Deno.test("who leaves or is refused while Redis is away leaves no ghost", async 
   assertEquals((await refused.closed).code, 1013);
   proxy.open();
   await watcher.until("leaving: has left the chat!");
-  await becomesReady(one);
+  await becomes(200, one);
   assertEquals(await redis.users(), ["staying", "watcher"]);
   const again = await Client.join(one.port, "leaving");
   await settle(redis, [staying, watcher, again]);
@@ -201,7 +204,7 @@ Deno.test("an instance that was cut off until others took it for dead comes back
   assertEquals(await redis.users(), ["watcher"]);
   proxy.open();
   await watcher.received(4);
-  await becomesReady(one);
+  await becomes(200, one);
   assertEquals(await redis.users(), ["bar", "foo", "watcher"]);
   foo.send("here again");
   await watcher.until("foo: here again");
@@ -218,4 +221,65 @@ Deno.test("an instance that was cut off until others took it for dead comes back
   assertEquals(foo.frames, []);
   assertEquals(bar.frames, ["foo: here again"]);
   await Promise.all([foo, bar, watcher].map((client) => client.leave()));
+});
+
+Deno.test("who leaves while Redis has lost its data is seen leaving", async () => {
+  const first = await startRedis();
+  await using one = await startInstance(first.env);
+  await using two = await startInstance(first.env);
+  const [leaving, staying, watcher] = await joinMany([
+    [one.port, "leaving"],
+    [one.port, "staying"],
+    [two.port, "watcher"],
+  ]);
+  await settle(first, [leaving, staying, watcher]);
+  first.process.signal("SIGKILL");
+  await first.process.exit;
+  await becomes(503, one);
+  await leaving.leave();
+  await using redis = await startRedis({ port: first.port });
+  await Promise.all([becomes(200, one), becomes(200, two)]);
+  assertEquals(await redis.users(), ["staying", "watcher"]);
+
+  await redis.command("FLUSHALL");
+  await staying.leave();
+  await watcher.until("staying: has left the chat!");
+  await becomes(200, one);
+  await redis.becomes("SMEMBERS chat-users", ["watcher"]);
+  await watcher.leave();
+  await first[Symbol.asyncDispose]();
+});
+
+Deno.test("a Redis that comes back with old data throws nobody out", async () => {
+  const folder = await Deno.makeTempDir();
+  const first = await startRedis({ folder });
+  await using proxy = startProxy(first.port);
+  const env = { ...first.env, REDIS_HOST: `127.0.0.1:${proxy.port}` };
+  await using one = await startInstance(env);
+  const [foo, bar] = await joinMany([[one.port, "foo"], [one.port, "bar"]]);
+  await settle(first, [foo, bar]);
+  for (const client of [foo, bar]) client.forgetAll();
+  await first.command("SAVE");
+  // Another outage, after which the instance is another one to Redis than in what was saved.
+  proxy.cut();
+  await becomes(503, one);
+  proxy.open();
+  await becomes(200, one);
+  first.process.signal("SIGKILL");
+  await first.process.exit;
+  await becomes(503, one);
+
+  await using redis = await startRedis({ port: first.port, folder });
+  assertEquals(await redis.users(), ["bar", "foo"]);
+  await becomes(200, one);
+  assertEquals(await redis.users(), ["bar", "foo"]);
+  foo.send("still here");
+  await bar.until("foo: still here");
+  await foo.leave();
+  await bar.until("foo: has left the chat!");
+  assertEquals(bar.frames, ["foo: still here", "foo: has left the chat!"]);
+  assertEquals(await redis.users(), ["bar"]);
+  await bar.leave();
+  await first[Symbol.asyncDispose]();
+  await Deno.remove(folder, { recursive: true });
 });

@@ -76,21 +76,30 @@ export class Lease {
     return left > 0 ? left : next;
   }
 
+  /** Lets an instance know, should it be alive after all, that its names are being freed. */
+  async noteReaped(id: string): Promise<void> {
+    const { reaped } = instanceKeys(id);
+    await this.#connection.ask((redis) => redis.set(reaped, "1", "EX", REAPED_KNOWN_FOR));
+  }
+
   /**
-   * Forgets a dead instance once its names are freed.
+   * Forgets an instance that is no more, after its names are freed.
    *
-   * @param id the dead instance
+   * @param id the instance
    * @param free frees its names in one room
    */
   async bury(id: string, free: (room: string) => Promise<void>): Promise<void> {
     const keys = instanceKeys(id);
-    const ask = this.#connection.ask.bind(this.#connection);
-    // First, so that it knows what happened to it should it be alive after all.
-    await ask((redis) => redis.set(keys.reaped, "1", "EX", REAPED_KNOWN_FOR));
-    await Promise.all((await ask((redis) => redis.smembers(keys.rooms))).map(free));
+    const rooms = await this.#connection.ask((redis) => redis.smembers(keys.rooms));
+    await Promise.all(rooms.map(free));
     // Last, so that another one goes on if this one dies in between.
-    await ask((redis) => redis.del(keys.lease, keys.rooms));
-    await ask((redis) => redis.srem(INSTANCES, id));
+    await this.#connection.ask((redis) => redis.del(keys.lease, keys.rooms));
+    await this.#connection.ask((redis) => redis.srem(INSTANCES, id));
+  }
+
+  /** Whether Redis knows an instance, dead or alive. */
+  async isKnown(id: string): Promise<boolean> {
+    return await this.#connection.ask((redis) => redis.sismember(INSTANCES, id)) === 1;
   }
 
   /** Whether others took one of these ids for dead. */

@@ -14,6 +14,9 @@ const RECLAIMED_AT_ONCE = 500;
 /** How long after an outage others may take to come back before they count as dead, in milliseconds. */
 const OTHERS_RETURN_WITHIN = 6_000;
 
+/** So many ids of its own an instance remembers: a Redis that comes back with old data may know it by any of them. */
+const IDS_REMEMBERED = 100;
+
 /** Who is in which room, in Redis, and what becomes of it when Redis or an instance goes down. */
 export class Presence {
   readonly #connection: Connection;
@@ -22,8 +25,14 @@ export class Presence {
   readonly #onLost: OnLost;
   /** For each room that this instance is in, the names that it holds, each with its session. */
   readonly #rooms = new Map<string, Map<string, string>>();
-  /** What this instance was before, and may still hold names as. */
-  readonly #before = new Set<string>();
+  /** The claims that are not answered yet. */
+  readonly #claims = new Set<Promise<unknown>>();
+  /** What this instance was before, the latest last. */
+  readonly #before: string[] = [];
+  /** Those of them that may still hold names. */
+  readonly #unburied = new Set<string>();
+  /** Who left while Redis could not free the name: by room, the users. */
+  readonly #unreleased = new Map<string, Set<string>>();
   #recovery: Promise<void> | undefined;
   #isRecovered = false;
   #nobodyIsDeadUntil = 0;
@@ -40,6 +49,12 @@ export class Presence {
     this.#onLost = onLost;
   }
 
+  /** Begins: takes the first lease. */
+  async start(): Promise<void> {
+    await this.#lease.take([]);
+    this.#isRecovered = true;
+  }
+
   /** Whether Redis has this instance and all its names. */
   get isRecovered(): boolean {
     return this.#isRecovered;
@@ -49,7 +64,7 @@ export class Presence {
   async enter(room: string): Promise<void> {
     this.#rooms.set(room, this.#rooms.get(room) ?? new Map());
     await this.#lease.enter(room);
-    await this.sweep(room);
+    await this.#sweep(room);
   }
 
   /** Holds no name in a room any more. */
@@ -61,6 +76,16 @@ export class Presence {
 
   /** Claims a name; says whether it is this instance's now. */
   async claim(room: string, user: string, session: string): Promise<boolean> {
+    const claim = this.#claim(room, user, session);
+    this.#claims.add(claim);
+    try {
+      return await claim;
+    } finally {
+      this.#claims.delete(claim);
+    }
+  }
+
+  async #claim(room: string, user: string, session: string): Promise<boolean> {
     const keys = roomKeys(room);
     const joined = JSON.stringify({ type: "joined", user, session } satisfies Event);
     try {
@@ -81,32 +106,42 @@ export class Presence {
   /** Frees a name from a holder who has no right to it any more; says whether it may be claimed again. */
   async #takeFrom(room: string, user: string, owner: string): Promise<boolean> {
     if (owner === "") return false;
-    if (owner === this.#lease.id || this.#before.has(owner)) {
+    if (this.#isMine(owner)) {
       // A release that was lost, or a claim whose answer was.
       if (this.#rooms.get(room)?.has(user)) return false;
       await this.#scripts.release(roomKeys(room), user, owner, leftEvent(user));
       return true;
     }
-    if (!await this.#isDead(owner)) return false;
-    await this.#reap(room, owner);
-    return true;
+    return await this.#reapIfDead(room, owner);
   }
 
   /** Frees a name; where Redis is away that comes to pass when it is back. */
   async release(room: string, user: string): Promise<void> {
-    this.#rooms.get(room)?.delete(user);
-    try {
-      await this.#scripts.release(roomKeys(room), user, this.#lease.id, leftEvent(user));
-    } catch {
-      this.#isRecovered = false;
-    }
+    // Whoever lost the name in an outage has nothing to release.
+    if (!this.#rooms.get(room)?.delete(user)) return;
+    const { id } = this.#lease;
+    const freed = await this.#scripts.release(roomKeys(room), user, id, leftEvent(user))
+      .catch(() => 0);
+    if (freed === 1) return;
+    this.#isRecovered = false;
+    const users = this.#unreleased.get(room) ?? new Set();
+    this.#unreleased.set(room, users.add(user));
   }
 
   /** Renews the lease; where it is lost, or something else has to be put right in Redis, does that. */
   async renew(): Promise<void> {
     // While Redis is away there is nothing to do: its return is the next call for a recovery.
     if (!this.#connection.isReady) return;
-    if (!this.#isRecovered || !await this.#lease.renew()) await this.recover();
+    let isHeld = false;
+    try {
+      isHeld = await this.#lease.renew();
+    } catch (error) {
+      this.#isRecovered = false;
+      // A primary that was made a replica: whoever answers to its name now may be another one.
+      if ((error as Error).message.startsWith("READONLY")) this.#connection.breakOff("read-only");
+      throw error;
+    }
+    if (!isHeld || !this.#isRecovered) await this.recover();
   }
 
   /**
@@ -120,17 +155,29 @@ export class Presence {
   async #recover(): Promise<void> {
     this.#isRecovered = false;
     this.#nobodyIsDeadUntil = performance.now() + OTHERS_RETURN_WITHIN;
-    this.#before.add(this.#lease.id);
+    const former = this.#lease.id;
+    this.#unburied.add(former);
+    this.#before.push(former);
+    this.#before.splice(0, this.#before.length - IDS_REMEMBERED);
     this.#lease.id = crypto.randomUUID();
+    const [asOfLastRecovery] = this.#unburied;
+    const hasForgotten = !await this.#lease.isKnown(asOfLastRecovery);
     await this.#lease.take(this.#rooms.keys());
-    // A second answer, after which every claim that was sent under an id of before is answered and noted.
-    await this.#connection.ask((redis) => redis.ping());
-    for (const room of this.#rooms.keys()) await this.#reclaim(room);
-    for (const id of this.#before) {
-      await this.#lease.bury(id, (room) => this.#reap(room, id));
-      this.#before.delete(id);
+    // Those that were sent under an id of before.
+    await Promise.allSettled(this.#claims);
+
+    const unreleased = [...this.#unreleased];
+    this.#unreleased.clear();
+    await Promise.all([...this.#rooms.keys()].map((room) => this.#reclaim(room)));
+    if (hasForgotten && !await this.#lease.wasReaped(this.#unburied)) {
+      await Promise.all(unreleased.map(([room, users]) => this.#bidFarewell(room, users)));
     }
-    this.#isRecovered = true;
+    for (const id of this.#unburied) {
+      await this.#lease.bury(id, (room) => this.#reap(room, id));
+      this.#unburied.delete(id);
+    }
+    // Somebody may have left meanwhile, and not been released.
+    this.#isRecovered = this.#unreleased.size === 0;
   }
 
   async #reclaim(room: string): Promise<void> {
@@ -142,13 +189,13 @@ export class Presence {
       const part = users.slice(i, i + RECLAIMED_AT_ONCE)
         .filter((user) => this.#rooms.get(room)?.has(user));
       if (part.length === 0) continue;
-      const answers = await this.#scripts.reclaim(keys, part, this.#lease.id, [...this.#before]);
+      const answers = await this.#scripts.reclaim(keys, part, this.#lease.id, this.#before);
       for (const [j, answer] of answers.entries()) {
         if (answer === "free") wereFree.push(part[j]);
         else if (answer !== "kept") this.#lose(room, part[j]);
       }
     }
-    if (wereFree.length > 0 && await this.#lease.wasReaped(this.#before)) {
+    if (wereFree.length > 0 && await this.#lease.wasReaped(this.#unburied)) {
       await this.#announce(keys, room, wereFree);
     }
   }
@@ -165,6 +212,13 @@ export class Presence {
           JSON.stringify({ type: "joined", user, session } satisfies Event),
         );
       }))
+    );
+  }
+
+  /** The others did not see these users leave, because Redis had forgotten them when they did. */
+  async #bidFarewell(room: string, users: Set<string>): Promise<void> {
+    await Promise.all(
+      [...users].map((user) => this.#scripts.farewell(roomKeys(room), user, leftEvent(user))),
     );
   }
 
@@ -185,20 +239,25 @@ export class Presence {
       const next = await this.#lease.lookAtNext();
       if (typeof next === "number") return next;
       if (!await this.#isDead(next)) return 1_000;
+      await this.#lease.noteReaped(next);
       await this.#lease.bury(next, (room) => this.#reap(room, next));
     }
   }
 
-  /** Frees the names in a room of instances that nobody knows any more: what no watch has found. */
-  async sweep(room: string): Promise<void> {
-    for (const owner of await this.#scripts.owners(roomKeys(room))) {
-      if (await this.#isDead(owner)) await this.#reap(room, owner);
-    }
+  /** Sweeps the room that was swept longest ago, for names of instances that nobody knows any more. */
+  async sweepNext(): Promise<void> {
+    const [room] = this.#rooms.keys();
+    if (room === undefined) return;
+    const users = this.#rooms.get(room)!;
+    this.#rooms.delete(room);
+    this.#rooms.set(room, users);
+    await this.#sweep(room);
   }
 
-  /** Sweeps every room that this instance is in. */
-  async sweepAll(): Promise<void> {
-    for (const room of this.#rooms.keys()) await this.sweep(room);
+  async #sweep(room: string): Promise<void> {
+    for (const owner of await this.#scripts.owners(roomKeys(room))) {
+      await this.#reapIfDead(room, owner);
+    }
   }
 
   /** Gives up the lease, at the end. */
@@ -208,20 +267,29 @@ export class Presence {
     await this.#lease.end(holdsNothing);
   }
 
+  async #reapIfDead(room: string, instance: string): Promise<boolean> {
+    if (!await this.#isDead(instance)) return false;
+    await this.#lease.noteReaped(instance);
+    await this.#reap(room, instance);
+    return true;
+  }
+
   async #reap(room: string, instance: string): Promise<void> {
     await this.#scripts.reap(roomKeys(room), instance);
   }
 
-  /** After an outage every lease has ended, and who is really dead is known only when the living are back. */
   async #isDead(instance: string): Promise<boolean> {
-    if (instance === this.#lease.id || this.#before.has(instance)) return false;
-    return performance.now() >= this.#nobodyIsDeadUntil && await this.#lease.isDead(instance);
+    if (this.#isMine(instance) || !await this.#lease.isDead(instance)) return false;
+    // After an outage every lease has ended, and who is really dead is known only when the living are back. Whoever has
+    // no lease itself was away too.
+    if (performance.now() < this.#nobodyIsDeadUntil) return false;
+    if (await this.#lease.renew()) return true;
+    this.recover().catch(() => {});
+    return false;
   }
 
-  /** Begins: takes the first lease. */
-  async start(): Promise<void> {
-    await this.#lease.take([]);
-    this.#isRecovered = true;
+  #isMine(instance: string): boolean {
+    return instance === this.#lease.id || this.#before.includes(instance);
   }
 }
 

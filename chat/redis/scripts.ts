@@ -1,6 +1,7 @@
 import claimScript from "./claim.lua" with { type: "text" };
 import type { Connection } from "./connection.ts";
 import type { RoomKeys } from "./keys.ts";
+import farewellScript from "./farewell.lua" with { type: "text" };
 import ownersScript from "./owners.lua" with { type: "text" };
 import reapScript from "./reap.lua" with { type: "text" };
 import reclaimScript from "./reclaim.lua" with { type: "text" };
@@ -16,6 +17,8 @@ export interface RoomScripts {
   reclaim(keys: RoomKeys, users: string[], now: string, before: string[]): Promise<string[]>;
   /** Answers how many names were freed. */
   reap(keys: RoomKeys, instance: string): Promise<number>;
+  /** Answers 1 if the room was told. */
+  farewell(keys: RoomKeys, user: string, left: string): Promise<number>;
   /** Answers which instances hold names. */
   owners(keys: RoomKeys): Promise<string[]>;
 }
@@ -34,6 +37,7 @@ export function defineRoomScripts(connection: Connection): RoomScripts {
   const release = define("releaseName", 2, releaseScript);
   const reclaim = define("reclaimNames", 2, reclaimScript);
   const reap = define("reapNames", 2, reapScript);
+  const farewell = define("farewell", 1, farewellScript);
   const owners = define("ownersOfNames", 1, ownersScript);
 
   return {
@@ -44,6 +48,7 @@ export function defineRoomScripts(connection: Connection): RoomScripts {
     reclaim: (keys, users, now, before) =>
       reclaim(keys.users, keys.owners, now, `${before.length}`, ...before, ...users),
     reap: (keys, instance) => reap(keys.users, keys.owners, instance, keys.channel),
+    farewell: (keys, user, left) => farewell(keys.owners, user, keys.channel, left),
     owners: (keys) => owners(keys.owners),
   };
 }

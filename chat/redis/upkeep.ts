@@ -5,11 +5,8 @@ import type { Subscriber } from "./subscriber.ts";
 /** The time between two pings of the subscriber: with the time for an answer it is less than eight seconds. */
 const PING_EVERY = 5_000;
 
-/** The time between two sweeps, in milliseconds. */
-const SWEEP_EVERY = 60_000;
-
-/** A look at the next instance comes no later than so many milliseconds after the last, and so after its lease ended. */
-const LOOK_WITHIN = 10_000;
+/** The time between the sweeps of two rooms, in milliseconds. */
+const SWEEP_EVERY = 20_000;
 
 /**
  * Starts everything that goes on by itself: renewing the lease, looking after the next instance, sweeping, pinging. It
@@ -21,7 +18,7 @@ export function startUpkeep(presence: Presence, subscriber: Subscriber): () => v
   // Whatever fails here fails because Redis is away, and is tried again.
   const timers = [
     setInterval(() => presence.renew().catch(() => {}), RENEW_EVERY),
-    setInterval(() => presence.sweepAll().catch(() => {}), SWEEP_EVERY),
+    setInterval(() => presence.sweepNext().catch(() => {}), SWEEP_EVERY),
     setInterval(() => subscriber.ping().catch(() => {}), PING_EVERY),
   ];
   let next: ReturnType<typeof setTimeout>;
@@ -29,9 +26,7 @@ export function startUpkeep(presence: Presence, subscriber: Subscriber): () => v
   async function watch(): Promise<void> {
     const lookAgainIn = await presence.watch().catch(() => 1_000);
     // A little later than the lease ends, and not in step with others.
-    if (!stopped) {
-      next = setTimeout(watch, Math.min(lookAgainIn, LOOK_WITHIN) + 20 + Math.random() * 80);
-    }
+    if (!stopped) next = setTimeout(watch, lookAgainIn + 20 + Math.random() * 80);
   }
   watch();
 

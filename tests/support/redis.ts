@@ -32,9 +32,12 @@ export function freePort(): number {
   return listener.addr.port;
 }
 
-/** Starts a Redis with a password on a free port, with nothing on disk; with TLS only if a certificate is given. */
+/**
+ * Starts a Redis with a password on a free port. It listens with TLS only if a certificate is given, and knows of a disk
+ * only if a folder is: there `SAVE` puts its data, and it finds them when it starts.
+ */
 export async function startRedis(
-  { port = freePort(), tls }: { port?: number; tls?: Certificate } = {},
+  { port = freePort(), tls, folder }: { port?: number; tls?: Certificate; folder?: string } = {},
 ): Promise<TestRedis> {
   const listen = tls
     ? ["--port", "0", "--tls-port", `${port}`, "--tls-cert-file", tls.cert, "--tls-key-file"]
@@ -42,6 +45,7 @@ export async function startRedis(
     : ["--port", `${port}`];
   const process = startProcess([
     ...listen,
+    ...(folder ? ["--dir", folder] : []),
     ...["--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", "", "--appendonly", "no"],
   ]);
   await process.output.find(/Ready to accept connections/);
@@ -65,6 +69,7 @@ export async function startRedis(
         const seen = JSON.stringify(await client.call(name, ...args));
         if (seen === wanted) return;
         if (Date.now() > giveUp) throw new Error(`${command} is ${seen}, not ${wanted}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
       }
     },
     async users(room) {
