@@ -20,8 +20,8 @@ export interface Listener {
  * instances, and memory, for one process alone. `tests/store_contract.ts` runs over both.
  *
  * Calls of one store take effect in the order in which they are made. Every call may reject with
- * {@linkcode StoreUnavailable}, or, where it changes something, with {@linkcode StoreAnswerLost}; none takes longer than
- * two seconds.
+ * {@linkcode StoreUnavailable}, or, where it changes something, with {@linkcode StoreAnswerLost}; no command of it waits
+ * longer than two seconds for its answer.
  */
 export interface Store {
   /**
