@@ -124,6 +124,7 @@ export class Session implements Member {
   }
 
   #refuse(frame: string, closing: Closing): void {
+    if (this.#state === "gone") return;
     this.send(frame);
     this.end(closing);
   }

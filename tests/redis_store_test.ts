@@ -32,10 +32,10 @@ Deno.test("redis: names, their owners and channels stand where the protocol says
   assertEquals(await redis.command("HKEYS", "{chat-users:R}:owners"), ["bar"]);
   assertEquals((await redis.command("PUBSUB", "CHANNELS") as string[]).sort(), ["chat", "chat:R"]);
 
+  await store.release("R", "bar");
   await store.unsubscribe("R");
   assertEquals(await redis.command("PUBSUB", "CHANNELS"), ["chat"]);
   await store.release("chat", "foo");
-  await store.release("R", "bar");
   assertEquals(await redis.command("KEYS", "*chat-users*"), []);
   assertEquals((await redis.command("KEYS", "chat-instance:*") as string[]).length, 1);
   await store.close();
@@ -58,8 +58,25 @@ Deno.test("redis: one connection commands and one hears, however many rooms ther
 Deno.test("redis: what it refuses to take was not taken", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port));
+  await store.subscribe("chat", NOBODY);
   await redis.command("SET", "chat-users", "not a set");
   await assertRejects(() => store.claim("chat", "foo", "s1"), StoreUnavailable, "WRONGTYPE");
+  await store.close();
+});
+
+Deno.test("redis: a name that is released before its claim is answered is free", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port));
+  await store.subscribe("r", NOBODY);
+  const claimed = store.claim("r", "foo", "s1");
+  const released = store.release("r", "foo");
+  assertEquals(await claimed, false);
+  await released;
+  assertEquals(await redis.users("r"), []);
+  const [first, second] = [store.claim("r", "foo", "s2"), store.release("r", "foo")];
+  assertEquals(await store.claim("r", "foo", "s3"), true);
+  await Promise.all([first, second]);
+  assertEquals(await redis.users("r"), ["foo"]);
   await store.close();
 });
 

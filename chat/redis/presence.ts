@@ -1,5 +1,5 @@
 import type { Event } from "../events.ts";
-import { StoreAnswerLost } from "../store.ts";
+import { StoreAnswerLost, StoreUnavailable } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { type RoomKeys, roomKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
@@ -88,31 +88,39 @@ export class Presence {
   async #claim(room: string, user: string, session: string): Promise<boolean> {
     const keys = roomKeys(room);
     const joined = JSON.stringify({ type: "joined", user, session } satisfies Event);
+    const held = this.#rooms.get(room);
+    if (!held) throw new StoreUnavailable(`room ${room} is not subscribed to`);
+    if (held.has(user)) return false;
+    // Noted before it is sent: a release, which may come before the answer does, finds what it has to release.
+    held.set(user, session);
     try {
       for (;;) {
         const owner = await this.#scripts.claim(keys, user, this.#lease.id, joined);
         if (owner === null) break;
-        if (!await this.#takeFrom(room, user, owner)) return false;
+        if (held.get(user) !== session || !await this.#takeFrom(keys, room, user, owner)) {
+          if (held.get(user) === session) held.delete(user);
+          return false;
+        }
       }
     } catch (error) {
-      // It may be this instance's, and counts as that until the caller releases it.
-      if (error instanceof StoreAnswerLost) this.#rooms.get(room)?.set(user, session);
+      // Where the answer was lost, it counts as this instance's until the caller releases it.
+      if (!(error instanceof StoreAnswerLost) && held.get(user) === session) held.delete(user);
       throw error;
     }
-    this.#rooms.get(room)?.set(user, session);
-    return true;
+    // Given up meanwhile, either by a release that is on its way, or because someone else had it for a moment.
+    if (!held.has(user)) {
+      await this.#scripts.release(keys, user, this.#lease.id, leftEvent(user));
+    }
+    return held.get(user) === session;
   }
 
-  /** Frees a name from a holder who has no right to it any more; says whether it may be claimed again. */
-  async #takeFrom(room: string, user: string, owner: string): Promise<boolean> {
+  /** Frees a name from a holder who has no right to it any more; says whether to claim it again. */
+  async #takeFrom(keys: RoomKeys, room: string, user: string, owner: string): Promise<boolean> {
     if (owner === "") return false;
-    if (this.#isMine(owner)) {
-      // A release that was lost, or a claim whose answer was.
-      if (this.#rooms.get(room)?.has(user)) return false;
-      await this.#scripts.release(roomKeys(room), user, owner, leftEvent(user));
-      return true;
-    }
-    return await this.#reapIfDead(room, owner);
+    if (!this.#isMine(owner)) return await this.#reapIfDead(room, owner);
+    // A release that was lost, or a claim whose answer was.
+    await this.#scripts.release(keys, user, owner, leftEvent(user));
+    return true;
   }
 
   /** Frees a name; where Redis is away that comes to pass when it is back. */
