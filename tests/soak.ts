@@ -62,9 +62,12 @@ async function kill(): Promise<void> {
   killing = true;
   const slot = 1 + below(2);
   await instances[slot][Symbol.asyncDispose]();
-  instances[slot] = await startInstance(redis.env);
-  killing = false;
   done.kills++;
+  // While Redis hangs a start fails, as it should.
+  for (let next; !next; instances[slot] = next ?? instances[slot]) {
+    next = await startInstance(redis.env).catch(() => undefined);
+  }
+  killing = false;
 }
 
 function pause(process: { signal(signal: Deno.Signal): void }, milliseconds: number): void {
@@ -78,17 +81,17 @@ function act(): Promise<void> | void {
   const dice = random();
   if (online.size < 150 || dice < 0.4) return join();
   if (dice < 0.7) return done.leaves++, anyone()?.leave();
-  if (dice < 0.985) return done.messages++, anyone()?.send("x".repeat(below(2_000)));
+  if (dice < 0.996) return done.messages++, anyone()?.send("x".repeat(below(2_000)));
   if (pauses.size > 0) return;
-  if (dice < 0.993) return kill();
-  if (dice < 0.997) return done.stalls++, pause(instances[below(3)], below(16_000));
+  if (dice < 0.998) return kill();
+  if (dice < 0.999) return done.stalls++, pause(instances[below(3)], below(16_000));
   return done.outages++, pause(redis.process, below(6_000));
 }
 
 console.log(`soaking for ${minutes} minutes with seed ${seed}`);
 const start = Date.now();
 let memoryThen: number | undefined;
-for (let report = start + MINUTE; Date.now() < start + minutes * MINUTE; await sleep(below(20))) {
+for (let report = start + MINUTE; Date.now() < start + minutes * MINUTE; await sleep(below(5))) {
   Promise.resolve(act()).catch(() => {});
   if (Date.now() < report) continue;
   report += MINUTE;
