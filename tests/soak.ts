@@ -64,9 +64,9 @@ async function kill(): Promise<void> {
   await instances[slot][Symbol.asyncDispose]();
   done.kills++;
   // While Redis hangs a start fails, as it should.
-  for (let next; !next; instances[slot] = next ?? instances[slot]) {
-    next = await startInstance(redis.env).catch(() => undefined);
-  }
+  let next: Instance | undefined;
+  while (!next) next = await startInstance(redis.env).catch(() => undefined);
+  instances[slot] = next;
   killing = false;
 }
 
