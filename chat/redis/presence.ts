@@ -35,6 +35,7 @@ export class Presence {
   readonly #unreleased = new Map<string, Set<string>>();
   #recovery: Promise<void> | undefined;
   #isRecovered = false;
+  #isEnding = false;
   #nobodyIsDeadUntil = 0;
 
   /**
@@ -156,8 +157,9 @@ export class Presence {
    * Becomes a new instance: takes a lease, hands over every name from what it was before, takes those that are gone
    * from Redis, gives up those that others took, and frees what else it still held.
    */
-  recover(): Promise<void> {
-    return this.#recovery ??= this.#recover().finally(() => this.#recovery = undefined);
+  async recover(): Promise<void> {
+    if (this.#isEnding) return;
+    await (this.#recovery ??= this.#recover().finally(() => this.#recovery = undefined));
   }
 
   async #recover(): Promise<void> {
@@ -270,6 +272,8 @@ export class Presence {
 
   /** Gives up the lease, at the end. */
   async end(): Promise<void> {
+    this.#isEnding = true;
+    await this.#recovery?.catch(() => {});
     const holdsNothing = this.#isRecovered &&
       this.#rooms.values().every((users) => users.size === 0);
     await this.#lease.end(holdsNothing);
