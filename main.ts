@@ -15,8 +15,8 @@ const SAME_KEY_WITHIN = 100;
 /** An orderly stop takes no longer than this, in milliseconds. */
 const STOP_WITHIN = 9_000;
 
-async function openStore({ redis }: Config): Promise<Store> {
-  return redis ? await openRedisStore(redis) : openMemoryStore();
+async function openStore(config: Config): Promise<Store> {
+  return config.redis ? await openRedisStore(config.redis, config) : openMemoryStore(config);
 }
 
 async function start(): Promise<void> {

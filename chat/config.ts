@@ -1,8 +1,9 @@
 import type { RedisSettings } from "./redis/connection.ts";
 import type { ServerOptions } from "./server.ts";
+import type { LogLimits } from "./store.ts";
 
 /** Everything that can be set, checked. */
-export interface Config extends ServerOptions {
+export interface Config extends ServerOptions, LogLimits {
   /** Where Redis is; `undefined` for a store in memory. */
   readonly redis?: RedisSettings;
 }
@@ -42,6 +43,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * | `REDIS_TLS` | on for port 6380 and `rediss://`, else off | whether to use TLS: `on` or `off` |
  * | `MAX_MESSAGE_BYTES` | `65536` | the most bytes that a message may have |
  * | `MAX_BUFFERED_BYTES` | `1048576`, or twice `MAX_MESSAGE_BYTES` | the most bytes that may wait for or from a client |
+ * | `HISTORY_LIMIT` | `1000` | how many messages of a room are kept, and perhaps some more |
+ * | `HISTORY_SECONDS` | `86400` | for how long they are kept |
  * | `IDLE_SECONDS` | `30` | a client that answers no ping or takes nothing for so long is gone |
  *
  * @param env the environment, as of `Deno.env.toObject()`
@@ -74,6 +77,8 @@ export function readConfig(env: Environment): Config {
       problems,
     ),
     idleSeconds: readInteger(env, "IDLE_SECONDS", 30, 1, 3_600, problems),
+    historyLimit: readInteger(env, "HISTORY_LIMIT", 1_000, 1, 1_000_000, problems),
+    historySeconds: readInteger(env, "HISTORY_SECONDS", 86_400, 1, 31_536_000, problems),
     redis: readStore(env, problems),
   };
   if (problems.length > 0) throw new ConfigError(problems);

@@ -1,5 +1,5 @@
 import { within } from "./deadline.ts";
-import { parseEvent } from "./events.ts";
+import { History } from "./history.ts";
 import { DEFAULT_ROOM } from "./names.ts";
 import { type Member, Room } from "./room.ts";
 import { type Store, StoreUnavailable } from "./store.ts";
@@ -9,18 +9,21 @@ const HEARD_WITHIN = 2_000;
 
 interface Opened {
   readonly room: Room;
-  /** Resolves once the store hands this instance what is published in the room. */
+  /** Resolves once the store hands this instance what happens in the room. */
   readonly subscribed: Promise<void>;
 }
 
 /** The rooms that have a session on this instance; what the store hears goes to the right one. */
 export class Hub {
+  /** What was said in all rooms. */
+  readonly history: History;
   readonly #store: Store;
   readonly #rooms = new Map<string, Opened>();
   readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(store: Store) {
     this.#store = store;
+    this.history = new History(store);
   }
 
   /**
@@ -73,10 +76,12 @@ export class Hub {
   /**
    * Says something in a room.
    *
-   * @throws {StoreUnavailable} if it was not published, {@linkcode StoreAnswerLost} if nobody can tell
+   * @param ref what its sender named it with, if it was named: see {@linkcode Store.say}
+   * @returns its id
+   * @throws {StoreUnavailable} if it was not taken, {@linkcode StoreAnswerLost} if nobody can tell
    */
-  say(name: string, user: string, text: string): Promise<void> {
-    return this.#store.say(name, user, text);
+  say(name: string, user: string, text: string, ref?: string): Promise<string> {
+    return this.#store.say(name, user, text, ref);
   }
 
   /** Resolves once every join and every release that is under way has come to its end. */
@@ -89,9 +94,9 @@ export class Hub {
     if (!opened) {
       const room = new Room();
       const subscribed = this.#store.subscribe(name, {
-        hear: (payload) => room.hear(parseEvent(payload)),
+        hear: (event, line) => room.hear(event, line),
         lost: (user, session) => room.lose(user, session),
-      });
+      }).then((newest) => room.begin(newest));
       opened = { room, subscribed };
       this.#rooms.set(name, opened);
     }

@@ -1,11 +1,7 @@
+import { BadRequest } from "./bad_request.ts";
+
 /** The room that a user joins who asks for none. */
 export const DEFAULT_ROOM = "chat";
-
-/** A name that cannot be used; the message is one line that says what is wrong and what would be right. */
-export class NameError extends Error {
-  /** Always `"NameError"`. */
-  override name = "NameError";
-}
 
 /**
  * Reads a user's name from the part of a path that follows `/chat/`.
@@ -13,7 +9,7 @@ export class NameError extends Error {
  * @param encoded the percent-encoded name
  * @returns the name, decoded and in Unicode NFC: 1 to 64 code points, no control characters, no `:` and no `/`, no
  * white space at either end
- * @throws {NameError} if it is anything else
+ * @throws {BadRequest} if it is anything else
  *
  * @example
  * ```ts
@@ -28,20 +24,20 @@ export function parseUser(encoded: string): string {
   try {
     user = decodeURIComponent(encoded).normalize("NFC");
   } catch {
-    throw new NameError(`the user name ${quote(encoded)} is not percent-encoded UTF-8`);
+    throw new BadRequest(`the user name ${quote(encoded)} is not percent-encoded UTF-8`);
   }
   const length = [...user].length;
-  if (length === 0) throw new NameError("the user name is empty: ask for /chat/{user}");
+  if (length === 0) throw new BadRequest("the user name is empty: ask for /chat/{user}");
   if (length > 64) {
-    throw new NameError(`the user name is ${length} characters long: at most 64 are allowed`);
+    throw new BadRequest(`the user name is ${length} characters long: at most 64 are allowed`);
   }
   if (/\p{Cc}/u.test(user)) {
-    throw new NameError(`the user name ${quote(user)} has a control character`);
+    throw new BadRequest(`the user name ${quote(user)} has a control character`);
   }
   const forbidden = /[:/]/.exec(user);
-  if (forbidden) throw new NameError(`the user name ${quote(user)} has a "${forbidden[0]}" in it`);
+  if (forbidden) throw new BadRequest(`the user name ${quote(user)} has a "${forbidden[0]}" in it`);
   if (user.trim() !== user) {
-    throw new NameError(`the user name ${quote(user)} has white space at an end`);
+    throw new BadRequest(`the user name ${quote(user)} has white space at an end`);
   }
   return user;
 }
@@ -51,24 +47,24 @@ export function parseUser(encoded: string): string {
  *
  * @param given every value of `room` in the query, decoded
  * @returns the one value that is given, 1 to 64 of `A-Z a-z 0-9 . _ -`; {@linkcode DEFAULT_ROOM} if there is none
- * @throws {NameError} if it is anything else
+ * @throws {BadRequest} if it is anything else
  */
 export function parseRoom(given: string[]): string {
   if (given.length === 0) return DEFAULT_ROOM;
   if (given.length > 1) {
-    throw new NameError("more than one room is given: one connection joins one");
+    throw new BadRequest("more than one room is given: one connection joins one");
   }
   const [room] = given;
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(room)) {
-    throw new NameError(
+    throw new BadRequest(
       `the room name ${quote(room)} is not 1 to 64 of the characters A-Z a-z 0-9 . _ -`,
     );
   }
   return room;
 }
 
-/** One line whatever is in it, and not a long one. */
-function quote(name: string): string {
+/** What someone gave, for a message: one line whatever is in it, and not a long one. */
+export function quote(name: string): string {
   return JSON.stringify(name.length > 100 ? name.slice(0, 100) + "…" : name)
     .replace(
       /[\u007f-\u009f\u2028\u2029]/g,

@@ -1,5 +1,6 @@
 import type { Event, Notice } from "./events.ts";
-import { line } from "./protocol/text.ts";
+import { BEGINNING, isLater } from "./ids.ts";
+import type { Protocol } from "./protocol/protocol.ts";
 
 /** What a room needs of a session. */
 export interface Member {
@@ -7,10 +8,17 @@ export interface Member {
   readonly user: string;
   /** Names this connection, whoever else has the name before or after it. */
   readonly id: string;
-  /** Called once, when the room has heard that this member joined: from here on it gets what is said. */
-  admit(): void;
-  /** Gives the client one frame. */
-  send(frame: string): void;
+  /** How it speaks with its client. */
+  readonly protocol: Protocol;
+  /**
+   * Called once, when the room has heard that this member joined: from here on it hears what happens.
+   *
+   * @param last the id of the last message before
+   * @param users how many are in the room now
+   */
+  admit(last: string, users: number): void;
+  /** Gives the client one frame of what happens in the room. */
+  hear(frame: string): void;
   /** Called when someone else got the name in an outage: this session has to go. */
   lose(): void;
 }
@@ -28,13 +36,21 @@ interface Newcomer {
  */
 export class Room {
   readonly #members = new Map<string, Member>();
+  /** The same, by how they speak. */
+  readonly #audiences = new Map<Protocol, Set<Member>>();
   readonly #newcomers = new Map<string, Newcomer>();
   /** The members whom everyone saw leave, because this instance was taken for dead. */
   readonly #seenLeaving = new Set<string>();
+  #last = BEGINNING;
 
   /** Whether nobody is here or about to be. */
   get isEmpty(): boolean {
     return this.#members.size === 0 && this.#newcomers.size === 0;
+  }
+
+  /** Begins with the id of the newest message when the room was opened. */
+  begin(newest: string): void {
+    if (isLater(newest, this.#last)) this.#last = newest;
   }
 
   /** Whether someone on this instance has a name or claims it. */
@@ -65,6 +81,7 @@ export class Room {
   remove(member: Member): boolean {
     if (!this.isMember(member)) return false;
     this.#seenLeaving.delete(member.user);
+    this.#audiences.get(member.protocol)?.delete(member);
     return this.#members.delete(member.user);
   }
 
@@ -74,32 +91,50 @@ export class Room {
     if (member?.id === session) member.lose();
   }
 
-  /** Hands an event to everyone whom it concerns. */
-  hear(event: Event | Notice): void {
-    if (event.type === "notice") return this.#tell(event);
-    const holder = this.#members.get(event.user);
-    if (event.type === "left" && holder) this.#seenLeaving.add(event.user);
-    if (event.type === "joined" && holder?.id === event.session) {
-      // Back after an outage: nobody here needs to hear of it who has not seen it leave.
-      if (!this.#seenLeaving.delete(event.user)) return;
+  /** Hands an event, which is also given as one line of JSON, to everyone whom it concerns. */
+  hear(event: Event | Notice, line: string): void {
+    switch (event.type) {
+      case "notice":
+        return this.#tell(event, line);
+      case "message": {
+        this.#last = event.id;
+        const sender = this.#members.get(event.user);
+        return this.#tell(event, line, sender?.protocol.echoes ? undefined : sender);
+      }
+      case "left": {
+        const holder = this.#members.get(event.user);
+        if (holder) this.#seenLeaving.add(event.user);
+        return this.#tell(event, line, holder);
+      }
+      case "joined": {
+        const holder = this.#members.get(event.user);
+        // Back after an outage: nobody here needs to hear of it who has not seen it leave.
+        const isNews = holder?.id !== event.session || this.#seenLeaving.delete(event.user);
+        if (isNews) this.#tell(event, line, holder);
+        this.#admit(event.user, event.session, event.users);
+      }
     }
-    this.#tell(event, holder);
-    if (event.type === "joined") this.#admit(event.user, event.session);
   }
 
-  #tell(event: Event | Notice, except?: Member): void {
-    const frame = line(event);
-    for (const member of this.#members.values()) {
-      if (member !== except) member.send(frame);
+  #tell(event: Event | Notice, line: string, except?: Member): void {
+    for (const [protocol, audience] of this.#audiences) {
+      if (audience.size === 0) continue;
+      const frame = protocol.event(event, line);
+      for (const member of audience) {
+        if (member !== except) member.hear(frame);
+      }
     }
   }
 
-  #admit(user: string, session: string): void {
+  #admit(user: string, session: string, users: number): void {
     const newcomer = this.#newcomers.get(user);
     if (newcomer?.member.id !== session) return;
+    const { member, heard } = newcomer;
     this.#newcomers.delete(user);
-    this.#members.set(user, newcomer.member);
-    newcomer.member.admit();
-    newcomer.heard();
+    this.#members.set(user, member);
+    const audience = this.#audiences.get(member.protocol) ?? new Set();
+    this.#audiences.set(member.protocol, audience.add(member));
+    member.admit(this.#last, users);
+    heard();
   }
 }

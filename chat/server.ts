@@ -1,10 +1,12 @@
 import { STATUS_CODE } from "@std/http/status";
+import { BadRequest } from "./bad_request.ts";
 import { CLOSING } from "./close_codes.ts";
 import { within } from "./deadline.ts";
 import { Hub } from "./hub.ts";
-import { NameError, parseRoom, parseUser } from "./names.ts";
+import { type JoinRequest, parseJoinRequest } from "./join_request.ts";
+import { answerRooms } from "./rooms_api.ts";
 import { LOOKS_WHILE_IDLE, Session, type SessionLimits } from "./session.ts";
-import type { Store } from "./store.ts";
+import { type Store, StoreAnswerLost, StoreUnavailable } from "./store.ts";
 
 /** What a server is told when it starts. */
 export interface ServerOptions extends SessionLimits {
@@ -43,7 +45,7 @@ const GOODBYE_WITHIN = 2_000;
  * import { assertEquals } from "@std/assert";
  *
  * const options = readConfig({ HOST: "127.0.0.1", PORT: "0" });
- * const server = await startServer(options, openMemoryStore());
+ * const server = await startServer(options, openMemoryStore(options));
  * const answer = await fetch(`http://127.0.0.1:${server.port}/healthz`);
  * assertEquals(await answer.text(), "ok\n");
  * await server.stop();
@@ -71,7 +73,13 @@ export async function startServer(options: ServerOptions, store: Store): Promise
       case "/readyz":
         return answerReady();
     }
+    return answerPath(request, url).catch(explain);
+  }
+
+  async function answerPath(request: Request, url: URL): Promise<Response> {
     if (/^\/chat(\/|$)/.test(url.pathname)) return answerChat(request, url);
+    const answer = await answerRooms(url, store);
+    if (answer) return Response.json(answer);
     return refuse(STATUS_CODE.NotFound, `${url.pathname} is not here, the chat is at /chat/{user}`);
   }
 
@@ -86,33 +94,30 @@ export async function startServer(options: ServerOptions, store: Store): Promise
   }
 
   function answerChat(request: Request, url: URL): Response {
-    try {
-      const user = parseUser(url.pathname.slice("/chat/".length));
-      const room = parseRoom(url.searchParams.getAll("room"));
-      if (request.method !== "GET" || !asksForWebSocket(request)) {
-        return refuse(
-          STATUS_CODE.UpgradeRequired,
-          "this is the chat's WebSocket: connect with a WebSocket client, such as wscat",
-          { upgrade: "websocket", connection: "upgrade" },
-        );
-      }
-      if (stopping) return refuse(STATUS_CODE.ServiceUnavailable, CLOSING.shutdown.reason);
-      return join(request, user, room);
-    } catch (error) {
-      if (!(error instanceof NameError)) throw error;
-      return refuse(STATUS_CODE.BadRequest, error.message);
+    const asked = parseJoinRequest(url, request.headers.get("sec-websocket-protocol"));
+    if (request.method !== "GET" || !asksForWebSocket(request)) {
+      return refuse(
+        STATUS_CODE.UpgradeRequired,
+        "this is the chat's WebSocket: connect with a WebSocket client, such as wscat",
+        { upgrade: "websocket", connection: "upgrade" },
+      );
     }
+    if (stopping) return refuse(STATUS_CODE.ServiceUnavailable, CLOSING.shutdown.reason);
+    return join(request, asked);
   }
 
-  function join(request: Request, user: string, room: string): Response {
+  function join(request: Request, asked: JoinRequest): Response {
     let upgrade: Deno.WebSocketUpgrade;
     try {
-      upgrade = Deno.upgradeWebSocket(request, { idleTimeout: options.idleSeconds });
+      upgrade = Deno.upgradeWebSocket(request, {
+        idleTimeout: options.idleSeconds,
+        protocol: asked.protocol.name || undefined,
+      });
     } catch (error) {
       const cause = (error as Error).message;
-      return refuse(STATUS_CODE.BadRequest, `this is no WebSocket handshake: ${cause}`);
+      throw new BadRequest(`this is no WebSocket handshake: ${cause}`);
     }
-    const session = new Session(upgrade.socket, hub, user, room, options);
+    const session = new Session(upgrade.socket, hub, asked, options);
     sessions.add(session);
     session.closed.then(() => sessions.delete(session));
     return upgrade.response;
@@ -153,6 +158,15 @@ export async function startServer(options: ServerOptions, store: Store): Promise
 function asksForWebSocket(request: Request): boolean {
   const asked = request.headers.get("upgrade") ?? "";
   return asked.split(",").some((protocol) => protocol.trim().toLowerCase() === "websocket");
+}
+
+/** Answers a request that failed; what is nobody's fault here goes on to the log. */
+function explain(error: unknown): Response {
+  if (error instanceof BadRequest) return refuse(STATUS_CODE.BadRequest, error.message);
+  if (error instanceof StoreUnavailable || error instanceof StoreAnswerLost) {
+    return refuse(STATUS_CODE.ServiceUnavailable, "the store does not answer");
+  }
+  throw error;
 }
 
 function plain(status: number, text: string, headers: HeadersInit = {}): Response {

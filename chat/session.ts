@@ -1,8 +1,12 @@
 import { CLOSING, type Closing } from "./close_codes.ts";
 import type { Hub } from "./hub.ts";
-import { MAYBE_DELIVERED, NOT_DELIVERED, taken, UNREACHABLE, welcome } from "./protocol/text.ts";
+import { isId, isLater } from "./ids.ts";
+import type { JoinRequest } from "./join_request.ts";
+import { quote } from "./names.ts";
+import { problem } from "./protocol/problems.ts";
+import type { Answer, Ping, Problem, Protocol, Say } from "./protocol/protocol.ts";
 import type { Member } from "./room.ts";
-import { StoreAnswerLost, StoreUnavailable } from "./store.ts";
+import { type Logged, StoreAnswerLost, StoreUnavailable } from "./store.ts";
 
 /** What a session may take from the server. */
 export interface SessionLimits {
@@ -20,20 +24,27 @@ export const LOOKS_WHILE_IDLE = 10;
 /** After so many characters sent, a look at what waits: asking on every send would cost more than the send. */
 const LOOK_EVERY = 64 * 1024;
 
+/** The time between two looks at a client that is sent what was said before, in milliseconds. */
+const LOOK_AT_REPLAY_EVERY = 10;
+
 /** One user's connection, from join to leave. */
 export class Session implements Member {
   readonly id: string = crypto.randomUUID();
   readonly user: string;
+  readonly protocol: Protocol;
   /** Resolves when the socket is closed, which is later than the leave where the peer does not read. */
   readonly closed: Promise<void>;
 
-  readonly #room: string;
+  readonly #request: JoinRequest;
   readonly #limits: SessionLimits;
   readonly #socket: WebSocket;
   readonly #hub: Hub;
   #state: "joining" | "member" | "gone" = "joining";
   /** What came before the welcome, to be said after it. */
   #early: string[] = [];
+  /** What happens in the room while the client is sent what was said before. */
+  #held: string[] | undefined;
+  #heldLength = 0;
   /** What has come and is not answered by the store yet, roughly in bytes. */
   #unanswered = 0;
   /** Why this session was ended, also where its socket was not open yet. */
@@ -42,9 +53,10 @@ export class Session implements Member {
   #waitedAtLook = 0;
   #looksWithoutProgress = 0;
 
-  constructor(socket: WebSocket, hub: Hub, user: string, room: string, limits: SessionLimits) {
-    this.user = user;
-    this.#room = room;
+  constructor(socket: WebSocket, hub: Hub, request: JoinRequest, limits: SessionLimits) {
+    this.user = request.user;
+    this.protocol = request.protocol;
+    this.#request = request;
     this.#limits = limits;
     this.#socket = socket;
     this.#hub = hub;
@@ -59,29 +71,23 @@ export class Session implements Member {
     );
   }
 
-  admit(): void {
-    if (this.#state === "gone") return this.#hub.leave(this.#room, this);
-    this.#state = "member";
-    this.send(welcome(this.user));
-    for (const text of this.#early) this.#say(text);
-    this.#early = [];
+  admit(last: string, users: number): void {
+    if (this.#state === "gone") return this.#leave();
+    const { since, history } = this.#request;
+    if (since === undefined && history === 0) return this.#welcome(last, users, false);
+    this.#held = [];
+    this.#replay(last, users).catch((error) => this.#fail(error));
   }
 
-  send(frame: string): void {
-    this.#socket.send(frame);
-    this.#sentSinceLook += frame.length;
-    if (this.#sentSinceLook < LOOK_EVERY) return;
-    this.#sentSinceLook = 0;
-    // A turn later: nothing of what was sent in this one can have been written yet.
-    if (this.#isOverBound()) setTimeout(() => this.#isOverBound() && this.end(CLOSING.tooSlow), 0);
-  }
-
-  #isOverBound(): boolean {
-    return this.#socket.bufferedAmount > this.#limits.maxBufferedBytes;
+  hear(frame: string): void {
+    if (!this.#held) return this.#send(frame);
+    this.#held.push(frame);
+    this.#heldLength += frame.length;
+    if (this.#heldLength > this.#limits.maxBufferedBytes) this.end(CLOSING.tooSlow);
   }
 
   lose(): void {
-    this.#refuse(taken(this.user), CLOSING.nameTaken);
+    this.#refuse(problem.nameTaken(this.user), CLOSING.nameTaken);
   }
 
   /**
@@ -107,47 +113,144 @@ export class Session implements Member {
   #leave(): void {
     this.#state = "gone";
     this.#early = [];
-    this.#hub.leave(this.#room, this);
+    this.#held = [];
+    this.#hub.leave(this.#request.room, this);
   }
 
   async #join(): Promise<void> {
     try {
-      if (await this.#hub.join(this.#room, this)) return;
-      this.#refuse(taken(this.user), CLOSING.nameTaken);
+      if (await this.#hub.join(this.#request.room, this)) return;
+      this.lose();
     } catch (error) {
-      // An outage is in the log already, once and not once a join.
-      const isOutage = [StoreUnavailable, StoreAnswerLost, Deno.errors.TimedOut]
-        .some((Outage) => error instanceof Outage);
-      if (!isOutage) console.error("a join failed:", error);
-      this.#refuse(UNREACHABLE, CLOSING.tryLater);
+      this.#fail(error);
     }
   }
 
-  #refuse(frame: string, closing: Closing): void {
+  /** Gives up because the store is away. */
+  #fail(error: unknown): void {
+    // An outage is in the log already, once and not once a join.
+    const isOutage = [StoreUnavailable, StoreAnswerLost, Deno.errors.TimedOut]
+      .some((Outage) => error instanceof Outage);
+    if (!isOutage) console.error("a join failed:", error);
+    this.#refuse(problem.unavailable(), CLOSING.tryLater);
+  }
+
+  #refuse(problem: Problem, closing: Closing): void {
     if (this.#state === "gone") return;
-    this.send(frame);
+    this.#answer(problem);
     this.end(closing);
+  }
+
+  #welcome(last: string, users: number, recovered: boolean): void {
+    if (this.#state === "gone") return;
+    this.#state = "member";
+    const { user, room } = this.#request;
+    this.#answer({ type: "welcome", user, room, last, recovered, users });
+    const early = this.#early;
+    this.#early = [];
+    for (const frame of early) {
+      this.#unanswered -= costOf(frame);
+      this.#read(frame);
+    }
+  }
+
+  /** Sends what was said up to the last message before the join, and then what has happened since. */
+  async #replay(last: string, users: number): Promise<void> {
+    const { room, since, history } = this.#request;
+    if (since === undefined) {
+      const before = await this.#hub.history.last(room, history, last);
+      this.#welcome(last, users, false);
+      await this.#sendPage(before);
+    } else if (!isId(since)) {
+      this.#welcome(last, users, false);
+      this.#answer(problem.badSince(`since is ${quote(since)}, which is not an id`));
+    } else if (isLater(since, last)) {
+      this.#welcome(last, users, false);
+      this.#answer(problem.badSince(`since is ${since}, but the room's newest message is ${last}`));
+    } else {
+      const pages = this.#hub.history.between(room, since, last);
+      const { value: first } = await pages.next();
+      const recovered = first ? !isLater(first[0].event.prev, since) : since === last;
+      this.#welcome(last, users, recovered);
+      if (first) await this.#sendPage(first);
+      for await (const page of pages) await this.#sendPage(page);
+    }
+    const held = this.#held!;
+    this.#held = undefined;
+    for (const frame of held) this.#send(frame);
+  }
+
+  async #sendPage(page: readonly Logged[]): Promise<void> {
+    const frames = page.map(({ event, line }) => this.protocol.event(event, line));
+    for (const frame of this.protocol.join(frames)) {
+      while (this.#socket.bufferedAmount > this.#limits.maxBufferedBytes / 2) {
+        if (this.#state === "gone") return;
+        await new Promise((resolve) => setTimeout(resolve, LOOK_AT_REPLAY_EVERY));
+      }
+      this.#send(frame);
+    }
   }
 
   #receive(data: unknown): void {
     if (this.#state === "gone") return;
     if (typeof data !== "string") return this.end(CLOSING.binary);
-    if (isLonger(data, this.#limits.maxMessageBytes)) return this.end(CLOSING.tooLarge);
-    this.#unanswered += costOf(data);
-    if (this.#unanswered > this.#limits.maxBufferedBytes) return this.end(CLOSING.tooMany);
-    if (this.#state === "member") this.#say(data);
-    else this.#early.push(data);
+    if (isLonger(data, this.#limits.maxBufferedBytes)) return this.end(CLOSING.tooLarge);
+    if (this.#state === "member") return this.#read(data);
+    this.#early.push(data);
+    this.#await(data);
   }
 
-  async #say(text: string): Promise<void> {
+  #read(frame: string): void {
+    for (const received of this.protocol.read(frame)) this.#take(received);
+  }
+
+  #take(received: Say | Ping | Problem): void {
+    if (this.#state === "gone") return;
+    if (received.type === "error") return this.#answer(received);
+    if (received.type === "ping") return this.#answer({ type: "pong" });
+    const { maxMessageBytes } = this.#limits;
+    if (!isLonger(received.text, maxMessageBytes)) return void this.#say(received);
+    if (this.protocol.name === "") return this.end(CLOSING.tooLarge);
+    this.#answer(problem.tooLarge(maxMessageBytes, received.ref));
+  }
+
+  /** Counts what has come until it is answered, and takes only so much. */
+  #await(text: string): void {
+    this.#unanswered += costOf(text);
+    if (this.#unanswered > this.#limits.maxBufferedBytes) this.end(CLOSING.tooMany);
+  }
+
+  async #say({ text, ref }: Say): Promise<void> {
+    this.#await(text);
+    if (this.#state === "gone") return;
     try {
-      await this.#hub.say(this.#room, this.user, text);
+      const id = await this.#hub.say(this.#request.room, this.user, text, ref);
+      if (ref !== undefined) this.#answer({ type: "ack", ref, id });
     } catch (error) {
-      if (this.#state === "gone") return;
-      this.send(error instanceof StoreUnavailable ? NOT_DELIVERED : MAYBE_DELIVERED);
+      const isRefused = error instanceof StoreUnavailable;
+      this.#answer(isRefused ? problem.notDelivered(ref) : problem.unknown(ref));
     } finally {
       this.#unanswered -= costOf(text);
     }
+  }
+
+  #answer(answer: Answer): void {
+    const frame = this.protocol.answer(answer);
+    if (frame !== undefined) this.#send(frame);
+  }
+
+  #send(frame: string): void {
+    if (this.#state === "gone") return;
+    this.#socket.send(frame);
+    this.#sentSinceLook += frame.length;
+    if (this.#sentSinceLook < LOOK_EVERY) return;
+    this.#sentSinceLook = 0;
+    // A turn later: nothing of what was sent in this one can have been written yet.
+    if (this.#isOverBound()) setTimeout(() => this.#isOverBound() && this.end(CLOSING.tooSlow), 0);
+  }
+
+  #isOverBound(): boolean {
+    return this.#socket.bufferedAmount > this.#limits.maxBufferedBytes;
   }
 }
 

@@ -1,11 +1,15 @@
+import type { Event, Message, Notice } from "./events.ts";
+
 /** What a store tells of one room. */
 export interface Listener {
   /**
-   * Receives what is published in the room, in the order that is the same for everyone.
+   * Receives what happens in the room, in the order that is the same for everyone: each message once and none left out,
+   * whatever became of the connection to the store meanwhile. Who joins or leaves during an outage may go unheard.
    *
-   * @param payload an event as JSON, or a line from outside: see `parseEvent`
+   * @param event the event, or a line from outside
+   * @param line the same as one line of JSON
    */
-  hear(payload: string): void;
+  hear(event: Event | Notice, line: string): void;
 
   /**
    * Told that someone else got a user's name while the store could not be reached. It need not be released.
@@ -14,6 +18,35 @@ export interface Listener {
    */
   lost(user: string, session: string): void;
 }
+
+/** A message as the log has it. */
+export interface Logged {
+  /** What was said. */
+  readonly event: Message;
+  /** The same as one line of JSON. */
+  readonly line: string;
+}
+
+/** Some of the users in a room. */
+export interface UsersPage {
+  /** Their names. */
+  readonly users: readonly string[];
+  /** How many are in the room in all. */
+  readonly total: number;
+  /** Where the next page begins; `undefined` after the last. */
+  readonly next?: string;
+}
+
+/** How much of what was said a store keeps. */
+export interface LogLimits {
+  /** How many messages of a room are kept at least, if so many were said; there may be some more. */
+  readonly historyLimit: number;
+  /** For how long, in seconds; where nothing was said for that long the room's log goes away. */
+  readonly historySeconds: number;
+}
+
+/** For how long the same `ref` of the same user stands for the same message, in seconds. */
+export const REF_SECONDS = 300;
 
 /**
  * What the chat asks of the place where its instances meet. Two stores keep this contract: Redis, for any number of
@@ -28,9 +61,10 @@ export interface Store {
    * Starts to hear a room. A room has one listener in a store.
    *
    * @param room the room's name
-   * @param listener hears everything that is published from the moment this resolves, or from a little before
+   * @param listener hears everything that happens from the moment this resolves, or from a little before
+   * @returns the id of the room's newest message, after which its listener hears every one
    */
-  subscribe(room: string, listener: Listener): Promise<void>;
+  subscribe(room: string, listener: Listener): Promise<string>;
 
   /** Stops hearing a room: its listener is not called any more. */
   unsubscribe(room: string): Promise<void>;
@@ -51,8 +85,30 @@ export interface Store {
    */
   release(room: string, user: string): Promise<void>;
 
-  /** Publishes a user's message in a room. */
-  say(room: string, user: string, text: string): Promise<void>;
+  /**
+   * Appends a user's message to a room's log and publishes it, in one step.
+   *
+   * @param ref the user's own name for it, without white space, if it has one: within {@linkcode REF_SECONDS} the same
+   * user's same `ref` in the same room is answered with the same id, and nothing is published again
+   * @returns its id
+   * @throws {StoreAnswerLost} if it may have been taken; with a `ref` only when that could not be learned within five
+   * seconds
+   */
+  say(room: string, user: string, text: string, ref?: string): Promise<string>;
+
+  /** Reads the messages after a position in a room's log, oldest first, so many at most; fewer only where it ends. */
+  readAfter(room: string, position: string, count: number): Promise<readonly Logged[]>;
+
+  /** Reads the last messages of a room's log, or the last before a position; oldest first, so many at most. */
+  readBefore(room: string, position: string | undefined, count: number): Promise<readonly Logged[]>;
+
+  /**
+   * Lists who is in a room, in no order. Whoever is there from the first page to the last is listed, and perhaps twice.
+   *
+   * @param from the `next` of the page before, a number of up to 20 digits; `undefined` for the first page
+   * @param count about how many to list
+   */
+  users(room: string, from: string | undefined, count: number): Promise<UsersPage>;
 
   /** Resolves if the store answers right now, and has every name and every room of this instance. */
   ping(): Promise<void>;

@@ -18,6 +18,8 @@ Deno.test("readConfig() has a default for everything", () => {
     maxMessageBytes: 65_536,
     maxBufferedBytes: 1_048_576,
     idleSeconds: 30,
+    historyLimit: 1_000,
+    historySeconds: 86_400,
     redis: undefined,
   });
 });

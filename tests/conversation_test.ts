@@ -1,21 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { Client, settle } from "./support/client.ts";
-import { startInstance } from "./support/instance.ts";
-import { startRedis } from "./support/redis.ts";
-
-/** Two instances on one Redis. */
-async function startTwo() {
-  const redis = await startRedis();
-  const [one, two] = await Promise.all([startInstance(redis.env), startInstance(redis.env)]);
-  return {
-    redis,
-    one: one.port,
-    two: two.port,
-    async [Symbol.asyncDispose]() {
-      for (const process of [one, two, redis]) await process[Symbol.asyncDispose]();
-    },
-  };
-}
+import { startTwo } from "./support/two.ts";
 
 const TAKEN = "username foo is already taken. please retry with a different name";
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { readConfig } from "../chat/config.ts";
 import { openRedisStore } from "../chat/redis/store.ts";
 import type { Listener } from "../chat/store.ts";
 import { Client, joinMany, settle } from "./support/client.ts";
@@ -249,8 +250,8 @@ Deno.test("5,000 users of an instance leave in order when it is told to stop", a
 Deno.test("an idle instance with 10,000 users costs Redis less than a command a second", async () => {
   await using redis = await startRedis();
   const settings = { host: "127.0.0.1", port: redis.port, password: PASSWORD, database: 0 };
-  const store = await openRedisStore({ ...settings, tls: false });
-  const other = await openRedisStore({ ...settings, tls: false });
+  const store = await openRedisStore({ ...settings, tls: false }, readConfig({}));
+  const other = await openRedisStore({ ...settings, tls: false }, readConfig({}));
   await store.subscribe("chat", NOBODY);
   await Promise.all(
     Array.from({ length: 10_000 }, (_, i) => store.claim("chat", `user-${i}`, `s${i}`)),

@@ -3,10 +3,10 @@ import { type Event, parseEvent } from "../chat/events.ts";
 
 Deno.test("parseEvent() reads back every event that is published", () => {
   const events: Event[] = [
-    { type: "joined", user: "foo", session: "1" },
+    { type: "joined", user: "foo", session: "1", users: 2 },
     { type: "left", user: "foo" },
-    { type: "message", user: "foo", text: 'a: "b"\n\u2028😀' },
-    { type: "message", user: "foo", text: "" },
+    { type: "message", id: "1-2", prev: "0-0", user: "foo", text: 'a: "b"\n\u2028😀', ref: "r" },
+    { type: "message", id: "1700000000000-0", prev: "1-2", user: "foo", text: "" },
   ];
   for (const event of events) assertEquals(parseEvent(JSON.stringify(event)), event);
 });
@@ -18,8 +18,11 @@ Deno.test("parseEvent() takes everything else for a line from outside, as it is"
     "{",
     '{"type":"',
     '{"type":"message","user":"foo"}',
-    '{"type":"message","user":1,"text":"a"}',
-    '{"type":"joined","user":"foo"}',
+    '{"type":"message","user":"foo","text":"a"}',
+    '{"type":"message","id":"1","prev":"0-0","user":"foo","text":"a"}',
+    '{"type":"message","id":"1-1","prev":"0-0","user":1,"text":"a"}',
+    '{"type":"left",\n"user":"foo"}',
+    '{"type":"joined","user":"foo","session":"1"}',
     '{"type":"other","user":"foo"}',
     "null",
     "[]",

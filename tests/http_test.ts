@@ -7,7 +7,7 @@ import { RawPeer } from "./support/raw.ts";
 
 async function serve(body: (origin: string, port: number) => Promise<void>, store?: Store) {
   const options = readConfig({ HOST: "127.0.0.1", PORT: "0" });
-  const server = await startServer(options, store ?? openMemoryStore());
+  const server = await startServer(options, store ?? openMemoryStore(options));
   try {
     await body(`http://127.0.0.1:${server.port}`, server.port);
   } finally {
@@ -39,7 +39,7 @@ Deno.test("GET /readyz answers 503 while the store does not, /healthz 200", () =
   return serve(async (origin) => {
     assertEquals(await get(`${origin}/readyz`), [503, "the store does not answer\n"]);
     assertEquals(await get(`${origin}/healthz`), [200, "ok\n"]);
-  }, { ...openMemoryStore(), ping });
+  }, { ...openMemoryStore(readConfig({})), ping });
 });
 
 Deno.test("a plain GET of a chat path is told to upgrade", () =>

@@ -1,11 +1,11 @@
 import { openMemoryStore, World } from "../chat/memory/store.ts";
 import { testStore } from "./store_contract.ts";
 
-testStore("memory", () => {
-  const world = new World();
+testStore("memory", (limits) => {
+  const world = new World(limits);
   return Promise.resolve({
-    here: openMemoryStore(world),
-    there: openMemoryStore(world),
+    here: openMemoryStore(limits, world),
+    there: openMemoryStore(limits, world),
     end: () => Promise.resolve(),
   });
 });

@@ -1,8 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { DEFAULT_ROOM, NameError, parseRoom, parseUser } from "../chat/names.ts";
+import { BadRequest } from "../chat/bad_request.ts";
+import { DEFAULT_ROOM, parseRoom, parseUser } from "../chat/names.ts";
 
 function refusal(parse: () => string): string {
-  return assertThrows(parse, NameError).message;
+  return assertThrows(parse, BadRequest).message;
 }
 
 Deno.test("parseUser() decodes percent-encoding", () => {

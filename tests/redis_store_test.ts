@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { Event, Notice } from "../chat/events.ts";
 import { openRedisStore } from "../chat/redis/store.ts";
 import { type Listener, StoreAnswerLost, StoreUnavailable } from "../chat/store.ts";
 import { testStore } from "./store_contract.ts";
@@ -8,20 +9,22 @@ function settings(port: number) {
   return { host: "127.0.0.1", port, password: PASSWORD, database: 0, tls: false };
 }
 
+const LIMITS = { historyLimit: 1_000, historySeconds: 60 };
+
 const NOBODY: Listener = { hear() {}, lost() {} };
 
-testStore("redis", async () => {
+testStore("redis", async (limits) => {
   const redis = await startRedis();
   return {
-    here: await openRedisStore(settings(redis.port)),
-    there: await openRedisStore(settings(redis.port)),
+    here: await openRedisStore(settings(redis.port), limits),
+    there: await openRedisStore(settings(redis.port), limits),
     end: () => redis[Symbol.asyncDispose](),
   };
 });
 
 Deno.test("redis: names, their owners and channels stand where the protocol says", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port));
+  const store = await openRedisStore(settings(redis.port), LIMITS);
   await store.subscribe("chat", NOBODY);
   await store.subscribe("R", NOBODY);
   await store.claim("chat", "foo", "s1");
@@ -48,7 +51,7 @@ Deno.test("redis: names, their owners and channels stand where the protocol says
 
 Deno.test("redis: one connection commands and one hears, however many rooms there are", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port));
+  const store = await openRedisStore(settings(redis.port), LIMITS);
   for (let i = 0; i < 20; i++) await store.subscribe(`room-${i}`, NOBODY);
   const clients = (await redis.command("CLIENT", "LIST") as string).match(/name=chat-\S+/g);
   assertEquals(clients?.sort(), ["name=chat-commands", "name=chat-subscriber"]);
@@ -57,7 +60,7 @@ Deno.test("redis: one connection commands and one hears, however many rooms ther
 
 Deno.test("redis: what it refuses to take was not taken", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port));
+  const store = await openRedisStore(settings(redis.port), LIMITS);
   await store.subscribe("chat", NOBODY);
   await redis.command("SET", "chat-users", "not a set");
   await assertRejects(() => store.claim("chat", "foo", "s1"), StoreUnavailable, "WRONGTYPE");
@@ -66,7 +69,7 @@ Deno.test("redis: what it refuses to take was not taken", async () => {
 
 Deno.test("redis: a name that is released before its claim is answered is free", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port));
+  const store = await openRedisStore(settings(redis.port), LIMITS);
   await store.subscribe("r", NOBODY);
   const claimed = store.claim("r", "foo", "s1");
   const released = store.release("r", "foo");
@@ -82,8 +85,8 @@ Deno.test("redis: a name that is released before its claim is answered is free",
 
 Deno.test("redis: while it is away every call is refused, and when it is back its rooms are heard", async () => {
   const redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port));
-  const { promise: heard, resolve } = Promise.withResolvers<string>();
+  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const { promise: heard, resolve } = Promise.withResolvers<Event | Notice>();
   await store.subscribe("r", { ...NOBODY, hear: resolve });
   redis.process.signal("SIGKILL");
   await redis.process.exit;
@@ -96,14 +99,14 @@ Deno.test("redis: while it is away every call is refused, and when it is back it
   await using again = await startRedis({ port: redis.port });
   await again.becomes("PUBSUB NUMSUB chat:r", ["chat:r", 1]);
   await again.command("PUBLISH", "chat:r", "hello again");
-  assertEquals(await heard, "hello again");
+  assertEquals(await heard, { type: "notice", text: "hello again" });
   await store.close();
   await redis[Symbol.asyncDispose]();
 });
 
 Deno.test("redis: an answer that does not come is lost after two seconds, not refused", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port));
+  const store = await openRedisStore(settings(redis.port), LIMITS);
   redis.process.signal("SIGSTOP");
   await assertRejects(() => store.say("r", "foo", "a"), StoreAnswerLost);
   redis.process.signal("SIGCONT");
@@ -112,7 +115,7 @@ Deno.test("redis: an answer that does not come is lost after two seconds, not re
 
 Deno.test("redis: an answer that came while this process was too busy to look is not lost", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port));
+  const store = await openRedisStore(settings(redis.port), LIMITS);
   const answer = store.say("r", "foo", "a");
   for (const until = Date.now() + 3_000; Date.now() < until;);
   await answer;
@@ -121,7 +124,7 @@ Deno.test("redis: an answer that came while this process was too busy to look is
 
 Deno.test("redis: a start without it fails with host, port and cause", async () => {
   const port = freePort();
-  const error = await assertRejects(() => openRedisStore(settings(port)), StoreUnavailable);
+  const error = await assertRejects(() => openRedisStore(settings(port), LIMITS), StoreUnavailable);
   assert(
     error.message.startsWith(`cannot use Redis at 127.0.0.1:${port}, TLS off: `),
     error.message,

@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert";
+import type { Event, Notice } from "../chat/events.ts";
+import { TEXT } from "../chat/protocol/text.ts";
 import { type Member, Room } from "../chat/room.ts";
 
 /** A member that writes down what happens to it. */
@@ -7,11 +9,16 @@ function makeMember(user: string, id = `session of ${user}`): Member & { log: st
   return {
     user,
     id,
+    protocol: TEXT,
     log,
-    admit: () => log.push("admitted"),
-    send: (frame) => log.push(frame),
+    admit: (last, users) => log.push(`admitted after ${last}, ${users} are there`),
+    hear: (frame) => log.push(frame),
     lose: () => log.push("lost"),
   };
+}
+
+function hear(room: Room, event: Event | Notice): void {
+  room.hear(event, JSON.stringify(event));
 }
 
 /** A room with foo and bar in it, who have nothing on their logs. */
@@ -20,7 +27,7 @@ function makeRoom() {
   const [foo, bar] = ["foo", "bar"].map((user) => {
     const member = makeMember(user);
     room.expect(member);
-    room.hear({ type: "joined", user, session: member.id });
+    hear(room, { type: "joined", user, session: member.id, users: 2 });
     return member;
   });
   foo.log.length = bar.log.length = 0;
@@ -31,13 +38,19 @@ Deno.test("a newcomer is admitted by its own joined event, not by that of anothe
   const room = new Room();
   const foo = makeMember("foo");
   room.expect(foo);
-  room.hear({ type: "joined", user: "foo", session: "of another instance" });
-  room.hear({ type: "message", user: "foo", text: "not from here" });
-  room.hear({ type: "left", user: "foo" });
+  hear(room, { type: "joined", user: "foo", session: "of another instance", users: 2 });
+  hear(room, {
+    type: "message",
+    id: "5-1",
+    prev: "0-0",
+    user: "foo",
+    text: "not from here",
+  });
+  hear(room, { type: "left", user: "foo" });
   assertEquals(foo.log, []);
-  room.hear({ type: "joined", user: "foo", session: foo.id });
-  room.hear({ type: "message", user: "bar", text: "hi" });
-  assertEquals(foo.log, ["admitted", "bar: hi"]);
+  hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
+  hear(room, { type: "message", id: "6-0", prev: "5-1", user: "bar", text: "hi" });
+  assertEquals(foo.log, ["admitted after 5-1, 2 are there", "bar: hi"]);
 });
 
 Deno.test("a place that was given up admits nobody", () => {
@@ -47,16 +60,16 @@ Deno.test("a place that was given up admits nobody", () => {
   assertEquals(room.isEmpty, false);
   room.giveUp(foo);
   assertEquals(room.isEmpty, true);
-  room.hear({ type: "joined", user: "foo", session: foo.id });
+  hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
   assertEquals(foo.log, []);
 });
 
 Deno.test("a member that comes back after an outage is news only to who saw it leave", () => {
   const { room, foo, bar } = makeRoom();
-  room.hear({ type: "joined", user: "foo", session: foo.id });
+  hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
   assertEquals([foo.log, bar.log], [[], []]);
-  room.hear({ type: "left", user: "foo" });
-  room.hear({ type: "joined", user: "foo", session: foo.id });
+  hear(room, { type: "left", user: "foo" });
+  hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
   assertEquals([foo.log, bar.log], [[], ["foo: has left the chat!", "foo: has joined the chat!"]]);
 });
 

@@ -1,20 +1,46 @@
 import { assertEquals } from "@std/assert";
-import * as text from "../chat/protocol/text.ts";
+import type { Event, Notice } from "../chat/events.ts";
+import { problem } from "../chat/protocol/problems.ts";
+import { TEXT } from "../chat/protocol/text.ts";
+
+function frame(event: Event | Notice): string {
+  return TEXT.event(event, JSON.stringify(event));
+}
 
 Deno.test("the text protocol says what its page says, to the letter", () => {
-  assertEquals(text.welcome("foo"), "Welcome foo!");
   assertEquals(
-    text.line({ type: "joined", user: "foo", session: "1" }),
+    TEXT.answer({
+      type: "welcome",
+      user: "foo",
+      room: "r",
+      last: "0-0",
+      recovered: false,
+      users: 1,
+    }),
+    "Welcome foo!",
+  );
+  assertEquals(
+    frame({ type: "joined", user: "foo", session: "1", users: 2 }),
     "foo: has joined the chat!",
   );
-  assertEquals(text.line({ type: "message", user: "foo", text: "a: b\n" }), "foo: a: b\n");
-  assertEquals(text.line({ type: "left", user: "foo" }), "foo: has left the chat!");
-  assertEquals(text.line({ type: "notice", text: "ops: deploy at five" }), "ops: deploy at five");
   assertEquals(
-    text.taken("foo"),
+    frame({ type: "message", id: "2-0", prev: "1-0", user: "foo", text: "a: b\n" }),
+    "foo: a: b\n",
+  );
+  assertEquals(frame({ type: "left", user: "foo" }), "foo: has left the chat!");
+  assertEquals(frame({ type: "notice", text: "ops: deploy at five" }), "ops: deploy at five");
+  assertEquals(
+    TEXT.answer(problem.nameTaken("foo")),
     "username foo is already taken. please retry with a different name",
   );
-  assertEquals(text.UNREACHABLE, "failed to connect. please try again");
-  assertEquals(text.NOT_DELIVERED, "message not delivered. please try again");
-  assertEquals(text.MAYBE_DELIVERED, "message may not have been delivered");
+  assertEquals(TEXT.answer(problem.unavailable()), "failed to connect. please try again");
+  assertEquals(TEXT.answer(problem.notDelivered()), "message not delivered. please try again");
+  assertEquals(TEXT.answer(problem.unknown()), "message may not have been delivered");
+  assertEquals(TEXT.answer({ type: "ack", ref: "1", id: "1-0" }), undefined);
+});
+
+Deno.test("the text protocol takes every frame for one message, whatever is in it", () => {
+  for (const text of ["", '{"type":"ping"}', "a\nb"]) {
+    assertEquals(TEXT.read(text), [{ type: "message", text }]);
+  }
 });

@@ -4,14 +4,26 @@
  * @module
  */
 import type { Event, Notice } from "../events.ts";
+import type { Protocol } from "./protocol.ts";
 
-/** What a user who has joined is told. */
-export function welcome(user: string): string {
-  return `Welcome ${user}!`;
-}
+/** The protocol of clients that ask for none. */
+export const TEXT: Protocol = {
+  name: "",
+  echoes: false,
+  event,
+  join: (frames) => frames,
+  answer(answer) {
+    switch (answer.type) {
+      case "welcome":
+        return `Welcome ${answer.user}!`;
+      case "error":
+        return answer.message;
+    }
+  },
+  read: (frame) => [{ type: "message", text: frame }],
+};
 
-/** What everyone else in the room is told of an event. */
-export function line(event: Event | Notice): string {
+function event(event: Event | Notice): string {
   switch (event.type) {
     case "message":
       return `${event.user}: ${event.text}`;
@@ -23,17 +35,3 @@ export function line(event: Event | Notice): string {
       return event.text;
   }
 }
-
-/** What a newcomer is told whose name someone else in the room has. */
-export function taken(user: string): string {
-  return `username ${user} is already taken. please retry with a different name`;
-}
-
-/** What a newcomer is told while the store cannot be reached. */
-export const UNREACHABLE = "failed to connect. please try again";
-
-/** What a sender is told whose message the store did not take. */
-export const NOT_DELIVERED = "message not delivered. please try again";
-
-/** What a sender is told when the store's answer was lost, and so it may or may not have taken the message. */
-export const MAYBE_DELIVERED = "message may not have been delivered";

@@ -11,6 +11,10 @@ export interface RoomKeys {
   readonly owners: string;
   /** The channel of the room's events. */
   readonly channel: string;
+  /** The STREAM of the room's messages. */
+  readonly log: string;
+  /** What the keys begin with that say which of a user's refs are taken: see {@linkcode refKey}. */
+  readonly refs: string;
 }
 
 /** The keys of a room. */
@@ -20,7 +24,14 @@ export function roomKeys(room: string): RoomKeys {
     users: `chat-users${suffix}`,
     owners: `{chat-users${suffix}}:owners`,
     channel: `chat${suffix}`,
+    log: `{chat${suffix}}:log`,
+    refs: `{chat${suffix}}:ref:`,
   };
+}
+
+/** The STRING that has the id of the message that a user named with this. A user's name has no colon in it. */
+export function refKey({ refs }: RoomKeys, user: string, ref: string): string {
+  return `${refs}${user}:${ref}`;
 }
 
 /** The SET of all instances that are alive or whose names have not been freed yet. */

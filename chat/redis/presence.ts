@@ -1,5 +1,5 @@
 import type { Event } from "../events.ts";
-import { StoreAnswerLost, StoreUnavailable } from "../store.ts";
+import { StoreAnswerLost, StoreUnavailable, type UsersPage } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { type RoomKeys, roomKeys } from "./keys.ts";
 import type { Lease } from "./lease.ts";
@@ -88,7 +88,9 @@ export class Presence {
 
   async #claim(room: string, user: string, session: string): Promise<boolean> {
     const keys = roomKeys(room);
-    const joined = JSON.stringify({ type: "joined", user, session } satisfies Event);
+    // The script adds how many users there are.
+    const joined = JSON.stringify({ type: "joined", user, session } satisfies Partial<Event>)
+      .slice(0, -1);
     const held = this.#rooms.get(room);
     if (!held) throw new StoreUnavailable(`room ${room} is not subscribed to`);
     if (held.has(user)) return false;
@@ -135,6 +137,15 @@ export class Presence {
     this.#isRecovered = false;
     const users = this.#unreleased.get(room) ?? new Set();
     this.#unreleased.set(room, users.add(user));
+  }
+
+  /** Lists who is in a room: see {@linkcode Store.users}. */
+  async users(room: string, from: string | undefined, count: number): Promise<UsersPage> {
+    const { users } = roomKeys(room);
+    const [[next, names], total] = await this.#connection.ask((redis) =>
+      Promise.all([redis.sscan(users, from ?? "0", "COUNT", count), redis.scard(users)])
+    );
+    return { users: names, total, next: next === "0" ? undefined : next };
   }
 
   /** Renews the lease; where it is lost, or something else has to be put right in Redis, does that. */
@@ -212,15 +223,14 @@ export class Presence {
 
   /** The others saw these users leave, and have to see them come back. */
   async #announce(keys: RoomKeys, room: string, users: string[]): Promise<void> {
+    const count = await this.#connection.ask((redis) => redis.scard(keys.users));
     const sessions = this.#rooms.get(room);
     await this.#connection.ask((redis) =>
       Promise.all(users.map((user) => {
         const session = sessions?.get(user);
         if (session === undefined) return;
-        return redis.publish(
-          keys.channel,
-          JSON.stringify({ type: "joined", user, session } satisfies Event),
-        );
+        const joined: Event = { type: "joined", user, session, users: count };
+        return redis.publish(keys.channel, JSON.stringify(joined));
       }))
     );
   }

@@ -1,8 +1,9 @@
-import type { Event } from "../events.ts";
-import { type Listener, type Store, StoreUnavailable } from "../store.ts";
+import { type Listener, type LogLimits, type Store, StoreUnavailable } from "../store.ts";
 import { Connection, openConnections, type RedisSettings } from "./connection.ts";
+import { Feed } from "./feed.ts";
 import { roomKeys } from "./keys.ts";
 import { Lease } from "./lease.ts";
+import { Log } from "./log.ts";
 import { Presence } from "./presence.ts";
 import { Subscriber } from "./subscriber.ts";
 import { startUpkeep } from "./upkeep.ts";
@@ -14,10 +15,14 @@ const OPEN_WITHIN = 5_000;
  * Opens a store on Redis, with two connections: one that publishes and sends every other command, one that hears.
  *
  * @param settings where Redis is
+ * @param limits how much of what was said to keep
  * @returns a store that keeps the contract of {@linkcode Store}, and goes on keeping it after every outage
  * @throws {StoreUnavailable} if Redis cannot be used; the message names host, port and cause
  */
-export async function openRedisStore(settings: RedisSettings): Promise<Store> {
+export async function openRedisStore(
+  settings: RedisSettings,
+  limits: LogLimits,
+): Promise<Store> {
   const commands = new Connection(settings, "chat-commands");
   const hearing = new Connection(settings, "chat-subscriber");
   await openConnections([commands, hearing], settings, OPEN_WITHIN);
@@ -29,6 +34,7 @@ export async function openRedisStore(settings: RedisSettings): Promise<Store> {
     lease,
     (room, user, session) => listeners.get(room)?.lost(user, session),
   );
+  const log = new Log(commands, limits);
   const subscriber = new Subscriber(hearing);
   await presence.start();
   commands.redis.on("ready", () => presence.recover().catch(() => {}));
@@ -36,7 +42,7 @@ export async function openRedisStore(settings: RedisSettings): Promise<Store> {
   hearing.reportOutages();
   const stopUpkeep = startUpkeep(presence, subscriber);
 
-  /** What nobody here would hear is not said: it would look as if it had been. */
+  /** Whose joining nobody here would hear does not join. */
   function requireHearing(): void {
     if (!subscriber.isHearing) throw new StoreUnavailable("the subscriber is away");
   }
@@ -44,10 +50,14 @@ export async function openRedisStore(settings: RedisSettings): Promise<Store> {
   return {
     async subscribe(room, listener) {
       listeners.set(room, listener);
-      await Promise.all([
-        subscriber.subscribe(roomKeys(room).channel, listener.hear),
+      const [newest] = await Promise.all([
+        subscriber.subscribe(
+          roomKeys(room).channel,
+          new Feed(room, log, subscriber, listener),
+        ),
         presence.enter(room),
       ]);
+      return newest;
     },
     async unsubscribe(room) {
       listeners.delete(room);
@@ -58,11 +68,10 @@ export async function openRedisStore(settings: RedisSettings): Promise<Store> {
       return await presence.claim(room, user, session);
     },
     release: (room, user) => presence.release(room, user),
-    async say(room, user, text) {
-      requireHearing();
-      const payload = JSON.stringify({ type: "message", user, text } satisfies Event);
-      await commands.ask((redis) => redis.publish(roomKeys(room).channel, payload));
-    },
+    say: (room, user, text, ref) => log.say(room, user, text, ref),
+    readAfter: (room, position, count) => log.readAfter(room, position, count),
+    readBefore: (room, position, count) => log.readBefore(room, position, count),
+    users: (room, from, count) => presence.users(room, from, count),
     async ping() {
       requireHearing();
       if (!presence.isRecovered) throw new StoreUnavailable("names are being claimed again");

@@ -1,12 +1,11 @@
 import type { Connection } from "./connection.ts";
-
-/** Receives what is published on a channel. */
-type Hear = (payload: string) => void;
+import type { Feed, Source } from "./feed.ts";
 
 /** The one loop of this instance that hears what is published in the rooms that it has users in. */
-export class Subscriber {
+export class Subscriber implements Source {
   readonly #connection: Connection;
-  readonly #channels = new Map<string, Hear>();
+  /** What is heard, by channel. */
+  readonly #feeds = new Map<string, Feed>();
   #isHearing = true;
 
   /**
@@ -19,7 +18,7 @@ export class Subscriber {
     const { redis } = connection;
     redis.on(
       "message",
-      (channel: string, payload: string) => this.#channels.get(channel)?.(payload),
+      (channel: string, payload: string) => this.#feeds.get(channel)?.take(payload),
     );
     redis.on("close", () => this.#isHearing = false);
     redis.on("ready", () => this.#resubscribe());
@@ -30,15 +29,17 @@ export class Subscriber {
     return this.#isHearing;
   }
 
-  /** Starts to hear a channel. */
-  async subscribe(channel: string, hear: Hear): Promise<void> {
-    this.#channels.set(channel, hear);
+  /** Starts to hear a channel; gives the id of the newest message before. */
+  async subscribe(channel: string, feed: Feed): Promise<string> {
+    this.#feeds.set(channel, feed);
     await this.#connection.ask((redis) => redis.subscribe(channel));
+    return await feed.begin();
   }
 
   /** Stops hearing a channel, whether or not Redis can be told. */
   async unsubscribe(channel: string): Promise<void> {
-    this.#channels.delete(channel);
+    this.#feeds.get(channel)?.end();
+    this.#feeds.delete(channel);
     await this.#connection.ask((redis) => redis.unsubscribe(channel));
   }
 
@@ -47,16 +48,27 @@ export class Subscriber {
     await this.#connection.ask((redis) => redis.ping());
   }
 
+  // What was published before a ping comes before its answer, on the one connection.
+  catchUp(): Promise<void> {
+    return this.ping();
+  }
+
+  breakOff(cause: string): void {
+    this.#connection.breakOff(cause);
+  }
+
   async #resubscribe(): Promise<void> {
     try {
-      const channels = [...this.#channels.keys()];
+      const channels = [...this.#feeds.keys()];
       if (channels.length > 0) {
         await this.#connection.ask((redis) => redis.subscribe(...channels));
       }
+      // A room that cannot be opened is closed again by whoever wanted to.
+      for (const feed of this.#feeds.values()) feed.refill().catch(() => {});
       this.#isHearing = true;
     } catch {
       // One that is broken comes back by itself, and with it this.
-      this.#connection.breakOff("not subscribed");
+      this.breakOff("not subscribed");
     }
   }
 }

@@ -16,9 +16,10 @@ export class Client {
   #read = 0;
   #isClosed = false;
 
-  constructor(port: number, user: string, room?: string) {
-    const query = room === undefined ? "" : `?room=${encodeURIComponent(room)}`;
-    const url = `ws://127.0.0.1:${port}/chat/${encodeURIComponent(user)}${query}`;
+  constructor(port: number, user: string, room?: string, { history }: { history?: number } = {}) {
+    const url = new URL(`ws://127.0.0.1:${port}/chat/${encodeURIComponent(user)}`);
+    if (room !== undefined) url.searchParams.set("room", room);
+    if (history !== undefined) url.searchParams.set("history", `${history}`);
     this.#socket = new WebSocket(url);
     this.#socket.onmessage = ({ data }) => {
       this.frames.push(data);
@@ -36,8 +37,13 @@ export class Client {
   }
 
   /** Joins and waits for the welcome. */
-  static async join(port: number, user: string, room?: string): Promise<Client> {
-    const client = new Client(port, user, room);
+  static async join(
+    port: number,
+    user: string,
+    room?: string,
+    asked?: { history?: number },
+  ): Promise<Client> {
+    const client = new Client(port, user, room, asked);
     const first = await client.next();
     if (first !== `Welcome ${user.normalize("NFC")}!`) throw new Error(`no welcome, but: ${first}`);
     return client;

@@ -7,13 +7,16 @@ export interface Instance extends Running {
 }
 
 const NOTHING_SET = Object.fromEntries(
-  "PORT HOST CHAT_STORE REDIS_HOST REDIS_USERNAME REDIS_PASSWORD REDIS_URL REDIS_TLS MAX_MESSAGE_BYTES MAX_BUFFERED_BYTES IDLE_SECONDS"
+  "PORT HOST CHAT_STORE REDIS_HOST REDIS_USERNAME REDIS_PASSWORD REDIS_URL REDIS_TLS MAX_MESSAGE_BYTES MAX_BUFFERED_BYTES IDLE_SECONDS HISTORY_LIMIT HISTORY_SECONDS"
     .split(" ").map((name) => [name, ""]),
 );
 
 /** Starts `main.ts` as `deno task start` does, without waiting for it. */
 export function launch(env: Record<string, string> = {}): Running {
-  const args = ["run", "--frozen", "--allow-net", "--allow-env", "main.ts"];
+  const args = [
+    ...["run", "--frozen", "--v8-flags=--max-semi-space-size=8"],
+    ...["--allow-net", "--allow-env", "main.ts"],
+  ];
   return run(Deno.execPath(), args, { ...NOTHING_SET, ...env });
 }
 

@@ -1,0 +1,368 @@
+/**
+ * A client for programs, in browsers, Deno and Node.js from version 22 on, without dependencies: it reconnects, resumes
+ * where it was, and repeats what was not acknowledged, so that every message arrives once and in order.
+ *
+ * @example
+ * ```ts
+ * import { ChatClient } from "./client.ts";
+ * import { openMemoryStore, readConfig, startServer } from "./mod.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const config = readConfig({ HOST: "127.0.0.1", PORT: "0" });
+ * const server = await startServer(config, openMemoryStore(config));
+ * const chat = new ChatClient(`ws://127.0.0.1:${server.port}`, "foo");
+ * const heard = new Promise((resolve) => chat.onmessage = resolve);
+ * const id = await chat.send("hello");
+ * const { prev: _, ref: __, ...message } = await heard as Record<string, string>;
+ * assertEquals(message, { type: "message", id, user: "foo", text: "hello" });
+ *
+ * await chat.close();
+ * await server.stop();
+ * ```
+ *
+ * @module
+ */
+import type { Joined, Left, Message, Notice } from "./events.ts";
+import { isId, isLater } from "./ids.ts";
+import type { Ack, Pong, Problem, ProblemCode, Welcome } from "./protocol/protocol.ts";
+
+export type { Ack, Joined, Left, Message, Notice, Pong, Problem, ProblemCode, Welcome };
+
+/** What a server may send. */
+type FromServer = Welcome | Message | Joined | Left | Notice | Ack | Pong | Problem;
+
+/** What a client may be asked for. */
+export interface ChatClientOptions {
+  /** The room to join; by default the server's default room. */
+  readonly room?: string;
+  /** How many of the room's last messages to hand out first (0 to 200); 0 by default. Not together with `since`. */
+  readonly history?: number;
+  /** The id of the last message that was seen, to go on after it; by default it begins with what is said now. */
+  readonly since?: string;
+}
+
+/**
+ * How a client stands: `connecting` until it was welcomed for the first time, `connected`, `reconnecting` after that was
+ * lost, and `closed` for good.
+ */
+export type ChatState = "connecting" | "connected" | "reconnecting" | "closed";
+
+/** Why a message was not sent, or a client closed. */
+export class ChatError extends Error {
+  /** Always `"ChatError"`. */
+  override name = "ChatError";
+  /**
+   * A code of the server's `error` event, or `closed`: with `closed` and `unknown` a message may have been sent or not,
+   * with every other code it was not.
+   */
+  readonly code: ProblemCode | "closed";
+
+  /**
+   * Makes an error.
+   *
+   * @param code what went wrong
+   * @param message the same in words
+   */
+  constructor(code: ProblemCode | "closed", message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+interface Unsent {
+  readonly ref: string;
+  readonly text: string;
+  readonly resolve: (id: string) => void;
+  readonly reject: (error: ChatError) => void;
+  /** Whether it was sent on the connection that is there now, and not answered. */
+  isUnderWay: boolean;
+  /** When it was first sent without an answer that it was not taken, in milliseconds. */
+  firstSent?: number;
+}
+
+/** After these the server would say the same again: no, not allowed, replaced. */
+const FINAL_CODES = [4401, 4403, 4410];
+const NAME_TAKEN = 4409;
+
+/** Pauses before a new attempt grow from the first of these to the second, in milliseconds. */
+const [FIRST_PAUSE, LONGEST_PAUSE] = [250, 10_000];
+
+/** The time before a message is repeated that the server's store did not take, in milliseconds. */
+const REPEAT_AFTER = 500;
+
+/** The server knows a ref for five minutes. What was first sent longer ago than this is not repeated, in milliseconds. */
+const REPEATED_FOR = 270_000;
+
+/** So often the client looks whether it has heard of the server, and asks if not, in milliseconds. */
+const LOOK_EVERY = 15_000;
+
+/** No more than this is under way at a time: messages, and their characters together. */
+const [MOST_UNDER_WAY, MOST_LENGTH_UNDER_WAY] = [64, 256 * 1024];
+
+/** One user in one room, for as long as it takes. */
+export class ChatClient {
+  /** Called for each message of the room, one's own too: each once, in the order that is the same for everyone. */
+  onmessage: (message: Message) => void = () => {};
+  /** Called when someone joins; who did while the connection was away is not told. */
+  onjoined: (joined: Joined) => void = () => {};
+  /** Called when someone leaves; who did while the connection was away is not told. */
+  onleft: (left: Left) => void = () => {};
+  /** Called for a line from the operators. */
+  onnotice: (notice: Notice) => void = () => {};
+  /** Called when the server takes this user in, for the first time and after each reconnect. */
+  onwelcome: (welcome: Welcome) => void = () => {};
+  /**
+   * Called where messages are missing that the server does not have any more: between the one with this id and the next
+   * one that is handed out.
+   */
+  ongap: (after: string) => void = () => {};
+  /** Called when the state changes, with the reason in words if there is one. */
+  onstate: (state: ChatState, reason: string) => void = () => {};
+
+  readonly #urls: readonly string[];
+  readonly #user: string;
+  readonly #options: ChatClientOptions;
+  readonly #refPrefix = makeRefPrefix();
+  #state: ChatState = "connecting";
+  #socket: WebSocket | undefined;
+  #attempts = 0;
+  /** The id of the last message that was handed out, or of the newest one at the first welcome. */
+  #position: string | undefined;
+  /** Whether it was told that something is missing after it. */
+  #isGapTold = false;
+  /** What is not acknowledged yet, in the order in which it was given. */
+  readonly #unsent = new Map<string, Unsent>();
+  #lastRef = 0;
+  #isSending = true;
+  #hasHeard = true;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
+
+  /**
+   * Starts to connect.
+   *
+   * @param url where the server is, such as `wss://chat.example`; of several, another one is tried after each failure
+   * @param user the name to use
+   * @param options everything else
+   * @throws {TypeError} if the URL or `since` cannot be one, or both `since` and `history` are given
+   */
+  constructor(url: string | readonly string[], user: string, options: ChatClientOptions = {}) {
+    this.#urls = typeof url === "string" ? [url] : url;
+    this.#user = user;
+    this.#options = options;
+    this.#position = options.since;
+    if (options.since !== undefined && !isId(options.since)) {
+      throw new TypeError(`since is ${JSON.stringify(options.since)}: give the id of a message`);
+    }
+    if (options.since !== undefined && options.history) {
+      throw new TypeError("since and history are both given: give one of them");
+    }
+    this.#connect();
+    this.#watch = setInterval(() => this.#look(), LOOK_EVERY);
+  }
+
+  /** How this client stands. */
+  get state(): ChatState {
+    return this.#state;
+  }
+
+  /** The id of the last message that was handed out: what a later client needs as `since`. */
+  get position(): string | undefined {
+    return this.#position;
+  }
+
+  /**
+   * Says something. It is kept, and repeated after every failure, until the server has it.
+   *
+   * @returns its id
+   * @throws {ChatError} if the server will not take it, or nobody can say any more whether it has
+   */
+  send(text: string): Promise<string> {
+    if (this.#state === "closed") return Promise.reject(new ChatError("closed", "it is closed"));
+    return new Promise((resolve, reject) => {
+      const ref = `${this.#refPrefix}-${++this.#lastRef}`;
+      this.#unsent.set(ref, { ref, text, resolve, reject, isUnderWay: false });
+      this.#sendWaiting();
+    });
+  }
+
+  /** Leaves for good; resolves when the connection is closed. What is not acknowledged by now is rejected. */
+  async close(): Promise<void> {
+    const socket = this.#socket;
+    this.#end("closed", "closed by its owner");
+    if (!socket || socket.readyState === WebSocket.CLOSED) return;
+    const closed = new Promise((resolve) => socket.onclose = resolve);
+    socket.close(1000);
+    await closed;
+  }
+
+  #connect(): void {
+    const url = new URL(this.#urls[this.#attempts % this.#urls.length]);
+    url.protocol = url.protocol.replace("http", "ws");
+    url.pathname = `${url.pathname.replace(/\/$/, "")}/chat/${encodeURIComponent(this.#user)}`;
+    const { room, history } = this.#options;
+    if (room !== undefined) url.searchParams.set("room", room);
+    if (this.#position !== undefined) url.searchParams.set("since", this.#position);
+    else if (history) url.searchParams.set("history", `${history}`);
+    const socket = this.#socket = new WebSocket(url, "chat.json.v1");
+    socket.onmessage = ({ data }) => {
+      this.#hasHeard = true;
+      for (const line of data.split("\n")) {
+        // Whoever is called may close this client, and hears no more then.
+        if (this.#socket === socket) this.#take(JSON.parse(line));
+      }
+    };
+    socket.onclose = ({ code, reason }) => this.#lose(code, reason);
+  }
+
+  #take(event: FromServer): void {
+    switch (event.type) {
+      case "welcome":
+        return this.#beWelcome(event);
+      case "message":
+        return this.#hand(event);
+      case "joined":
+        return this.onjoined(event);
+      case "left":
+        return this.onleft(event);
+      case "notice":
+        return this.onnotice(event);
+      case "ack":
+        return this.#settle(event.ref)?.resolve(event.id);
+      case "error":
+        return this.#takeProblem(event);
+    }
+  }
+
+  #beWelcome(welcome: Welcome): void {
+    if (this.#position === undefined) {
+      if (!this.#options.history) this.#position = welcome.last;
+    } else if (!welcome.recovered) {
+      this.#tellGap(this.#position);
+      // A log that ends before it began anew.
+      if (isLater(this.#position, welcome.last)) this.#position = welcome.last;
+    }
+    this.#attempts = 0;
+    this.#change("connected", "");
+    this.onwelcome(welcome);
+    this.#isSending = true;
+    this.#sendWaiting();
+  }
+
+  #hand(message: Message): void {
+    if (this.#position !== undefined) {
+      if (!isLater(message.id, this.#position)) return;
+      if (isLater(message.prev, this.#position)) this.#tellGap(this.#position);
+    }
+    this.#position = message.id;
+    this.#isGapTold = false;
+    this.onmessage(message);
+  }
+
+  #tellGap(after: string): void {
+    if (!this.#isGapTold) this.ongap(after);
+    this.#isGapTold = true;
+  }
+
+  #takeProblem({ code, message, ref }: Problem): void {
+    const unsent = ref === undefined ? undefined : this.#unsent.get(ref);
+    if (!unsent) return;
+    if (code !== "not_delivered" && code !== "unknown") {
+      return this.#settle(unsent.ref)?.reject(new ChatError(code, message));
+    }
+    unsent.isUnderWay = false;
+    if (code === "not_delivered") unsent.firstSent = undefined;
+    if (!this.#isSending) return;
+    this.#isSending = false;
+    const socket = this.#socket;
+    setTimeout(() => {
+      if (this.#socket !== socket) return;
+      this.#isSending = true;
+      this.#sendWaiting();
+    }, REPEAT_AFTER);
+  }
+
+  #settle(ref: string): Unsent | undefined {
+    const unsent = this.#unsent.get(ref);
+    this.#unsent.delete(ref);
+    this.#sendWaiting();
+    return unsent;
+  }
+
+  /** Sends what waits to be sent, in order, as far as there is room for it. */
+  #sendWaiting(): void {
+    if (this.#state !== "connected" || !this.#isSending) return;
+    let count = 0;
+    let length = 0;
+    const lines: string[] = [];
+    for (const unsent of this.#unsent.values()) {
+      const { ref, text } = unsent;
+      count++;
+      length += text.length;
+      if (count > MOST_UNDER_WAY || count > 1 && length > MOST_LENGTH_UNDER_WAY) break;
+      if (unsent.isUnderWay) continue;
+      if (unsent.firstSent !== undefined && Date.now() - unsent.firstSent > REPEATED_FOR) {
+        this.#unsent.delete(ref);
+        unsent.reject(new ChatError("unknown", "message may not have been delivered"));
+        continue;
+      }
+      unsent.isUnderWay = true;
+      unsent.firstSent ??= Date.now();
+      lines.push(JSON.stringify({ type: "message", text, ref }));
+    }
+    if (lines.length > 0) this.#socket?.send(lines.join("\n"));
+  }
+
+  /** A connection that was cut without a word shows it only when it is asked something. */
+  #look(): void {
+    if (this.#state !== "connected") return;
+    if (!this.#hasHeard) {
+      this.#socket?.close();
+      return this.#lose(1006, "the server does not answer");
+    }
+    this.#hasHeard = false;
+    this.#socket?.send('{"type":"ping"}');
+  }
+
+  #lose(code: number, reason: string): void {
+    this.#detach();
+    for (const unsent of this.#unsent.values()) unsent.isUnderWay = false;
+    const why = reason || `code ${code}`;
+    // Right after a reconnect the server may still hold the name for the connection that was lost.
+    const isRefused = code === NAME_TAKEN && this.#state === "connecting";
+    if (isRefused || FINAL_CODES.includes(code)) return this.#end("closed", why);
+    if (this.#state === "connected") this.#change("reconnecting", why);
+    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(this.#attempts, 10));
+    this.#attempts++;
+    this.#retry = setTimeout(() => this.#connect(), pause / 2 + Math.random() * pause / 2);
+  }
+
+  #end(state: "closed", reason: string): void {
+    this.#detach();
+    clearTimeout(this.#retry);
+    clearInterval(this.#watch);
+    this.#change(state, reason);
+    for (const unsent of this.#unsent.values()) unsent.reject(new ChatError("closed", reason));
+    this.#unsent.clear();
+  }
+
+  /** Whatever the socket still has to say is not for this client any more. */
+  #detach(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    if (socket) socket.onmessage = socket.onclose = null;
+  }
+
+  #change(state: ChatState, reason: string): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.onstate(state, reason);
+  }
+}
+
+/** What nobody else's refs begin with. */
+function makeRefPrefix(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join(
+    "",
+  );
+}

@@ -1,0 +1,67 @@
+/**
+ * The JSON protocol, for programs: a frame holds one JSON object a line, one or more lines, in both directions.
+ * `docs/protocol.md` describes every one.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { problem } from "./problems.ts";
+import type { Ping, Problem, Protocol, Say } from "./protocol.ts";
+
+const Ref = v.pipe(
+  v.string(),
+  v.check((ref) => ref.isWellFormed() && /^.{1,64}$/su.test(ref), "not 1 to 64 characters long"),
+);
+
+const FromClient = v.variant("type", [
+  v.strictObject({ type: v.literal("message"), text: v.string(), ref: v.optional(Ref) }),
+  v.strictObject({ type: v.literal("ping") }),
+]);
+
+/** The protocol of clients that ask for `chat.json.v1`. */
+export const JSON_LINES: Protocol = {
+  name: "chat.json.v1",
+  echoes: true,
+  event: (_, line) => line,
+  join,
+  answer: (answer) => JSON.stringify(answer),
+  read: (frame) => frame.split("\n").filter((line) => line.trim() !== "").map(readLine),
+};
+
+/** Joins lines to frames of about this many characters, unless one line is longer. */
+const JOINED_LENGTH = 64 * 1024;
+
+function join(lines: string[]): string[] {
+  const frames: string[] = [];
+  let joined: string[] = [];
+  let length = 0;
+  for (const line of lines) {
+    if (length > 0 && length + line.length > JOINED_LENGTH) {
+      frames.push(joined.join("\n"));
+      joined = [];
+      length = 0;
+    }
+    joined.push(line);
+    length += line.length + 1;
+  }
+  if (joined.length > 0) frames.push(joined.join("\n"));
+  return frames;
+}
+
+function readLine(line: string): Say | Ping | Problem {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return problem.badMessage(`${JSON.stringify(line.slice(0, 100))} is not JSON`);
+  }
+  const result = v.safeParse(FromClient, value);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const path = v.getDotPath(issue);
+  const ref = v.safeParse(v.object({ ref: Ref }), value);
+  return problem.badMessage(
+    path === null ? issue.message : `${path}: ${issue.message}`,
+    ref.success ? ref.output.ref : undefined,
+  );
+}

@@ -1,0 +1,142 @@
+import { type Event, type Message, type Notice, parseEvent } from "../events.ts";
+import { isLater } from "../ids.ts";
+import type { Listener } from "../store.ts";
+import type { Log } from "./log.ts";
+
+/** So many messages are read from the log at a time. */
+const READ_AT_ONCE = 100;
+
+/** The time before a read that failed is tried again, in milliseconds. */
+const TRY_AGAIN_AFTER = 100;
+
+/** More events than this do not wait for the log. */
+const MOST_WAITING = 10_000;
+
+/** What the subscriber's connection does for a feed. */
+export interface Source {
+  /** Resolves when everything has been heard that was published before this was called. */
+  catchUp(): Promise<void>;
+  /** Ends the connection as it is, so that everything is subscribed to anew. */
+  breakOff(cause: string): void;
+}
+
+/**
+ * What is heard of one room, made whole: what is missing is read from the log before anything later is handed on, and
+ * nothing is handed on twice.
+ */
+export class Feed {
+  readonly #room: string;
+  readonly #log: Log;
+  readonly #source: Source;
+  readonly #listener: Listener;
+  /** The last message that was handed on, or the newest when the room was opened; `undefined` until it is known. */
+  #position: string | undefined;
+  /** What was heard since something was found to be missing. */
+  #waiting: { event: Event | Notice; line: string }[] = [];
+  /** The filling that is under way: whoever finds another one here has been overtaken, and ends. */
+  #filling: symbol | undefined;
+
+  /**
+   * @param room the room's name
+   * @param log where to read what is missing
+   * @param source where it is heard from
+   * @param listener whom to hand it to
+   */
+  constructor(room: string, log: Log, source: Source, listener: Listener) {
+    this.#room = room;
+    this.#log = log;
+    this.#source = source;
+    this.#listener = listener;
+  }
+
+  /** Takes what was heard on the room's channel. */
+  take(line: string): void {
+    const event = parseEvent(line);
+    if (event.type === "notice") line = JSON.stringify(event);
+    if (this.#filling || this.#position === undefined) {
+      this.#waiting.push({ event, line });
+      if (this.#waiting.length > MOST_WAITING) this.#source.breakOff("too much waits for the log");
+    } else if (event.type === "message" && event.prev !== this.#position) {
+      this.#takeOutOfLine(event, line);
+    } else {
+      if (event.type === "message") this.#position = event.id;
+      this.#listener.hear(event, line);
+    }
+  }
+
+  #takeOutOfLine(event: Message, line: string): void {
+    if (!isLater(event.prev, this.#position!)) return this.#hand(event, line);
+    this.#waiting.push({ event, line });
+    this.fill();
+  }
+
+  /**
+   * Begins with the room's newest message.
+   *
+   * @returns its id
+   */
+  async begin(): Promise<string> {
+    const newest = await this.#log.newest(this.#room);
+    this.#position ??= newest;
+    this.#handWaiting();
+    return this.#position;
+  }
+
+  /** After a subscription was lost: whatever was heard by it and waits is in the log, or too old to be told. */
+  async refill(): Promise<void> {
+    this.#waiting = [];
+    await (this.#position === undefined ? this.begin() : this.fill());
+  }
+
+  /** Reads what is missing from the log, hands it on, and then what was heard meanwhile. Tries until it can. */
+  async fill(): Promise<void> {
+    const mine = this.#filling = Symbol();
+    for (let isDone = false; !isDone;) {
+      try {
+        isDone = await this.#fillSome(mine);
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_AFTER));
+      }
+      if (this.#filling !== mine) return;
+    }
+    this.#filling = undefined;
+    this.#handWaiting();
+  }
+
+  /** Nothing is handed on any more. */
+  end(): void {
+    this.#filling = Symbol();
+    this.#waiting = [];
+  }
+
+  /** Hands on what is missing, as far as one read of the log goes; says whether that was all. */
+  async #fillSome(mine: symbol): Promise<boolean> {
+    const newest = await this.#log.newest(this.#room);
+    // Redis has lost the end of its data, or all of it: what is said now may even get earlier ids than that.
+    if (isLater(this.#position!, newest)) this.#position = newest;
+    const missing = await this.#log.readAfter(this.#room, this.#position!, READ_AT_ONCE);
+    // Of what was read, what was heard too waits by then, in its place among those who join and leave.
+    await this.#source.catchUp();
+    if (this.#filling !== mine) return true;
+    const heard = this.#waiting.map(({ event }) => event).find((event) => event.type === "message");
+    for (const { event, line } of missing) {
+      if (heard && !isLater(heard.id, event.id)) return true;
+      this.#hand(event, line);
+    }
+    return missing.length < READ_AT_ONCE;
+  }
+
+  #handWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { event, line } of waiting) this.#hand(event, line);
+  }
+
+  #hand(event: Event | Notice, line: string): void {
+    if (event.type === "message") {
+      if (!isLater(event.id, this.#position!)) return;
+      this.#position = event.id;
+    }
+    this.#listener.hear(event, line);
+  }
+}

@@ -1,0 +1,99 @@
+import { within } from "../deadline.ts";
+import { type Message, parseEvent } from "../events.ts";
+import { BEGINNING } from "../ids.ts";
+import { type Logged, type LogLimits, StoreAnswerLost, StoreUnavailable } from "../store.ts";
+import type { Connection } from "./connection.ts";
+import { refKey, roomKeys } from "./keys.ts";
+import { defineLogScripts, type LogScripts } from "./scripts.ts";
+
+/** How long the fate of a message may take to be learned, in milliseconds. */
+const SETTLED_WITHIN = 5_000;
+
+/** The time between two attempts to learn it, in milliseconds. */
+const ASK_AGAIN_AFTER = 100;
+
+/** An entry of the stream: its id, and its fields with their values, as `say.lua` writes them. */
+type Entry = [id: string, fields: [string, string, string, string]];
+
+/** What was said in the rooms, each room's in a stream, see https://redis.io/docs/latest/commands/xadd/ */
+export class Log {
+  readonly #connection: Connection;
+  readonly #limits: LogLimits;
+  readonly #scripts: LogScripts;
+
+  /**
+   * @param connection where to send commands
+   * @param limits how much to keep
+   */
+  constructor(connection: Connection, limits: LogLimits) {
+    this.#connection = connection;
+    this.#limits = limits;
+    this.#scripts = defineLogScripts(connection);
+  }
+
+  /** Appends a message and publishes it; gives its id. See {@linkcode Store.say}. */
+  async say(room: string, user: string, text: string, ref?: string): Promise<string> {
+    const keys = roomKeys(room);
+    const key = ref === undefined ? undefined : refKey(keys, user, ref);
+    // The script puts type, id and prev before it.
+    const said = JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1);
+    const append = () => this.#scripts.say(keys, key, said, this.#limits);
+    try {
+      return await append();
+    } catch (error) {
+      if (ref === undefined || !(error instanceof StoreAnswerLost)) throw error;
+      return await this.#settle(append, error);
+    }
+  }
+
+  /** Asks again until there is an answer, which the ref makes safe: what was taken before is not taken twice. */
+  async #settle(append: () => Promise<string>, lost: StoreAnswerLost): Promise<string> {
+    let isOver = false;
+    async function askAgain(): Promise<string> {
+      while (!isOver) {
+        await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_AFTER));
+        const id = await append().catch(() => undefined);
+        if (id !== undefined) return id;
+      }
+      throw lost;
+    }
+    try {
+      return await within(SETTLED_WITHIN, askAgain());
+    } catch {
+      isOver = true;
+      throw lost;
+    }
+  }
+
+  /** The id of a room's newest message. */
+  async newest(room: string): Promise<string> {
+    const [newest] = await this.readBefore(room, undefined, 1);
+    return newest?.event.id ?? BEGINNING;
+  }
+
+  /** Reads the messages after a position: see {@linkcode Store.readAfter}. */
+  async readAfter(room: string, position: string, count: number): Promise<Logged[]> {
+    const { log } = roomKeys(room);
+    return toLogged(
+      await this.#connection.ask((redis) => redis.xrange(log, `(${position}`, "+", "COUNT", count)),
+    );
+  }
+
+  /** Reads the last messages before a position: see {@linkcode Store.readBefore}. */
+  async readBefore(room: string, position: string | undefined, count: number): Promise<Logged[]> {
+    const { log } = roomKeys(room);
+    const end = position === undefined ? "+" : `(${position}`;
+    return toLogged(
+      await this.#connection.ask((redis) => redis.xrevrange(log, end, "-", "COUNT", count)),
+    ).reverse();
+  }
+}
+
+function toLogged(entries: unknown): Logged[] {
+  return (entries as Entry[]).map(([id, [, prev, , rest]]) => {
+    const line = `{"type":"message","id":"${id}","prev":"${prev}",${rest}`;
+    const event = parseEvent(line);
+    if (event.type !== "message") throw new StoreUnavailable(`the log's entry ${id} is not ours`);
+    return { event, line };
+  });
+}

@@ -1,0 +1,16 @@
+import { startInstance } from "./instance.ts";
+import { startRedis } from "./redis.ts";
+
+/** Two instances on one Redis. */
+export async function startTwo(env: Record<string, string> = {}) {
+  const redis = await startRedis();
+  const [one, two] = await Promise.all([1, 2].map(() => startInstance({ ...redis.env, ...env })));
+  return {
+    redis,
+    one: one.port,
+    two: two.port,
+    async [Symbol.asyncDispose]() {
+      for (const process of [one, two, redis]) await process[Symbol.asyncDispose]();
+    },
+  };
+}
