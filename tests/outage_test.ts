@@ -108,7 +108,7 @@ Deno.test("a Redis that hangs for 20 s holds nobody up, and is as it was when it
 
 Deno.test("a subscriber that is cut off without a word is noticed, and nobody leaves for it", async () => {
   await using redis = await startRedis();
-  await using proxy = startProxy(redis.port);
+  await using proxy = await startProxy(redis.port);
   await using one = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
   await using two = await startInstance(redis.env);
   const { names, clients } = await crowd(redis, one, two);
@@ -124,7 +124,7 @@ Deno.test("a subscriber that is cut off without a word is noticed, and nobody le
 
 Deno.test("who comes back from an outage to a name that someone took is told so", async () => {
   const first = await startRedis();
-  await using proxy = startProxy(first.port);
+  await using proxy = await startProxy(first.port);
   const cutOff = { ...first.env, REDIS_HOST: `127.0.0.1:${proxy.port}` };
   await using one = await startInstance(cutOff);
   await using two = await startInstance(first.env);
@@ -159,7 +159,7 @@ Deno.test("who comes back from an outage to a name that someone took is told so"
 
 Deno.test("who leaves or is refused while Redis is away leaves no ghost", async () => {
   await using redis = await startRedis();
-  await using proxy = startProxy(redis.port);
+  await using proxy = await startProxy(redis.port);
   const env = { ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` };
   await using one = await startInstance(env);
   await using two = await startInstance(redis.env);
@@ -188,7 +188,7 @@ Deno.test("who leaves or is refused while Redis is away leaves no ghost", async 
 
 Deno.test("an instance that was cut off until others took it for dead comes back by itself", async () => {
   await using redis = await startRedis();
-  await using proxy = startProxy(redis.port);
+  await using proxy = await startProxy(redis.port);
   const env = { ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` };
   await using one = await startInstance(env);
   await using two = await startInstance(redis.env);
@@ -253,7 +253,7 @@ Deno.test("who leaves while Redis has lost its data is seen leaving", async () =
 Deno.test("a Redis that comes back with old data throws nobody out", async () => {
   const folder = await Deno.makeTempDir();
   const first = await startRedis({ folder });
-  await using proxy = startProxy(first.port);
+  await using proxy = await startProxy(first.port);
   const env = { ...first.env, REDIS_HOST: `127.0.0.1:${proxy.port}` };
   await using one = await startInstance(env);
   const [foo, bar] = await joinMany([[one.port, "foo"], [one.port, "bar"]]);

@@ -1,76 +1,74 @@
-/** A way to Redis that a test can cut, with or without a word. */
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** A way to a server that a test can cut, with or without a word. */
 export interface Proxy extends AsyncDisposable {
   readonly port: number;
   /** Carries nothing more on the connections that are there now and said this in their first words; ends none. */
   silence(said: string): number;
+  /** Ends every connection, in order or by TCP reset. */
+  drop(how: "in order" | "by reset"): void;
   /** Ends every connection, and takes no new one until {@linkcode Proxy.open}. */
   cut(): void;
   open(): void;
 }
 
 interface Carried {
-  readonly ends: Deno.TcpConn[];
+  readonly ends: readonly [Socket, Socket];
   first: string;
   isSilent: boolean;
 }
 
 /** Starts a proxy on a free port of 127.0.0.1. */
-export function startProxy(target: number): Proxy {
+export async function startProxy(target: number): Promise<Proxy> {
   const carried = new Set<Carried>();
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   let isCut = false;
 
-  async function pump(from: Deno.TcpConn, to: Deno.TcpConn, one: Carried): Promise<void> {
-    const buffer = new Uint8Array(65_536);
-    try {
-      for (let count; (count = await from.read(buffer)) !== null;) {
-        const bytes = buffer.subarray(0, count);
-        if (one.first.length < 500) one.first += new TextDecoder().decode(bytes);
-        if (one.isSilent) continue;
-        for (let sent = 0; sent < count;) sent += await to.write(bytes.subarray(sent));
-      }
-    } catch {
-      // Either end is gone, and with it the other.
-    }
-    end(one);
-  }
-
-  function end(one: Carried): void {
-    if (!carried.delete(one)) return;
-    for (const connection of one.ends) connection.close();
-  }
-
-  async function carry(near: Deno.TcpConn): Promise<void> {
-    if (isCut) return near.close();
-    const far = await Deno.connect({ hostname: "127.0.0.1", port: target }).catch(() => null);
-    if (!far) return near.close();
-    const one = { ends: [near, far], first: "", isSilent: false };
+  function carry(near: Socket): void {
+    if (isCut) return void near.destroy();
+    const far = connect(target, "127.0.0.1");
+    const one: Carried = { ends: [near, far], first: "", isSilent: false };
     carried.add(one);
-    await Promise.all([pump(near, far, one), pump(far, near, one)]);
+    for (const [from, to] of [[near, far], [far, near]]) {
+      from.on("data", (bytes) => {
+        if (one.first.length < 500) one.first += bytes.toString("latin1");
+        if (!one.isSilent && !to.write(bytes)) from.pause();
+      });
+      to.on("drain", () => from.resume());
+      from.on("error", () => {});
+      from.on("close", () => {
+        carried.delete(one);
+        to.destroySoon();
+      });
+    }
   }
 
-  const done = (async () => {
-    for await (const near of listener) carry(near);
-  })();
+  function drop(how: "in order" | "by reset"): void {
+    for (const { ends } of carried) {
+      for (const end of ends) how === "in order" ? end.destroySoon() : end.resetAndDestroy();
+    }
+  }
 
+  const server: Server = createServer({ noDelay: true }, carry);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    port: listener.addr.port,
+    port: (server.address() as { port: number }).port,
     silence(said) {
       const ones = [...carried].filter((one) => one.first.includes(said));
       for (const one of ones) one.isSilent = true;
       return ones.length;
     },
+    drop,
     cut() {
       isCut = true;
-      carried.forEach(end);
+      drop("in order");
     },
     open() {
       isCut = false;
     },
     async [Symbol.asyncDispose]() {
-      listener.close();
-      carried.forEach(end);
-      await done;
+      const closed = new Promise((resolve) => server.close(resolve));
+      drop("by reset");
+      await closed;
     },
   };
 }

@@ -34,10 +34,16 @@ export function freePort(): number {
 
 /**
  * Starts a Redis with a password on a free port. It listens with TLS only if a certificate is given, and knows of a disk
- * only if a folder is: there `SAVE` puts its data, and it finds them when it starts.
+ * only if a folder is: there `SAVE` puts its data, and it finds them when it starts; with `keeps` it puts them there by
+ * itself before it answers.
  */
 export async function startRedis(
-  { port = freePort(), tls, folder }: { port?: number; tls?: Certificate; folder?: string } = {},
+  { port = freePort(), tls, folder, keeps = false }: {
+    port?: number;
+    tls?: Certificate;
+    folder?: string;
+    keeps?: boolean;
+  } = {},
 ): Promise<TestRedis> {
   const listen = tls
     ? ["--port", "0", "--tls-port", `${port}`, "--tls-cert-file", tls.cert, "--tls-key-file"]
@@ -46,7 +52,8 @@ export async function startRedis(
   const process = startProcess([
     ...listen,
     ...(folder ? ["--dir", folder] : []),
-    ...["--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", "", "--appendonly", "no"],
+    ...["--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", ""],
+    ...["--appendonly", keeps ? "yes" : "no", "--appendfsync", "always"],
   ]);
   await process.output.find(/Ready to accept connections/);
   const client = new Redis({

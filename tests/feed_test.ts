@@ -1,0 +1,168 @@
+import { assertEquals } from "@std/assert";
+import type { Message } from "../chat/events.ts";
+import { isLater } from "../chat/ids.ts";
+import { Feed, type Source } from "../chat/redis/feed.ts";
+import type { Log } from "../chat/redis/log.ts";
+
+function message(n: number, prev = n - 1): { event: Message; line: string } {
+  const event: Message = {
+    ...{ type: "message", id: `${n}-0`, prev: `${prev}-0`, user: "foo", text: `message ${n}` },
+  };
+  return { event, line: JSON.stringify(event) };
+}
+
+const joined = (user: string) => JSON.stringify({ type: "joined", user, session: "s", users: 1 });
+
+/** A feed whose log has what a test puts into it, and what its listener heard. */
+function makeFeed() {
+  const said: { event: Message; line: string }[] = [];
+  const heard: string[] = [];
+  const brokenOff: string[] = [];
+  let failures = 0;
+  let beforeAnswer = () => {};
+  const log = {
+    newest() {
+      if (failures-- > 0) return Promise.reject(new Error("away"));
+      return Promise.resolve(said.at(-1)?.event.id ?? "0-0");
+    },
+    readAfter(_room: string, position: string, count: number) {
+      const found = said.filter(({ event }) => isLater(event.id, position)).slice(0, count);
+      return Promise.resolve(found);
+    },
+  } as unknown as Log;
+  const source: Source = {
+    catchUp() {
+      beforeAnswer();
+      return Promise.resolve();
+    },
+    breakOff: (cause) => brokenOff.push(cause),
+  };
+  const feed = new Feed("r", log, source, {
+    hear: (event) => heard.push("text" in event ? event.text : `${event.type} ${event.user}`),
+    lost() {},
+  });
+  return {
+    feed,
+    said,
+    heard,
+    brokenOff,
+    /** The log cannot be read so many times. */
+    fail: (times: number) => failures = times,
+    /** What comes on the channel while the feed waits to have heard everything. */
+    meanwhile: (body: () => void) => beforeAnswer = body,
+  };
+}
+
+function texts(from: number, to: number): string[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => `message ${from + i}`);
+}
+
+/** Long enough for everything that is under way in a feed of this test. */
+const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+Deno.test("a feed hands on what comes in a row, and nothing that was said before it began", async () => {
+  const { feed, said, heard } = makeFeed();
+  said.push(message(1), message(2));
+  feed.take(message(2).line);
+  assertEquals(await feed.begin(), "2-0");
+  feed.take(message(1).line);
+  feed.take(message(3).line);
+  feed.take(joined("bar"));
+  feed.take("a line from outside");
+  assertEquals(heard, ["message 3", "joined bar", "a line from outside"]);
+});
+
+Deno.test("a feed fills a gap before it hands on what is later, and hands on nothing twice", async () => {
+  const { feed, said, heard } = makeFeed();
+  await feed.begin();
+  for (let n = 1; n <= 250; n++) said.push(message(n));
+  feed.take(message(1).line);
+  feed.take(message(249).line);
+  feed.take(joined("bar"));
+  feed.take(message(250).line);
+  feed.take(message(249).line);
+  assertEquals(heard, ["message 1"]);
+  await feed.fill();
+  assertEquals(heard, [...texts(1, 249), "joined bar", "message 250"]);
+});
+
+Deno.test("a feed that lost its connection has everything that was said meanwhile, in its place", async () => {
+  const { feed, said, heard, meanwhile } = makeFeed();
+  await feed.begin();
+  feed.take(message(1).line);
+  for (let n = 1; n <= 5; n++) said.push(message(n));
+  // These two are in the log already when it is read, and heard a little later.
+  meanwhile(() => {
+    feed.take(joined("bar"));
+    feed.take(message(4).line);
+    feed.take(message(5).line);
+    meanwhile(() => {});
+  });
+  await feed.refill();
+  assertEquals(heard, [...texts(1, 3), "joined bar", "message 4", "message 5"]);
+});
+
+Deno.test("a feed tries until the log can be read, and begins with what is newest then", async () => {
+  const { feed, said, heard, fail } = makeFeed();
+  said.push(message(1));
+  fail(1);
+  assertEquals(await feed.begin().catch(({ message }) => message), "away");
+  feed.take(joined("bar"));
+  await feed.refill();
+  said.push(message(2), message(3));
+  fail(2);
+  feed.take(message(3).line);
+  await feed.refill();
+  assertEquals(heard, ["message 2", "message 3"]);
+});
+
+Deno.test("a feed goes on after a log that lost its end, and tells nothing again", async () => {
+  const { feed, said, heard } = makeFeed();
+  await feed.begin();
+  for (let n = 1; n <= 5; n++) feed.take(message(n).line);
+  said.push(message(1), message(2), message(3));
+  await feed.refill();
+  // Another one with an id that is not later than what was lost.
+  feed.take(message(4, 3).line);
+  assertEquals(heard, [...texts(1, 5), "message 4"]);
+});
+
+Deno.test("a feed goes on after a log that went away or began anew", async () => {
+  const { feed, heard } = makeFeed();
+  await feed.begin();
+  feed.take(message(5, 0).line);
+  feed.take(message(7, 0).line);
+  await feed.refill();
+  feed.take(message(2, 0).line);
+  assertEquals(heard, ["message 5", "message 7", "message 2"]);
+});
+
+Deno.test("a feed whose hole cannot be filled any more hands on what there is", async () => {
+  const { feed, said, heard } = makeFeed();
+  await feed.begin();
+  feed.take(message(1).line);
+  said.push(message(8), message(9));
+  feed.take(message(9).line);
+  await turn();
+  assertEquals(heard, ["message 1", "message 8", "message 9"]);
+  feed.take(message(10).line);
+  assertEquals(heard.at(-1), "message 10");
+});
+
+Deno.test("a feed that ended hands on nothing, also where it was being filled", async () => {
+  const { feed, said, heard } = makeFeed();
+  await feed.begin();
+  said.push(message(1), message(2));
+  feed.take(message(2).line);
+  feed.end();
+  await turn();
+  feed.take(message(3).line);
+  assertEquals(heard, []);
+});
+
+Deno.test("a feed that waits for the log holds only so much", async () => {
+  const { feed, brokenOff } = makeFeed();
+  for (let i = 0; i <= 10_000; i++) feed.take(joined("bar"));
+  assertEquals(brokenOff, ["too much waits for the log"]);
+  await turn();
+});
