@@ -114,9 +114,16 @@ Deno.test("a subscriber that is cut off without a word is noticed, and nobody le
   const { names, clients } = await crowd(redis, one, two);
   assertEquals(proxy.silence("chat-subscriber"), 1);
   const cut = performance.now();
+  clients[1].send("said meanwhile");
+  clients[1].send("and this");
   await one.output.find(/chat-subscriber lost \(no answer\)/);
   console.log(`it was noticed after ${seconds(cut)} s`);
   await one.output.find(/chat-subscriber is back/);
+  const others = clients.toSpliced(1, 1);
+  const missed = [`${names[1]}: said meanwhile`, `${names[1]}: and this`];
+  await Promise.all(others.map((client) => client.until(missed[1])));
+  for (const client of others) assertEquals(client.frames, missed);
+  clients.forEach((client) => client.forgetAll());
   await becomes(200, one);
   await assertAllIsWell(redis, names, clients);
   await Promise.all(clients.map((client) => client.leave()));

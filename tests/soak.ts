@@ -1,33 +1,33 @@
 /**
- * Minutes of random kills, pauses and churn: `deno task soak [MINUTES] [SEED]`. Ends with exit code 1 unless, when all is
- * quiet again, Redis has exactly those who are connected, and the one instance that was never killed uses no more
- * memory than after the first minute (within 20 %).
+ * Minutes of random kills, pauses and churn, and then 20 conversations that are cut off again and again:
+ * `deno task soak [MINUTES] [SEED] [CONVERSATIONS]`. Ends with exit code 1 unless, when all is quiet again, Redis has
+ * exactly those who are connected, the one instance that was never killed uses no more memory than after the first
+ * minute (within 20 %), and in each conversation everyone got every message once and in the same order.
  */
 import { Client } from "./support/client.ts";
+import { talkWhileCutOff } from "./support/cut_off.ts";
 import { type Instance, startInstance } from "./support/instance.ts";
+import { makeRandom } from "./support/random.ts";
 import { startRedis } from "./support/redis.ts";
 
 const MINUTE = 60_000;
 const minutes = Number(Deno.args[0] ?? 5);
 const seed = Number(Deno.args[1] ?? Date.now() % 1_000_000);
 
-/** A small generator of random numbers from 0 to 1 (mulberry32), so that a run can be repeated. */
-function makeRandom(state: number): () => number {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
+const conversations = Number(Deno.args[2] ?? 20);
 
 const random = makeRandom(seed);
 const below = (most: number) => Math.floor(random() * most);
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+/** The least memory that a process uses in ten seconds, in MiB: what lies above it is garbage that comes and goes. */
 async function memoryOf(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024;
+  let least = Infinity;
+  for (let i = 0; i < 100; i++, await sleep(100)) {
+    const status = await Deno.readTextFile(`/proc/${pid}/status`);
+    least = Math.min(least, Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024);
+  }
+  return least;
 }
 
 const redis = await startRedis();
@@ -42,14 +42,17 @@ async function join(): Promise<void> {
   const client = new Client(port, name);
   // A crowd that stays for minutes must not fill this process with what it heard.
   const keepsNothing = setInterval(() => client.frames.splice(0), 1_000);
+  let isClosed = false;
   client.closed.then(() => {
+    isClosed = true;
     online.delete(client);
     clearInterval(keepsNothing);
   });
   const first = await client.next().catch(() => "closed");
   if (first !== `Welcome ${name}!`) return void done.refusals++;
-  online.set(client, name);
   done.joins++;
+  // The close may have been read together with the welcome.
+  if (!isClosed) online.set(client, name);
 }
 
 function anyone(): Client | undefined {
@@ -91,13 +94,16 @@ function act(): Promise<void> | void {
 console.log(`soaking for ${minutes} minutes with seed ${seed}`);
 const start = Date.now();
 let memoryThen: number | undefined;
-for (let report = start + MINUTE; Date.now() < start + minutes * MINUTE; await sleep(below(5))) {
-  Promise.resolve(act()).catch(() => {});
-  if (Date.now() < report) continue;
-  report += MINUTE;
+async function report(): Promise<void> {
   const memory = await memoryOf(instances[0].pid);
   memoryThen ??= memory;
   console.log(`${online.size} online, ${memory.toFixed(0)} MiB, ${JSON.stringify(done)}`);
+}
+for (let due = start + MINUTE; Date.now() < start + minutes * MINUTE; await sleep(below(5))) {
+  Promise.resolve(act()).catch(() => {});
+  if (Date.now() < due) continue;
+  due += MINUTE;
+  report();
 }
 
 await Promise.all(pauses);
@@ -119,4 +125,21 @@ if (seen === right && !grew) {
 }
 
 for (const process of [...instances, redis]) await process[Symbol.asyncDispose]();
-Deno.exit(seen === right && !grew ? 0 : 1);
+
+let wrong = 0;
+for (let first = 0; first < conversations; first += 4) {
+  const seeds = Array.from(
+    { length: Math.min(4, conversations - first) },
+    (_, i) => seed + first + i,
+  );
+  await Promise.all(seeds.map(async (seed) => {
+    try {
+      const { cuts, seconds } = await talkWhileCutOff(seed, 10_000, 20);
+      console.log(`seed ${seed}: right after ${seconds.toFixed(0)} s with ${cuts}`);
+    } catch (error) {
+      wrong++;
+      console.error(`WRONG: seed ${seed}: ${(error as Error).message.slice(0, 2_000)}`);
+    }
+  }));
+}
+Deno.exit(seen === right && !grew && wrong === 0 ? 0 : 1);
