@@ -71,18 +71,23 @@ export class ChatError extends Error {
 
 interface Unsent {
   readonly ref: string;
-  readonly text: string;
+  /** What is sent. */
+  readonly line: string;
   readonly resolve: (id: string) => void;
   readonly reject: (error: ChatError) => void;
   /** Whether it was sent on the connection that is there now, and not answered. */
   isUnderWay: boolean;
-  /** When it was first sent without an answer that it was not taken, in milliseconds. */
-  firstSent?: number;
+  /** When it was first sent, since when the server may have it, in milliseconds; `undefined` where it has it not. */
+  mayBeThereSince?: number;
+  /** Whether an answer to it was lost: that it is not taken later does not tell that it was not before. */
+  isDoubtful: boolean;
 }
 
 /** After these the server would say the same again: no, not allowed, replaced. */
 const FINAL_CODES = [4401, 4403, 4410];
 const NAME_TAKEN = 4409;
+const TOO_LARGE = 1009;
+const TOO_MANY = 4429;
 
 /** Pauses before a new attempt grow from the first of these to the second, in milliseconds. */
 const [FIRST_PAUSE, LONGEST_PAUSE] = [250, 10_000];
@@ -94,10 +99,16 @@ const REPEAT_AFTER = 500;
 const REPEATED_FOR = 270_000;
 
 /** So often the client looks whether it has heard of the server, and asks if not, in milliseconds. */
-const LOOK_EVERY = 15_000;
+const LOOK_EVERY = 10_000;
 
-/** No more than this is under way at a time: messages, and their characters together. */
-const [MOST_UNDER_WAY, MOST_LENGTH_UNDER_WAY] = [64, 256 * 1024];
+/** A connection that held for so long was a good one: the next pause is a short one again, in milliseconds. */
+const GOOD_AFTER = 5_000;
+
+/** A server that does not answer the goodbye in time is left without, in milliseconds. */
+const GOODBYE_WITHIN = 2_000;
+
+/** No more messages than this are under way at a time, and only one where they are longer than this in the mean. */
+const [MOST_UNDER_WAY, LONGEST_IN_THE_MEAN] = [64, 4 * 1024];
 
 /** One user in one room, for as long as it takes. */
 export class ChatClient {
@@ -116,18 +127,22 @@ export class ChatClient {
    * one that is handed out.
    */
   ongap: (after: string) => void = () => {};
-  /** Called when the state changes, with the reason in words if there is one. */
+  /** Called when the state changes, and when an attempt to connect failed; with the reason in words if there is one. */
   onstate: (state: ChatState, reason: string) => void = () => {};
 
-  readonly #urls: readonly string[];
-  readonly #user: string;
+  readonly #urls: readonly URL[];
   readonly #options: ChatClientOptions;
   readonly #refPrefix = makeRefPrefix();
   #state: ChatState = "connecting";
   #socket: WebSocket | undefined;
   #attempts = 0;
-  /** The id of the last message that was handed out, or of the newest one at the first welcome. */
+  #connectedAt = 0;
+  /** So many messages may be under way: fewer where the server had too many. */
+  #window = MOST_UNDER_WAY;
+  /** The id of the last message that was handed out, or `since`. */
   #position: string | undefined;
+  /** The id of the newest message at the first welcome, which is what there is to resume from before one is handed out. */
+  #newest: string | undefined;
   /** Whether it was told that something is missing after it. */
   #isGapTold = false;
   /** What is not acknowledged yet, in the order in which it was given. */
@@ -144,11 +159,10 @@ export class ChatClient {
    * @param url where the server is, such as `wss://chat.example`; of several, another one is tried after each failure
    * @param user the name to use
    * @param options everything else
-   * @throws {TypeError} if the URL or `since` cannot be one, or both `since` and `history` are given
+   * @throws {TypeError} if a URL, the name or `since` cannot be one, or both `since` and `history` are given
    */
   constructor(url: string | readonly string[], user: string, options: ChatClientOptions = {}) {
-    this.#urls = typeof url === "string" ? [url] : url;
-    this.#user = user;
+    this.#urls = (typeof url === "string" ? [url] : url).map((one) => chatUrl(one, user));
     this.#options = options;
     this.#position = options.since;
     if (options.since !== undefined && !isId(options.since)) {
@@ -181,7 +195,11 @@ export class ChatClient {
     if (this.#state === "closed") return Promise.reject(new ChatError("closed", "it is closed"));
     return new Promise((resolve, reject) => {
       const ref = `${this.#refPrefix}-${++this.#lastRef}`;
-      this.#unsent.set(ref, { ref, text, resolve, reject, isUnderWay: false });
+      const line = JSON.stringify({ type: "message", text, ref });
+      this.#unsent.set(ref, {
+        ...{ ref, line, resolve, reject },
+        ...{ isUnderWay: false, isDoubtful: false },
+      });
       this.#sendWaiting();
     });
   }
@@ -189,30 +207,46 @@ export class ChatClient {
   /** Leaves for good; resolves when the connection is closed. What is not acknowledged by now is rejected. */
   async close(): Promise<void> {
     const socket = this.#socket;
-    this.#end("closed", "closed by its owner");
+    this.#end("closed by its owner");
     if (!socket || socket.readyState === WebSocket.CLOSED) return;
-    const closed = new Promise((resolve) => socket.onclose = resolve);
-    socket.close(1000);
-    await closed;
+    await new Promise<void>((resolve) => {
+      const late = setTimeout(resolve, GOODBYE_WITHIN);
+      socket.onclose = () => {
+        clearTimeout(late);
+        resolve();
+      };
+      socket.close(1000);
+    });
   }
 
   #connect(): void {
     const url = new URL(this.#urls[this.#attempts % this.#urls.length]);
-    url.protocol = url.protocol.replace("http", "ws");
-    url.pathname = `${url.pathname.replace(/\/$/, "")}/chat/${encodeURIComponent(this.#user)}`;
     const { room, history } = this.#options;
+    const since = this.#position ?? this.#newest;
     if (room !== undefined) url.searchParams.set("room", room);
-    if (this.#position !== undefined) url.searchParams.set("since", this.#position);
+    if (since !== undefined) url.searchParams.set("since", since);
     else if (history) url.searchParams.set("history", `${history}`);
+    this.#hasHeard = true;
     const socket = this.#socket = new WebSocket(url, "chat.json.v1");
     socket.onmessage = ({ data }) => {
       this.#hasHeard = true;
       for (const line of data.split("\n")) {
         // Whoever is called may close this client, and hears no more then.
-        if (this.#socket === socket) this.#take(JSON.parse(line));
+        if (this.#socket === socket) this.#takeSafely(line);
       }
     };
     socket.onclose = ({ code, reason }) => this.#lose(code, reason);
+  }
+
+  /** What one callback throws keeps nothing else from its own. */
+  #takeSafely(line: string): void {
+    try {
+      this.#take(JSON.parse(line));
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   #take(event: FromServer): void {
@@ -235,18 +269,17 @@ export class ChatClient {
   }
 
   #beWelcome(welcome: Welcome): void {
-    if (this.#position === undefined) {
-      if (!this.#options.history) this.#position = welcome.last;
-    } else if (!welcome.recovered) {
-      this.#tellGap(this.#position);
-      // A log that ends before it began anew.
-      if (isLater(this.#position, welcome.last)) this.#position = welcome.last;
-    }
-    this.#attempts = 0;
-    this.#change("connected", "");
-    this.onwelcome(welcome);
+    const since = this.#position ?? this.#newest;
+    const isMissing = since !== undefined && !welcome.recovered;
+    // A log that ends before it began anew.
+    if (isMissing && isLater(since, welcome.last)) this.#position = welcome.last;
+    this.#newest ??= welcome.last;
+    this.#connectedAt = Date.now();
     this.#isSending = true;
+    this.#change("connected", "");
     this.#sendWaiting();
+    this.onwelcome(welcome);
+    if (isMissing) this.#tellGap(since);
   }
 
   #hand(message: Message): void {
@@ -271,7 +304,8 @@ export class ChatClient {
       return this.#settle(unsent.ref)?.reject(new ChatError(code, message));
     }
     unsent.isUnderWay = false;
-    if (code === "not_delivered") unsent.firstSent = undefined;
+    if (code === "unknown") unsent.isDoubtful = true;
+    if (!unsent.isDoubtful) unsent.mayBeThereSince = undefined;
     if (!this.#isSending) return;
     this.#isSending = false;
     const socket = this.#socket;
@@ -296,52 +330,72 @@ export class ChatClient {
     let length = 0;
     const lines: string[] = [];
     for (const unsent of this.#unsent.values()) {
-      const { ref, text } = unsent;
+      const { ref, line } = unsent;
       count++;
-      length += text.length;
-      if (count > MOST_UNDER_WAY || count > 1 && length > MOST_LENGTH_UNDER_WAY) break;
+      length += line.length;
+      if (count > this.#window) break;
+      if (count > 1 && length > this.#window * LONGEST_IN_THE_MEAN) break;
       if (unsent.isUnderWay) continue;
-      if (unsent.firstSent !== undefined && Date.now() - unsent.firstSent > REPEATED_FOR) {
+      const since = unsent.mayBeThereSince;
+      if (since !== undefined && Date.now() - since > REPEATED_FOR) {
         this.#unsent.delete(ref);
         unsent.reject(new ChatError("unknown", "message may not have been delivered"));
         continue;
       }
       unsent.isUnderWay = true;
-      unsent.firstSent ??= Date.now();
-      lines.push(JSON.stringify({ type: "message", text, ref }));
+      unsent.mayBeThereSince ??= Date.now();
+      lines.push(line);
     }
     if (lines.length > 0) this.#socket?.send(lines.join("\n"));
   }
 
   /** A connection that was cut without a word shows it only when it is asked something. */
   #look(): void {
-    if (this.#state !== "connected") return;
+    if (!this.#socket) return;
     if (!this.#hasHeard) {
-      this.#socket?.close();
+      this.#socket.close();
       return this.#lose(1006, "the server does not answer");
     }
     this.#hasHeard = false;
-    this.#socket?.send('{"type":"ping"}');
+    if (this.#state === "connected") this.#socket.send('{"type":"ping"}');
   }
 
   #lose(code: number, reason: string): void {
     this.#detach();
-    for (const unsent of this.#unsent.values()) unsent.isUnderWay = false;
+    if (code === TOO_LARGE || code === TOO_MANY) this.#sendLess(code, reason);
+    for (const unsent of this.#unsent.values()) {
+      if (unsent.isUnderWay) unsent.isDoubtful = true;
+      unsent.isUnderWay = false;
+    }
     const why = reason || `code ${code}`;
     // Right after a reconnect the server may still hold the name for the connection that was lost.
     const isRefused = code === NAME_TAKEN && this.#state === "connecting";
-    if (isRefused || FINAL_CODES.includes(code)) return this.#end("closed", why);
-    if (this.#state === "connected") this.#change("reconnecting", why);
+    if (isRefused || FINAL_CODES.includes(code)) return this.#end(why);
+    if (this.#state === "connected") {
+      if (Date.now() - this.#connectedAt > GOOD_AFTER) this.#attempts = 0;
+      this.#change("reconnecting", why);
+    } else {
+      this.onstate(this.#state, why);
+    }
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(this.#attempts, 10));
     this.#attempts++;
     this.#retry = setTimeout(() => this.#connect(), pause / 2 + Math.random() * pause / 2);
   }
 
-  #end(state: "closed", reason: string): void {
+  /** The server had too much at once; if it was one message, that one is too large for it. */
+  #sendLess(code: number, reason: string): void {
+    const [first] = this.#unsent.values();
+    if (this.#window > 1) this.#window >>= 1;
+    else if (code === TOO_LARGE && first) {
+      this.#settle(first.ref)?.reject(new ChatError("too_large", reason));
+    }
+  }
+
+  #end(reason: string): void {
     this.#detach();
     clearTimeout(this.#retry);
     clearInterval(this.#watch);
-    this.#change(state, reason);
+    this.#change("closed", reason);
     for (const unsent of this.#unsent.values()) unsent.reject(new ChatError("closed", reason));
     this.#unsent.clear();
   }
@@ -358,6 +412,18 @@ export class ChatClient {
     this.#state = state;
     this.onstate(state, reason);
   }
+}
+
+function chatUrl(server: string, user: string): URL {
+  const url = new URL(server);
+  const name = encodeURIComponent(user);
+  url.protocol = url.protocol.replace("http", "ws");
+  url.pathname = `${url.pathname.replace(/\/$/, "")}/chat/${name}`;
+  // As "." and "..", which mean something else in a path.
+  if (!url.pathname.endsWith(`/chat/${name}`)) {
+    throw new TypeError(`the name ${JSON.stringify(user)} cannot stand in a URL`);
+  }
+  return url;
 }
 
 /** What nobody else's refs begin with. */

@@ -1,8 +1,8 @@
-import { isLater } from "./ids.ts";
+import { isLater, nextId } from "./ids.ts";
 import type { Logged, Store } from "./store.ts";
 
-/** So many messages are read at a time. */
-const PAGE = 100;
+/** So many messages are read at a time: few, since each may be large, and a session holds what it has not sent yet. */
+const PAGE = 16;
 
 /** What was said, for those who come later. Whoever asks for the same at the same moment shares one read of the store. */
 export class History {
@@ -39,11 +39,10 @@ export class History {
    * @throws {StoreUnavailable} or {@linkcode StoreAnswerLost} if the store cannot be read
    */
   async last(room: string, count: number, end: string): Promise<readonly Logged[]> {
-    const last = await this.#share(
+    return await this.#share(
       `${room} ${count} ${end}`,
-      () => this.#store.readBefore(room, undefined, count),
+      () => this.#store.readBefore(room, nextId(end), count),
     );
-    return last.filter(({ event }) => !isLater(event.id, end));
   }
 
   #share(key: string, read: () => Promise<readonly Logged[]>): Promise<readonly Logged[]> {

@@ -16,6 +16,17 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
+/** The id right after another. */
+export function nextId(id: string): string {
+  const [time, sequence] = id.split("-");
+  return `${time}-${Number(sequence) + 1}`;
+}
+
+/** The time that is in an id, in milliseconds since 1970. */
+export function timeOf(id: string): number {
+  return Number(id.slice(0, id.indexOf("-")));
+}
+
 /**
  * Whether one id comes after another.
  *

@@ -43,7 +43,7 @@ async function listMessages(store: Store, room: string, limit: number, before?: 
 }
 
 async function listUsers(store: Store, room: string, limit: number, from?: string) {
-  if (from !== undefined && !/^\d{1,20}$/.test(from)) {
+  if (from !== undefined && !/^\d{1,19}$/.test(from)) {
     throw new BadRequest(`from is ${quote(from)}: give what the page before has in it`);
   }
   const { users, total, next } = await store.users(room, from, limit);

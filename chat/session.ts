@@ -1,6 +1,6 @@
 import { CLOSING, type Closing } from "./close_codes.ts";
 import type { Hub } from "./hub.ts";
-import { isId, isLater } from "./ids.ts";
+import { BEGINNING, isId, isLater, timeOf } from "./ids.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { quote } from "./names.ts";
 import { problem } from "./protocol/problems.ts";
@@ -164,25 +164,36 @@ export class Session implements Member {
     } else if (!isId(since)) {
       this.#welcome(last, users, false);
       this.#answer(problem.badSince(`since is ${quote(since)}, which is not an id`));
-    } else if (isLater(since, last)) {
+    } else if (isLater(since, last) && !isForgotten(since, last)) {
       this.#welcome(last, users, false);
       this.#answer(problem.badSince(`since is ${since}, but the room's newest message is ${last}`));
     } else {
       const pages = this.#hub.history.between(room, since, last);
       const { value: first } = await pages.next();
-      const recovered = first ? !isLater(first[0].event.prev, since) : since === last;
+      const recovered = first ? follows(first[0].event.prev, since) : since === last;
       this.#welcome(last, users, recovered);
       if (first) await this.#sendPage(first);
-      for await (const page of pages) await this.#sendPage(page);
+      for await (const page of pages) {
+        if (this.#state === "gone") return;
+        await this.#sendPage(page);
+      }
     }
-    const held = this.#held!;
+    for (let held = this.#held!; held.length > 0; held = this.#held!) {
+      this.#held = [];
+      this.#heldLength = 0;
+      await this.#sendPaced(this.protocol.join(held));
+    }
     this.#held = undefined;
-    for (const frame of held) this.#send(frame);
   }
 
   async #sendPage(page: readonly Logged[]): Promise<void> {
     const frames = page.map(({ event, line }) => this.protocol.event(event, line));
-    for (const frame of this.protocol.join(frames)) {
+    await this.#sendPaced(this.protocol.join(frames));
+  }
+
+  /** Sends no faster than the client takes it. */
+  async #sendPaced(frames: string[]): Promise<void> {
+    for (const frame of frames) {
       while (this.#socket.bufferedAmount > this.#limits.maxBufferedBytes / 2) {
         if (this.#state === "gone") return;
         await new Promise((resolve) => setTimeout(resolve, LOOK_AT_REPLAY_EVERY));
@@ -252,6 +263,16 @@ export class Session implements Member {
   #isOverBound(): boolean {
     return this.#socket.bufferedAmount > this.#limits.maxBufferedBytes;
   }
+}
+
+/** Whether nothing can have been said between an id and a message: not where the log began anew after it. */
+function follows(prev: string, since: string): boolean {
+  return !isLater(prev, since) && (prev !== BEGINNING || since === BEGINNING);
+}
+
+/** Whether a log is empty that may have had the message with this id. */
+function isForgotten(since: string, last: string): boolean {
+  return last === BEGINNING && timeOf(since) <= Date.now();
 }
 
 /** What a message costs while it waits: an empty one is not free. */

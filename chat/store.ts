@@ -52,7 +52,7 @@ export const REF_SECONDS = 300;
  * What the chat asks of the place where its instances meet. Two stores keep this contract: Redis, for any number of
  * instances, and memory, for one process alone. `tests/store_contract.ts` runs over both.
  *
- * Calls of one store take effect in the order in which they are made. Every call may reject with
+ * Calls of one store take effect in the order in which they are made, but for those whose answer was lost. Every call may reject with
  * {@linkcode StoreUnavailable}, or, where it changes something, with {@linkcode StoreAnswerLost}; no command of it waits
  * longer than two seconds for its answer.
  */
@@ -88,7 +88,7 @@ export interface Store {
   /**
    * Appends a user's message to a room's log and publishes it, in one step.
    *
-   * @param ref the user's own name for it, without white space, if it has one: within {@linkcode REF_SECONDS} the same
+   * @param ref the user's own name for it, if it has one: within {@linkcode REF_SECONDS} the same
    * user's same `ref` in the same room is answered with the same id, and nothing is published again
    * @returns its id
    * @throws {StoreAnswerLost} if it may have been taken; with a `ref` only when that could not be learned within five
@@ -96,7 +96,7 @@ export interface Store {
    */
   say(room: string, user: string, text: string, ref?: string): Promise<string>;
 
-  /** Reads the messages after a position in a room's log, oldest first, so many at most; fewer only where it ends. */
+  /** Reads the messages after a position in a room's log, oldest first, so many at most; none only where it ends. */
   readAfter(room: string, position: string, count: number): Promise<readonly Logged[]>;
 
   /** Reads the last messages of a room's log, or the last before a position; oldest first, so many at most. */
@@ -105,7 +105,7 @@ export interface Store {
   /**
    * Lists who is in a room, in no order. Whoever is there from the first page to the last is listed, and perhaps twice.
    *
-   * @param from the `next` of the page before, a number of up to 20 digits; `undefined` for the first page
+   * @param from the `next` of the page before, a number of up to 19 digits; `undefined` for the first page
    * @param count about how many to list
    */
   users(room: string, from: string | undefined, count: number): Promise<UsersPage>;

@@ -113,6 +113,37 @@ Deno.test("redis: an answer that does not come is lost after two seconds, not re
   await store.close();
 });
 
+Deno.test("redis: an answer that was lost is learned by the message's ref, and it is said once", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port), LIMITS);
+  await store.say("r", "foo", "before", "1");
+  redis.process.signal("SIGSTOP");
+  const said = store.say("r", "foo", "a", "2");
+  // Without a ref nobody can ask again: by then the connection is broken, and the first attempt too.
+  await assertRejects(() => store.say("r", "foo", "b"), StoreAnswerLost);
+  redis.process.signal("SIGCONT");
+  const id = await said;
+  const log = await store.readAfter("r", "0-0", 10);
+  assertEquals(log.filter(({ event }) => event.text === "a").map(({ event }) => event.id), [id]);
+  await store.close();
+});
+
+Deno.test("redis: logs and refs stand where the protocol says, and go away", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const id = await store.say("chat", "foo", "a", "1");
+  await store.say("R", "foo", "a");
+  assertEquals(await redis.command("GET", "{chat}:ref:foo:1"), id);
+  assertEquals(await redis.command("XLEN", "{chat}:log"), 1);
+  assertEquals(await redis.command("XLEN", "{chat:R}:log"), 1);
+  const lives = await Promise.all(
+    ["{chat}:ref:foo:1", "{chat}:log"].map((key) => redis.command("TTL", key)),
+  ) as number[];
+  assert(lives[0] > 290 && lives[0] <= 300, `${lives[0]}`);
+  assert(lives[1] > 50 && lives[1] <= 60, `${lives[1]}`);
+  await store.close();
+});
+
 Deno.test("redis: an answer that came while this process was too busy to look is not lost", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);

@@ -1,5 +1,5 @@
 import type { Message } from "../events.ts";
-import { BEGINNING, isLater } from "../ids.ts";
+import { BEGINNING, isLater, nextId } from "../ids.ts";
 import { type Logged, type LogLimits, REF_SECONDS } from "../store.ts";
 
 /** What was said in the rooms, kept as Redis would keep it. */
@@ -38,7 +38,9 @@ export class MemoryLog {
     };
     const logged = { event, line: JSON.stringify(event) };
     said.push(logged);
-    if (said.length > this.#limits.historyLimit) said.shift();
+    const { historyLimit, historySeconds } = this.#limits;
+    const since = idOf(Date.now() - historySeconds * 1000);
+    while (said.length > historyLimit || isLater(since, said[0].event.id)) said.shift();
     // Last in both maps: that is where the newest are.
     this.#rooms.delete(room);
     this.#rooms.set(room, said);
@@ -73,7 +75,5 @@ function idOf(time: number): string {
 /** Later than the last id, and the time if that is later. */
 function idAfter(prev: string): string {
   const now = idOf(Date.now());
-  if (isLater(now, prev)) return now;
-  const [time, sequence] = prev.split("-");
-  return `${time}-${Number(sequence) + 1}`;
+  return isLater(now, prev) ? now : nextId(prev);
 }

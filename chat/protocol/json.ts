@@ -25,8 +25,21 @@ export const JSON_LINES: Protocol = {
   event: (_, line) => line,
   join,
   answer: (answer) => JSON.stringify(answer),
-  read: (frame) => frame.split("\n").filter((line) => line.trim() !== "").map(readLine),
+  read,
 };
+
+/** More lines than this in one frame would keep the server from everyone else for too long. */
+const MOST_LINES = 1_000;
+
+function read(frame: string): (Say | Ping | Problem)[] {
+  const lines = frame.split("\n");
+  if (lines.length > MOST_LINES) {
+    return [
+      problem.badMessage(`a frame has ${lines.length} lines: at most ${MOST_LINES} are read`),
+    ];
+  }
+  return lines.filter((line) => line.trim() !== "").map(readLine);
+}
 
 /** Joins lines to frames of about this many characters, unless one line is longer. */
 const JOINED_LENGTH = 64 * 1024;
@@ -48,12 +61,15 @@ function join(lines: string[]): string[] {
   return frames;
 }
 
+/** So much of what is wrong is said back. */
+const MOST_SAID = 100;
+
 function readLine(line: string): Say | Ping | Problem {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
-    return problem.badMessage(`${JSON.stringify(line.slice(0, 100))} is not JSON`);
+    return problem.badMessage(`${JSON.stringify(line.slice(0, MOST_SAID))} is not JSON`);
   }
   const result = v.safeParse(FromClient, value);
   if (result.success) return result.output;
@@ -61,7 +77,7 @@ function readLine(line: string): Say | Ping | Problem {
   const path = v.getDotPath(issue);
   const ref = v.safeParse(v.object({ ref: Ref }), value);
   return problem.badMessage(
-    path === null ? issue.message : `${path}: ${issue.message}`,
+    `${path === null ? "" : `${path}: `}${issue.message}`.slice(0, MOST_SAID),
     ref.success ? ref.output.ref : undefined,
   );
 }

@@ -9,6 +9,12 @@ const READ_AT_ONCE = 100;
 /** The time before a read that failed is tried again, in milliseconds. */
 const TRY_AGAIN_AFTER = 100;
 
+/** What was missing is handed on no faster than this, so that nobody looks like too slow a reader: characters a pause. */
+const HANDED_AT_ONCE = 64 * 1024;
+
+/** The pause, in milliseconds. */
+const PAUSE = 10;
+
 /** More events than this do not wait for the log. */
 const MOST_WAITING = 10_000;
 
@@ -18,6 +24,11 @@ export interface Source {
   catchUp(): Promise<void>;
   /** Ends the connection as it is, so that everything is subscribed to anew. */
   breakOff(cause: string): void;
+}
+
+interface Heard {
+  readonly event: Event | Notice;
+  readonly line: string;
 }
 
 /**
@@ -32,7 +43,7 @@ export class Feed {
   /** The last message that was handed on, or the newest when the room was opened; `undefined` until it is known. */
   #position: string | undefined;
   /** What was heard since something was found to be missing. */
-  #waiting: { event: Event | Notice; line: string }[] = [];
+  #waiting: Heard[] = [];
   /** The filling that is under way: whoever finds another one here has been overtaken, and ends. */
   #filling: symbol | undefined;
 
@@ -77,8 +88,12 @@ export class Feed {
    */
   async begin(): Promise<string> {
     const newest = await this.#log.newest(this.#room);
-    this.#position ??= newest;
-    this.#handWaiting();
+    if (this.#position === undefined) {
+      this.#position = newest;
+      for (const { event, line } of this.#takeWaiting()) this.#hand(event, line);
+    } else {
+      await this.fill();
+    }
     return this.#position;
   }
 
@@ -95,12 +110,16 @@ export class Feed {
       try {
         isDone = await this.#fillSome(mine);
       } catch {
-        await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_AFTER));
+        await sleep(TRY_AGAIN_AFTER);
       }
       if (this.#filling !== mine) return;
     }
+    // What is heard meanwhile waits too, until nothing does.
+    while (this.#waiting.length > 0) {
+      await this.#handSlowly(this.#takeWaiting(), mine);
+      if (this.#filling !== mine) return;
+    }
     this.#filling = undefined;
-    this.#handWaiting();
   }
 
   /** Nothing is handed on any more. */
@@ -115,21 +134,41 @@ export class Feed {
     // Redis has lost the end of its data, or all of it: what is said now may even get earlier ids than that.
     if (isLater(this.#position!, newest)) this.#position = newest;
     const missing = await this.#log.readAfter(this.#room, this.#position!, READ_AT_ONCE);
+    this.#reportHole(missing[0]?.event.prev);
     // Of what was read, what was heard too waits by then, in its place among those who join and leave.
     await this.#source.catchUp();
     if (this.#filling !== mine) return true;
     const heard = this.#waiting.map(({ event }) => event).find((event) => event.type === "message");
-    for (const { event, line } of missing) {
-      if (heard && !isLater(heard.id, event.id)) return true;
-      this.#hand(event, line);
-    }
-    return missing.length < READ_AT_ONCE;
+    const first = heard && missing.findIndex(({ event }) => !isLater(heard.id, event.id));
+    const isLast = first !== undefined && first >= 0;
+    await this.#handSlowly(isLast ? missing.slice(0, first) : missing, mine);
+    return isLast || missing.length === 0;
   }
 
-  #handWaiting(): void {
+  #reportHole(before: string | undefined): void {
+    if (before === undefined || !isLater(before, this.#position!)) return;
+    console.error(
+      `Messages of room ${this.#room} from after ${this.#position} to ${before} were not heard ` +
+        "and have left the log: HISTORY_LIMIT is too small for what is said during an outage",
+    );
+  }
+
+  #takeWaiting(): Heard[] {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { event, line } of waiting) this.#hand(event, line);
+    return waiting;
+  }
+
+  async #handSlowly(all: readonly Heard[], mine: symbol): Promise<void> {
+    let handed = 0;
+    for (const { event, line } of all) {
+      if (this.#filling !== mine) return;
+      this.#hand(event, line);
+      handed += line.length;
+      if (handed < HANDED_AT_ONCE) continue;
+      handed = 0;
+      await sleep(PAUSE);
+    }
   }
 
   #hand(event: Event | Notice, line: string): void {
@@ -139,4 +178,8 @@ export class Feed {
     }
     this.#listener.hear(event, line);
   }
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

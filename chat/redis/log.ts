@@ -1,7 +1,7 @@
 import { within } from "../deadline.ts";
 import { type Message, parseEvent } from "../events.ts";
 import { BEGINNING } from "../ids.ts";
-import { type Logged, type LogLimits, StoreAnswerLost, StoreUnavailable } from "../store.ts";
+import { type Logged, type LogLimits, StoreAnswerLost } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { refKey, roomKeys } from "./keys.ts";
 import { defineLogScripts, type LogScripts } from "./scripts.ts";
@@ -12,8 +12,8 @@ const SETTLED_WITHIN = 5_000;
 /** The time between two attempts to learn it, in milliseconds. */
 const ASK_AGAIN_AFTER = 100;
 
-/** An entry of the stream: its id, and its fields with their values, as `say.lua` writes them. */
-type Entry = [id: string, fields: [string, string, string, string]];
+/** An entry of the stream: its id, and its fields with their values, `prev` and `rest` as `say.lua` writes them. */
+type Entry = [id: string, fields: string[]];
 
 /** What was said in the rooms, each room's in a stream, see https://redis.io/docs/latest/commands/xadd/ */
 export class Log {
@@ -67,8 +67,11 @@ export class Log {
 
   /** The id of a room's newest message. */
   async newest(room: string): Promise<string> {
-    const [newest] = await this.readBefore(room, undefined, 1);
-    return newest?.event.id ?? BEGINNING;
+    const { log } = roomKeys(room);
+    const newest = await this.#connection.ask((redis) =>
+      redis.xrevrange(log, "+", "-", "COUNT", 1)
+    );
+    return newest[0]?.[0] ?? BEGINNING;
   }
 
   /** Reads the messages after a position: see {@linkcode Store.readAfter}. */
@@ -89,11 +92,11 @@ export class Log {
   }
 }
 
+/** What somebody else put into the stream is passed over. */
 function toLogged(entries: unknown): Logged[] {
-  return (entries as Entry[]).map(([id, [, prev, , rest]]) => {
+  return (entries as Entry[]).flatMap(([id, [, prev, , rest]]) => {
     const line = `{"type":"message","id":"${id}","prev":"${prev}",${rest}`;
     const event = parseEvent(line);
-    if (event.type !== "message") throw new StoreUnavailable(`the log's entry ${id} is not ours`);
-    return { event, line };
+    return event.type === "message" ? [{ event, line }] : [];
   });
 }
