@@ -75,6 +75,8 @@ Deno.test("a client begins with history, or after an id, without what was said b
   assertThrows(() => new ChatClient(url, "d", { since: "yesterday" }), TypeError, "yesterday");
   assertThrows(() => new ChatClient(url, "d", { since: ids[0], history: 1 }), TypeError, "both");
   assertThrows(() => new ChatClient("nowhere", "d"), TypeError);
+  assertThrows(() => new ChatClient([url, "nowhere"], "d"), TypeError);
+  assertThrows(() => new ChatClient(url, ".."), TypeError, "..");
   await foo.leave();
 });
 
@@ -115,6 +117,89 @@ Deno.test("what the server will not take is rejected, and the rest goes on", asy
   assertEquals((await assertRejects(() => unsent, ChatError)).code, "closed");
   await assertRejects(() => second.send("too late"), ChatError);
   await Promise.all([foo.close(), second.close()]);
+  await foo.close();
+});
+
+Deno.test("what is too large for the server at once is sent little by little, or rejected", async () => {
+  await using instance = await startInstance({
+    MAX_MESSAGE_BYTES: "1000",
+    MAX_BUFFERED_BYTES: "8192",
+  });
+  const foo = new ChatClient(`ws://127.0.0.1:${instance.port}`, "foo");
+  const sends = Array.from({ length: 64 }, (_, i) => foo.send(`${i} `.repeat(60)));
+  const tooLarge = foo.send("x".repeat(20_000));
+  const after = foo.send("after it");
+  await Promise.all(sends);
+  assertEquals((await assertRejects(() => tooLarge, ChatError)).code, "too_large");
+  await after;
+  await foo.close();
+});
+
+Deno.test("a client that is cut off before it got a message misses none", async () => {
+  await using chat = await startTwo();
+  await using proxy = await startProxy(chat.one);
+  const foo = new ChatClient(`ws://127.0.0.1:${proxy.port}`, "foo", { history: 5 });
+  await next(foo, "onwelcome");
+  const texts: string[] = [];
+  const done = new Promise<void>((resolve) =>
+    foo.onmessage = ({ text }) => {
+      texts.push(text);
+      if (texts.length === 20) resolve();
+    }
+  );
+  foo.ongap = (after) => texts.push(`gap after ${after}`);
+  proxy.cut();
+  const bar = await JsonClient.join(chat.two, "bar");
+  for (let i = 0; i < 20; i++) await bar.say(`message ${i}`);
+  proxy.open();
+  await done;
+  assertEquals(texts, Array.from({ length: 20 }, (_, i) => `message ${i}`));
+  await foo.close();
+  await bar.leave();
+});
+
+Deno.test("a callback that throws keeps nothing from the others", async () => {
+  await using instance = await startInstance();
+  const errors: string[] = [];
+  const note = (event: ErrorEvent) => {
+    event.preventDefault();
+    errors.push(event.message);
+  };
+  addEventListener("error", note);
+  const foo = new ChatClient(`ws://127.0.0.1:${instance.port}`, "foo");
+  foo.onwelcome = () => {
+    throw new Error("at the welcome");
+  };
+  let count = 0;
+  const done = new Promise<void>((resolve) =>
+    foo.onmessage = () => {
+      if (++count === 3) resolve();
+      throw new Error("at a message");
+    }
+  );
+  await Promise.all([1, 2, 3].map((n) => foo.send(`${n}`)));
+  await done;
+  await foo.close();
+  removeEventListener("error", note);
+  assertEquals(errors.map((message) => message.replace(/^Uncaught Error: /, "")), [
+    "at the welcome",
+    ...["at a message", "at a message", "at a message"],
+  ]);
+});
+
+Deno.test("a server that says nothing is left for the next one, and without waiting for its goodbye", async () => {
+  using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using instance = await startInstance();
+  // Its looks are ten seconds apart otherwise.
+  const { setInterval } = globalThis;
+  globalThis.setInterval = ((run: () => void) => setInterval(run, 200)) as typeof setInterval;
+  const urls = [`ws://127.0.0.1:${silent.addr.port}`, `ws://127.0.0.1:${instance.port}`];
+  const foo = new ChatClient(urls, "foo");
+  const bar = new ChatClient(urls[0], "bar");
+  globalThis.setInterval = setInterval;
+  await foo.send("hello");
+  await bar.close();
+  assertEquals(bar.state, "closed");
   await foo.close();
 });
 

@@ -137,6 +137,21 @@ Deno.test("a feed goes on after a log that went away or began anew", async () =>
   assertEquals(heard, ["message 5", "message 7", "message 2"]);
 });
 
+Deno.test("a feed hands on much that was missing little by little", async () => {
+  const { feed, said, heard } = makeFeed();
+  await feed.begin();
+  for (let n = 1; n <= 20; n++) {
+    const { event } = message(n);
+    said.push({ event, line: "x".repeat(64 * 1024) });
+  }
+  const filled = feed.fill();
+  feed.take(message(20).line);
+  await turn();
+  assertEquals(heard.length, 1);
+  await filled;
+  assertEquals(heard, texts(1, 20));
+});
+
 Deno.test("a feed whose hole cannot be filled any more hands on what there is", async () => {
   const { feed, said, heard } = makeFeed();
   await feed.begin();

@@ -144,6 +144,28 @@ Deno.test("redis: logs and refs stand where the protocol says, and go away", asy
   await store.close();
 });
 
+Deno.test("redis: what somebody else put into a log is passed over", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const texts: string[] = [];
+  const { promise: done, resolve } = Promise.withResolvers<void>();
+  await store.subscribe("r", {
+    ...NOBODY,
+    hear(event) {
+      if (event.type !== "message") return;
+      texts.push(event.text);
+      if (event.text === "end") resolve();
+    },
+  });
+  await store.say("r", "foo", "one");
+  await redis.command("XADD", "{chat:r}:log", "*", "a", "b");
+  await store.say("r", "foo", "end");
+  await done;
+  assertEquals(texts, ["one", "end"]);
+  assertEquals((await store.readBefore("r", undefined, 3)).map(({ event }) => event.text), texts);
+  await store.close();
+});
+
 Deno.test("redis: an answer that came while this process was too busy to look is not lost", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);

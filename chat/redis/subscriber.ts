@@ -1,12 +1,17 @@
 import type { Connection } from "./connection.ts";
 import type { Feed, Source } from "./feed.ts";
 
+/** After so many looks at a silent connection it is asked again. */
+const SILENT_LOOKS_A_PING = 5;
+
 /** The one loop of this instance that hears what is published in the rooms that it has users in. */
 export class Subscriber implements Source {
   readonly #connection: Connection;
   /** What is heard, by channel. */
   readonly #feeds = new Map<string, Feed>();
   #isHearing = true;
+  #hasHeard = false;
+  #silentLooks = 0;
 
   /**
    * Starts the loop.
@@ -18,7 +23,10 @@ export class Subscriber implements Source {
     const { redis } = connection;
     redis.on(
       "message",
-      (channel: string, payload: string) => this.#feeds.get(channel)?.take(payload),
+      (channel: string, payload: string) => {
+        this.#hasHeard = true;
+        this.#feeds.get(channel)?.take(payload);
+      },
     );
     redis.on("close", () => this.#isHearing = false);
     redis.on("ready", () => this.#resubscribe());
@@ -43,9 +51,19 @@ export class Subscriber implements Source {
     await this.#connection.ask((redis) => redis.unsubscribe(channel));
   }
 
-  /** A connection that was cut without a word shows it only when it is asked something. */
+  /** Resolves if the connection is there. */
   async ping(): Promise<void> {
     await this.#connection.ask((redis) => redis.ping());
+  }
+
+  /**
+   * Looks whether something was heard since the last look. A connection that was cut without a word shows it only when
+   * it is asked something: it is asked when it falls silent, and at every fifth look after that.
+   */
+  async look(): Promise<void> {
+    this.#silentLooks = this.#hasHeard ? 0 : this.#silentLooks + 1;
+    this.#hasHeard = false;
+    if (this.#silentLooks % SILENT_LOOKS_A_PING === 1) await this.ping();
   }
 
   // What was published before a ping comes before its answer, on the one connection.

@@ -2,8 +2,8 @@ import { RENEW_EVERY } from "./lease.ts";
 import type { Presence } from "./presence.ts";
 import type { Subscriber } from "./subscriber.ts";
 
-/** The time between two pings of the subscriber: with the time for an answer it is less than eight seconds. */
-const PING_EVERY = 5_000;
+/** The time between two looks at the subscriber; at most five lie between two pings, so that silence is noticed within eight seconds. */
+const LOOK_EVERY = 1_000;
 
 /** The time between the sweeps of two rooms, in milliseconds. */
 const SWEEP_EVERY = 20_000;
@@ -19,7 +19,7 @@ export function startUpkeep(presence: Presence, subscriber: Subscriber): () => v
   const timers = [
     setInterval(() => presence.renew().catch(() => {}), RENEW_EVERY),
     setInterval(() => presence.sweepNext().catch(() => {}), SWEEP_EVERY),
-    setInterval(() => subscriber.ping().catch(() => {}), PING_EVERY),
+    setInterval(() => subscriber.look().catch(() => {}), LOOK_EVERY),
   ];
   let next: ReturnType<typeof setTimeout>;
   let stopped = false;
