@@ -45,7 +45,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * | `MAX_BUFFERED_BYTES` | `1048576`, or twice `MAX_MESSAGE_BYTES` | the most bytes that may wait for or from a client |
  * | `HISTORY_LIMIT` | `1000` | how many messages of a room are kept, and perhaps some more |
  * | `HISTORY_SECONDS` | `86400` | for how long they are kept |
- * | `IDLE_SECONDS` | `30` | a client that answers no ping or takes nothing for so long is gone |
+ * | `MAX_STALL_SECONDS` | `30` | the longest that anything may wait for a client |
+ * | `MAX_FLUSH_MS` | `20` | the longest that something may wait to be sent together with more |
+ * | `IDLE_SECONDS` | `30` | a client that answers no ping for so long is gone |
  *
  * @param env the environment, as of `Deno.env.toObject()`
  * @returns the configuration
@@ -76,6 +78,8 @@ export function readConfig(env: Environment): Config {
       1_073_741_824,
       problems,
     ),
+    maxStallSeconds: readInteger(env, "MAX_STALL_SECONDS", 30, 1, 3_600, problems),
+    maxFlushMs: readInteger(env, "MAX_FLUSH_MS", 20, 0, 1_000, problems),
     idleSeconds: readInteger(env, "IDLE_SECONDS", 30, 1, 3_600, problems),
     historyLimit: readInteger(env, "HISTORY_LIMIT", 1_000, 1, 1_000_000, problems),
     historySeconds: readInteger(env, "HISTORY_SECONDS", 86_400, 1, 31_536_000, problems),

@@ -1,7 +1,8 @@
 import { within } from "./deadline.ts";
 import { History } from "./history.ts";
 import { DEFAULT_ROOM } from "./names.ts";
-import { type Member, Room } from "./room.ts";
+import type { Member } from "./member.ts";
+import { Room } from "./room.ts";
 import { type Store, StoreUnavailable } from "./store.ts";
 
 /** How long after a claim was granted the room may take to hear of it, in milliseconds. */
@@ -18,11 +19,17 @@ export class Hub {
   /** What was said in all rooms. */
   readonly history: History;
   readonly #store: Store;
+  readonly #maxFlushMs: number;
   readonly #rooms = new Map<string, Opened>();
   readonly #underWay = new Set<Promise<unknown>>();
 
-  constructor(store: Store) {
+  /**
+   * @param store where the rooms are
+   * @param maxFlushMs the longest that something may wait to be sent together with more, in milliseconds
+   */
+  constructor(store: Store, maxFlushMs: number) {
     this.#store = store;
+    this.#maxFlushMs = maxFlushMs;
     this.history = new History(store);
   }
 
@@ -92,7 +99,7 @@ export class Hub {
   #enter(name: string): Opened {
     let opened = this.#rooms.get(name);
     if (!opened) {
-      const room = new Room();
+      const room = new Room(this.#maxFlushMs);
       const subscribed = this.#store.subscribe(name, {
         hear: (event, line) => room.hear(event, line),
         lost: (user, session) => room.lose(user, session),

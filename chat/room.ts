@@ -1,27 +1,8 @@
+import { Audience } from "./audience.ts";
 import type { Event, Notice } from "./events.ts";
 import { BEGINNING, isLater } from "./ids.ts";
+import type { Member } from "./member.ts";
 import type { Protocol } from "./protocol/protocol.ts";
-
-/** What a room needs of a session. */
-export interface Member {
-  /** The name of the user. */
-  readonly user: string;
-  /** Names this connection, whoever else has the name before or after it. */
-  readonly id: string;
-  /** How it speaks with its client. */
-  readonly protocol: Protocol;
-  /**
-   * Called once, when the room has heard that this member joined: from here on it hears what happens.
-   *
-   * @param last the id of the last message before
-   * @param users how many are in the room now
-   */
-  admit(last: string, users: number): void;
-  /** Gives the client one frame of what happens in the room. */
-  hear(frame: string): void;
-  /** Called when someone else got the name in an outage: this session has to go. */
-  lose(): void;
-}
 
 interface Newcomer {
   readonly member: Member;
@@ -37,11 +18,17 @@ interface Newcomer {
 export class Room {
   readonly #members = new Map<string, Member>();
   /** The same, by how they speak. */
-  readonly #audiences = new Map<Protocol, Set<Member>>();
+  readonly #audiences = new Map<Protocol, Audience>();
+  readonly #maxFlushMs: number;
   readonly #newcomers = new Map<string, Newcomer>();
   /** The members whom everyone saw leave, because this instance was taken for dead. */
   readonly #seenLeaving = new Set<string>();
   #last = BEGINNING;
+
+  /** @param maxFlushMs the longest that something may wait to be sent together with more, in milliseconds */
+  constructor(maxFlushMs: number) {
+    this.#maxFlushMs = maxFlushMs;
+  }
 
   /** Whether nobody is here or about to be. */
   get isEmpty(): boolean {
@@ -118,11 +105,7 @@ export class Room {
 
   #tell(event: Event | Notice, line: string, except?: Member): void {
     for (const [protocol, audience] of this.#audiences) {
-      if (audience.size === 0) continue;
-      const frame = protocol.event(event, line);
-      for (const member of audience) {
-        if (member !== except) member.hear(frame);
-      }
+      audience.tell(event, line, except?.protocol === protocol ? except : undefined);
     }
   }
 
@@ -132,8 +115,10 @@ export class Room {
     const { member, heard } = newcomer;
     this.#newcomers.delete(user);
     this.#members.set(user, member);
-    const audience = this.#audiences.get(member.protocol) ?? new Set();
-    this.#audiences.set(member.protocol, audience.add(member));
+    const audience = this.#audiences.get(member.protocol) ??
+      new Audience(member.protocol, this.#maxFlushMs);
+    this.#audiences.set(member.protocol, audience);
+    audience.add(member);
     member.admit(this.#last, users);
     heard();
   }

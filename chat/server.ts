@@ -5,7 +5,7 @@ import { within } from "./deadline.ts";
 import { Hub } from "./hub.ts";
 import { type JoinRequest, parseJoinRequest } from "./join_request.ts";
 import { answerRooms } from "./rooms_api.ts";
-import { LOOKS_WHILE_IDLE, Session, type SessionLimits } from "./session.ts";
+import { LOOKS_A_STALL, Session, type SessionLimits } from "./session.ts";
 import { type Store, StoreAnswerLost, StoreUnavailable } from "./store.ts";
 
 /** What a server is told when it starts. */
@@ -14,6 +14,8 @@ export interface ServerOptions extends SessionLimits {
   readonly host: string;
   /** The port to listen on; 0 for any free one. */
   readonly port: number;
+  /** The longest that something may wait to be sent together with more, in milliseconds. */
+  readonly maxFlushMs: number;
 }
 
 /** A server that is running. */
@@ -52,7 +54,7 @@ const GOODBYE_WITHIN = 2_000;
  * ```
  */
 export async function startServer(options: ServerOptions, store: Store): Promise<ChatServer> {
-  const hub = new Hub(store);
+  const hub = new Hub(store, options.maxFlushMs);
   await hub.open();
   const sessions = new Set<Session>();
   let stopping = false;
@@ -135,7 +137,7 @@ export async function startServer(options: ServerOptions, store: Store): Promise
 
   const looks = setInterval(
     () => sessions.forEach((session) => session.look()),
-    options.idleSeconds * 1000 / LOOKS_WHILE_IDLE,
+    options.maxStallSeconds * 1000 / LOOKS_A_STALL,
   );
 
   return {

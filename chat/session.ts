@@ -4,8 +4,8 @@ import { BEGINNING, isId, isLater, timeOf } from "./ids.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { quote } from "./names.ts";
 import { problem } from "./protocol/problems.ts";
-import type { Answer, Ping, Problem, Protocol, Say } from "./protocol/protocol.ts";
-import type { Member } from "./room.ts";
+import type { Ack, Answer, Ping, Problem, Protocol, Say } from "./protocol/protocol.ts";
+import type { Member } from "./member.ts";
 import { type Logged, StoreAnswerLost, StoreUnavailable } from "./store.ts";
 
 /** What a session may take from the server. */
@@ -14,12 +14,17 @@ export interface SessionLimits {
   readonly maxMessageBytes: number;
   /** The most bytes that may wait for a client that reads too slowly, or from one that sends too fast. */
   readonly maxBufferedBytes: number;
-  /** A client that answers no ping, or takes nothing of what waits for it, for so many seconds is gone. */
+  /** The longest that anything may wait for a client, in seconds. */
+  readonly maxStallSeconds: number;
+  /** A client that answers no ping for so many seconds is gone. */
   readonly idleSeconds: number;
 }
 
-/** So often in `idleSeconds` a session is asked whether its client still takes what waits for it. */
-export const LOOKS_WHILE_IDLE = 10;
+/** So often in `maxStallSeconds` a session is asked how much waits for its client. */
+export const LOOKS_A_STALL = 10;
+
+/** An acknowledgement waits so long for a frame that it can go with, in milliseconds. */
+const ACK_WITHIN = 1;
 
 /** After so many characters sent, a look at what waits: asking on every send would cost more than the send. */
 const LOOK_EVERY = 64 * 1024;
@@ -49,9 +54,12 @@ export class Session implements Member {
   #unanswered = 0;
   /** Why this session was ended, also where its socket was not open yet. */
   #closing: Closing | undefined;
-  #sentSinceLook = 0;
-  #waitedAtLook = 0;
-  #looksWithoutProgress = 0;
+  /** Acknowledgements that wait for a frame to go with. */
+  #acks: string[] = [];
+  #sent = 0;
+  #sentAtBoundLook = 0;
+  /** How much had been sent at each of the last looks, the first being the latest. */
+  readonly #sentAtLooks: number[] = [];
 
   constructor(socket: WebSocket, hub: Hub, request: JoinRequest, limits: SessionLimits) {
     this.user = request.user;
@@ -80,7 +88,7 @@ export class Session implements Member {
   }
 
   hear(frame: string): void {
-    if (!this.#held) return this.#send(frame);
+    if (!this.#held) return this.#acks.length > 0 ? this.#sendWithAcks(frame) : this.#send(frame);
     this.#held.push(frame);
     this.#heldLength += frame.length;
     if (this.#heldLength > this.#limits.maxBufferedBytes) this.end(CLOSING.tooSlow);
@@ -91,16 +99,17 @@ export class Session implements Member {
   }
 
   /**
-   * Leaves if the client has taken nothing of what waits for it at {@linkcode LOOKS_WHILE_IDLE} looks. Deno's own ping
-   * cannot tell: it waits behind the write that is stuck.
+   * Leaves if something has been waiting for the client since {@linkcode LOOKS_A_STALL} looks ago. Deno's own ping cannot
+   * tell: it waits behind the write that is stuck.
    */
   look(): void {
     if (this.#state === "gone") return;
     const waits = this.#socket.bufferedAmount;
-    const isStuck = waits > 0 && waits >= this.#waitedAtLook;
-    this.#looksWithoutProgress = isStuck ? this.#looksWithoutProgress + 1 : 0;
-    this.#waitedAtLook = waits;
-    if (this.#looksWithoutProgress > LOOKS_WHILE_IDLE) this.end(CLOSING.tooSlow);
+    if (this.#sentAtLooks.length === LOOKS_A_STALL) {
+      const sentThen = this.#sentAtLooks.pop()!;
+      if (waits > 0 && this.#sent - waits < sentThen) return this.end(CLOSING.tooSlow);
+    }
+    this.#sentAtLooks.unshift(this.#sent);
   }
 
   /** Leaves the room at once and closes the socket as soon as the peer lets it. */
@@ -236,13 +245,28 @@ export class Session implements Member {
     if (this.#state === "gone") return;
     try {
       const id = await this.#hub.say(this.#request.room, this.user, text, ref);
-      if (ref !== undefined) this.#answer({ type: "ack", ref, id });
+      if (ref !== undefined) this.#acknowledge({ type: "ack", ref, id });
     } catch (error) {
       const isRefused = error instanceof StoreUnavailable;
       this.#answer(isRefused ? problem.notDelivered(ref) : problem.unknown(ref));
     } finally {
       this.#unanswered -= costOf(text);
     }
+  }
+
+  /** An ack has time: in a busy room the next frame takes it along. */
+  #acknowledge(ack: Ack): void {
+    const frame = this.protocol.answer(ack);
+    if (frame === undefined) return;
+    this.#acks.push(frame);
+    if (this.#acks.length > 1) return;
+    setTimeout(() => this.#sendWithAcks(), ACK_WITHIN);
+  }
+
+  #sendWithAcks(...more: string[]): void {
+    const frames = [...this.#acks, ...more];
+    this.#acks = [];
+    for (const frame of this.protocol.join(frames)) this.#send(frame);
   }
 
   #answer(answer: Answer): void {
@@ -253,9 +277,9 @@ export class Session implements Member {
   #send(frame: string): void {
     if (this.#state === "gone") return;
     this.#socket.send(frame);
-    this.#sentSinceLook += frame.length;
-    if (this.#sentSinceLook < LOOK_EVERY) return;
-    this.#sentSinceLook = 0;
+    this.#sent += frame.length;
+    if (this.#sent - this.#sentAtBoundLook < LOOK_EVERY) return;
+    this.#sentAtBoundLook = this.#sent;
     // A turn later: nothing of what was sent in this one can have been written yet.
     if (this.#isOverBound()) setTimeout(() => this.#isOverBound() && this.end(CLOSING.tooSlow), 0);
   }

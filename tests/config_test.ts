@@ -17,6 +17,8 @@ Deno.test("readConfig() has a default for everything", () => {
     host: "0.0.0.0",
     maxMessageBytes: 65_536,
     maxBufferedBytes: 1_048_576,
+    maxStallSeconds: 30,
+    maxFlushMs: 20,
     idleSeconds: 30,
     historyLimit: 1_000,
     historySeconds: 86_400,

@@ -207,4 +207,4 @@ hostile("a client that takes nothing leaves, however little waits", async (chat)
   const expected = watcher.frames.slice(1);
   assertEquals(expected.filter((f) => f === `talker: ${text}`).length, 256);
   return expected;
-}, { IDLE_SECONDS: "1", MAX_BUFFERED_BYTES: "1073741824" });
+}, { MAX_STALL_SECONDS: "1", MAX_BUFFERED_BYTES: "1073741824" });

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import type { Event, Notice } from "../chat/events.ts";
 import { TEXT } from "../chat/protocol/text.ts";
-import { type Member, Room } from "../chat/room.ts";
+import type { Member } from "../chat/member.ts";
+import { Room } from "../chat/room.ts";
 
 /** A member that writes down what happens to it. */
 function makeMember(user: string, id = `session of ${user}`): Member & { log: string[] } {
@@ -23,7 +24,7 @@ function hear(room: Room, event: Event | Notice): void {
 
 /** A room with foo and bar in it, who have nothing on their logs. */
 function makeRoom() {
-  const room = new Room();
+  const room = new Room(20);
   const [foo, bar] = ["foo", "bar"].map((user) => {
     const member = makeMember(user);
     room.expect(member);
@@ -35,7 +36,7 @@ function makeRoom() {
 }
 
 Deno.test("a newcomer is admitted by its own joined event, not by that of another of its name", () => {
-  const room = new Room();
+  const room = new Room(20);
   const foo = makeMember("foo");
   room.expect(foo);
   hear(room, { type: "joined", user: "foo", session: "of another instance", users: 2 });
@@ -54,7 +55,7 @@ Deno.test("a newcomer is admitted by its own joined event, not by that of anothe
 });
 
 Deno.test("a place that was given up admits nobody", () => {
-  const room = new Room();
+  const room = new Room(20);
   const foo = makeMember("foo");
   room.expect(foo);
   assertEquals(room.isEmpty, false);

@@ -23,6 +23,7 @@ export const JSON_LINES: Protocol = {
   name: "chat.json.v1",
   echoes: true,
   event: (_, line) => line,
+  joins: true,
   join,
   answer: (answer) => JSON.stringify(answer),
   read,

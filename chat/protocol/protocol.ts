@@ -93,7 +93,9 @@ export interface Protocol {
   readonly echoes: boolean;
   /** What everyone in the room is told of an event, which is also given as one line of JSON. */
   event(event: Event | Notice, line: string): string;
-  /** The same frames, or fewer, where several can be sent as one. */
+  /** Whether several frames can be sent as one. */
+  readonly joins: boolean;
+  /** The same frames, or fewer, where they can be joined. */
   join(frames: string[]): string[];
   /** A frame for one session; `undefined` where its client is told nothing. */
   answer(answer: Answer): string | undefined;

@@ -11,6 +11,7 @@ export const TEXT: Protocol = {
   name: "",
   echoes: false,
   event,
+  joins: false,
   join: (frames) => frames,
   answer(answer) {
     switch (answer.type) {

@@ -1,0 +1,83 @@
+import type { Event, Notice } from "./events.ts";
+import type { Member } from "./member.ts";
+import type { Protocol } from "./protocol/protocol.ts";
+
+/**
+ * The members of a room who speak one protocol. Where it can join frames, everything that happens in one turn reaches
+ * each of them as one frame, the same for all, because most of what a delivery costs is the write. A room that is so busy
+ * that sending is the load itself gets pauses as long as the sending takes, in which more can be joined.
+ */
+export class Audience {
+  readonly #protocol: Protocol;
+  /** Nothing waits longer than this to be joined, in milliseconds. */
+  readonly #maxFlushMs: number;
+  readonly #members = new Set<Member>();
+  /** What has happened and was not sent yet. */
+  #frames: string[] = [];
+  /** Who came since then, and how much had happened before. */
+  readonly #newcomers = new Map<Member, number>();
+  #isDue = false;
+  #quietUntil = 0;
+
+  /**
+   * @param protocol how they speak
+   * @param maxFlushMs the longest that something may wait to be joined, in milliseconds
+   */
+  constructor(protocol: Protocol, maxFlushMs: number) {
+    this.#protocol = protocol;
+    this.#maxFlushMs = maxFlushMs;
+  }
+
+  /** Takes someone in, who hears what happens from here on. */
+  add(member: Member): void {
+    this.#members.add(member);
+    if (this.#frames.length > 0) this.#newcomers.set(member, this.#frames.length);
+  }
+
+  /** Takes someone out. */
+  delete(member: Member): void {
+    this.#members.delete(member);
+    this.#newcomers.delete(member);
+  }
+
+  /** Tells everyone of an event, which is also given as one line of JSON; everyone but one, if there is one. */
+  tell(event: Event | Notice, line: string, except?: Member): void {
+    if (this.#members.size === 0) return;
+    const frame = this.#protocol.event(event, line);
+    if (!this.#protocol.joins) return this.#send(frame, except);
+    if (except) {
+      this.#flush();
+      return this.#send(frame, except);
+    }
+    this.#frames.push(frame);
+    if (this.#isDue) return;
+    this.#isDue = true;
+    const pause = this.#quietUntil - performance.now();
+    if (pause > 0) setTimeout(() => this.#flush(), Math.min(pause, this.#maxFlushMs));
+    else queueMicrotask(() => this.#flush());
+  }
+
+  #send(frame: string, except?: Member): void {
+    for (const member of this.#members) {
+      if (member !== except) member.hear(frame);
+    }
+  }
+
+  #flush(): void {
+    this.#isDue = false;
+    if (this.#frames.length === 0) return;
+    const frames = this.#frames;
+    const newcomers = new Map(this.#newcomers);
+    this.#frames = [];
+    this.#newcomers.clear();
+    const start = performance.now();
+    const joined = this.#protocol.join(frames);
+    for (const member of this.#members) {
+      const before = newcomers.get(member);
+      const own = before === undefined ? joined : this.#protocol.join(frames.slice(before));
+      for (const frame of own) member.hear(frame);
+    }
+    const end = performance.now();
+    this.#quietUntil = end + (end - start);
+  }
+}
