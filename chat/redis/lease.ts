@@ -18,8 +18,7 @@ const REAPED_KNOWN_FOR = 3_600;
  * can never meet the living: see `reclaim.lua`.
  */
 export class Lease {
-  /** The id of this instance as it is now. */
-  id: string = crypto.randomUUID();
+  #id = "";
   readonly #connection: Connection;
 
   /** @param connection where to send commands */
@@ -27,17 +26,27 @@ export class Lease {
     this.#connection = connection;
   }
 
-  /** Registers the instance under its id, as one that may hold names in some rooms. */
+  /** The id of this instance as it is now. */
+  get id(): string {
+    return this.#id;
+  }
+
+  /**
+   * Registers the instance under a new id, as one that may hold names in some rooms. It has the id only when it has the
+   * lease: a name under an id without one would be freed by whoever sees it.
+   */
   async take(rooms: Iterable<string>): Promise<void> {
-    const keys = instanceKeys(this.id);
+    const id = crypto.randomUUID();
+    const keys = instanceKeys(id);
     const names = [...rooms];
     await this.#connection.ask((redis) =>
       Promise.all([
         redis.set(keys.lease, "1", "PX", LEASE_LIFE),
-        redis.sadd(INSTANCES, this.id),
+        redis.sadd(INSTANCES, id),
         names.length > 0 && redis.sadd(keys.rooms, ...names),
       ])
     );
+    this.#id = id;
   }
 
   /** Renews the lease; says whether there still was one. */

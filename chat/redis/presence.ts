@@ -178,12 +178,14 @@ export class Presence {
     this.#nobodyIsDeadUntil = performance.now() + OTHERS_RETURN_WITHIN;
     const former = this.#lease.id;
     this.#unburied.add(former);
-    this.#before.push(former);
+    if (this.#before.at(-1) !== former) this.#before.push(former);
     this.#before.splice(0, this.#before.length - IDS_REMEMBERED);
-    this.#lease.id = crypto.randomUUID();
     const [asOfLastRecovery] = this.#unburied;
     const hasForgotten = !await this.#lease.isKnown(asOfLastRecovery);
-    await this.#lease.take(this.#rooms.keys());
+    const noted = new Set(this.#rooms.keys());
+    await this.#lease.take(noted);
+    // Those that were entered meanwhile were noted under the former id.
+    for (const room of this.#rooms.keys()) if (!noted.has(room)) await this.#lease.enter(room);
     // Those that were sent under an id of before.
     await Promise.allSettled(this.#claims);
 
