@@ -137,7 +137,8 @@ export class ChatClient {
   #socket: WebSocket | undefined;
   #attempts = 0;
   #connectedAt = 0;
-  /** So many messages may be under way: fewer where the server had too many. */
+  /** So many messages may be under way: fewer where the server had too many, and one after it had too much. */
+  #mostUnderWay = MOST_UNDER_WAY;
   #window = MOST_UNDER_WAY;
   /** The id of the last message that was handed out, or `since`. */
   #position: string | undefined;
@@ -262,6 +263,7 @@ export class ChatClient {
       case "notice":
         return this.onnotice(event);
       case "ack":
+        this.#window = Math.min(this.#window + 1, this.#mostUnderWay);
         return this.#settle(event.ref)?.resolve(event.id);
       case "error":
         return this.#takeProblem(event);
@@ -385,10 +387,12 @@ export class ChatClient {
   /** The server had too much at once; if it was one message, that one is too large for it. */
   #sendLess(code: number, reason: string): void {
     const [first] = this.#unsent.values();
-    if (this.#window > 1) this.#window >>= 1;
-    else if (code === TOO_LARGE && first) {
+    if (code === TOO_LARGE && this.#window === 1 && first) {
       this.#settle(first.ref)?.reject(new ChatError("too_large", reason));
+      return;
     }
+    this.#mostUnderWay = Math.max(1, this.#mostUnderWay >> 1);
+    this.#window = code === TOO_LARGE ? 1 : this.#mostUnderWay;
   }
 
   #end(reason: string): void {
