@@ -1,11 +1,8 @@
 import {
-  type Config,
   ConfigError,
-  openMemoryStore,
-  openRedisStore,
   readConfig,
-  startServer,
-  type Store,
+  startInstance,
+  startWorkers,
   StoreUnavailable,
 } from "./chat/mod.ts";
 
@@ -15,18 +12,10 @@ const SAME_KEY_WITHIN = 100;
 /** An orderly stop takes no longer than this, in milliseconds. */
 const STOP_WITHIN = 9_000;
 
-async function openStore(config: Config): Promise<Store> {
-  return config.redis ? await openRedisStore(config.redis, config) : openMemoryStore(config);
-}
-
 async function start(): Promise<void> {
   const config = readConfig(Deno.env.toObject());
-  const store = await openStore(config);
-  const server = await startServer(config, store).catch((error) => {
-    if (error instanceof StoreUnavailable) throw error;
-    throw new Error(`at HOST ${config.host} and PORT ${config.port}: ${error.message}`);
-  });
-  console.log(`Listening on http://${urlHost(config.host)}:${server.port}`);
+  const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config));
+  console.log(`Listening on http://${urlHost(config.host)}:${instance.port}`);
   console.log(
     config.redis
       ? `Sharing the chat through Redis at ${config.redis.host}:${config.redis.port}`
@@ -42,8 +31,7 @@ async function start(): Promise<void> {
       console.error(`Not done after ${STOP_WITHIN / 1000} s, ending all the same`);
       Deno.exit(0);
     }, STOP_WITHIN);
-    await server.stop();
-    await store.close();
+    await instance.stop();
     // Sockets of peers that do not read would keep the process for ever.
     Deno.exit(0);
   }

@@ -41,6 +41,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * | `REDIS_USERNAME`, `REDIS_PASSWORD` | | how to get in |
  * | `REDIS_URL` | | `redis://` or `rediss://` with all of it, instead of these three |
  * | `REDIS_TLS` | on for port 6380 and `rediss://`, else off | whether to use TLS: `on` or `off` |
+ * | `WORKERS` | `1` | how many instances share the port, a thread each; `auto`: as many as there are cores |
  * | `MAX_MESSAGE_BYTES` | `65536` | the most bytes that a message may have |
  * | `MAX_BUFFERED_BYTES` | `1048576`, or twice `MAX_MESSAGE_BYTES` | the most bytes that may wait for or from a client |
  * | `HISTORY_LIMIT` | `1000` | how many messages of a room are kept, and perhaps some more |
@@ -66,6 +67,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export function readConfig(env: Environment): Config {
   const problems: string[] = [];
   const maxMessageBytes = readInteger(env, "MAX_MESSAGE_BYTES", 65_536, 1, 16_777_216, problems);
+  const before = problems.length;
+  const redis = readStore(env, problems);
+  const isInMemory = redis === undefined && problems.length === before;
   const config: Config = {
     port: readInteger(env, "PORT", 8080, 0, 65_535, problems),
     host: env.HOST || "0.0.0.0",
@@ -83,7 +87,8 @@ export function readConfig(env: Environment): Config {
     idleSeconds: readInteger(env, "IDLE_SECONDS", 30, 1, 3_600, problems),
     historyLimit: readInteger(env, "HISTORY_LIMIT", 1_000, 1, 1_000_000, problems),
     historySeconds: readInteger(env, "HISTORY_SECONDS", 86_400, 1, 31_536_000, problems),
-    redis: readStore(env, problems),
+    workers: readWorkers(env, isInMemory, problems),
+    redis,
   };
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
@@ -96,15 +101,29 @@ function readInteger(
   least: number,
   most: number,
   problems: string[],
+  orElse = "",
 ): number {
   const given = env[name];
   if (!given) return fallback;
   const value = Number(given);
   if (/^\d+$/.test(given) && value >= least && value <= most) return value;
   problems.push(
-    `${name} is ${JSON.stringify(given)}: give a whole number from ${least} to ${most}`,
+    `${name} is ${JSON.stringify(given)}: give a whole number from ${least} to ${most}${orElse}`,
   );
   return fallback;
+}
+
+function readWorkers(env: Environment, isInMemory: boolean, problems: string[]): number {
+  const workers = env.WORKERS === "auto"
+    ? navigator.hardwareConcurrency
+    : readInteger(env, "WORKERS", 1, 1, 256, problems, " or auto");
+  if (workers > 1 && isInMemory) {
+    problems.push(
+      `WORKERS is ${JSON.stringify(env.WORKERS)}, but in memory each has a chat of its own: ` +
+        "set REDIS_HOST=host:port, or leave it at 1",
+    );
+  }
+  return workers;
 }
 
 function readStore(env: Environment, problems: string[]): RedisSettings | undefined {

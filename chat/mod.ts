@@ -29,9 +29,11 @@
 export { type Config, ConfigError, type Environment, readConfig } from "./config.ts";
 export { MemoryLog } from "./memory/log.ts";
 export { openMemoryStore, World } from "./memory/store.ts";
+export { type Instance, startInstance } from "./instance.ts";
 export type { RedisSettings } from "./redis/connection.ts";
 export { openRedisStore } from "./redis/store.ts";
 export type { SessionLimits } from "./session.ts";
+export { startWorkers } from "./workers/start.ts";
 export { type ChatServer, type ServerOptions, startServer } from "./server.ts";
 export type { Event, Joined, Left, Message, Notice } from "./events.ts";
 export {

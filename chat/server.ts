@@ -14,6 +14,8 @@ export interface ServerOptions extends SessionLimits {
   readonly host: string;
   /** The port to listen on; 0 for any free one. */
   readonly port: number;
+  /** How many servers of this process share the port. */
+  readonly workers: number;
   /** The longest that something may wait to be sent together with more, in milliseconds. */
   readonly maxFlushMs: number;
 }
@@ -37,6 +39,7 @@ const GOODBYE_WITHIN = 2_000;
  *
  * @param options where to listen, and what to allow
  * @param store where this instance meets the others
+ * @param ready what `/readyz` asks; by default whether the store answers
  * @throws {Deno.errors.AddrInUse} and other errors of `Deno.serve` if it cannot listen there
  *
  * @example
@@ -53,7 +56,11 @@ const GOODBYE_WITHIN = 2_000;
  * await server.stop();
  * ```
  */
-export async function startServer(options: ServerOptions, store: Store): Promise<ChatServer> {
+export async function startServer(
+  options: ServerOptions,
+  store: Store,
+  ready: () => Promise<void> = () => store.ping(),
+): Promise<ChatServer> {
   const hub = new Hub(store, options.maxFlushMs);
   await hub.open();
   const sessions = new Set<Session>();
@@ -88,7 +95,7 @@ export async function startServer(options: ServerOptions, store: Store): Promise
   async function answerReady(): Promise<Response> {
     if (stopping) return refuse(STATUS_CODE.ServiceUnavailable, CLOSING.shutdown.reason);
     try {
-      await store.ping();
+      await ready();
       return plain(STATUS_CODE.OK, "ready\n");
     } catch {
       return refuse(STATUS_CODE.ServiceUnavailable, "the store does not answer");
@@ -128,6 +135,7 @@ export async function startServer(options: ServerOptions, store: Store): Promise
   const http = Deno.serve({
     hostname: options.host,
     port: options.port,
+    reusePort: options.workers > 1,
     onListen: () => {},
     onError(error) {
       console.error("a request failed:", error);

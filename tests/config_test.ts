@@ -17,6 +17,7 @@ Deno.test("readConfig() has a default for everything", () => {
     host: "0.0.0.0",
     maxMessageBytes: 65_536,
     maxBufferedBytes: 1_048_576,
+    workers: 1,
     maxStallSeconds: 30,
     maxFlushMs: 20,
     idleSeconds: 30,
@@ -24,6 +25,20 @@ Deno.test("readConfig() has a default for everything", () => {
     historySeconds: 86_400,
     redis: undefined,
   });
+});
+
+Deno.test("readConfig() reads how many workers there are, which need a Redis", () => {
+  const shared = { REDIS_HOST: "r" };
+  assertEquals(readConfig({ ...shared, WORKERS: "3" }).workers, 3);
+  assertEquals(readConfig({ ...shared, WORKERS: "auto" }).workers, navigator.hardwareConcurrency);
+  assertEquals(problems({ ...shared, WORKERS: "0" }), [
+    'WORKERS is "0": give a whole number from 1 to 256 or auto',
+  ]);
+  for (const env of [{ WORKERS: "2" }, { ...shared, CHAT_STORE: "memory", WORKERS: "2" }]) {
+    assertEquals(problems(env), [
+      'WORKERS is "2", but in memory each has a chat of its own: set REDIS_HOST=host:port, or leave it at 1',
+    ]);
+  }
 });
 
 Deno.test("readConfig() takes a variable that is empty as not set", () => {

@@ -7,7 +7,7 @@ export interface Instance extends Running {
 }
 
 const NOTHING_SET = Object.fromEntries(
-  "PORT HOST CHAT_STORE REDIS_HOST REDIS_USERNAME REDIS_PASSWORD REDIS_URL REDIS_TLS MAX_MESSAGE_BYTES MAX_BUFFERED_BYTES IDLE_SECONDS MAX_STALL_SECONDS MAX_FLUSH_MS HISTORY_LIMIT HISTORY_SECONDS"
+  "PORT HOST CHAT_STORE REDIS_HOST REDIS_USERNAME REDIS_PASSWORD REDIS_URL REDIS_TLS MAX_MESSAGE_BYTES MAX_BUFFERED_BYTES WORKERS IDLE_SECONDS MAX_STALL_SECONDS MAX_FLUSH_MS HISTORY_LIMIT HISTORY_SECONDS"
     .split(" ").map((name) => [name, ""]),
 );
 
@@ -15,7 +15,7 @@ const NOTHING_SET = Object.fromEntries(
 export function launch(env: Record<string, string> = {}): Running {
   const args = [
     ...["run", "--frozen", "--v8-flags=--max-semi-space-size=2"],
-    ...["--allow-net", "--allow-env", "main.ts"],
+    ...["--allow-net", "--allow-env", "--allow-read=chat", "main.ts"],
   ];
   return run(Deno.execPath(), args, { ...NOTHING_SET, ...env });
 }

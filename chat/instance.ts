@@ -1,0 +1,41 @@
+import type { Config } from "./config.ts";
+import { openMemoryStore } from "./memory/store.ts";
+import { openRedisStore } from "./redis/store.ts";
+import { startServer } from "./server.ts";
+import { StoreUnavailable } from "./store.ts";
+
+/** A server with its store, ready to serve. */
+export interface Instance {
+  /** The port it listens on. */
+  readonly port: number;
+  /** Resolves if it can do everything that it is there for, right now. */
+  ready(): Promise<void>;
+  /** Takes every session out of its room, closes every socket, and ends what it has with the store. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts an instance.
+ *
+ * @param config everything that is set
+ * @param ready what `/readyz` asks; by default whether this instance itself is ready
+ * @throws {StoreUnavailable} if the store cannot be used, and an error that names host and port if it cannot listen there
+ */
+export async function startInstance(
+  config: Config,
+  ready?: () => Promise<void>,
+): Promise<Instance> {
+  const store = config.redis ? await openRedisStore(config.redis, config) : openMemoryStore(config);
+  const server = await startServer(config, store, ready).catch((error) => {
+    if (error instanceof StoreUnavailable) throw error;
+    throw new Error(`at HOST ${config.host} and PORT ${config.port}: ${error.message}`);
+  });
+  return {
+    port: server.port,
+    ready: () => store.ping(),
+    async stop() {
+      await server.stop();
+      await store.close();
+    },
+  };
+}
