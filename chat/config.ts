@@ -66,12 +66,13 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  */
 export function readConfig(env: Environment): Config {
   const problems: string[] = [];
+  const port = readInteger(env, "PORT", 8080, 0, 65_535, problems);
   const maxMessageBytes = readInteger(env, "MAX_MESSAGE_BYTES", 65_536, 1, 16_777_216, problems);
   const before = problems.length;
   const redis = readStore(env, problems);
   const isInMemory = redis === undefined && problems.length === before;
   const config: Config = {
-    port: readInteger(env, "PORT", 8080, 0, 65_535, problems),
+    port,
     host: env.HOST || "0.0.0.0",
     maxMessageBytes,
     maxBufferedBytes: readInteger(
