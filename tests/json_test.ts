@@ -295,6 +295,25 @@ Deno.test("since older than the log: what is left comes in order, and shows wher
   await Promise.all([foo, late].map((one) => one.leave()));
 });
 
+Deno.test("since in a log that went away: nobody can say what is missing, and it is no error", async () => {
+  await using chat = await startTwo();
+  const foo = await JsonClient.join(chat.one, "foo");
+  const since = await foo.say("forgotten");
+  await chat.redis.command("DEL", "{chat}:log");
+  const last = await foo.say("remembered");
+  const late = await JsonClient.join(chat.two, "late", { since });
+  await late.find("message", ({ id }) => id === last);
+  assertEquals([(await late.welcome()).recovered, late.texts], [false, ["remembered"]]);
+  assertEquals(late.all("message")[0].prev, "0-0");
+
+  const red = await JsonClient.join(chat.two, "red", { room: "red", since });
+  assertEquals((await red.welcome()).recovered, false);
+  const id = await red.say("first");
+  await red.find("message", (message) => message.id === id);
+  assertEquals(red.all("error"), []);
+  await Promise.all([foo, late, red].map((one) => one.leave()));
+});
+
 Deno.test("since from the future or malformed is told as an error, and the session goes on", async () => {
   await using chat = await startTwo();
   const foo = await JsonClient.join(chat.one, "foo");
