@@ -11,10 +11,10 @@ const DEFAULT = 50;
 /**
  * Answers `GET /rooms/{room}/messages?before=&limit=` and `GET /rooms/{room}/users?from=&limit=`.
  *
- * Messages come oldest first, as the `message` events that a session gets, and `before` in the answer is what to ask
- * with for the page before, `null` at the beginning of the log. Users come in no order, about as many as asked for; whoever is there
- * from the first page to the last is in one of them, and perhaps in two; `from` in the answer is what to ask with for
- * the next page, `null` after the last.
+ * Messages come oldest first, as the `message` events that a session gets; `before` in the answer is what to ask with
+ * for the page before, `null` at the beginning of the log. Users come in no order, about as many as asked for: whoever
+ * is there from the first page to the last is in one of them, and perhaps in two; `from` in the answer is what to ask
+ * with for the next page, `null` after the last.
  *
  * @returns the answer's value, to be sent as JSON; `undefined` if there is no such path
  * @throws {BadRequest} if something in the query cannot be

@@ -32,6 +32,14 @@ const LOOK_EVERY = 64 * 1024;
 /** The time between two looks at a client that is sent what was said before, in milliseconds. */
 const LOOK_AT_REPLAY_EVERY = 10;
 
+/** A client for whom something waits. */
+interface Backlog {
+  /** How many bytes were sent since then. */
+  sent: number;
+  /** The same at each of the last looks, the first being the latest. */
+  readonly sentAtLooks: number[];
+}
+
 /** One user's connection, from join to leave. */
 export class Session implements Member {
   readonly id: string = crypto.randomUUID();
@@ -56,10 +64,9 @@ export class Session implements Member {
   #closing: Closing | undefined;
   /** Acknowledgements that wait for a frame to go with. */
   #acks: string[] = [];
-  #sent = 0;
-  #sentAtBoundLook = 0;
-  /** How much had been sent at each of the last looks, the first being the latest. */
-  readonly #sentAtLooks: number[] = [];
+  #sentSinceLook = 0;
+  /** What is known of a client for whom something was waiting at the last look. */
+  #backlog: Backlog | undefined;
 
   constructor(socket: WebSocket, hub: Hub, request: JoinRequest, limits: SessionLimits) {
     this.user = request.user;
@@ -105,11 +112,15 @@ export class Session implements Member {
   look(): void {
     if (this.#state === "gone") return;
     const waits = this.#socket.bufferedAmount;
-    if (this.#sentAtLooks.length === LOOKS_A_STALL) {
-      const sentThen = this.#sentAtLooks.pop()!;
-      if (waits > 0 && this.#sent - waits < sentThen) return this.end(CLOSING.tooSlow);
+    if (waits === 0) {
+      this.#backlog = undefined;
+      return;
     }
-    this.#sentAtLooks.unshift(this.#sent);
+    const { sent, sentAtLooks } = this.#backlog ??= { sent: 0, sentAtLooks: [] };
+    if (sentAtLooks.length === LOOKS_A_STALL && waits > sent - sentAtLooks.pop()!) {
+      return this.end(CLOSING.tooSlow);
+    }
+    sentAtLooks.unshift(sent);
   }
 
   /** Leaves the room at once and closes the socket as soon as the peer lets it. */
@@ -277,9 +288,10 @@ export class Session implements Member {
   #send(frame: string): void {
     if (this.#state === "gone") return;
     this.#socket.send(frame);
-    this.#sent += frame.length;
-    if (this.#sent - this.#sentAtBoundLook < LOOK_EVERY) return;
-    this.#sentAtBoundLook = this.#sent;
+    if (this.#backlog) this.#backlog.sent += byteLength(frame);
+    this.#sentSinceLook += frame.length;
+    if (this.#sentSinceLook < LOOK_EVERY) return;
+    this.#sentSinceLook = 0;
     // A turn later: nothing of what was sent in this one can have been written yet.
     if (this.#isOverBound()) setTimeout(() => this.#isOverBound() && this.end(CLOSING.tooSlow), 0);
   }
@@ -306,6 +318,10 @@ function costOf(text: string): number {
 
 /** Whether a text has more than so many bytes in UTF-8, where no UTF-16 unit takes more than three. */
 function isLonger(text: string, bytes: number): boolean {
-  return text.length > bytes ||
-    text.length * 3 > bytes && new TextEncoder().encode(text).length > bytes;
+  return text.length > bytes || text.length * 3 > bytes && byteLength(text) > bytes;
+}
+
+/** How many bytes a text has in UTF-8. */
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
 }

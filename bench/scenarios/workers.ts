@@ -1,0 +1,55 @@
+import { auditText, type Bench, type Sample, type Scenario, type Server } from "../bench.ts";
+import { percent, us } from "../format.ts";
+import { json, type System } from "../systems.ts";
+import { talkInFlight } from "./fan_out.ts";
+
+const CLIENTS = 1_000;
+const IN_FLIGHT = 32;
+/** So many threads are shown. */
+const BUSIEST = 4;
+
+/** The server with more than one worker. */
+export const workers: Scenario = {
+  name: "workers",
+  systems: [json],
+  about:
+    `${CLIENTS} clients, ${IN_FLIGHT} messages in flight, with \`WORKERS\` set in the server's ` +
+    "environment, all of them on the server's one core. Who has sessions spends CPU on them: the " +
+    "busiest threads show how they spread.",
+  columns: [
+    ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
+    ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],
+    [
+      "Share of the server's CPU of its busiest threads",
+      (values) =>
+        Array.from({ length: BUSIEST }, (_, i) => percent(values[`thread${i}`])).join(" / "),
+    ],
+    ["Deliveries lost or repeated", auditText],
+  ],
+  async measure(system: System, bench: Bench): Promise<Sample[]> {
+    const samples: Sample[] = [];
+    for (const WORKERS of ["1", "2"]) {
+      await using server = await bench.start(system, { WORKERS });
+      const crowd = server.crowd();
+      crowd.join(CLIENTS);
+      crowd.pumpUntilQuiet(500);
+      const threads = watchThreads(server);
+      const values = talkInFlight(crowd, IN_FLIGHT, server, bench);
+      samples.push({ situation: `WORKERS=${WORKERS}`, values: { ...values, ...threads() } });
+    }
+    return samples;
+  },
+};
+
+/** Gives, when called, the busiest threads' shares of the CPU time used since. */
+function watchThreads({ process }: Server): () => Record<string, number> {
+  const before = process.threads();
+  return () => {
+    const used = [...process.threads()].map(([name, cpu]) => cpu - (before.get(name) ?? 0));
+    const all = used.reduce((sum, cpu) => sum + cpu, 0);
+    used.sort((a, b) => b - a);
+    return Object.fromEntries(
+      Array.from({ length: BUSIEST }, (_, i) => [`thread${i}`, (used[i] ?? 0) / all]),
+    );
+  };
+}
