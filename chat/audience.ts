@@ -2,6 +2,15 @@ import type { Event, Notice } from "./events.ts";
 import type { Member } from "./member.ts";
 import type { Protocol } from "./protocol/protocol.ts";
 
+/** What it costs to write a frame to one member, roughly, in milliseconds: most of it comes after the turn. */
+const WRITE = 0.007;
+
+/** What happened longer ago than about so many flushes says nothing of how busy the room is now. */
+const FLUSHES_REMEMBERED = 10;
+
+/** After a pause in which nothing was joined so many flushes come without one. */
+const FLUSHES_WITHOUT_PAUSE = 32;
+
 /**
  * The members of a room who speak one protocol. Where it can join frames, everything that happens in one turn reaches
  * each of them as one frame, the same for all, because most of what a delivery costs is the write. A room that is so busy
@@ -17,7 +26,12 @@ export class Audience {
   /** Who came since then, and how much had happened before. */
   readonly #newcomers = new Map<Member, number>();
   #isDue = false;
-  #quietUntil = 0;
+  #isPaused = false;
+  #pausesUntil = 0;
+  #flushesWithoutPause = 0;
+  #flushedAt = 0;
+  /** How much has happened lately, and in how many milliseconds. */
+  #lately = { frames: 0, time: 0 };
 
   /**
    * @param protocol how they speak
@@ -52,8 +66,9 @@ export class Audience {
     this.#frames.push(frame);
     if (this.#isDue) return;
     this.#isDue = true;
-    const pause = this.#quietUntil - performance.now();
-    if (pause > 0) setTimeout(() => this.#flush(), Math.min(pause, this.#maxFlushMs));
+    const pause = this.#pausesUntil - performance.now();
+    this.#isPaused = pause > 0;
+    if (this.#isPaused) setTimeout(() => this.#flush(), Math.min(pause, this.#maxFlushMs));
     else queueMicrotask(() => this.#flush());
   }
 
@@ -77,7 +92,20 @@ export class Audience {
       const own = before === undefined ? joined : this.#protocol.join(frames.slice(before));
       for (const frame of own) member.hear(frame);
     }
-    const end = performance.now();
-    this.#quietUntil = end + (end - start);
+    this.#pausesUntil = start + this.#choosePause(start, frames.length);
+    this.#isPaused = false;
+  }
+
+  /** A pause as long as the sending and once more, if something is likely to happen in it. */
+  #choosePause(now: number, frames: number): number {
+    const keep = 1 - 1 / FLUSHES_REMEMBERED;
+    this.#lately.frames = keep * this.#lately.frames + frames;
+    this.#lately.time = keep * this.#lately.time + now - this.#flushedAt;
+    this.#flushedAt = now;
+    // Where everyone waits for one message before the next is said, nothing happens in a pause.
+    if (this.#isPaused && frames === 1) this.#flushesWithoutPause = FLUSHES_WITHOUT_PAUSE;
+    if (this.#flushesWithoutPause-- > 0) return 0;
+    const pause = 2 * WRITE * this.#members.size;
+    return pause * this.#lately.frames > this.#lately.time ? pause : 0;
   }
 }

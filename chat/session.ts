@@ -24,7 +24,7 @@ export interface SessionLimits {
 export const LOOKS_A_STALL = 10;
 
 /** An acknowledgement waits so long for a frame that it can go with, in milliseconds. */
-const ACK_WITHIN = 1;
+const ACK_WITHIN = 5;
 
 /** After so many characters sent, a look at what waits: asking on every send would cost more than the send. */
 const LOOK_EVERY = 64 * 1024;
