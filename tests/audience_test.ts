@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Event, Notice } from "../chat/events.ts";
 import type { Member } from "../chat/member.ts";
 import { JSON_LINES } from "../chat/protocol/json.ts";
@@ -95,4 +95,21 @@ Deno.test("many lines that are too long for one frame are several", async () => 
   for (let i = 0; i < 5; i++) say("bar", "x".repeat(30_000));
   await turn();
   assertEquals(short(frames).map((frame) => frame.split(" + ").length), [2, 2, 1]);
+});
+
+Deno.test("a busy room joins what happens in several turns, and loses and swaps nothing", async () => {
+  const { join, say } = makeRoom();
+  const all = Array.from({ length: 500 }, (_, i) => join(`user-${i}`, JSON_LINES));
+  await turn();
+  all.forEach((frames) => frames.length = 0);
+  const texts = Array.from({ length: 200 }, (_, i) => `message ${i}`);
+  for (const text of texts) {
+    say("someone", text);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await turn();
+  for (const frames of all) {
+    assertEquals(short(frames).join(" + "), texts.join(" + "));
+    assert(frames.length < texts.length, `${frames.length} frames`);
+  }
 });
