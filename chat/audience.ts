@@ -82,16 +82,15 @@ export class Audience {
     this.#isDue = false;
     if (this.#frames.length === 0) return;
     const frames = this.#frames;
-    const newcomers = new Map(this.#newcomers);
     this.#frames = [];
-    this.#newcomers.clear();
     const start = performance.now();
     const joined = this.#protocol.join(frames);
     for (const member of this.#members) {
-      const before = newcomers.get(member);
+      const before = this.#newcomers.get(member);
       const own = before === undefined ? joined : this.#protocol.join(frames.slice(before));
       for (const frame of own) member.hear(frame);
     }
+    this.#newcomers.clear();
     this.#pausesUntil = start + this.#choosePause(start, frames.length);
     this.#isPaused = false;
   }

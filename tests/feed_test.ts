@@ -31,7 +31,7 @@ function makeFeed() {
     },
   } as unknown as Log;
   const source: Source = {
-    catchUp() {
+    ping() {
       beforeAnswer();
       return Promise.resolve();
     },

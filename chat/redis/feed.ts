@@ -21,7 +21,7 @@ const MOST_WAITING = 10_000;
 /** What the subscriber's connection does for a feed. */
 export interface Source {
   /** Resolves when everything has been heard that was published before this was called. */
-  catchUp(): Promise<void>;
+  ping(): Promise<void>;
   /** Ends the connection as it is, so that everything is subscribed to anew. */
   breakOff(cause: string): void;
 }
@@ -136,7 +136,7 @@ export class Feed {
     const missing = await this.#log.readAfter(this.#room, this.#position!, READ_AT_ONCE);
     this.#reportHole(missing[0]?.event.prev);
     // Of what was read, what was heard too waits by then, in its place among those who join and leave.
-    await this.#source.catchUp();
+    await this.#source.ping();
     if (this.#filling !== mine) return true;
     const heard = this.#waiting.map(({ event }) => event).find((event) => event.type === "message");
     const first = heard && missing.findIndex(({ event }) => !isLater(heard.id, event.id));

@@ -51,7 +51,7 @@ export class Subscriber implements Source {
     await this.#connection.ask((redis) => redis.unsubscribe(channel));
   }
 
-  /** Resolves if the connection is there. */
+  /** Resolves if the connection is there; what was published before has been heard by then. */
   async ping(): Promise<void> {
     await this.#connection.ask((redis) => redis.ping());
   }
@@ -64,11 +64,6 @@ export class Subscriber implements Source {
     this.#silentLooks = this.#hasHeard ? 0 : this.#silentLooks + 1;
     this.#hasHeard = false;
     if (this.#silentLooks % SILENT_LOOKS_A_PING === 1) await this.ping();
-  }
-
-  // What was published before a ping comes before its answer, on the one connection.
-  catchUp(): Promise<void> {
-    return this.ping();
   }
 
   breakOff(cause: string): void {

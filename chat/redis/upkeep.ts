@@ -2,7 +2,10 @@ import { RENEW_EVERY } from "./lease.ts";
 import type { Presence } from "./presence.ts";
 import type { Subscriber } from "./subscriber.ts";
 
-/** The time between two looks at the subscriber; at most five lie between two pings, so that silence is noticed within eight seconds. */
+/**
+ * The time between two looks at the subscriber, in milliseconds. It is asked at every fifth one at least: so a silent
+ * connection is noticed within eight seconds.
+ */
 const LOOK_EVERY = 1_000;
 
 /** The time between the sweeps of two rooms, in milliseconds. */
