@@ -27,8 +27,30 @@ export interface Scenario {
   readonly about: string;
   /** What the table shows: a title, and how it is read from the values. */
   readonly columns: readonly (readonly [string, (values: Values) => string])[];
-  /** Measures one system, once. */
-  measure(system: System, bench: Bench): Promise<Sample[]>;
+  /** Measures systems, in turns. */
+  measure(systems: readonly System[], bench: Bench, rounds: number): AsyncIterable<Outcome>;
+}
+
+/** What came of one turn of a system: a sample, or why there is none. */
+export type Outcome =
+  & { readonly system: System; readonly round: number }
+  & ({ readonly sample: Sample } | { readonly failed: string });
+
+/** Measures one system after the other, each alone on the machine, and that in every round. */
+export function oneByOne(
+  measure: (system: System, bench: Bench) => Promise<Sample[]>,
+): Scenario["measure"] {
+  return async function* (systems, bench, rounds) {
+    for (let round = 1; round <= rounds; round++) {
+      for (const system of systems) {
+        try {
+          for (const sample of await measure(system, bench)) yield { system, round, sample };
+        } catch (error) {
+          yield { system, round, failed: (error as Error).message };
+        }
+      }
+    }
+  };
 }
 
 /** A server that is being measured. */
@@ -67,9 +89,25 @@ export class Bench implements AsyncDisposable {
     return new Bench(redis, port, isQuick);
   }
 
+  /** Empties Redis. */
+  async flush(): Promise<void> {
+    using redis = await Deno.connect({ hostname: "127.0.0.1", port: this.#redisPort });
+    await redis.write(new TextEncoder().encode("FLUSHALL\r\n"));
+    const answer = new Uint8Array(100);
+    const count = await redis.read(answer);
+    if (!new TextDecoder().decode(answer.subarray(0, count ?? 0)).startsWith("+OK")) {
+      throw new Error("Redis cannot be emptied");
+    }
+  }
+
   /** Starts a server on a Redis that is empty. */
   async start(system: System, env?: Record<string, string>): Promise<Server> {
-    await this.#flush();
+    await this.flush();
+    return await this.startBeside(system, env);
+  }
+
+  /** Starts a server on the same Redis as those that are there. */
+  async startBeside(system: System, env?: Record<string, string>): Promise<Server> {
     const port = freePort();
     const command = await system.command({ port, redis: this.#redisPort }, env);
     const process = await Process.start(SERVER_CORE, command);
@@ -124,16 +162,6 @@ export class Bench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#redis[Symbol.asyncDispose]();
-  }
-
-  async #flush(): Promise<void> {
-    using redis = await Deno.connect({ hostname: "127.0.0.1", port: this.#redisPort });
-    await redis.write(new TextEncoder().encode("FLUSHALL\r\n"));
-    const answer = new Uint8Array(100);
-    const count = await redis.read(answer);
-    if (!new TextDecoder().decode(answer.subarray(0, count ?? 0)).startsWith("+OK")) {
-      throw new Error("Redis cannot be emptied");
-    }
   }
 }
 

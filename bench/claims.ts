@@ -40,6 +40,11 @@ export function claims(results: Results): Claim[] {
   const [all, deaf] = situationsOf(results, "slow-readers");
   const slow = (situation: string, name: string) => value("slow-readers", situation, "JSON", name);
   const isSeveral = (situation: string) => inFlightOf(situation) > 1;
+  const [storm] = situationsOf(results, "join-storm");
+  const joins = (system: string) => value("join-storm", storm, system, "cpuMs");
+  const [idle] = situationsOf(results, "idle-memory");
+  const perConnection = (system: string) => value("idle-memory", idle, system, "perConnection");
+  const [one, two] = situationsOf(results, "workers");
   const held = difference(slow(deaf, "memory"), slow(all, "memory"));
 
   return [
@@ -76,6 +81,18 @@ export function claims(results: Results): Claim[] {
     ),
     claim("JSON at 5,000 clients to 100, CPU per delivery", 1.25, growth("JSON")),
     claim("text at 5,000 clients to 100, CPU per delivery", 1.25, growth("text")),
+    claim("join storm of JSON users, server CPU in all, s", 10, ratio(joins("JSON"), 1_000)),
+    claim("join storm, text to ws, server CPU", 1.1, ratio(joins("text"), joins("ws"))),
+    claim(
+      "JSON to bare Deno, memory of an idle connection",
+      1.25,
+      ratio(perConnection("JSON"), perConnection("bare Deno")),
+    ),
+    claim(
+      "WORKERS=2 to 1, CPU per delivery",
+      1.1,
+      ratio(value("workers", two, "JSON", "cpu"), value("workers", one, "JSON", "cpu")),
+    ),
     claim(
       `${DEAF} who never read, memory over that without them, of 1 MiB each`,
       1.2,

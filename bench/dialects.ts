@@ -18,8 +18,13 @@ export interface Dialect {
   readonly echoes: boolean;
   /** A frame that asks whether the client is there, and what it answers, where these are no WebSocket pings. */
   readonly heartbeat?: { readonly asks: string; readonly answers: string };
-  /** The frame that says a text, in which there is nothing to escape. */
+  /** The frame that says a text, in which there is nothing to escape, and which no other message has. */
   say(text: string): string;
+}
+
+/** The digits of a text, or what it has instead. */
+function numberIn(text: string): string {
+  return /\d+/.exec(text)?.[0] ?? text;
 }
 
 function chatPath(user: string, room: string, since?: string): string {
@@ -32,7 +37,8 @@ export const JSON_LINES: Dialect = {
   subprotocol: "chat.json.v1",
   welcomes: true,
   echoes: true,
-  say: (text) => JSON.stringify({ type: "message", text }),
+  // With a ref it is acknowledged; it must be the client's own, and is short as a counter would be.
+  say: (text) => JSON.stringify({ type: "message", text, ref: numberIn(text) }),
 };
 
 /** Our text protocol. */

@@ -90,27 +90,19 @@ async function run({ isQuick, rounds, scenarios, systems }: Asked): Promise<Resu
   await pinSelf();
   await using bench = await Bench.open(isQuick);
   for (const scenario of scenarios) {
-    for (let round = 1; round <= rounds; round++) {
-      for (const system of scenario.systems) {
-        if (!systems.includes(system) || missing.has(system)) continue;
-        const about = { scenario: scenario.name, system: system.name, round };
-        try {
-          for (const sample of await scenario.measure(system, bench)) {
-            measured.push({ ...about, ...sample });
-            const shown = scenario.columns.map(([, show]) => show(sample.values)).join("  |  ");
-            console.log(
-              scenario.name.padEnd(13),
-              system.name.padEnd(10),
-              sample.situation.padEnd(28),
-              shown,
-            );
-          }
-        } catch (error) {
-          const reason = (error as Error).message;
-          console.log(scenario.name.padEnd(13), system.name.padEnd(10), `FAILED: ${reason}`);
-          failures.push({ ...about, reason });
-        }
+    const chosen = scenario.systems.filter((one) => systems.includes(one) && !missing.has(one));
+    for await (const outcome of scenario.measure(chosen, bench, rounds)) {
+      const about = { scenario: scenario.name, system: outcome.system.name, round: outcome.round };
+      const start = [scenario.name.padEnd(13), outcome.system.name.padEnd(10)];
+      if ("failed" in outcome) {
+        console.log(...start, `FAILED: ${outcome.failed}`);
+        failures.push({ ...about, reason: outcome.failed });
+        continue;
       }
+      const { sample } = outcome;
+      measured.push({ ...about, ...sample });
+      const shown = scenario.columns.map(([, show]) => show(sample.values)).join("  |  ");
+      console.log(...start, sample.situation.padEnd(28), shown);
     }
   }
   return { startedAt, isQuick, rounds, machine, measured, failures };

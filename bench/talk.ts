@@ -11,6 +11,7 @@ import { Histogram } from "./histogram.ts";
 /** Marks a message's text in whatever surrounds it: nothing else on the wire has it. */
 const MARK = "~".charCodeAt(0);
 const DIGITS = 9;
+const ZERO = /0{9}/g;
 
 /** What is lost is not waited for any longer, in milliseconds. */
 const PATIENCE = 5_000;
@@ -42,7 +43,8 @@ export class Talk {
   readonly #crowd: Crowd;
   readonly #length: number;
   readonly #frame: Uint8Array<ArrayBuffer>;
-  readonly #digitsAt: number;
+  /** Where a message's number stands in its frame. */
+  readonly #numbersAt: number[];
   readonly #first = nextNumber;
   readonly #sentAt: number[] = [];
   readonly #senders: Client[] = [];
@@ -56,8 +58,10 @@ export class Talk {
   constructor(crowd: Crowd, length = 64) {
     this.#crowd = crowd;
     this.#length = length;
-    this.#frame = makeFrame(TEXT, new TextEncoder().encode(crowd.dialect.say(textOf(0, length))));
-    this.#digitsAt = this.#frame.indexOf(MARK) + 1;
+    const said = crowd.dialect.say(textOf(0, length));
+    this.#frame = makeFrame(TEXT, new TextEncoder().encode(said));
+    const header = this.#frame.length - said.length;
+    this.#numbersAt = [...said.matchAll(ZERO)].map(({ index }) => header + index);
     this.#heard = crowd.clients.map(() => new Int32Array(64));
     this.#heardCounts = new Int32Array(crowd.clients.length);
     crowd.hear = (client, bytes, start, end) => this.#hear(client, bytes, start, end);
@@ -81,8 +85,8 @@ export class Talk {
   /** Sends a message, which was due at a time. */
   say(sender: Client, at = performance.now()): void {
     let rest = this.expect(sender, at);
-    for (let i = this.#digitsAt + DIGITS - 1; i >= this.#digitsAt; i--) {
-      this.#frame[i] = 48 + rest % 10;
+    for (let i = DIGITS - 1; i >= 0; i--) {
+      for (const at of this.#numbersAt) this.#frame[at + i] = 48 + rest % 10;
       rest = Math.floor(rest / 10);
     }
     this.#crowd.send(sender, this.#frame);

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import type { Event, Notice } from "./events.ts";
 import type { Member } from "./member.ts";
 import type { Protocol } from "./protocol/protocol.ts";
@@ -8,13 +9,17 @@ const WRITE = 0.007;
 /** What happened longer ago than about so many flushes says nothing of how busy the room is now. */
 const FLUSHES_REMEMBERED = 10;
 
+/** For what is on its way a flush waits no longer than so many times as long as it takes itself. */
+const PATIENCE = 4;
+
 /** After a pause in which nothing was joined so many flushes come without one. */
 const FLUSHES_WITHOUT_PAUSE = 32;
 
 /**
  * The members of a room who speak one protocol. Where it can join frames, everything that happens in one turn reaches
- * each of them as one frame, the same for all, because most of what a delivery costs is the write. A room that is so busy
- * that sending is the load itself gets pauses as long as the sending takes, in which more can be joined.
+ * each of them as one frame, the same for all, because most of what a delivery costs is the write. A frame waits a moment
+ * for what its room expects to happen next. A room that is so busy that sending is the load itself gets pauses as long as
+ * the sending takes, in which more can be joined.
  */
 export class Audience {
   readonly #protocol: Protocol;
@@ -26,6 +31,8 @@ export class Audience {
   /** Who came since then, and how much had happened before. */
   readonly #newcomers = new Map<Member, number>();
   #isDue = false;
+  /** Ends the wait for what the room expects. */
+  #waiting: ReturnType<typeof setTimeout> | undefined;
   #isPaused = false;
   #pausesUntil = 0;
   #flushesWithoutPause = 0;
@@ -54,8 +61,15 @@ export class Audience {
     this.#newcomers.delete(member);
   }
 
-  /** Tells everyone of an event, which is also given as one line of JSON; everyone but one, if there is one. */
-  tell(event: Event | Notice, line: string, except?: Member): void {
+  /**
+   * Tells everyone of an event.
+   *
+   * @param event what has happened
+   * @param line the same as one line of JSON
+   * @param isMoreExpected whether more will happen soon, or {@linkcode Audience.expectNothing} be called
+   * @param except who is not told, if there is someone
+   */
+  tell(event: Event | Notice, line: string, isMoreExpected: boolean, except?: Member): void {
     if (this.#members.size === 0) return;
     const frame = this.#protocol.event(event, line);
     if (!this.#protocol.joins) return this.#send(frame, except);
@@ -69,7 +83,19 @@ export class Audience {
     const pause = this.#pausesUntil - performance.now();
     this.#isPaused = pause > 0;
     if (this.#isPaused) setTimeout(() => this.#flush(), Math.min(pause, this.#maxFlushMs));
+    else if (isMoreExpected) this.#wait();
     else queueMicrotask(() => this.#flush());
+  }
+
+  #wait(): void {
+    const patience = Math.min(PATIENCE * WRITE * this.#members.size, this.#maxFlushMs);
+    this.#waiting = setTimeout(() => this.#flush(), patience);
+  }
+
+  /** What was expected has come, or never will. */
+  expectNothing(): void {
+    // At the end of the turn, so that acknowledgements can go along.
+    if (this.#waiting !== undefined) setImmediate(() => this.#flush());
   }
 
   #send(frame: string, except?: Member): void {
@@ -79,6 +105,8 @@ export class Audience {
   }
 
   #flush(): void {
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
     this.#isDue = false;
     if (this.#frames.length === 0) return;
     const frames = this.#frames;

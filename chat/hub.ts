@@ -88,7 +88,10 @@ export class Hub {
    * @throws {StoreUnavailable} if it was not taken, {@linkcode StoreAnswerLost} if nobody can tell
    */
   say(name: string, user: string, text: string, ref?: string): Promise<string> {
-    return this.#store.say(name, user, text, ref);
+    const say = () => this.#store.say(name, user, text, ref);
+    const opened = this.#rooms.get(name);
+    // The last to leave a room may have said something just before.
+    return opened ? opened.room.say(say) : say();
   }
 
   /** Resolves once every join and every release that is under way has come to its end. */

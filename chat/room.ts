@@ -24,6 +24,8 @@ export class Room {
   /** The members whom everyone saw leave, because this instance was taken for dead. */
   readonly #seenLeaving = new Set<string>();
   #last = BEGINNING;
+  /** How many messages of members are on their way to the store and back. */
+  #expected = 0;
 
   /** @param maxFlushMs the longest that something may wait to be sent together with more, in milliseconds */
   constructor(maxFlushMs: number) {
@@ -103,9 +105,31 @@ export class Room {
     }
   }
 
+  /**
+   * Says something, and lets what is heard meanwhile wait a moment for it: both may reach everyone together.
+   *
+   * @param say gives it to the store
+   * @returns what that gives
+   */
+  async say(say: () => Promise<string>): Promise<string> {
+    this.#expected++;
+    try {
+      return await say();
+    } finally {
+      this.#expected--;
+      if (this.#expected === 0) this.#audiences.forEach((audience) => audience.expectNothing());
+    }
+  }
+
   #tell(event: Event | Notice, line: string, except?: Member): void {
+    const isMoreExpected = this.#expected > 0;
     for (const [protocol, audience] of this.#audiences) {
-      audience.tell(event, line, except?.protocol === protocol ? except : undefined);
+      audience.tell(
+        event,
+        line,
+        isMoreExpected,
+        except?.protocol === protocol ? except : undefined,
+      );
     }
   }
 

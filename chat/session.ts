@@ -29,8 +29,14 @@ const ACK_WITHIN = 5;
 /** After so many characters sent, a look at what waits: asking on every send would cost more than the send. */
 const LOOK_EVERY = 64 * 1024;
 
-/** The time between two looks at a client that is sent what was said before, in milliseconds. */
-const LOOK_AT_REPLAY_EVERY = 10;
+/** What Deno needs for a frame that waits, beside its text, in bytes: measured. */
+const FRAME_COST = 900;
+
+/** Of all that may wait for a client so much waits at its socket, the rest here, where it is the same for everyone. */
+const AT_SOCKET = 1 / 8;
+
+/** The time between two looks at a client that is behind, in milliseconds. */
+const LOOK_AT_BACKLOG_EVERY = 10;
 
 /** A client for whom something waits. */
 interface Backlog {
@@ -55,7 +61,7 @@ export class Session implements Member {
   #state: "joining" | "member" | "gone" = "joining";
   /** What came before the welcome, to be said after it. */
   #early: string[] = [];
-  /** What happens in the room while the client is sent what was said before. */
+  /** What happens in the room while the client is sent what was said before, or is behind. */
   #held: string[] | undefined;
   #heldLength = 0;
   /** What has come and is not answered by the store yet, roughly in bytes. */
@@ -98,7 +104,9 @@ export class Session implements Member {
     if (!this.#held) return this.#acks.length > 0 ? this.#sendWithAcks(frame) : this.#send(frame);
     this.#held.push(frame);
     this.#heldLength += frame.length;
-    if (this.#heldLength > this.#limits.maxBufferedBytes) this.end(CLOSING.tooSlow);
+    if (this.#heldLength + this.#socket.bufferedAmount > this.#limits.maxBufferedBytes) {
+      this.end(CLOSING.tooSlow);
+    }
   }
 
   lose(): void {
@@ -198,12 +206,25 @@ export class Session implements Member {
         await this.#sendPage(page);
       }
     }
-    for (let held = this.#held!; held.length > 0; held = this.#held!) {
-      this.#held = [];
-      this.#heldLength = 0;
-      await this.#sendPaced(this.protocol.join(held));
-    }
+    await this.#sendHeld();
+  }
+
+  /** Sends what has happened since, until nothing waits here any more. */
+  async #sendHeld(): Promise<void> {
+    do {
+      await this.#untilTaken();
+      await this.#sendPaced(this.protocol.join(this.#takeHeld()));
+    } while (this.#held!.length > 0);
     this.#held = undefined;
+  }
+
+  /** As much of what waits here as makes one long frame. */
+  #takeHeld(): string[] {
+    const held = this.#held!;
+    let count = 0, length = 0;
+    while (count < held.length && length < LOOK_EVERY) length += held[count++].length;
+    this.#heldLength -= length;
+    return held.splice(0, count);
   }
 
   async #sendPage(page: readonly Logged[]): Promise<void> {
@@ -214,11 +235,14 @@ export class Session implements Member {
   /** Sends no faster than the client takes it. */
   async #sendPaced(frames: string[]): Promise<void> {
     for (const frame of frames) {
-      while (this.#socket.bufferedAmount > this.#limits.maxBufferedBytes / 2) {
-        if (this.#state === "gone") return;
-        await new Promise((resolve) => setTimeout(resolve, LOOK_AT_REPLAY_EVERY));
-      }
+      await this.#untilTaken();
       this.#send(frame);
+    }
+  }
+
+  async #untilTaken(): Promise<void> {
+    while (this.#state !== "gone" && this.#isBehind()) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AT_BACKLOG_EVERY));
     }
   }
 
@@ -289,15 +313,26 @@ export class Session implements Member {
     if (this.#state === "gone") return;
     this.#socket.send(frame);
     if (this.#backlog) this.#backlog.sent += byteLength(frame);
-    this.#sentSinceLook += frame.length;
+    this.#sentSinceLook += frame.length + FRAME_COST;
     if (this.#sentSinceLook < LOOK_EVERY) return;
     this.#sentSinceLook = 0;
     // A turn later: nothing of what was sent in this one can have been written yet.
-    if (this.#isOverBound()) setTimeout(() => this.#isOverBound() && this.end(CLOSING.tooSlow), 0);
+    if (this.#isBehind()) setTimeout(() => this.#isBehind() && this.#hold(), 0);
   }
 
-  #isOverBound(): boolean {
-    return this.#socket.bufferedAmount > this.#limits.maxBufferedBytes;
+  #isBehind(): boolean {
+    return this.#socket.bufferedAmount > AT_SOCKET * this.#limits.maxBufferedBytes;
+  }
+
+  /** Lets what happens wait here until the client has taken more. Answers do not wait, but have a bound too. */
+  #hold(): void {
+    if (this.#state === "gone") return;
+    if (this.#socket.bufferedAmount > this.#limits.maxBufferedBytes) {
+      return this.end(CLOSING.tooSlow);
+    }
+    if (this.#held) return;
+    this.#held = [];
+    this.#sendHeld().catch((error) => this.#fail(error));
   }
 }
 

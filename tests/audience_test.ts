@@ -113,3 +113,30 @@ Deno.test("a busy room joins what happens in several turns, and loses and swaps 
     assert(frames.length < texts.length, `${frames.length} frames`);
   }
 });
+
+Deno.test("what happens waits for what is on its way, so that both are one frame", async () => {
+  const { room, join, say } = makeRoom();
+  const frames = Array.from({ length: 500 }, (_, i) => join(`user-${i}`, JSON_LINES)).at(-1)!;
+  await turn();
+  frames.length = 0;
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const said = room.say(() => promise);
+  say("someone", "one");
+  await new Promise((resolve) => setImmediate(resolve));
+  assertEquals(frames, []);
+  say("someone", "two");
+  resolve("2-0");
+  assertEquals(await said, "2-0");
+  await new Promise((resolve) => setImmediate(resolve));
+  assertEquals(short(frames), ["one + two"]);
+});
+
+Deno.test("what happens does not wait long for what never comes", async () => {
+  const { room, join, say } = makeRoom();
+  const frames = join("foo", JSON_LINES);
+  await turn();
+  room.say(() => new Promise(() => {}));
+  say("bar", "one");
+  await turn();
+  assertEquals(short(frames), ["one"]);
+});

@@ -49,6 +49,48 @@ Deno.test("redis: names, their owners and channels stand where the protocol says
   );
 });
 
+Deno.test("redis: what is said in one turn goes there together, in its order, each ref once", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const heard: string[] = [];
+  await store.subscribe("R", {
+    hear: (event) => event.type === "message" && heard.push(`${event.prev} ${event.id}`),
+    lost() {},
+  });
+  await store.say("R", "foo", "before", "ref-0");
+  await redis.command("CONFIG", "RESETSTAT");
+  const said = Array.from({ length: 250 }, (_, i) => ({ text: `${i}`, ref: `ref-${i % 100}` }));
+  const ids = await Promise.all([
+    ...said.map(({ text, ref }, i) => store.say("R", "foo", text, i % 2 ? ref : undefined)),
+    store.say("other", "foo", "elsewhere"),
+  ]);
+  // Of those with a ref each was new in the first hundred, or said before.
+  for (let i = 101; i < 250; i += 2) assertEquals(ids[i], ids[i - 100]);
+  const log = await store.readAfter("R", "0-0", 1_000);
+  const once = said.filter((_, i) => i % 2 === 0 || i < 100).map(({ text }) => text);
+  assertEquals(log.map(({ event }) => event.text), ["before", ...once]);
+  assertEquals(heard, log.map(({ event }) => `${event.prev} ${event.id}`));
+  const stats = await redis.command("INFO", "commandstats") as string;
+  // 250 messages at most 100 at a time, and the other room.
+  assertEquals(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1], "4");
+  await store.close();
+});
+
+Deno.test("redis: of what goes there together nothing is taken where something cannot be", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port), LIMITS);
+  await redis.command("LPUSH", "{chat:R}:ref:foo:broken", "not a ref");
+  const answers = await Promise.allSettled([
+    store.say("R", "foo", "one", "fine"),
+    store.say("R", "foo", "two", "broken"),
+  ]);
+  for (const answer of answers) {
+    assert(answer.status === "rejected" && answer.reason instanceof StoreUnavailable);
+  }
+  assertEquals(await redis.command("KEYS", "{chat:R}:*"), ["{chat:R}:ref:foo:broken"]);
+  await store.close();
+});
+
 Deno.test("redis: one connection commands and one hears, however many rooms there are", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);

@@ -1,4 +1,4 @@
-import type { Bench, Sample, Scenario, Values } from "../bench.ts";
+import { type Bench, oneByOne, type Sample, type Scenario, type Values } from "../bench.ts";
 import { NCHAN } from "../dialects.ts";
 import { percent, us } from "../format.ts";
 import type { System } from "../systems.ts";
@@ -41,14 +41,14 @@ export const ceiling: Scenario = {
     ],
     ["CPU share of the blaster", ({ serverShare }) => percent(serverShare)],
   ],
-  async measure(system: System, bench: Bench): Promise<Sample[]> {
+  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
     const samples: Sample[] = [];
     for (const frames of [1, 64]) {
       const situation = frames === 1 ? "1 frame a send" : `${frames} frames a send`;
       samples.push({ situation, values: await measure(system, bench, frames) });
     }
     return samples;
-  },
+  }),
 };
 
 async function measure(system: System, bench: Bench, frames: number): Promise<Values> {

@@ -1,6 +1,5 @@
-import { audited, auditText, type Bench, type Sample, type Scenario } from "../bench.ts";
+import { audited, auditText, type Bench, type Scenario, type Server } from "../bench.ts";
 import { ms, percent, us } from "../format.ts";
-import type { Server } from "../bench.ts";
 import type { Crowd } from "../crowd.ts";
 import { CHATS, type System } from "../systems.ts";
 import { Talk } from "../talk.ts";
@@ -13,6 +12,12 @@ const SITUATIONS: readonly [number, readonly number[]][] = [
 ];
 const QUICK: typeof SITUATIONS = [[100, [1, 8, 64]], [1_000, [32]]];
 
+/** Servers that run beside one another have many short turns, so that a bad moment of the machine is everyone's. */
+const TURNS_A_ROUND = 3;
+
+/** So many clients join at a time. */
+const AT_A_TIME = 100;
+
 /** The name of a situation, for whoever looks for its samples. */
 export function situation(clients: number, inFlight: number): string {
   return `${clients.toLocaleString("en")} clients, ${inFlight} in flight`;
@@ -23,7 +28,8 @@ export const fanOut: Scenario = {
   name: "fan-out",
   systems: CHATS,
   about: "So many messages of 64 bytes are in flight, each of another client in one room; when " +
-    "everyone who should has one, its sender says the next.",
+    "everyone who should has one, its sender says the next. All servers run beside one another, and " +
+    "one after the other has its turn of a second.",
   columns: [
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
     ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],
@@ -35,21 +41,59 @@ export const fanOut: Scenario = {
     ],
     ["Deliveries lost or repeated", auditText],
   ],
-  async measure(system: System, bench: Bench): Promise<Sample[]> {
-    await using server = await bench.start(system);
-    const crowd = server.crowd();
-    const samples: Sample[] = [];
-    for (const [clients, inFlights] of bench.isQuick ? QUICK : SITUATIONS) {
-      crowd.join(clients - crowd.clients.length);
-      crowd.pumpUntilQuiet(500);
-      for (const inFlight of inFlights) {
-        const values = talkInFlight(crowd, inFlight, server, bench);
-        samples.push({ situation: situation(clients, inFlight), values });
+  async *measure(systems, bench, rounds) {
+    await using servers = new AsyncDisposableStack();
+    const running = new Map<System, Running>();
+    await bench.flush();
+    for (const system of systems) {
+      try {
+        const server = servers.use(await bench.startBeside(system));
+        running.set(system, { server, crowd: server.crowd() });
+      } catch (error) {
+        yield { system, round: 1, failed: (error as Error).message };
       }
     }
-    return samples;
+    for (const [clients, inFlights] of bench.isQuick ? QUICK : SITUATIONS) {
+      for (const [system, { crowd }] of running) {
+        try {
+          joinBeside(crowd, clients, system, running);
+        } catch (error) {
+          running.delete(system);
+          yield { system, round: 1, failed: (error as Error).message };
+        }
+      }
+      for (const inFlight of inFlights) {
+        for (let round = 1; round <= rounds * TURNS_A_ROUND; round++) {
+          for (const [system, { server, crowd }] of running) {
+            try {
+              const values = talkInFlight(crowd, inFlight, server, bench);
+              yield { system, round, sample: { situation: situation(clients, inFlight), values } };
+            } catch (error) {
+              running.delete(system);
+              yield { system, round, failed: (error as Error).message };
+            }
+          }
+        }
+      }
+    }
   },
 };
+
+interface Running {
+  readonly server: Server;
+  readonly crowd: Crowd;
+}
+
+/** Lets clients join until there are so many, a few at a time, because those of the others have pings to answer. */
+function joinBeside(crowd: Crowd, clients: number, system: System, all: Map<System, Running>) {
+  // A room of its own, as all of them are on one Redis.
+  const room = system.name.replaceAll(/\W/g, "");
+  while (crowd.clients.length < clients) {
+    crowd.join(Math.min(AT_A_TIME, clients - crowd.clients.length), { room });
+    for (const other of all.values()) other.crowd.pump(0);
+  }
+  crowd.pumpUntilQuiet(500);
+}
 
 /** Keeps so many messages in flight for a while. */
 export function talkInFlight(crowd: Crowd, inFlight: number, server: Server, bench: Bench) {
@@ -57,10 +101,10 @@ export function talkInFlight(crowd: Crowd, inFlight: number, server: Server, ben
   let isTalking = true;
   talk.done = (sender) => isTalking && talk.say(sender);
   for (let i = 0; i < inFlight; i++) talk.say(crowd.clients[i]);
-  crowd.pumpFor(bench.isQuick ? 500 : 1_500);
+  crowd.pumpFor(500);
   const from = bench.cpu(server);
   talk.clear();
-  crowd.pumpFor(bench.isQuick ? 1_000 : 3_000);
+  crowd.pumpFor(1_000);
   const figures = bench.figures(talk, from, server);
   isTalking = false;
   return { ...figures, ...audited(talk.finish(), crowd) };

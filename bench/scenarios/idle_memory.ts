@@ -1,4 +1,4 @@
-import type { Bench, Sample, Scenario } from "../bench.ts";
+import { type Bench, oneByOne, type Sample, type Scenario } from "../bench.ts";
 import { kib, mib } from "../format.ts";
 import { ALL, type System } from "../systems.ts";
 
@@ -16,7 +16,7 @@ export const idleMemory: Scenario = {
     ["Memory before", ({ before }) => mib(before)],
     ["Memory with them", ({ after }) => mib(after)],
   ],
-  async measure(system: System, bench: Bench): Promise<Sample[]> {
+  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
     const connections = bench.isQuick ? 1_000 : 5_000;
     await using server = await bench.start(system);
     const crowd = server.crowd();
@@ -29,5 +29,5 @@ export const idleMemory: Scenario = {
     const after = server.process.memory();
     const values = { before, after, perConnection: (after - before) / connections };
     return [{ situation: `${connections.toLocaleString("en")} connections`, values }];
-  },
+  }),
 };

@@ -1,4 +1,4 @@
-import { type Bench, type Sample, type Scenario, shares } from "../bench.ts";
+import { type Bench, oneByOne, type Sample, type Scenario, shares } from "../bench.ts";
 import { countWords } from "../crowd.ts";
 import { digits, ms, percent } from "../format.ts";
 import { ROOMS, type System } from "../systems.ts";
@@ -19,7 +19,7 @@ export const joinStorm: Scenario = {
     ["CPU share of the load generator", ({ generatorShare }) => percent(generatorShare)],
     ["Notices lost", ({ lost }) => lost > 0 ? `${lost}` : "none"],
   ],
-  async measure(system: System, bench: Bench): Promise<Sample[]> {
+  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
     const users = bench.isQuick ? 500 : 3_000;
     await using server = await bench.start(system);
     const crowd = server.crowd();
@@ -43,5 +43,5 @@ export const joinStorm: Scenario = {
       ...shares(from, to),
     };
     return [{ situation: `${users.toLocaleString("en")} users`, values }];
-  },
+  }),
 };

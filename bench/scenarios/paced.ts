@@ -1,4 +1,4 @@
-import { audited, auditText, type Bench, type Sample, type Scenario } from "../bench.ts";
+import { audited, auditText, type Bench, oneByOne, type Sample, type Scenario } from "../bench.ts";
 import { ms, percent, us } from "../format.ts";
 import { CHATS, type System } from "../systems.ts";
 import { Talk } from "../talk.ts";
@@ -20,7 +20,7 @@ export const paced: Scenario = {
     ["CPU share of the server", ({ serverShare }) => percent(serverShare)],
     ["Deliveries lost or repeated", auditText],
   ],
-  async measure(system: System, bench: Bench): Promise<Sample[]> {
+  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
     await using server = await bench.start(system);
     const crowd = server.crowd();
     crowd.join(CLIENTS);
@@ -34,7 +34,7 @@ export const paced: Scenario = {
     const figures = bench.figures(talk, from, server);
     const values = { ...figures, ...audited(talk.finish(), crowd) };
     return [{ situation: `${PER_SECOND} messages a second, ${CLIENTS} clients`, values }];
-  },
+  }),
 };
 
 /** Says so many messages a second, everyone in turn. */

@@ -1,4 +1,4 @@
-import { type Bench, type Sample, type Scenario, shares, type Values } from "../bench.ts";
+import { type Bench, oneByOne, type Sample, type Scenario, shares, type Values } from "../bench.ts";
 import type { Client } from "../crowd.ts";
 import { digits, ms, percent } from "../format.ts";
 import { makeFrame, TEXT } from "../frames.ts";
@@ -24,7 +24,7 @@ export const publishRate: Scenario = {
     ],
     ["Answers that are no ack", ({ wrong }) => wrong > 0 ? `${wrong}` : "none"],
   ],
-  async measure(system: System, bench: Bench): Promise<Sample[]> {
+  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
     const samples: Sample[] = [];
     for (const [connections, inFlight] of SITUATIONS) {
       const situation = `${connections} × ${inFlight} in flight`;
@@ -32,7 +32,7 @@ export const publishRate: Scenario = {
       samples.push({ situation, values });
     }
     return samples;
-  },
+  }),
 };
 
 async function measure(

@@ -1,4 +1,4 @@
-import { type Bench, type Sample, type Scenario, shares } from "../bench.ts";
+import { type Bench, oneByOne, type Sample, type Scenario, shares } from "../bench.ts";
 import { type Crowd, includes } from "../crowd.ts";
 import { digits } from "../format.ts";
 import { makeFrame, TEXT } from "../frames.ts";
@@ -23,7 +23,7 @@ export const resumeStorm: Scenario = {
     ["Not recovered", ({ unrecovered }) => unrecovered > 0 ? `${unrecovered}` : "none"],
     ["Messages lost / repeated", ({ lost, repeated }) => `${lost} / ${repeated}`],
   ],
-  async measure(system: System, bench: Bench): Promise<Sample[]> {
+  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
     const clients = bench.isQuick ? 200 : 1_000;
     await using server = await bench.start(system);
     const writer = server.crowd("writer");
@@ -62,7 +62,7 @@ export const resumeStorm: Scenario = {
       ...shares(from, to),
     };
     return [{ situation: `${clients.toLocaleString("en")} clients`, values }];
-  },
+  }),
 };
 
 /** Says one text after the other; gives their ids. */

@@ -1,4 +1,4 @@
-import { audited, auditText, type Bench, type Sample, type Scenario } from "../bench.ts";
+import { audited, auditText, type Bench, oneByOne, type Sample, type Scenario } from "../bench.ts";
 import type { Values } from "../bench.ts";
 import { mib, ms, percent } from "../format.ts";
 import { json, type System } from "../systems.ts";
@@ -24,12 +24,12 @@ export const slowReaders: Scenario = {
     ["CPU share of the server", ({ serverShare }) => percent(serverShare)],
     ["Deliveries lost or repeated", auditText],
   ],
-  async measure(system: System, bench: Bench): Promise<Sample[]> {
+  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
     return [
       { situation: "everyone reads", values: await measure(system, bench, 0) },
       { situation: `${DEAF} more never read`, values: await measure(system, bench, DEAF) },
     ];
-  },
+  }),
 };
 
 async function measure(system: System, bench: Bench, deaf: number): Promise<Values> {

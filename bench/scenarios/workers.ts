@@ -1,10 +1,19 @@
-import { auditText, type Bench, type Sample, type Scenario, type Server } from "../bench.ts";
+import {
+  auditText,
+  type Bench,
+  oneByOne,
+  type Sample,
+  type Scenario,
+  type Server,
+} from "../bench.ts";
 import { percent, us } from "../format.ts";
 import { json, type System } from "../systems.ts";
 import { talkInFlight } from "./fan_out.ts";
 
 const CLIENTS = 1_000;
 const IN_FLIGHT = 32;
+/** So often each of them is measured in a round. */
+const TURNS = 3;
 /** So many threads are shown. */
 const BUSIEST = 4;
 
@@ -26,19 +35,27 @@ export const workers: Scenario = {
     ],
     ["Deliveries lost or repeated", auditText],
   ],
-  async measure(system: System, bench: Bench): Promise<Sample[]> {
+  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
     const samples: Sample[] = [];
+    await using servers = new AsyncDisposableStack();
+    await bench.flush();
+    const running = [];
     for (const WORKERS of ["1", "2"]) {
-      await using server = await bench.start(system, { WORKERS });
+      const server = servers.use(await bench.startBeside(system, { WORKERS }));
       const crowd = server.crowd();
-      crowd.join(CLIENTS);
+      crowd.join(CLIENTS, { room: `workers${WORKERS}` });
       crowd.pumpUntilQuiet(500);
-      const threads = watchThreads(server);
-      const values = talkInFlight(crowd, IN_FLIGHT, server, bench);
-      samples.push({ situation: `WORKERS=${WORKERS}`, values: { ...values, ...threads() } });
+      running.push({ situation: `WORKERS=${WORKERS}`, server, crowd });
+    }
+    for (let turn = 0; turn < TURNS; turn++) {
+      for (const { situation, server, crowd } of running) {
+        const threads = watchThreads(server);
+        const values = talkInFlight(crowd, IN_FLIGHT, server, bench);
+        samples.push({ situation, values: { ...values, ...threads() } });
+      }
     }
     return samples;
-  },
+  }),
 };
 
 /** Gives, when called, the busiest threads' shares of the CPU time used since. */

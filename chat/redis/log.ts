@@ -4,7 +4,7 @@ import { BEGINNING } from "../ids.ts";
 import { type Logged, type LogLimits, StoreAnswerLost } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { refKey, roomKeys } from "./keys.ts";
-import { defineLogScripts, type LogScripts } from "./scripts.ts";
+import { Outbox } from "./outbox.ts";
 
 /** How long the fate of a message may take to be learned, in milliseconds. */
 const SETTLED_WITHIN = 5_000;
@@ -18,8 +18,7 @@ type Entry = [id: string, fields: string[]];
 /** What was said in the rooms, each room's in a stream, see https://redis.io/docs/latest/commands/xadd/ */
 export class Log {
   readonly #connection: Connection;
-  readonly #limits: LogLimits;
-  readonly #scripts: LogScripts;
+  readonly #outbox: Outbox;
 
   /**
    * @param connection where to send commands
@@ -27,17 +26,15 @@ export class Log {
    */
   constructor(connection: Connection, limits: LogLimits) {
     this.#connection = connection;
-    this.#limits = limits;
-    this.#scripts = defineLogScripts(connection);
+    this.#outbox = new Outbox(connection, limits);
   }
 
   /** Appends a message and publishes it; gives its id. See {@linkcode Store.say}. */
   async say(room: string, user: string, text: string, ref?: string): Promise<string> {
-    const keys = roomKeys(room);
-    const key = ref === undefined ? undefined : refKey(keys, user, ref);
     // The script puts type, id and prev before it.
-    const said = JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1);
-    const append = () => this.#scripts.say(keys, key, said, this.#limits);
+    const rest = JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1);
+    const said = { rest, ref: ref === undefined ? undefined : refKey(roomKeys(room), user, ref) };
+    const append = () => this.#outbox.send(room, said);
     try {
       return await append();
     } catch (error) {
@@ -63,6 +60,11 @@ export class Log {
       isOver = true;
       throw lost;
     }
+  }
+
+  /** Sends what was said in a room in this turn: what is done there next comes after it. */
+  flush(room: string): void {
+    this.#outbox.flush(room);
   }
 
   /** The id of a room's newest message. */

@@ -1,30 +1,45 @@
--- Appends a message to a room's log and publishes its event, unless its ref says that this was done before.
+-- Appends messages to a room's log and publishes their events, but those whose refs say that this was done before.
 --
--- KEYS[1] the room's log (STREAM)
--- KEYS[2] what its sender named the message with (STRING), if it was named
--- ARGV[1] the room's channel
--- ARGV[2] the rest of the event as JSON, after its id and prev: "user":"foo","text":"hi"}
--- ARGV[3] how many messages to keep
--- ARGV[4] for how many seconds to keep them
--- ARGV[5] for how many seconds to know the ref
--- Reply: the message's id.
+-- KEYS[1]  the room's log (STREAM)
+-- KEYS[2…] what the senders named messages with (STRING), in the order of these messages
+-- ARGV[1]  the room's channel
+-- ARGV[2]  how many messages to keep
+-- ARGV[3]  for how many seconds to keep them
+-- ARGV[4]  for how many seconds to know a ref
+-- ARGV[5…] for each message two: 1 if it was named, else 0, and the rest of its event as JSON, after its id and prev:
+--          "user":"foo","text":"hi"}
+-- Reply: the messages' ids.
 --
 -- Atomic, because what is published must be what the log has, in the same order, with the id of the one before; and
 -- because of many with the same ref one must be published.
-local log, ref = KEYS[1], KEYS[2]
-if ref then
-  local id = redis.call('GET', ref)
-  if id then
-    return id
-  end
+local log, channel, seconds = KEYS[1], ARGV[1], ARGV[3]
+-- Whatever can fail comes before the first message, so that all are taken or none.
+local known = {}
+for i = 2, #KEYS do
+  known[KEYS[i]] = redis.call('GET', KEYS[i])
 end
 local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 local prev = newest and newest[1] or '0-0'
-local id = redis.call('XADD', log, 'MAXLEN', '~', ARGV[3], '*', 'prev', prev, 'rest', ARGV[2])
-redis.call('XTRIM', log, 'MINID', '~', string.format('%d', tonumber(id:match('^%d+')) - ARGV[4] * 1000))
-redis.call('EXPIRE', log, ARGV[4])
-if ref then
-  redis.call('SET', ref, id, 'EX', ARGV[5])
+
+local ids, ref = {}, 1
+for i = 5, #ARGV, 2 do
+  local key, rest = nil, ARGV[i + 1]
+  if ARGV[i] == '1' then
+    ref = ref + 1
+    key = KEYS[ref]
+  end
+  local id = key and known[key]
+  if not id then
+    id = redis.call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'prev', prev, 'rest', rest)
+    if key then
+      redis.call('SET', key, id, 'EX', ARGV[4])
+      known[key] = id
+    end
+    redis.call('PUBLISH', channel, '{"type":"message","id":"' .. id .. '","prev":"' .. prev .. '",' .. rest)
+    prev = id
+  end
+  ids[#ids + 1] = id
 end
-redis.call('PUBLISH', ARGV[1], '{"type":"message","id":"' .. id .. '","prev":"' .. prev .. '",' .. ARGV[2])
-return id
+redis.call('XTRIM', log, 'MINID', '~', string.format('%d', tonumber(prev:match('^%d+')) - seconds * 1000))
+redis.call('EXPIRE', log, seconds)
+return ids

@@ -25,15 +25,29 @@ export interface RoomScripts {
   owners(keys: RoomKeys): Promise<string[]>;
 }
 
+/** A message on its way to a room's log. */
+export interface Said {
+  /** The end of its event as JSON, after its id and prev. */
+  readonly rest: string;
+  /** The key of its ref, if it has one. */
+  readonly ref?: string;
+}
+
 /** The script on a room's log, typed; what it does stands in its `.lua` file. */
 export interface LogScripts {
-  /** Answers with the message's id; `said` is its event's end, `ref` the key of its ref. */
-  say(keys: RoomKeys, ref: string | undefined, said: string, limits: LogLimits): Promise<string>;
+  /** Answers with the messages' ids. */
+  say(keys: RoomKeys, messages: readonly Said[], limits: LogLimits): Promise<string[]>;
 }
 
 type Command = (...keysAndArguments: (string | number)[]) => Promise<never>;
 
-function define(connection: Connection, name: string, numberOfKeys: number, lua: string): Command {
+/** Where the number of keys is not given, it comes first among the arguments. */
+function define(
+  connection: Connection,
+  name: string,
+  numberOfKeys: number | undefined,
+  lua: string,
+): Command {
   const { redis } = connection;
   redis.defineCommand(name, { numberOfKeys, lua });
   const command = (redis as unknown as Record<string, Command>)[name];
@@ -64,13 +78,14 @@ export function defineRoomScripts(connection: Connection): RoomScripts {
 
 /** Registers the script on a room's log with a connection. */
 export function defineLogScripts(connection: Connection): LogScripts {
-  const say = define(connection, "say", 1, sayScript);
-  const sayOnce = define(connection, "sayOnce", 2, sayScript);
+  const say = define(connection, "say", undefined, sayScript);
 
   return {
-    say(keys, ref, said, { historyLimit, historySeconds }) {
-      const rest = [keys.channel, said, historyLimit, historySeconds, REF_SECONDS];
-      return ref === undefined ? say(keys.log, ...rest) : sayOnce(keys.log, ref, ...rest);
+    say(keys, messages, { historyLimit, historySeconds }) {
+      const refs = messages.flatMap(({ ref }) => ref ?? []);
+      const said = messages.flatMap(({ rest, ref }) => [ref === undefined ? 0 : 1, rest]);
+      const limits = [historyLimit, historySeconds, REF_SECONDS];
+      return say(1 + refs.length, keys.log, ...refs, keys.channel, ...limits, ...said);
     },
   };
 }

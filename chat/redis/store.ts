@@ -65,9 +65,13 @@ export async function openRedisStore(
     },
     async claim(room, user, session) {
       requireHearing();
+      log.flush(room);
       return await presence.claim(room, user, session);
     },
-    release: (room, user) => presence.release(room, user),
+    async release(room, user) {
+      log.flush(room);
+      await presence.release(room, user);
+    },
     say: (room, user, text, ref) => log.say(room, user, text, ref),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
