@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers";
 import type { Event, Notice } from "./events.ts";
 import type { Member } from "./member.ts";
 import type { Protocol } from "./protocol/protocol.ts";
@@ -94,8 +93,7 @@ export class Audience {
 
   /** What was expected has come, or never will. */
   expectNothing(): void {
-    // At the end of the turn, so that acknowledgements can go along.
-    if (this.#waiting !== undefined) setImmediate(() => this.#flush());
+    if (this.#waiting !== undefined) this.#flush();
   }
 
   #send(frame: string, except?: Member): void {

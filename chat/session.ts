@@ -23,9 +23,6 @@ export interface SessionLimits {
 /** So often in `maxStallSeconds` a session is asked how much waits for its client. */
 export const LOOKS_A_STALL = 10;
 
-/** An acknowledgement waits so long for a frame that it can go with, in milliseconds. */
-const ACK_WITHIN = 5;
-
 /** After so many characters sent, a look at what waits: asking on every send would cost more than the send. */
 const LOOK_EVERY = 64 * 1024;
 
@@ -68,7 +65,7 @@ export class Session implements Member {
   #unanswered = 0;
   /** Why this session was ended, also where its socket was not open yet. */
   #closing: Closing | undefined;
-  /** Acknowledgements that wait for a frame to go with. */
+  /** Acknowledgements that came together and are sent together. */
   #acks: string[] = [];
   #sentSinceLook = 0;
   /** What is known of a client for whom something was waiting at the last look. */
@@ -101,7 +98,7 @@ export class Session implements Member {
   }
 
   hear(frame: string): void {
-    if (!this.#held) return this.#acks.length > 0 ? this.#sendWithAcks(frame) : this.#send(frame);
+    if (!this.#held) return this.#send(frame);
     this.#held.push(frame);
     this.#heldLength += frame.length;
     if (this.#heldLength + this.#socket.bufferedAmount > this.#limits.maxBufferedBytes) {
@@ -289,19 +286,17 @@ export class Session implements Member {
     }
   }
 
-  /** An ack has time: in a busy room the next frame takes it along. */
   #acknowledge(ack: Ack): void {
     const frame = this.protocol.answer(ack);
     if (frame === undefined) return;
     this.#acks.push(frame);
-    if (this.#acks.length > 1) return;
-    setTimeout(() => this.#sendWithAcks(), ACK_WITHIN);
+    if (this.#acks.length === 1) queueMicrotask(() => this.#sendAcks());
   }
 
-  #sendWithAcks(...more: string[]): void {
-    const frames = [...this.#acks, ...more];
+  #sendAcks(): void {
+    const acks = this.#acks;
     this.#acks = [];
-    for (const frame of this.protocol.join(frames)) this.#send(frame);
+    for (const frame of this.protocol.join(acks)) this.#send(frame);
   }
 
   #answer(answer: Answer): void {
