@@ -81,17 +81,14 @@ export class Hub {
   }
 
   /**
-   * Says something in a room.
+   * Says something in a room, for one of its members.
    *
    * @param ref what its sender named it with, if it was named: see {@linkcode Store.say}
    * @returns its id
    * @throws {StoreUnavailable} if it was not taken, {@linkcode StoreAnswerLost} if nobody can tell
    */
   say(name: string, user: string, text: string, ref?: string): Promise<string> {
-    const say = () => this.#store.say(name, user, text, ref);
-    const opened = this.#rooms.get(name);
-    // The last to leave a room may have said something just before.
-    return opened ? opened.room.say(say) : say();
+    return this.#rooms.get(name)!.room.say(() => this.#store.say(name, user, text, ref));
   }
 
   /** Resolves once every join and every release that is under way has come to its end. */

@@ -29,8 +29,8 @@ const LOOK_EVERY = 64 * 1024;
 /** What Deno needs for a frame that waits, beside its text, in bytes: measured. */
 const FRAME_COST = 900;
 
-/** Of all that may wait for a client so much waits at its socket, the rest here, where it is the same for everyone. */
-const AT_SOCKET = 1 / 8;
+/** Of all that may wait for a client so much memory is spent at its socket; the rest waits here, where all share it. */
+const AT_SOCKET = 1 / 2;
 
 /** The time between two looks at a client that is behind, in milliseconds. */
 const LOOK_AT_BACKLOG_EVERY = 10;
@@ -68,6 +68,8 @@ export class Session implements Member {
   /** Acknowledgements that came together and are sent together. */
   #acks: string[] = [];
   #sentSinceLook = 0;
+  /** About how long the frames are that wait at the socket. */
+  #frameLength = 1;
   /** What is known of a client for whom something was waiting at the last look. */
   #backlog: Backlog | undefined;
 
@@ -308,6 +310,7 @@ export class Session implements Member {
     if (this.#state === "gone") return;
     this.#socket.send(frame);
     if (this.#backlog) this.#backlog.sent += byteLength(frame);
+    this.#frameLength = Math.max(frame.length, 1);
     this.#sentSinceLook += frame.length + FRAME_COST;
     if (this.#sentSinceLook < LOOK_EVERY) return;
     this.#sentSinceLook = 0;
@@ -316,7 +319,8 @@ export class Session implements Member {
   }
 
   #isBehind(): boolean {
-    return this.#socket.bufferedAmount > AT_SOCKET * this.#limits.maxBufferedBytes;
+    const memory = this.#socket.bufferedAmount * (1 + FRAME_COST / this.#frameLength);
+    return memory > AT_SOCKET * this.#limits.maxBufferedBytes;
   }
 
   /** Lets what happens wait here until the client has taken more. Answers do not wait, but have a bound too. */

@@ -91,6 +91,15 @@ Deno.test("redis: of what goes there together nothing is taken where something c
   await store.close();
 });
 
+Deno.test("redis: a ref is known for longer than its message is kept", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const id = await store.say("R", "foo", "one", "ref");
+  await redis.command("DEL", "{chat:R}:log");
+  assertEquals(await store.say("R", "foo", "one", "ref"), id);
+  await store.close();
+});
+
 Deno.test("redis: one connection commands and one hears, however many rooms there are", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);

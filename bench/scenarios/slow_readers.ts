@@ -1,5 +1,12 @@
-import { audited, auditText, type Bench, oneByOne, type Sample, type Scenario } from "../bench.ts";
-import type { Values } from "../bench.ts";
+import {
+  audited,
+  auditText,
+  type Bench,
+  oneByOne,
+  type Sample,
+  type Scenario,
+  type Values,
+} from "../bench.ts";
 import { mib, ms, percent } from "../format.ts";
 import { json, type System } from "../systems.ts";
 import { Talk } from "../talk.ts";

@@ -21,7 +21,7 @@ end
 local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 local prev = newest and newest[1] or '0-0'
 
-local ids, ref = {}, 1
+local ids, ref, isNew = {}, 1, false
 for i = 5, #ARGV, 2 do
   local key, rest = nil, ARGV[i + 1]
   if ARGV[i] == '1' then
@@ -36,10 +36,12 @@ for i = 5, #ARGV, 2 do
       known[key] = id
     end
     redis.call('PUBLISH', channel, '{"type":"message","id":"' .. id .. '","prev":"' .. prev .. '",' .. rest)
-    prev = id
+    prev, isNew = id, true
   end
   ids[#ids + 1] = id
 end
-redis.call('XTRIM', log, 'MINID', '~', string.format('%d', tonumber(prev:match('^%d+')) - seconds * 1000))
-redis.call('EXPIRE', log, seconds)
+if isNew then
+  redis.call('XTRIM', log, 'MINID', '~', string.format('%d', tonumber(prev:match('^%d+')) - seconds * 1000))
+  redis.call('EXPIRE', log, seconds)
+end
 return ids

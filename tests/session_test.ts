@@ -1,0 +1,137 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Hub } from "../chat/hub.ts";
+import { JSON_LINES } from "../chat/protocol/json.ts";
+import type { Protocol } from "../chat/protocol/protocol.ts";
+import { TEXT } from "../chat/protocol/text.ts";
+import { Session } from "../chat/session.ts";
+
+const BOUND = 1024 * 1024;
+const LIMITS = {
+  ...{ maxMessageBytes: 65_536, maxBufferedBytes: BOUND, maxStallSeconds: 30, idleSeconds: 30 },
+};
+
+/** So many frames come in a turn. */
+const AT_ONCE = 50;
+
+/** A session whose socket takes nothing until it is told to. */
+async function makeSession(protocol: Protocol) {
+  const sent: string[] = [];
+  const left: Session[] = [];
+  let isTaking = false;
+  let closedWith: number | undefined;
+  const socket = {
+    bufferedAmount: 0,
+    onopen: () => {},
+    onmessage: (_: MessageEvent) => {},
+    send(frame: string) {
+      sent.push(frame);
+      if (!isTaking) socket.bufferedAmount += frame.length;
+    },
+    close: (code: number) => closedWith ??= code,
+  };
+  const hub = {
+    join(_room: string, session: Session) {
+      session.admit("0-0", 1);
+      return Promise.resolve(true);
+    },
+    leave: (_room: string, session: Session) => left.push(session),
+    say: (_room: string, _user: string, _text: string, ref: string) => Promise.resolve(`${ref}-0`),
+  } as unknown as Hub;
+  const request = { user: "foo", room: "chat", protocol, history: 0 };
+  const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS);
+  socket.onopen();
+  await turn();
+  sent.length = 0;
+  socket.bufferedAmount = 0;
+  return {
+    session,
+    socket,
+    sent,
+    left,
+    takeEverything() {
+      isTaking = true;
+      socket.bufferedAmount = 0;
+    },
+    closedWith: () => closedWith,
+  };
+}
+
+/** Long enough for what is due in a turn. */
+const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+/** Resolves when something has come true. */
+async function until(isTrue: () => boolean): Promise<void> {
+  for (let looks = 0; !isTrue(); looks++) {
+    assert(looks < 1_000, "it never came");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function texts(count: number, length: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${i}`.padEnd(length, "x"));
+}
+
+for (const protocol of [JSON_LINES, TEXT]) {
+  const whom = protocol.joins ? "a program" : "a person";
+
+  Deno.test(`${whom} that is behind gets everything in order when it reads again`, async () => {
+    const { session, sent, takeEverything, closedWith } = await makeSession(protocol);
+    const said = texts(900, 1_000);
+    for (const text of said.slice(0, 800)) {
+      session.hear(text);
+      await turn();
+    }
+    assert(sent.length < 500, `${sent.length} frames wait at the socket`);
+    const atSocket = sent.length;
+    takeEverything();
+    for (const text of said.slice(800)) session.hear(text);
+    await until(() => sent.join("\n").endsWith(said.at(-1)!));
+    assertEquals(sent.join("\n").split("\n"), said);
+    if (protocol.joins) assert(sent.length < atSocket + 20, `${sent.length} frames in all`);
+    session.hear("live again");
+    assertEquals(sent.at(-1), "live again");
+    assertEquals(closedWith(), undefined);
+  });
+
+  Deno.test(`${whom} that never reads leaves at the bound, short frames or long`, async () => {
+    for (const length of [20, 1_000, 60_000]) {
+      const { session, socket, sent, left, closedWith } = await makeSession(protocol);
+      let heard = 0;
+      while (left.length === 0) {
+        for (const text of texts(AT_ONCE, length)) {
+          // A room tells nobody who has left.
+          if (left.length > 0) break;
+          session.hear(text);
+          heard += length;
+        }
+        assert(heard < 2 * BOUND + AT_ONCE * length, `${heard} characters, and it is still there`);
+        await turn();
+      }
+      assertEquals(left, [session]);
+      assertEquals(closedWith(), 4408);
+      assert(heard > BOUND / 2, `it left after ${heard} characters`);
+      const memory = socket.bufferedAmount + 900 * sent.length;
+      assert(memory < BOUND + AT_ONCE * (length + 900), `${memory} bytes at the socket`);
+    }
+  });
+}
+
+Deno.test("a client that takes no answers leaves at the bound", async () => {
+  const { session, socket, left, closedWith } = await makeSession(JSON_LINES);
+  const ping = new MessageEvent("message", { data: '{"type":"ping"}\n'.repeat(999) });
+  for (let i = 0; i < 100 && left.length === 0; i++) {
+    socket.onmessage(ping);
+    await turn();
+  }
+  assertEquals(left, [session]);
+  assertEquals(closedWith(), 4408);
+});
+
+Deno.test("what is acknowledged in one turn is one frame", async () => {
+  const { socket, sent } = await makeSession(JSON_LINES);
+  const line = (ref: string) => JSON.stringify({ type: "message", text: "hi", ref });
+  socket.onmessage(new MessageEvent("message", { data: ["1", "2", "3"].map(line).join("\n") }));
+  await turn();
+  const acks = ["1", "2", "3"].map((ref) => JSON.stringify({ type: "ack", ref, id: `${ref}-0` }));
+  assertEquals(sent, [acks.join("\n")]);
+});
