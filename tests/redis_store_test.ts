@@ -73,6 +73,12 @@ Deno.test("redis: what is said in one turn goes there together, in its order, ea
   const stats = await redis.command("INFO", "commandstats") as string;
   // 250 messages at most 100 at a time, and the other room.
   assertEquals(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1], "4");
+
+  await redis.command("CONFIG", "RESETSTAT");
+  const long = "x".repeat(30_000);
+  await Promise.all(Array.from({ length: 4 }, () => store.say("R", "foo", long)));
+  const statsOfLong = await redis.command("INFO", "commandstats") as string;
+  assertEquals(/cmdstat_evalsha:calls=(\d+)/.exec(statsOfLong)?.[1], "2", "64 KiB at a time");
   await store.close();
 });
 

@@ -175,6 +175,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
       pair.here.claim("r", "foo", "s1"),
       pair.here.say("r", "foo", "one"),
       pair.here.release("r", "foo"),
+      pair.here.say("r", "bar", "two"),
       pair.here.claim("r", "foo", "s2"),
       pair.here.say("r", "x", "end"),
     ];
@@ -183,6 +184,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
       { type: "joined", user: "foo", session: "s1", users: 1 },
       { type: "message", user: "foo", text: "one" },
       { type: "left", user: "foo" },
+      { type: "message", user: "bar", text: "two" },
       { type: "joined", user: "foo", session: "s2", users: 1 },
       end,
     ]);
