@@ -1,51 +1,51 @@
+import { setImmediate } from "node:timers";
 import type { Event, Notice } from "./events.ts";
 import type { Member } from "./member.ts";
+import { Pace } from "./pace.ts";
 import type { Protocol } from "./protocol/protocol.ts";
 
-/** What it costs to write a frame to one member, roughly, in milliseconds: most of it comes after the turn. */
-const WRITE = 0.007;
+/** What a flush costs is measured no more often, in milliseconds, because that costs two turns. */
+const MEASURE_EVERY = 50;
 
-/** What happened longer ago than about so many flushes says nothing of how busy the room is now. */
-const FLUSHES_REMEMBERED = 10;
-
-/** For what is on its way a flush waits no longer than so many times as long as it takes itself. */
-const PATIENCE = 4;
-
-/** After a pause in which nothing was joined so many flushes come without one. */
-const FLUSHES_WITHOUT_PAUSE = 32;
+/** After so many characters the rest of a flush waits a turn, in which Deno writes them while they are in the cache. */
+const PORTION = 512 * 1024;
 
 /**
  * The members of a room who speak one protocol. Where it can join frames, everything that happens in one turn reaches
  * each of them as one frame, the same for all, because most of what a delivery costs is the write. A frame waits a moment
- * for what its room expects to happen next. A room that is so busy that sending is the load itself gets pauses as long as
- * the sending takes, in which more can be joined.
+ * for what its room expects to happen next. A room that is so busy that sending is the load itself gets pauses, in which
+ * more can be joined: see {@linkcode Pace}.
  */
 export class Audience {
   readonly #protocol: Protocol;
-  /** Nothing waits longer than this to be joined, in milliseconds. */
-  readonly #maxFlushMs: number;
+  readonly #pace: Pace;
+  readonly #isMoreExpected: () => boolean;
   readonly #members = new Set<Member>();
   /** What has happened and was not sent yet. */
   #frames: string[] = [];
+  /** How many messages are among it. */
+  #messages = 0;
   /** Who came since then, and how much had happened before. */
-  readonly #newcomers = new Map<Member, number>();
-  #isDue = false;
-  /** Ends the wait for what the room expects. */
-  #waiting: ReturnType<typeof setTimeout> | undefined;
+  #newcomers = new Map<Member, number>();
+  /** Ends a pause, or the wait for what the room expects. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #isPaused = false;
-  #pausesUntil = 0;
-  #flushesWithoutPause = 0;
-  #flushedAt = 0;
-  /** How much has happened lately, and in how many milliseconds. */
-  #lately = { frames: 0, time: 0 };
+  #isWaiting = false;
+  /** The flush that is under way, from one portion to the next. */
+  #sending: Iterator<void> | undefined;
+  /** Whether the next flush is due already. */
+  #isLate = false;
+  #measuredAt = 0;
 
   /**
    * @param protocol how they speak
    * @param maxFlushMs the longest that something may wait to be joined, in milliseconds
+   * @param isMoreExpected whether more will happen soon, or {@linkcode Audience.expectNothing} be called
    */
-  constructor(protocol: Protocol, maxFlushMs: number) {
+  constructor(protocol: Protocol, maxFlushMs: number, isMoreExpected: () => boolean) {
     this.#protocol = protocol;
-    this.#maxFlushMs = maxFlushMs;
+    this.#pace = new Pace(maxFlushMs);
+    this.#isMoreExpected = isMoreExpected;
   }
 
   /** Takes someone in, who hears what happens from here on. */
@@ -65,35 +65,47 @@ export class Audience {
    *
    * @param event what has happened
    * @param line the same as one line of JSON
-   * @param isMoreExpected whether more will happen soon, or {@linkcode Audience.expectNothing} be called
    * @param except who is not told, if there is someone
    */
-  tell(event: Event | Notice, line: string, isMoreExpected: boolean, except?: Member): void {
+  tell(event: Event | Notice, line: string, except?: Member): void {
     if (this.#members.size === 0) return;
     const frame = this.#protocol.event(event, line);
     if (!this.#protocol.joins) return this.#send(frame, except);
     if (except) {
       this.#flush();
+      this.#finish();
       return this.#send(frame, except);
     }
-    this.#frames.push(frame);
-    if (this.#isDue) return;
-    this.#isDue = true;
-    const pause = this.#pausesUntil - performance.now();
-    this.#isPaused = pause > 0;
-    if (this.#isPaused) setTimeout(() => this.#flush(), Math.min(pause, this.#maxFlushMs));
-    else if (isMoreExpected) this.#wait();
-    else queueMicrotask(() => this.#flush());
-  }
-
-  #wait(): void {
-    const patience = Math.min(PATIENCE * WRITE * this.#members.size, this.#maxFlushMs);
-    this.#waiting = setTimeout(() => this.#flush(), patience);
+    if (event.type === "message") this.#messages++;
+    if (this.#frames.push(frame) === 1) this.#begin();
+    else this.#endPauseIfComplete();
   }
 
   /** What was expected has come, or never will. */
   expectNothing(): void {
-    if (this.#waiting !== undefined) this.#flush();
+    if (this.#isWaiting) this.#flush();
+    else this.#endPauseIfComplete();
+  }
+
+  /** Something has happened that is to be sent, at the end of this turn or later. */
+  #begin(): void {
+    const pause = this.#pace.pause(this.#members.size);
+    this.#isPaused = pause > 0;
+    if (this.#isPaused) this.#timer = setTimeout(() => this.#waitForExpected(pause), pause);
+    else if (this.#isMoreExpected()) this.#waitForExpected(0);
+    else queueMicrotask(() => this.#flush());
+  }
+
+  #waitForExpected(waited: number): void {
+    const patience = this.#pace.patience(this.#members.size) - waited;
+    if (patience <= 0 || !this.#isMoreExpected()) return this.#flush();
+    this.#isWaiting = true;
+    this.#timer = setTimeout(() => this.#flush(), patience);
+  }
+
+  #endPauseIfComplete(): void {
+    if (!this.#isPaused || this.#isMoreExpected()) return;
+    if (this.#pace.isComplete(this.#messages)) queueMicrotask(() => this.#flush());
   }
 
   #send(frame: string, except?: Member): void {
@@ -103,34 +115,63 @@ export class Audience {
   }
 
   #flush(): void {
-    clearTimeout(this.#waiting);
-    this.#waiting = undefined;
-    this.#isDue = false;
+    this.#isLate = this.#sending !== undefined;
+    if (this.#isLate) return;
+    clearTimeout(this.#timer);
+    this.#isWaiting = false;
     if (this.#frames.length === 0) return;
-    const frames = this.#frames;
-    this.#frames = [];
     const start = performance.now();
-    const joined = this.#protocol.join(frames);
-    for (const member of this.#members) {
-      const before = this.#newcomers.get(member);
-      const own = before === undefined ? joined : this.#protocol.join(frames.slice(before));
-      for (const frame of own) member.hear(frame);
-    }
-    this.#newcomers.clear();
-    this.#pausesUntil = start + this.#choosePause(start, frames.length);
+    this.#pace.note(start, this.#frames.length, this.#messages, this.#isPaused);
     this.#isPaused = false;
+    const sending = this.#sending = this.#sendJoined(this.#frames, this.#newcomers);
+    this.#frames = [];
+    this.#messages = 0;
+    if (this.#newcomers.size > 0) this.#newcomers = new Map();
+    this.#goOn(sending, start);
   }
 
-  /** A pause as long as the sending and once more, if something is likely to happen in it. */
-  #choosePause(now: number, frames: number): number {
-    const keep = 1 - 1 / FLUSHES_REMEMBERED;
-    this.#lately.frames = keep * this.#lately.frames + frames;
-    this.#lately.time = keep * this.#lately.time + now - this.#flushedAt;
-    this.#flushedAt = now;
-    // Where everyone waits for one message before the next is said, nothing happens in a pause.
-    if (this.#isPaused && frames === 1) this.#flushesWithoutPause = FLUSHES_WITHOUT_PAUSE;
-    if (this.#flushesWithoutPause-- > 0) return 0;
-    const pause = 2 * WRITE * this.#members.size;
-    return pause * this.#lately.frames > this.#lately.time ? pause : 0;
+  /** Sends frames to everyone who is here now; yields after each portion. */
+  *#sendJoined(frames: string[], newcomers: Map<Member, number>): Iterator<void> {
+    const joined = this.#protocol.join(frames);
+    let length = 0;
+    for (const member of [...this.#members]) {
+      const before = newcomers.get(member);
+      const own = before === undefined ? joined : this.#protocol.join(frames.slice(before));
+      if (length > PORTION) {
+        yield;
+        length = 0;
+      }
+      for (const frame of own) {
+        member.hear(frame);
+        length += frame.length;
+      }
+    }
+  }
+
+  #goOn(sending: Iterator<void>, start: number): void {
+    if (this.#sending !== sending) return;
+    if (!sending.next().done) {
+      setImmediate(() => this.#goOn(sending, start));
+      return;
+    }
+    this.#sending = undefined;
+    if (start - this.#measuredAt > MEASURE_EVERY) this.#measure(start);
+    if (this.#isLate) this.#flush();
+  }
+
+  /** Ends at once the flush that is under way, and with it the one that is due. */
+  #finish(): void {
+    while (this.#sending) {
+      while (!this.#sending.next().done);
+      this.#sending = undefined;
+      if (this.#isLate) this.#flush();
+    }
+  }
+
+  #measure(start: number): void {
+    this.#measuredAt = start;
+    const members = this.#members.size;
+    // Deno writes what was sent in a turn before the next one is over.
+    setImmediate(() => setImmediate(() => this.#pace.noteCost(performance.now() - start, members)));
   }
 }

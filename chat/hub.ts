@@ -88,7 +88,9 @@ export class Hub {
    * @throws {StoreUnavailable} if it was not taken, {@linkcode StoreAnswerLost} if nobody can tell
    */
   say(name: string, user: string, text: string, ref?: string): Promise<string> {
-    return this.#rooms.get(name)!.room.say(() => this.#store.say(name, user, text, ref));
+    const said = this.#store.say(name, user, text, ref);
+    this.#rooms.get(name)!.room.expectMessage(said);
+    return said;
   }
 
   /** Resolves once every join and every release that is under way has come to its end. */

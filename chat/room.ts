@@ -106,30 +106,23 @@ export class Room {
   }
 
   /**
-   * Says something, and lets what is heard meanwhile wait a moment for it: both may reach everyone together.
+   * Lets what is heard wait a moment for a message that is on its way: both may reach everyone together.
    *
-   * @param say gives it to the store
-   * @returns what that gives
+   * @param said settles when the store has answered
    */
-  async say(say: () => Promise<string>): Promise<string> {
+  expectMessage(said: Promise<unknown>): void {
     this.#expected++;
-    try {
-      return await say();
-    } finally {
-      this.#expected--;
-      if (this.#expected === 0) this.#audiences.forEach((audience) => audience.expectNothing());
-    }
+    said.then(this.#noteAnswer, this.#noteAnswer);
   }
 
+  readonly #noteAnswer = (): void => {
+    if (--this.#expected > 0) return;
+    for (const audience of this.#audiences.values()) audience.expectNothing();
+  };
+
   #tell(event: Event | Notice, line: string, except?: Member): void {
-    const isMoreExpected = this.#expected > 0;
     for (const [protocol, audience] of this.#audiences) {
-      audience.tell(
-        event,
-        line,
-        isMoreExpected,
-        except?.protocol === protocol ? except : undefined,
-      );
+      audience.tell(event, line, except?.protocol === protocol ? except : undefined);
     }
   }
 
@@ -140,7 +133,7 @@ export class Room {
     this.#newcomers.delete(user);
     this.#members.set(user, member);
     const audience = this.#audiences.get(member.protocol) ??
-      new Audience(member.protocol, this.#maxFlushMs);
+      new Audience(member.protocol, this.#maxFlushMs, () => this.#expected > 0);
     this.#audiences.set(member.protocol, audience);
     audience.add(member);
     member.admit(this.#last, users);

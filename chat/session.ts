@@ -263,7 +263,7 @@ export class Session implements Member {
     if (received.type === "error") return this.#answer(received);
     if (received.type === "ping") return this.#answer({ type: "pong" });
     const { maxMessageBytes } = this.#limits;
-    if (!isLonger(received.text, maxMessageBytes)) return void this.#say(received);
+    if (!isLonger(received.text, maxMessageBytes)) return this.#say(received);
     if (this.protocol.name === "") return this.end(CLOSING.tooLarge);
     this.#answer(problem.tooLarge(maxMessageBytes, received.ref));
   }
@@ -274,18 +274,20 @@ export class Session implements Member {
     if (this.#unanswered > this.#limits.maxBufferedBytes) this.end(CLOSING.tooMany);
   }
 
-  async #say({ text, ref }: Say): Promise<void> {
+  #say({ text, ref }: Say): void {
     this.#await(text);
     if (this.#state === "gone") return;
-    try {
-      const id = await this.#hub.say(this.#request.room, this.user, text, ref);
-      if (ref !== undefined) this.#acknowledge({ type: "ack", ref, id });
-    } catch (error) {
-      const isRefused = error instanceof StoreUnavailable;
-      this.#answer(isRefused ? problem.notDelivered(ref) : problem.unknown(ref));
-    } finally {
-      this.#unanswered -= costOf(text);
-    }
+    this.#hub.say(this.#request.room, this.user, text, ref).then(
+      (id) => {
+        this.#unanswered -= costOf(text);
+        if (ref !== undefined) this.#acknowledge({ type: "ack", ref, id });
+      },
+      (error) => {
+        this.#unanswered -= costOf(text);
+        const isRefused = error instanceof StoreUnavailable;
+        this.#answer(isRefused ? problem.notDelivered(ref) : problem.unknown(ref));
+      },
+    );
   }
 
   #acknowledge(ack: Ack): void {
@@ -298,7 +300,8 @@ export class Session implements Member {
   #sendAcks(): void {
     const acks = this.#acks;
     this.#acks = [];
-    for (const frame of this.protocol.join(acks)) this.#send(frame);
+    const frames = acks.length > 1 ? this.protocol.join(acks) : acks;
+    for (const frame of frames) this.#send(frame);
   }
 
   #answer(answer: Answer): void {

@@ -16,12 +16,16 @@ function makeRoom() {
   return {
     room,
     hear,
-    join(user: string, protocol: Protocol): string[] {
+    /** @param milliseconds how long each frame keeps the server busy */
+    join(user: string, protocol: Protocol, milliseconds = 0): string[] {
       const frames: string[] = [];
       const member: Member = {
         ...{ user, protocol, id: user },
         admit() {},
-        hear: (frame) => frames.push(frame),
+        hear(frame) {
+          frames.push(frame);
+          for (const end = performance.now() + milliseconds; performance.now() < end;);
+        },
         lose() {},
       };
       room.expect(member);
@@ -45,6 +49,9 @@ function short(frames: string[]): string[] {
 }
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 50));
+
+/** Lets what was sent be written, and the next portion be sent. */
+const oneTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 Deno.test("what happens in one turn is one frame for programs, and one each for people", async () => {
   const { join, say, hear } = makeRoom();
@@ -99,35 +106,34 @@ Deno.test("many lines that are too long for one frame are several", async () => 
 
 Deno.test("a busy room joins what happens in several turns, and loses and swaps nothing", async () => {
   const { join, say } = makeRoom();
-  const all = Array.from({ length: 500 }, (_, i) => join(`user-${i}`, JSON_LINES));
+  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES, 0.05));
   await turn();
   all.forEach((frames) => frames.length = 0);
   const texts = Array.from({ length: 200 }, (_, i) => `message ${i}`);
   for (const text of texts) {
     say("someone", text);
-    await new Promise((resolve) => setImmediate(resolve));
+    await oneTurn();
   }
   await turn();
   for (const frames of all) {
     assertEquals(short(frames).join(" + "), texts.join(" + "));
-    assert(frames.length < texts.length, `${frames.length} frames`);
+    assert(frames.length < texts.length / 2, `${frames.length} frames`);
   }
 });
 
 Deno.test("what happens waits for what is on its way, so that both are one frame", async () => {
   const { room, join, say } = makeRoom();
-  const frames = Array.from({ length: 500 }, (_, i) => join(`user-${i}`, JSON_LINES)).at(-1)!;
+  const frames = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES)).at(-1)!;
   await turn();
   frames.length = 0;
   const { promise, resolve } = Promise.withResolvers<string>();
-  const said = room.say(() => promise);
+  room.expectMessage(promise);
   say("someone", "one");
-  await new Promise((resolve) => setImmediate(resolve));
+  await oneTurn();
   assertEquals(frames, []);
   say("someone", "two");
   resolve("2-0");
-  assertEquals(await said, "2-0");
-  await new Promise((resolve) => setImmediate(resolve));
+  await oneTurn();
   assertEquals(short(frames), ["one + two"]);
 });
 
@@ -135,8 +141,56 @@ Deno.test("what happens does not wait long for what never comes", async () => {
   const { room, join, say } = makeRoom();
   const frames = join("foo", JSON_LINES);
   await turn();
-  room.say(() => new Promise(() => {}));
+  room.expectMessage(new Promise(() => {}));
   say("bar", "one");
   await turn();
   assertEquals(short(frames), ["one"]);
+});
+
+/** Of 100 members as many hear so long a message in each portion of a flush as make half a mebibyte. */
+const LONG = "x".repeat(20_000);
+
+Deno.test("what happens while a long flush goes on comes after it, to everyone once and in order", async () => {
+  const { join, say } = makeRoom();
+  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES));
+  await turn();
+  all.forEach((frames) => frames.length = 0);
+  say("someone", LONG);
+  await Promise.resolve();
+  assertEquals([all[0].length, all[99].length], [1, 0], "not everyone is sent it in one turn");
+  say("someone", "two");
+  say("someone", "three");
+  await turn();
+  for (const frames of all) {
+    assertEquals(short(frames).join(" + "), [LONG, "two", "three"].join(" + "));
+  }
+});
+
+Deno.test("who comes while a long flush goes on hears nothing of it", async () => {
+  const { join, say, hear } = makeRoom();
+  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES));
+  await turn();
+  all.forEach((frames) => frames.length = 0);
+  say("someone", LONG);
+  await Promise.resolve();
+  const newcomer = join("newcomer", JSON_LINES);
+  hear({ type: "left", user: "someone" });
+  await turn();
+  assertEquals(short(newcomer), ["left someone"]);
+  assertEquals(short(all[99]).join(" + "), [LONG, "joined newcomer", "left someone"].join(" + "));
+});
+
+Deno.test("what one may not hear ends a long flush first", async () => {
+  const { join, say, hear } = makeRoom();
+  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES));
+  await turn();
+  all.forEach((frames) => frames.length = 0);
+  say("someone", LONG);
+  await Promise.resolve();
+  say("someone", "two");
+  hear({ type: "left", user: "user-99" });
+  assertEquals(short(all[99]).join(" + "), [LONG, "two"].join(" + "));
+  assertEquals(short(all[98]).join(" + "), [LONG, "two", "left user-99"].join(" + "));
+  await turn();
+  assertEquals([all[99].length, all[98].length], [2, 3], "nothing comes twice");
 });

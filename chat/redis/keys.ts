@@ -13,25 +13,27 @@ export interface RoomKeys {
   readonly channel: string;
   /** The STREAM of the room's messages. */
   readonly log: string;
-  /** What the keys begin with that say which of a user's refs are taken: see {@linkcode refKey}. */
-  readonly refs: string;
 }
 
 /** The keys of a room. */
 export function roomKeys(room: string): RoomKeys {
-  const suffix = room === DEFAULT_ROOM ? "" : `:${room}`;
+  const suffix = suffixOf(room);
   return {
     users: `chat-users${suffix}`,
     owners: `{chat-users${suffix}}:owners`,
     channel: `chat${suffix}`,
     log: `{chat${suffix}}:log`,
-    refs: `{chat${suffix}}:ref:`,
   };
 }
 
 /** The STRING that has the id of the message that a user named with this. A user's name has no colon in it. */
-export function refKey({ refs }: RoomKeys, user: string, ref: string): string {
-  return `${refs}${user}:${ref}`;
+export function refKey(room: string, user: string, ref: string): string {
+  return `{chat${suffixOf(room)}}:ref:${user}:${ref}`;
+}
+
+/** What tells another room's keys from those of the default one. */
+function suffixOf(room: string): string {
+  return room === DEFAULT_ROOM ? "" : `:${room}`;
 }
 
 /** The SET of all instances that are alive or whose names have not been freed yet. */

@@ -30,17 +30,16 @@ export class Log {
   }
 
   /** Appends a message and publishes it; gives its id. See {@linkcode Store.say}. */
-  async say(room: string, user: string, text: string, ref?: string): Promise<string> {
+  say(room: string, user: string, text: string, ref?: string): Promise<string> {
     // The script puts type, id and prev before it.
     const rest = JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1);
-    const said = { rest, ref: ref === undefined ? undefined : refKey(roomKeys(room), user, ref) };
+    if (ref === undefined) return this.#outbox.send(room, { rest });
+    const said = { rest, ref: refKey(room, user, ref) };
     const append = () => this.#outbox.send(room, said);
-    try {
-      return await append();
-    } catch (error) {
-      if (ref === undefined || !(error instanceof StoreAnswerLost)) throw error;
-      return await this.#settle(append, error);
-    }
+    return append().catch((error) => {
+      if (error instanceof StoreAnswerLost) return this.#settle(append, error);
+      throw error;
+    });
   }
 
   /** Asks again until there is an answer, which the ref makes safe: what was taken before is not taken twice. */

@@ -41,15 +41,18 @@ export class Outbox {
    * @returns its id
    * @throws {StoreUnavailable} or {@linkcode StoreAnswerLost}, as all that are sent with it
    */
-  async send(room: string, said: Said): Promise<string> {
+  send(room: string, said: Said): Promise<string> {
     const { length } = said.rest;
-    const open = this.#batches.get(room);
-    if (open && open.length + length > LONGEST_AT_ONCE) this.flush(room);
-    const batch = this.#batches.get(room) ?? this.#open(room);
+    let batch = this.#batches.get(room);
+    if (batch && batch.length + length > LONGEST_AT_ONCE) {
+      this.flush(room);
+      batch = undefined;
+    }
+    batch ??= this.#open(room);
     const place = batch.messages.push(said) - 1;
     batch.length += length;
     if (batch.messages.length === MOST_AT_ONCE) this.flush(room);
-    return (await batch.ids.promise)[place];
+    return batch.ids.promise.then((ids) => ids[place]);
   }
 
   /** Sends what was said in a room so far: what is done there next comes after it. */
