@@ -78,7 +78,11 @@ async function prepare(systems: readonly System[]): Promise<Map<System, string>>
   return missing;
 }
 
-async function run({ isQuick, rounds, scenarios, systems }: Asked): Promise<Results> {
+/** Measures, and hands out after each scenario what there is by then. */
+async function run(
+  { isQuick, rounds, scenarios, systems }: Asked,
+  keep: (results: Results) => Promise<void>,
+): Promise<void> {
   const missing = await prepare(systems);
   const failures: Failure[] = [...missing].map(([system, reason]) => {
     console.log(`${system.name} is missing: ${reason}`);
@@ -104,8 +108,8 @@ async function run({ isQuick, rounds, scenarios, systems }: Asked): Promise<Resu
       const shown = scenario.columns.map(([, show]) => show(sample.values)).join("  |  ");
       console.log(...start, sample.situation.padEnd(28), shown);
     }
+    await keep({ startedAt, isQuick, rounds, machine, measured, failures });
   }
-  return { startedAt, isQuick, rounds, machine, measured, failures };
 }
 
 async function write(results: Results, folder: URL): Promise<void> {
@@ -128,8 +132,7 @@ async function write(results: Results, folder: URL): Promise<void> {
 }
 
 const asked = readArguments(Deno.args);
-const results = await run(asked);
 const folder = new URL(asked.isWhole ? "results/" : "results/partial/", import.meta.url);
-await write(results, folder);
+await run(asked, (results) => write(results, folder));
 console.log(`\n${await Deno.readTextFile(new URL("table.md", folder))}`);
 console.log(`Written to ${folder.pathname}`);

@@ -171,7 +171,7 @@ export class Audience {
   #measure(start: number): void {
     this.#measuredAt = start;
     const members = this.#members.size;
-    // Deno writes what was sent in a turn before the next one is over.
+    // What was sent in a turn is written before the next one is over.
     setImmediate(() => setImmediate(() => this.#pace.noteCost(performance.now() - start, members)));
   }
 }

@@ -23,7 +23,7 @@ const SHORTEST_PAUSE = 2;
 const MOST_WITHOUT_PAUSE = 32;
 
 /** One of so many pauses is never cut short, to see how much can come in one. */
-const FULL_PAUSE_EVERY = 8;
+const FULL_PAUSE_EVERY = 32;
 
 /** When an audience flushes: how long it waits for more, judged by what flushes cost and by what came of them lately. */
 export class Pace {
