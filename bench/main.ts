@@ -78,11 +78,11 @@ async function prepare(systems: readonly System[]): Promise<Map<System, string>>
   return missing;
 }
 
-/** Measures, and hands out after each scenario what there is by then. */
+/** Measures; what there is after each scenario is kept, in case that the run is broken off. */
 async function run(
   { isQuick, rounds, scenarios, systems }: Asked,
   keep: (results: Results) => Promise<void>,
-): Promise<void> {
+): Promise<Results> {
   const missing = await prepare(systems);
   const failures: Failure[] = [...missing].map(([system, reason]) => {
     console.log(`${system.name} is missing: ${reason}`);
@@ -91,6 +91,7 @@ async function run(
   const startedAt = new Date().toISOString();
   const machine = await describeMachine();
   const measured: Measured[] = [];
+  const results = { startedAt, isQuick, rounds, machine, measured, failures };
   await pinSelf();
   await using bench = await Bench.open(isQuick);
   for (const scenario of scenarios) {
@@ -108,8 +109,9 @@ async function run(
       const shown = scenario.columns.map(([, show]) => show(sample.values)).join("  |  ");
       console.log(...start, sample.situation.padEnd(28), shown);
     }
-    await keep({ startedAt, isQuick, rounds, machine, measured, failures });
+    await keep(results);
   }
+  return results;
 }
 
 async function write(results: Results, folder: URL): Promise<void> {
@@ -132,7 +134,8 @@ async function write(results: Results, folder: URL): Promise<void> {
 }
 
 const asked = readArguments(Deno.args);
-const folder = new URL(asked.isWhole ? "results/" : "results/partial/", import.meta.url);
-await run(asked, (results) => write(results, folder));
+const partial = new URL("results/partial/", import.meta.url);
+const folder = asked.isWhole ? new URL("results/", import.meta.url) : partial;
+await write(await run(asked, (results) => write(results, partial)), folder);
 console.log(`\n${await Deno.readTextFile(new URL("table.md", folder))}`);
 console.log(`Written to ${folder.pathname}`);

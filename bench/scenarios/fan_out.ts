@@ -72,6 +72,7 @@ export const fanOut: Scenario = {
               running.delete(system);
               yield { system, round, failed: (error as Error).message };
             }
+            answerPings(running);
           }
         }
       }
@@ -84,15 +85,21 @@ interface Running {
   readonly crowd: Crowd;
 }
 
-/** Lets clients join until there are so many, a few at a time, because those of the others have pings to answer. */
+/** Clients who wait for their turn have pings to answer, or they are taken for gone. */
+function answerPings(all: Map<System, Running>): void {
+  for (const { crowd } of all.values()) while (crowd.pump(0) > 0);
+}
+
+/** Lets clients join until there are so many, a few at a time, so that those of the others need not wait. */
 function joinBeside(crowd: Crowd, clients: number, system: System, all: Map<System, Running>) {
   // A room of its own, as all of them are on one Redis.
   const room = system.name.replaceAll(/\W/g, "");
   while (crowd.clients.length < clients) {
     crowd.join(Math.min(AT_A_TIME, clients - crowd.clients.length), { room });
-    for (const other of all.values()) other.crowd.pump(0);
+    answerPings(all);
   }
   crowd.pumpUntilQuiet(500);
+  answerPings(all);
 }
 
 /** Keeps so many messages in flight for a while. */
