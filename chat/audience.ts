@@ -91,21 +91,21 @@ export class Audience {
   #begin(): void {
     const pause = this.#pace.pause(this.#members.size);
     this.#isPaused = pause > 0;
-    if (this.#isPaused) this.#timer = setTimeout(() => this.#waitForExpected(pause), pause);
-    else if (this.#isMoreExpected()) this.#waitForExpected(0);
-    else queueMicrotask(() => this.#flush());
+    if (!this.#isPaused) return this.#waitForExpected(0);
+    this.#timer = setTimeout(() => this.#waitForExpected(pause), pause);
+    this.#endPauseIfComplete();
   }
 
   #waitForExpected(waited: number): void {
     const patience = this.#pace.patience(this.#members.size) - waited;
-    if (patience <= 0 || !this.#isMoreExpected()) return this.#flush();
+    if (patience <= 0 || !this.#isMoreExpected()) return this.#flushSoon();
     this.#isWaiting = true;
     this.#timer = setTimeout(() => this.#flush(), patience);
   }
 
   #endPauseIfComplete(): void {
     if (!this.#isPaused || this.#isMoreExpected()) return;
-    if (this.#pace.isComplete(this.#messages)) queueMicrotask(() => this.#flush());
+    if (this.#pace.isComplete(this.#messages)) this.#flushSoon();
   }
 
   #send(frame: string, except?: Member): void {
@@ -114,20 +114,28 @@ export class Audience {
     }
   }
 
+  /** With what else happens in this turn. */
+  #flushSoon(): void {
+    const frames = this.#frames;
+    queueMicrotask(() => {
+      if (this.#frames === frames) this.#flush();
+    });
+  }
+
   #flush(): void {
+    if (this.#frames.length === 0) return;
     this.#isLate = this.#sending !== undefined;
     if (this.#isLate) return;
     clearTimeout(this.#timer);
     this.#isWaiting = false;
-    if (this.#frames.length === 0) return;
     const start = performance.now();
     this.#pace.note(start, this.#frames.length, this.#messages, this.#isPaused);
     this.#isPaused = false;
     const sending = this.#sending = this.#sendJoined(this.#frames, this.#newcomers);
     this.#frames = [];
     this.#messages = 0;
-    if (this.#newcomers.size > 0) this.#newcomers = new Map();
-    this.#goOn(sending, start);
+    this.#newcomers = new Map();
+    this.#goOn(sending, start, this.#members.size);
   }
 
   /** Sends frames to everyone who is here now; yields after each portion. */
@@ -135,12 +143,14 @@ export class Audience {
     const joined = this.#protocol.join(frames);
     let length = 0;
     for (const member of [...this.#members]) {
-      const before = newcomers.get(member);
-      const own = before === undefined ? joined : this.#protocol.join(frames.slice(before));
       if (length > PORTION) {
         yield;
         length = 0;
       }
+      // Who has left meanwhile hears nothing more.
+      if (!this.#members.has(member)) continue;
+      const before = newcomers.get(member);
+      const own = before === undefined ? joined : this.#protocol.join(frames.slice(before));
       for (const frame of own) {
         member.hear(frame);
         length += frame.length;
@@ -148,29 +158,36 @@ export class Audience {
     }
   }
 
-  #goOn(sending: Iterator<void>, start: number): void {
+  #goOn(sending: Iterator<void>, start: number, members: number): void {
     if (this.#sending !== sending) return;
-    if (!sending.next().done) {
-      setImmediate(() => this.#goOn(sending, start));
+    if (!this.#sendPortion(sending)) {
+      setImmediate(() => this.#goOn(sending, start, members));
       return;
     }
-    this.#sending = undefined;
-    if (start - this.#measuredAt > MEASURE_EVERY) this.#measure(start);
+    if (members > 0 && start - this.#measuredAt > MEASURE_EVERY) this.#measure(start, members);
     if (this.#isLate) this.#flush();
+  }
+
+  /** Says whether it was the last one. */
+  #sendPortion(sending: Iterator<void>): boolean {
+    let isLast = true;
+    try {
+      isLast = sending.next().done === true;
+    } finally {
+      if (isLast) this.#sending = undefined;
+    }
+    return isLast;
   }
 
   /** Ends at once the flush that is under way, and with it the one that is due. */
   #finish(): void {
     while (this.#sending) {
-      while (!this.#sending.next().done);
-      this.#sending = undefined;
-      if (this.#isLate) this.#flush();
+      if (this.#sendPortion(this.#sending) && this.#isLate) this.#flush();
     }
   }
 
-  #measure(start: number): void {
+  #measure(start: number, members: number): void {
     this.#measuredAt = start;
-    const members = this.#members.size;
     // What was sent in a turn is written before the next one is over.
     setImmediate(() => setImmediate(() => this.#pace.noteCost(performance.now() - start, members)));
   }

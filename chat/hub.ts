@@ -88,8 +88,9 @@ export class Hub {
    * @throws {StoreUnavailable} if it was not taken, {@linkcode StoreAnswerLost} if nobody can tell
    */
   say(name: string, user: string, text: string, ref?: string): Promise<string> {
+    const { room } = this.#rooms.get(name)!;
     const said = this.#store.say(name, user, text, ref);
-    this.#rooms.get(name)!.room.expectMessage(said);
+    room.expectMessage(said);
     return said;
   }
 

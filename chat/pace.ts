@@ -1,6 +1,9 @@
 /** What it costs to write a frame to one member, in milliseconds, as long as it was not measured. */
 const WRITE = 0.005;
 
+/** More than this is not what it costs, but what else goes on in this process. */
+const DEAREST_WRITE = 10 * WRITE;
+
 /** Of what is measured so much is believed at once, in which there may have been something else. */
 const TRUST = 1 / 4;
 
@@ -19,8 +22,8 @@ const PAUSE = 2;
 /** A shorter pause than this is none, in milliseconds: no timer of Deno is more exact. */
 const SHORTEST_PAUSE = 2;
 
-/** After pauses in which nothing was joined so many flushes come without one: after each twice as many, up to this. */
-const MOST_WITHOUT_PAUSE = 32;
+/** After a pause in which nothing was joined some flushes come without one, after the next about twice as many, up to this. */
+const MOST_WITHOUT_PAUSE = 31;
 
 /** One of so many pauses is never cut short, to see how much can come in one. */
 const FULL_PAUSE_EVERY = 32;
@@ -51,8 +54,8 @@ export class Pace {
   }
 
   /**
-   * How long to wait for whatever may happen, in milliseconds: not at all, unless sending has become the load itself,
-   * that is, takes a quarter of the time.
+   * How long to wait for whatever may happen, in milliseconds: not at all, unless sending would be the load itself, that
+   * is, would take a quarter of the time if each thing were sent alone.
    */
   pause(members: number): number {
     const cost = this.#write * members;
@@ -66,7 +69,8 @@ export class Pace {
    * have heard these.
    */
   isComplete(messages: number): boolean {
-    return messages > 0 && messages >= this.#usual && this.#pauses % FULL_PAUSE_EVERY !== 0;
+    const isWhole = this.#pauses % FULL_PAUSE_EVERY === 0;
+    return !isWhole && messages > 0 && messages >= Math.round(this.#usual);
   }
 
   /**
@@ -88,12 +92,12 @@ export class Pace {
     this.#usual = Math.max(messages, keep * this.#usual + (1 - keep) * messages);
     // Where everyone waits for one message before the next is said, nothing happens in a pause.
     this.#fruitlessPauses = frames > 1 ? 0 : this.#fruitlessPauses + 1;
-    this.#flushesWithoutPause = Math.min(2 ** this.#fruitlessPauses, MOST_WITHOUT_PAUSE) - 1;
+    this.#flushesWithoutPause = Math.min(2 ** this.#fruitlessPauses - 1, MOST_WITHOUT_PAUSE);
   }
 
   /** Learns how long it took until a flush to so many members was written, in milliseconds. */
   noteCost(milliseconds: number, members: number): void {
-    const write = Math.min(milliseconds / members, this.#write / TRUST);
+    const write = Math.min(milliseconds / members, this.#write / TRUST, DEAREST_WRITE);
     this.#write += TRUST * (write - this.#write);
   }
 }

@@ -300,8 +300,7 @@ export class Session implements Member {
   #sendAcks(): void {
     const acks = this.#acks;
     this.#acks = [];
-    const frames = acks.length > 1 ? this.protocol.join(acks) : acks;
-    for (const frame of frames) this.#send(frame);
+    for (const frame of this.protocol.join(acks)) this.#send(frame);
   }
 
   #answer(answer: Answer): void {

@@ -7,8 +7,9 @@ import { TEXT } from "../chat/protocol/text.ts";
 import { Room } from "../chat/room.ts";
 
 /** A room in which one after the other joins who writes down every frame, and what is said has the next id. */
-function makeRoom() {
-  const room = new Room(20);
+function makeRoom(maxFlushMs = 20) {
+  const room = new Room(maxFlushMs);
+  const members = new Map<string, Member>();
   let said = 0;
   function hear(event: Event | Notice): void {
     room.hear(event, JSON.stringify(event));
@@ -28,9 +29,13 @@ function makeRoom() {
         },
         lose() {},
       };
+      members.set(user, member);
       room.expect(member);
       hear({ type: "joined", user, session: user, users: 1 });
       return frames;
+    },
+    leave(user: string): void {
+      room.remove(members.get(user)!);
     },
     say(user: string, text: string): void {
       hear({ type: "message", id: `${said + 1}-0`, prev: `${said++}-0`, user, text });
@@ -52,6 +57,13 @@ const turn = () => new Promise((resolve) => setTimeout(resolve, 50));
 
 /** Lets what was sent be written, and the next portion be sent. */
 const oneTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** As many turns as it takes; fails where that is too many. */
+async function until(isSo: () => boolean): Promise<void> {
+  for (const end = performance.now() + 5_000; !isSo(); await oneTurn()) {
+    assert(performance.now() < end, "it never happens");
+  }
+}
 
 Deno.test("what happens in one turn is one frame for programs, and one each for people", async () => {
   const { join, say, hear } = makeRoom();
@@ -114,7 +126,7 @@ Deno.test("a busy room joins what happens in several turns, and loses and swaps 
     say("someone", text);
     await oneTurn();
   }
-  await turn();
+  await until(() => all[99].join().includes(texts[199]));
   for (const frames of all) {
     assertEquals(short(frames).join(" + "), texts.join(" + "));
     assert(frames.length < texts.length / 2, `${frames.length} frames`);
@@ -122,9 +134,15 @@ Deno.test("a busy room joins what happens in several turns, and loses and swaps 
 });
 
 Deno.test("what happens waits for what is on its way, so that both are one frame", async () => {
-  const { room, join, say } = makeRoom();
-  const frames = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES)).at(-1)!;
+  const { room, join, say } = makeRoom(1_000);
+  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES, 0.1));
+  // It learns what a flush costs, and so that it may wait longer than this test takes.
+  for (let i = 0; i < 20; i++) {
+    await turn();
+    say("someone", "something");
+  }
   await turn();
+  const frames = all[99];
   frames.length = 0;
   const { promise, resolve } = Promise.withResolvers<string>();
   room.expectMessage(promise);
@@ -160,7 +178,7 @@ Deno.test("what happens while a long flush goes on comes after it, to everyone o
   assertEquals([all[0].length, all[99].length], [1, 0], "not everyone is sent it in one turn");
   say("someone", "two");
   say("someone", "three");
-  await turn();
+  await until(() => all[99].join().includes("three"));
   for (const frames of all) {
     assertEquals(short(frames).join(" + "), [LONG, "two", "three"].join(" + "));
   }
@@ -175,7 +193,7 @@ Deno.test("who comes while a long flush goes on hears nothing of it", async () =
   await Promise.resolve();
   const newcomer = join("newcomer", JSON_LINES);
   hear({ type: "left", user: "someone" });
-  await turn();
+  await until(() => newcomer.length > 0);
   assertEquals(short(newcomer), ["left someone"]);
   assertEquals(short(all[99]).join(" + "), [LONG, "joined newcomer", "left someone"].join(" + "));
 });
@@ -193,4 +211,50 @@ Deno.test("what one may not hear ends a long flush first", async () => {
   assertEquals(short(all[98]).join(" + "), [LONG, "two", "left user-99"].join(" + "));
   await turn();
   assertEquals([all[99].length, all[98].length], [2, 3], "nothing comes twice");
+});
+
+Deno.test("who leaves while a long flush goes on hears nothing more", async () => {
+  const { join, leave, say } = makeRoom();
+  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES));
+  await turn();
+  all.forEach((frames) => frames.length = 0);
+  say("someone", LONG);
+  await Promise.resolve();
+  leave("user-98");
+  await until(() => all[99].length > 0);
+  assertEquals([all[97].length, all[98].length, all[99].length], [1, 0, 1]);
+});
+
+Deno.test("without time to wait what happens in one turn is one frame all the same", async () => {
+  const { room, join, say } = makeRoom(0);
+  const frames = join("foo", JSON_LINES);
+  await turn();
+  room.expectMessage(new Promise(() => {}));
+  say("bar", "one");
+  say("bar", "two");
+  await turn();
+  assertEquals(short(frames), ["one + two"]);
+});
+
+Deno.test("a pause ends when as much was said as usual", async () => {
+  const { join, say } = makeRoom(1_000);
+  const frames = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES, 0.1))[99];
+  await turn();
+  frames.length = 0;
+  /** Four say something as soon as they have heard what was said before. */
+  async function talk(rounds: number, name: string): Promise<void> {
+    for (let round = 0; round < rounds; round++) {
+      for (let i = 0; i < 4; i++) say("someone", `${name} ${round}.${i}`);
+      await until(() => frames.join().includes(`${name} ${round}.3`));
+    }
+  }
+  await talk(8, "warm-up");
+  // From here on no pause ends by itself; none of these is one that has to be whole.
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = (() => 0) as never;
+  try {
+    await talk(12, "round");
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
 });

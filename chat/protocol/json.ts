@@ -33,7 +33,6 @@ export const JSON_LINES: Protocol = {
 const MOST_LINES = 1_000;
 
 function read(frame: string): (Say | Ping | Problem)[] {
-  if (!frame.includes("\n")) return frame.trim() === "" ? [] : [readLine(frame)];
   const lines = frame.split("\n");
   if (lines.length > MOST_LINES) {
     return [
