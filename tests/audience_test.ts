@@ -168,13 +168,19 @@ Deno.test("what happens does not wait long for what never comes", async () => {
 /** Of 100 members as many hear so long a message in each portion of a flush as make half a mebibyte. */
 const LONG = "x".repeat(20_000);
 
-Deno.test("what happens while a long flush goes on comes after it, to everyone once and in order", async () => {
-  const { join, say } = makeRoom();
-  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES));
+/** A room whose 100 members are being sent a long message: not all of them have it yet. */
+async function startLongFlush() {
+  const room = makeRoom();
+  const all = Array.from({ length: 100 }, (_, i) => room.join(`user-${i}`, JSON_LINES));
   await turn();
   all.forEach((frames) => frames.length = 0);
-  say("someone", LONG);
+  room.say("someone", LONG);
   await Promise.resolve();
+  return { room, all };
+}
+
+Deno.test("what happens while a long flush goes on comes after it, to everyone once and in order", async () => {
+  const { room: { say }, all } = await startLongFlush();
   assertEquals([all[0].length, all[99].length], [1, 0], "not everyone is sent it in one turn");
   say("someone", "two");
   say("someone", "three");
@@ -185,12 +191,7 @@ Deno.test("what happens while a long flush goes on comes after it, to everyone o
 });
 
 Deno.test("who comes while a long flush goes on hears nothing of it", async () => {
-  const { join, say, hear } = makeRoom();
-  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES));
-  await turn();
-  all.forEach((frames) => frames.length = 0);
-  say("someone", LONG);
-  await Promise.resolve();
+  const { room: { join, hear }, all } = await startLongFlush();
   const newcomer = join("newcomer", JSON_LINES);
   hear({ type: "left", user: "someone" });
   await until(() => newcomer.length > 0);
@@ -199,12 +200,7 @@ Deno.test("who comes while a long flush goes on hears nothing of it", async () =
 });
 
 Deno.test("what one may not hear ends a long flush first", async () => {
-  const { join, say, hear } = makeRoom();
-  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES));
-  await turn();
-  all.forEach((frames) => frames.length = 0);
-  say("someone", LONG);
-  await Promise.resolve();
+  const { room: { say, hear }, all } = await startLongFlush();
   say("someone", "two");
   hear({ type: "left", user: "user-99" });
   assertEquals(short(all[99]).join(" + "), [LONG, "two"].join(" + "));
@@ -214,12 +210,7 @@ Deno.test("what one may not hear ends a long flush first", async () => {
 });
 
 Deno.test("who leaves while a long flush goes on hears nothing more", async () => {
-  const { join, leave, say } = makeRoom();
-  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES));
-  await turn();
-  all.forEach((frames) => frames.length = 0);
-  say("someone", LONG);
-  await Promise.resolve();
+  const { room: { leave }, all } = await startLongFlush();
   leave("user-98");
   await until(() => all[99].length > 0);
   assertEquals([all[97].length, all[98].length, all[99].length], [1, 0, 1]);
