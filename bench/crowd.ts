@@ -12,7 +12,7 @@ import { close, connect, Poll, receive, send } from "./libc.ts";
 const PATIENCE = 20_000;
 
 /** Everyone is told of everyone within so many milliseconds, or it takes too long to be measured. */
-const QUIET_WITHIN = 60_000;
+const QUIET_WITHIN = 120_000;
 
 const NOTHING = new Uint8Array(0);
 const HEADERS_END = "\r\n\r\n";
@@ -115,12 +115,17 @@ export class Crowd {
     for (let left = milliseconds; left > 0; left = end - performance.now()) this.pump(left);
   }
 
-  /** Takes what comes until nobody has been told anything for so many milliseconds; pings are no news. */
-  pumpUntilQuiet(milliseconds: number): void {
+  /**
+   * Takes what comes until nobody has been told anything for so many milliseconds; pings are no news.
+   *
+   * @param meanwhile what else there is to do, after whatever came
+   */
+  pumpUntilQuiet(milliseconds: number, meanwhile: () => void = () => {}): void {
     this.#toldAt = performance.now();
     const giveUp = this.#toldAt + QUIET_WITHIN;
     while (performance.now() - this.#toldAt < milliseconds) {
       this.pump(milliseconds);
+      meanwhile();
       if (this.#toldAt > giveUp) throw new Error("it never became quiet");
     }
   }

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers";
+import { Batch } from "./batch.ts";
 import type { Event, Notice } from "./events.ts";
 import type { Member } from "./member.ts";
 import { Pace } from "./pace.ts";
@@ -7,14 +8,23 @@ import type { Protocol } from "./protocol/protocol.ts";
 /** What a flush costs is measured no more often, in milliseconds, because that costs two turns. */
 const MEASURE_EVERY = 50;
 
-/** After so many characters the rest of a flush waits a turn, in which Deno writes them while they are in the cache. */
+/**
+ * After so many characters the rest of a flush waits a turn, in which Deno writes them while they are in the cache, and
+ * clients that are not in this room are heard.
+ */
 const PORTION = 512 * 1024;
 
+/** What it costs to send a frame, whatever is in it, as so many characters of a portion. */
+const FRAME = 512;
+
+/** So much may wait until it is sent, in characters: it is shared by all members, and far more than any pause brings. */
+const MOST_WAITING = 64 * 1024 * 1024;
+
 /**
- * The members of a room who speak one protocol. Where it can join frames, everything that happens in one turn reaches
- * each of them as one frame, the same for all, because most of what a delivery costs is the write. A frame waits a moment
- * for what its room expects to happen next. A room that is so busy that sending is the load itself gets pauses, in which
- * more can be joined: see {@linkcode Pace}.
+ * The members of a room who speak one protocol. Everything that happens in one turn reaches them together. Where their
+ * protocol can join frames, it is one frame, the same for all, because most of what a delivery costs is the write. It
+ * waits a moment then for what its room expects to happen next. A room that is so busy that sending is the load itself
+ * gets pauses, in which more can be joined: see {@linkcode Pace}.
  */
 export class Audience {
   readonly #protocol: Protocol;
@@ -22,17 +32,17 @@ export class Audience {
   readonly #isMoreExpected: () => boolean;
   readonly #members = new Set<Member>();
   /** What has happened and was not sent yet. */
-  #frames: string[] = [];
+  #batch: Batch;
   /** How many messages are among it. */
   #messages = 0;
-  /** Who came since then, and how much had happened before. */
-  #newcomers = new Map<Member, number>();
+  /** How many characters. */
+  #waiting = 0;
   /** Ends a pause, or the wait for what the room expects. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isPaused = false;
   #isWaiting = false;
-  /** The flush that is under way, from one portion to the next. */
-  #sending: Iterator<void> | undefined;
+  /** Whether a flush is under way, from one portion to the next. */
+  #isSending = false;
   /** Whether the next flush is due already. */
   #isLate = false;
   #measuredAt = 0;
@@ -44,20 +54,25 @@ export class Audience {
    */
   constructor(protocol: Protocol, maxFlushMs: number, isMoreExpected: () => boolean) {
     this.#protocol = protocol;
+    this.#batch = new Batch(protocol);
     this.#pace = new Pace(maxFlushMs);
     this.#isMoreExpected = isMoreExpected;
+  }
+
+  /** Whether so much happens that it cannot all be sent. */
+  get isBehind(): boolean {
+    return this.#waiting > MOST_WAITING;
   }
 
   /** Takes someone in, who hears what happens from here on. */
   add(member: Member): void {
     this.#members.add(member);
-    if (this.#frames.length > 0) this.#newcomers.set(member, this.#frames.length);
+    this.#batch.welcome(member);
   }
 
   /** Takes someone out. */
   delete(member: Member): void {
     this.#members.delete(member);
-    this.#newcomers.delete(member);
   }
 
   /**
@@ -70,14 +85,10 @@ export class Audience {
   tell(event: Event | Notice, line: string, except?: Member): void {
     if (this.#members.size === 0) return;
     const frame = this.#protocol.event(event, line);
-    if (!this.#protocol.joins) return this.#send(frame, except);
-    if (except) {
-      this.#flush();
-      this.#finish();
-      return this.#send(frame, except);
-    }
+    this.#batch.add(frame, except);
+    this.#waiting += frame.length;
     if (event.type === "message") this.#messages++;
-    if (this.#frames.push(frame) === 1) this.#begin();
+    if (this.#batch.size === 1) this.#begin();
     else this.#endPauseIfComplete();
   }
 
@@ -89,6 +100,7 @@ export class Audience {
 
   /** Something has happened that is to be sent, at the end of this turn or later. */
   #begin(): void {
+    if (!this.#protocol.joins) return this.#flushSoon();
     const pause = this.#pace.pause(this.#members.size);
     this.#isPaused = pause > 0;
     if (!this.#isPaused) return this.#waitForExpected(0);
@@ -108,39 +120,32 @@ export class Audience {
     if (this.#pace.isComplete(this.#messages)) this.#flushSoon();
   }
 
-  #send(frame: string, except?: Member): void {
-    for (const member of this.#members) {
-      if (member !== except) member.hear(frame);
-    }
-  }
-
   /** With what else happens in this turn. */
   #flushSoon(): void {
-    const frames = this.#frames;
+    const batch = this.#batch;
     queueMicrotask(() => {
-      if (this.#frames === frames) this.#flush();
+      if (this.#batch === batch) this.#flush();
     });
   }
 
   #flush(): void {
-    if (this.#frames.length === 0) return;
-    this.#isLate = this.#sending !== undefined;
+    if (this.#batch.size === 0) return;
+    this.#isLate = this.#isSending;
     if (this.#isLate) return;
     clearTimeout(this.#timer);
     this.#isWaiting = false;
     const start = performance.now();
-    this.#pace.note(start, this.#frames.length, this.#messages, this.#isPaused);
+    this.#pace.note(start, this.#batch.size, this.#messages, this.#isPaused);
     this.#isPaused = false;
-    const sending = this.#sending = this.#sendJoined(this.#frames, this.#newcomers);
-    this.#frames = [];
+    const portions = this.#sendPortions(this.#batch);
+    this.#batch = new Batch(this.#protocol);
     this.#messages = 0;
-    this.#newcomers = new Map();
-    this.#goOn(sending, start, this.#members.size);
+    this.#waiting = 0;
+    this.#goOn(portions, start, this.#members.size);
   }
 
-  /** Sends frames to everyone who is here now; yields after each portion. */
-  *#sendJoined(frames: string[], newcomers: Map<Member, number>): Iterator<void> {
-    const joined = this.#protocol.join(frames);
+  /** Sends a batch to everyone who is here now; yields after each portion. */
+  *#sendPortions(batch: Batch): Iterator<void> {
     let length = 0;
     for (const member of [...this.#members]) {
       if (length > PORTION) {
@@ -149,41 +154,23 @@ export class Audience {
       }
       // Who has left meanwhile hears nothing more.
       if (!this.#members.has(member)) continue;
-      const before = newcomers.get(member);
-      const own = before === undefined ? joined : this.#protocol.join(frames.slice(before));
-      for (const frame of own) {
+      for (const frame of batch.of(member)) {
         member.hear(frame);
-        length += frame.length;
+        length += frame.length + FRAME;
       }
     }
   }
 
-  #goOn(sending: Iterator<void>, start: number, members: number): void {
-    if (this.#sending !== sending) return;
-    if (!this.#sendPortion(sending)) {
-      setImmediate(() => this.#goOn(sending, start, members));
+  #goOn(portions: Iterator<void>, start: number, members: number): void {
+    // An exception ends it too.
+    this.#isSending = false;
+    this.#isSending = !portions.next().done;
+    if (this.#isSending) {
+      setImmediate(() => this.#goOn(portions, start, members));
       return;
     }
     if (members > 0 && start - this.#measuredAt > MEASURE_EVERY) this.#measure(start, members);
     if (this.#isLate) this.#flush();
-  }
-
-  /** Says whether it was the last one. */
-  #sendPortion(sending: Iterator<void>): boolean {
-    let isLast = true;
-    try {
-      isLast = sending.next().done === true;
-    } finally {
-      if (isLast) this.#sending = undefined;
-    }
-    return isLast;
-  }
-
-  /** Ends at once the flush that is under way, and with it the one that is due. */
-  #finish(): void {
-    while (this.#sending) {
-      if (this.#sendPortion(this.#sending) && this.#isLate) this.#flush();
-    }
   }
 
   #measure(start: number, members: number): void {

@@ -85,10 +85,11 @@ export class Hub {
    *
    * @param ref what its sender named it with, if it was named: see {@linkcode Store.say}
    * @returns its id
-   * @throws {StoreUnavailable} if it was not taken, {@linkcode StoreAnswerLost} if nobody can tell
+   * @throws {StoreUnavailable} if it was not taken, also because the room is behind, {@linkcode StoreAnswerLost} if nobody can tell
    */
   say(name: string, user: string, text: string, ref?: string): Promise<string> {
     const { room } = this.#rooms.get(name)!;
+    if (room.isBehind) return Promise.reject(new StoreUnavailable(`room ${name} is behind`));
     const said = this.#store.say(name, user, text, ref);
     room.expectMessage(said);
     return said;

@@ -37,6 +37,12 @@ export class Room {
     return this.#members.size === 0 && this.#newcomers.size === 0;
   }
 
+  /** Whether more has happened than can be sent to everyone here. */
+  get isBehind(): boolean {
+    for (const audience of this.#audiences.values()) if (audience.isBehind) return true;
+    return false;
+  }
+
   /** Begins with the id of the newest message when the room was opened. */
   begin(newest: string): void {
     if (isLater(newest, this.#last)) this.#last = newest;

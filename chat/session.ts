@@ -35,6 +35,18 @@ const AT_SOCKET = 1 / 2;
 /** The time between two looks at a client that is behind, in milliseconds. */
 const LOOK_AT_BACKLOG_EVERY = 10;
 
+let look: Promise<void> | undefined;
+
+/** The time for the next look at a client that is behind: one timer for however many there are. */
+function nextLook(): Promise<void> {
+  return look ??= new Promise((resolve) =>
+    setTimeout(() => {
+      look = undefined;
+      resolve();
+    }, LOOK_AT_BACKLOG_EVERY)
+  );
+}
+
 /** A client for whom something waits. */
 interface Backlog {
   /** How many bytes were sent since then. */
@@ -240,9 +252,7 @@ export class Session implements Member {
   }
 
   async #untilTaken(): Promise<void> {
-    while (this.#state !== "gone" && this.#isBehind()) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_AT_BACKLOG_EVERY));
-    }
+    while (this.#state !== "gone" && this.#isBehind()) await nextLook();
   }
 
   #receive(data: unknown): void {

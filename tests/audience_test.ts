@@ -199,14 +199,42 @@ Deno.test("who comes while a long flush goes on hears nothing of it", async () =
   assertEquals(short(all[99]).join(" + "), [LONG, "joined newcomer", "left someone"].join(" + "));
 });
 
-Deno.test("what one may not hear ends a long flush first", async () => {
+Deno.test("what one may not hear is left out of its frame alone, in a long flush too", async () => {
   const { room: { say, hear }, all } = await startLongFlush();
   say("someone", "two");
   hear({ type: "left", user: "user-99" });
-  assertEquals(short(all[99]).join(" + "), [LONG, "two"].join(" + "));
-  assertEquals(short(all[98]).join(" + "), [LONG, "two", "left user-99"].join(" + "));
-  await turn();
-  assertEquals([all[99].length, all[98].length], [2, 3], "nothing comes twice");
+  say("someone", "three");
+  hear({ type: "joined", user: "user-99", session: "user-99", users: 100 });
+  await until(() => all[99].length > 1);
+  assertEquals(short(all[99]), [LONG, "two + three"]);
+  assertEquals(short(all[98]), [LONG, "two + left user-99 + three + joined user-99"]);
+});
+
+Deno.test("what people are told of a full room leaves time for others, and comes in order", async () => {
+  const { join, say } = makeRoom();
+  const all = Array.from({ length: 500 }, (_, i) => join(`user-${i}`, TEXT));
+  await until(() => all[498].length > 0);
+  all.forEach((frames) => frames.length = 0);
+  for (const text of ["one", "two", "three"]) say("user-0", text);
+  await Promise.resolve();
+  assertEquals(all[1], ["user-0: one", "user-0: two", "user-0: three"]);
+  assertEquals(all[499], [], "not everyone is told in one turn");
+  say("user-499", "four");
+  await until(() => all[498].length === 4);
+  assertEquals(all[0], ["user-499: four"]);
+  assertEquals(all[499], ["user-0: one", "user-0: two", "user-0: three"]);
+  for (const frames of all.slice(1, 499)) {
+    assertEquals(frames, [...all[499], "user-499: four"]);
+  }
+});
+
+Deno.test("a room is behind when too much waits for what is being sent, until that is sent", async () => {
+  const { room: { room, say }, all } = await startLongFlush();
+  assertEquals(room.isBehind, false);
+  for (let i = 0; i < 3; i++) say("someone", "x".repeat(25_000_000));
+  assertEquals(room.isBehind, true);
+  await until(() => all[99].length > 1);
+  assertEquals(room.isBehind, false);
 });
 
 Deno.test("who leaves while a long flush goes on hears nothing more", async () => {

@@ -22,8 +22,11 @@ function hear(room: Room, event: Event | Notice): void {
   room.hear(event, JSON.stringify(event));
 }
 
+/** What happens in one turn is sent at its end. */
+const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
+
 /** A room with foo and bar in it, who have nothing on their logs. */
-function makeRoom() {
+async function makeRoom() {
   const room = new Room(20);
   const [foo, bar] = ["foo", "bar"].map((user) => {
     const member = makeMember(user);
@@ -31,11 +34,12 @@ function makeRoom() {
     hear(room, { type: "joined", user, session: member.id, users: 2 });
     return member;
   });
+  await endOfTurn();
   foo.log.length = bar.log.length = 0;
   return { room, foo, bar };
 }
 
-Deno.test("a newcomer is admitted by its own joined event, not by that of another of its name", () => {
+Deno.test("a newcomer is admitted by its own joined event, not by that of another of its name", async () => {
   const room = new Room(20);
   const foo = makeMember("foo");
   room.expect(foo);
@@ -51,6 +55,7 @@ Deno.test("a newcomer is admitted by its own joined event, not by that of anothe
   assertEquals(foo.log, []);
   hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
   hear(room, { type: "message", id: "6-0", prev: "5-1", user: "bar", text: "hi" });
+  await endOfTurn();
   assertEquals(foo.log, ["admitted after 5-1, 2 are there", "bar: hi"]);
 });
 
@@ -65,17 +70,19 @@ Deno.test("a place that was given up admits nobody", () => {
   assertEquals(foo.log, []);
 });
 
-Deno.test("a member that comes back after an outage is news only to who saw it leave", () => {
-  const { room, foo, bar } = makeRoom();
+Deno.test("a member that comes back after an outage is news only to who saw it leave", async () => {
+  const { room, foo, bar } = await makeRoom();
   hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
+  await endOfTurn();
   assertEquals([foo.log, bar.log], [[], []]);
   hear(room, { type: "left", user: "foo" });
   hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
+  await endOfTurn();
   assertEquals([foo.log, bar.log], [[], ["foo: has left the chat!", "foo: has joined the chat!"]]);
 });
 
-Deno.test("who loses a name is the session that had it, and nobody else", () => {
-  const { room, foo, bar } = makeRoom();
+Deno.test("who loses a name is the session that had it, and nobody else", async () => {
+  const { room, foo, bar } = await makeRoom();
   room.lose("foo", "an earlier session");
   assertEquals([foo.log, bar.log], [[], []]);
   room.lose("foo", foo.id);

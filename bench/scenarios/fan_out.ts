@@ -98,8 +98,7 @@ function joinBeside(crowd: Crowd, clients: number, system: System, all: Map<Syst
     crowd.join(Math.min(AT_A_TIME, clients - crowd.clients.length), { room });
     answerPings(all);
   }
-  crowd.pumpUntilQuiet(500);
-  answerPings(all);
+  crowd.pumpUntilQuiet(500, () => answerPings(all));
 }
 
 /** Keeps so many messages in flight for a while. */

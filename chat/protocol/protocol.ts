@@ -42,7 +42,7 @@ export interface Pong {
  * | `bad_since` | `since` is no id, or later than everything that was said | the session goes on, not resumed |
  * | `bad_message` | what the client sent cannot be understood | the session goes on |
  * | `too_large` | the text of a message has too many bytes | the session goes on |
- * | `not_delivered` | the store did not take a message | the session goes on |
+ * | `not_delivered` | a message was not taken, by the store or because its room is behind | the session goes on |
  * | `unknown` | the store may have taken a message, or not; saying it again with the same `ref` settles it | the same |
  */
 export type ProblemCode =
