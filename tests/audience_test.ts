@@ -151,7 +151,7 @@ Deno.test("what happens waits for what is on its way, so that both are one frame
   assertEquals(frames, []);
   say("someone", "two");
   resolve("2-0");
-  await oneTurn();
+  await until(() => frames.length > 0);
   assertEquals(short(frames), ["one + two"]);
 });
 
