@@ -43,8 +43,6 @@ export class Audience {
   #isWaiting = false;
   /** Whether a flush is under way, from one portion to the next. */
   #isSending = false;
-  /** Whether the next flush is due already. */
-  #isLate = false;
   #measuredAt = 0;
 
   /**
@@ -98,8 +96,9 @@ export class Audience {
     else this.#endPauseIfComplete();
   }
 
-  /** Something has happened that is to be sent, at the end of this turn or later. */
+  /** Something has happened that is to be sent, at the end of this turn or later, and not before a flush is over. */
   #begin(): void {
+    if (this.#isSending) return;
     if (!this.#protocol.joins) return this.#flushSoon();
     const pause = this.#pace.pause(this.#members.size);
     this.#isPaused = pause > 0;
@@ -129,9 +128,6 @@ export class Audience {
   }
 
   #flush(): void {
-    if (this.#batch.size === 0) return;
-    this.#isLate = this.#isSending;
-    if (this.#isLate) return;
     clearTimeout(this.#timer);
     this.#isWaiting = false;
     const start = performance.now();
@@ -170,7 +166,7 @@ export class Audience {
       return;
     }
     if (members > 0 && start - this.#measuredAt > MEASURE_EVERY) this.#measure(start, members);
-    if (this.#isLate) this.#flush();
+    if (this.#batch.size > 0) this.#begin();
   }
 
   #measure(start: number, members: number): void {
