@@ -156,8 +156,9 @@ function childrenOf(pid: number): number[] {
       const children = read(`/proc/${pid}/task/${name}/children`);
       return children.split(" ").filter((child) => child !== "").map(Number);
     });
-  } catch {
-    return [];
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
   }
 }
 
@@ -165,9 +166,15 @@ function childrenOf(pid: number): number[] {
 function read(path: string): string {
   try {
     return Deno.readTextFileSync(path);
-  } catch {
-    return "";
+  } catch (error) {
+    if (isGone(error)) return "";
+    throw error;
   }
+}
+
+/** Whether a process or thread has ended: `ENOENT`, or `ESRCH` where its file was open already. */
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || /\(os error 3\)/.test(`${error}`);
 }
 
 function kill(pid: number): void {

@@ -109,7 +109,7 @@ const ws = packaged("ws", ECHOING_TEXT, "node", "ws_node.cjs");
 const socketIo = packaged("Socket.IO", SOCKET_IO, "node", "socketio.cjs");
 
 /** Who broadcasts messages. */
-export const CHATS: readonly System[] = [json, text, bun, ws, socketIo, nchan];
+export const CHATS: readonly System[] = [json, text, ws, bun, socketIo, nchan];
 /** Who tells everyone of each join. */
 export const ROOMS: readonly System[] = [json, text, bun, ws, socketIo];
 /** Who keeps connections. */

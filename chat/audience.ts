@@ -17,13 +17,13 @@ const PORTION = 512 * 1024;
 /** To send a frame costs as much as so many characters more: measured. */
 const FRAME = 8 * 1024;
 
-/** So much may wait until it is sent, in characters: it is shared by all members, and far more than any pause brings. */
-const MOST_WAITING = 64 * 1024 * 1024;
+/** A flush that takes longer than this, in milliseconds, is so far behind that nothing more should be said. */
+const LONGEST_FLUSH = 10_000;
 
 /**
  * The members of a room who speak one protocol. Everything that happens in one turn reaches them together. Where their
- * protocol can join frames, it is one frame, the same for all, because most of what a delivery costs is the write. It
- * waits a moment then for what its room expects to happen next. A room that is so busy that sending is the load itself
+ * protocol can join frames, it is one frame, the same for all, because most of what a delivery costs is the write. Such a
+ * frame waits a moment for what its room expects to happen next. A room that is so busy that sending is the load itself
  * gets pauses, in which more can be joined: see {@linkcode Pace}.
  */
 export class Audience {
@@ -31,18 +31,21 @@ export class Audience {
   readonly #pace: Pace;
   readonly #isMoreExpected: () => boolean;
   readonly #members = new Set<Member>();
-  /** What has happened and was not sent yet. */
-  #batch: Batch;
-  /** How many messages are among it. */
+  /** What has happened and was not sent yet; only the last one is not full. */
+  #batches: Batch[] = [];
+  /** How many frames are in these. */
+  #frames = 0;
+  /** How many of them are messages. */
   #messages = 0;
-  /** How many characters. */
-  #waiting = 0;
+  /** How many frames there were when the pause began. */
+  #framesBefore = 0;
   /** Ends a pause, or the wait for what the room expects. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isPaused = false;
   #isWaiting = false;
   /** Whether a flush is under way, from one portion to the next. */
   #isSending = false;
+  #sendingSince = 0;
   #measuredAt = 0;
 
   /**
@@ -52,20 +55,19 @@ export class Audience {
    */
   constructor(protocol: Protocol, maxFlushMs: number, isMoreExpected: () => boolean) {
     this.#protocol = protocol;
-    this.#batch = new Batch(protocol);
     this.#pace = new Pace(maxFlushMs);
     this.#isMoreExpected = isMoreExpected;
   }
 
-  /** Whether so much happens that it cannot all be sent. */
+  /** Whether so much waits to be sent that nothing more should be said. */
   get isBehind(): boolean {
-    return this.#waiting > MOST_WAITING;
+    return this.#isSending && performance.now() - this.#sendingSince > LONGEST_FLUSH;
   }
 
   /** Takes someone in, who hears what happens from here on. */
   add(member: Member): void {
     this.#members.add(member);
-    this.#batch.welcome(member);
+    for (const batch of this.#batches) batch.welcome(member);
   }
 
   /** Takes someone out. */
@@ -82,11 +84,11 @@ export class Audience {
    */
   tell(event: Event | Notice, line: string, except?: Member): void {
     if (this.#members.size === 0) return;
-    const frame = this.#protocol.event(event, line);
-    this.#batch.add(frame, except);
-    this.#waiting += frame.length;
+    let batch = this.#batches.at(-1);
+    if (!batch || batch.isFull) this.#batches.push(batch = new Batch(this.#protocol));
+    batch.add(this.#protocol.event(event, line), except);
     if (event.type === "message") this.#messages++;
-    if (this.#batch.size === 1) this.#begin();
+    if (++this.#frames === 1) this.#begin();
     else this.#endPauseIfComplete();
   }
 
@@ -96,13 +98,14 @@ export class Audience {
     else this.#endPauseIfComplete();
   }
 
-  /** Something has happened that is to be sent, at the end of this turn or later, and not before a flush is over. */
+  /** Decides when what has just happened is sent; while a flush is under way, its end decides. */
   #begin(): void {
     if (this.#isSending) return;
     if (!this.#protocol.joins) return this.#flushSoon();
     const pause = this.#pace.pause(this.#members.size);
     this.#isPaused = pause > 0;
     if (!this.#isPaused) return this.#waitForExpected(0);
+    this.#framesBefore = this.#frames;
     this.#timer = setTimeout(() => this.#waitForExpected(pause), pause);
     this.#endPauseIfComplete();
   }
@@ -121,55 +124,62 @@ export class Audience {
 
   /** With what else happens in this turn. */
   #flushSoon(): void {
-    const batch = this.#batch;
+    const batches = this.#batches;
     queueMicrotask(() => {
-      if (this.#batch === batch) this.#flush();
+      if (this.#batches === batches) this.#flush();
     });
   }
 
   #flush(): void {
     clearTimeout(this.#timer);
     this.#isWaiting = false;
-    const start = performance.now();
-    this.#pace.note(start, this.#batch.size, this.#messages, this.#isPaused);
+    const start = this.#sendingSince = performance.now();
+    const cameInPause = this.#isPaused ? this.#frames - this.#framesBefore : undefined;
+    this.#pace.note(start, this.#frames, this.#messages, cameInPause);
     this.#isPaused = false;
-    const portions = this.#sendPortions(this.#batch);
-    this.#batch = new Batch(this.#protocol);
-    this.#messages = 0;
-    this.#waiting = 0;
-    this.#goOn(portions, start, this.#members.size);
+    const portions = this.#sendPortions(this.#batches);
+    this.#batches = [];
+    this.#frames = this.#messages = 0;
+    this.#isSending = true;
+    this.#goOn(portions, this.#members.size);
   }
 
-  /** Sends a batch to everyone who is here now; yields after each portion. */
-  *#sendPortions(batch: Batch): Iterator<void> {
+  /** Sends batches to everyone who is here now; yields after each portion, and after each batch. */
+  *#sendPortions(batches: readonly Batch[]): Iterator<void> {
+    const members = [...this.#members];
     let length = 0;
-    for (const member of [...this.#members]) {
-      if (length > PORTION) {
-        yield;
-        length = 0;
-      }
-      // Who has left meanwhile hears nothing more.
-      if (!this.#members.has(member)) continue;
-      for (const frame of batch.of(member)) {
-        member.hear(frame);
-        length += frame.length + FRAME;
+    for (const batch of batches) {
+      // Nobody is sent two long ones in a turn, in which nothing can be read.
+      if (batch !== batches[0]) yield;
+      for (const member of members) {
+        if (length > PORTION) {
+          yield;
+          length = 0;
+        }
+        // Who has left meanwhile hears nothing more.
+        if (!this.#members.has(member)) continue;
+        for (const frame of batch.of(member)) {
+          member.hear(frame);
+          length += frame.length + FRAME;
+        }
       }
     }
   }
 
-  #goOn(portions: Iterator<void>, start: number, members: number): void {
-    // An exception ends it too.
-    this.#isSending = false;
+  #goOn(portions: Iterator<void>, members: number): void {
     this.#isSending = !portions.next().done;
     if (this.#isSending) {
-      setImmediate(() => this.#goOn(portions, start, members));
+      setImmediate(() => this.#goOn(portions, members));
       return;
     }
-    if (members > 0 && start - this.#measuredAt > MEASURE_EVERY) this.#measure(start, members);
-    if (this.#batch.size > 0) this.#begin();
+    this.#measure(members);
+    if (this.#frames > 0) this.#begin();
   }
 
-  #measure(start: number, members: number): void {
+  /** Learns what a flush costs that has just been sent. */
+  #measure(members: number): void {
+    const start = this.#sendingSince;
+    if (!this.#protocol.joins || members === 0 || start - this.#measuredAt < MEASURE_EVERY) return;
     this.#measuredAt = start;
     // What was sent in a turn is written before the next one is over.
     setImmediate(() => setImmediate(() => this.#pace.noteCost(performance.now() - start, members)));

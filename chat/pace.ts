@@ -79,19 +79,19 @@ export class Pace {
    * @param now when it began
    * @param frames how much it joins
    * @param messages how many messages are among these
-   * @param isAfterPause whether there was a pause before it
+   * @param cameInPause how much of it came in the pause before it, if there was one
    */
-  note(now: number, frames: number, messages: number, isAfterPause: boolean): void {
+  note(now: number, frames: number, messages: number, cameInPause?: number): void {
     const keep = 1 - 1 / FLUSHES_REMEMBERED;
     this.#lately.frames = keep * this.#lately.frames + frames;
     this.#lately.time = keep * this.#lately.time + Math.min(now - this.#flushedAt, QUIET);
     this.#flushedAt = now;
     if (this.#flushesWithoutPause > 0) this.#flushesWithoutPause--;
-    if (!isAfterPause) return;
+    if (cameInPause === undefined) return;
     this.#pauses++;
     this.#usual = Math.max(messages, keep * this.#usual + (1 - keep) * messages);
     // Where everyone waits for one message before the next is said, nothing happens in a pause.
-    this.#fruitlessPauses = frames > 1 ? 0 : this.#fruitlessPauses + 1;
+    this.#fruitlessPauses = cameInPause > 0 ? 0 : this.#fruitlessPauses + 1;
     this.#flushesWithoutPause = Math.min(2 ** this.#fruitlessPauses - 1, MOST_WITHOUT_PAUSE);
   }
 

@@ -37,7 +37,7 @@ export class Room {
     return this.#members.size === 0 && this.#newcomers.size === 0;
   }
 
-  /** Whether more has happened than can be sent to everyone here. */
+  /** Whether so much waits to be sent to everyone here that nothing more should be said. */
   get isBehind(): boolean {
     for (const audience of this.#audiences.values()) if (audience.isBehind) return true;
     return false;

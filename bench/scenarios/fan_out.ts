@@ -1,4 +1,11 @@
-import { audited, auditText, type Bench, type Scenario, type Server } from "../bench.ts";
+import {
+  audited,
+  auditText,
+  type Bench,
+  type Outcome,
+  type Scenario,
+  type Server,
+} from "../bench.ts";
 import { ms, percent, us } from "../format.ts";
 import type { Crowd } from "../crowd.ts";
 import { CHATS, type System } from "../systems.ts";
@@ -13,7 +20,10 @@ const SITUATIONS: readonly [number, readonly number[]][] = [
 const QUICK: typeof SITUATIONS = [[100, [1, 8, 64]], [1_000, [32]]];
 
 /** Servers that run beside one another have many short turns, so that a bad moment of the machine is everyone's. */
-const TURNS_A_ROUND = 3;
+const TURNS_A_ROUND = 2;
+
+/** A process may have so many connections on any machine: where it would be more, fewer servers are measured at a time. */
+const MOST_CONNECTIONS = 16_000;
 
 /** So many clients join at a time. */
 const AT_A_TIME = 100;
@@ -42,43 +52,61 @@ export const fanOut: Scenario = {
     ["Deliveries lost or repeated", auditText],
   ],
   async *measure(systems, bench, rounds) {
-    await using servers = new AsyncDisposableStack();
-    const running = new Map<System, Running>();
-    await bench.flush();
-    for (const system of systems) {
-      try {
-        const server = servers.use(await bench.startBeside(system));
-        running.set(system, { server, crowd: server.crowd() });
-      } catch (error) {
-        yield { system, round: 1, failed: (error as Error).message };
-      }
-    }
-    for (const [clients, inFlights] of bench.isQuick ? QUICK : SITUATIONS) {
-      for (const [system, { crowd }] of running) {
-        try {
-          joinBeside(crowd, clients, system, running);
-        } catch (error) {
-          running.delete(system);
-          yield { system, round: 1, failed: (error as Error).message };
-        }
-      }
-      for (const inFlight of inFlights) {
-        for (let round = 1; round <= rounds * TURNS_A_ROUND; round++) {
-          for (const [system, { server, crowd }] of running) {
-            try {
-              const values = talkInFlight(crowd, inFlight, server, bench);
-              yield { system, round, sample: { situation: situation(clients, inFlight), values } };
-            } catch (error) {
-              running.delete(system);
-              yield { system, round, failed: (error as Error).message };
-            }
-            answerPings(running);
-          }
-        }
+    const situations = bench.isQuick ? QUICK : SITUATIONS;
+    const few = situations.filter(([clients]) => clients * systems.length <= MOST_CONNECTIONS);
+    yield* measureBeside(systems, few, bench, rounds);
+    for (const situation of situations.filter((one) => !few.includes(one))) {
+      const atOnce = Math.floor(MOST_CONNECTIONS / situation[0]);
+      for (let i = 0; i < systems.length; i += atOnce) {
+        yield* measureBeside(systems.slice(i, i + atOnce), [situation], bench, rounds);
       }
     }
   },
 };
+
+/** Measures systems whose servers run beside one another. */
+async function* measureBeside(
+  systems: readonly System[],
+  situations: typeof SITUATIONS,
+  bench: Bench,
+  rounds: number,
+): AsyncIterable<Outcome> {
+  await using servers = new AsyncDisposableStack();
+  const running = new Map<System, Running>();
+  await bench.flush();
+  for (const system of systems) {
+    try {
+      const server = servers.use(await bench.startBeside(system));
+      running.set(system, { server, crowd: server.crowd() });
+    } catch (error) {
+      yield { system, round: 1, failed: (error as Error).message };
+    }
+  }
+  for (const [clients, inFlights] of situations) {
+    for (const [system, { crowd }] of running) {
+      try {
+        joinBeside(crowd, clients, system, running);
+      } catch (error) {
+        running.delete(system);
+        yield { system, round: 1, failed: (error as Error).message };
+      }
+    }
+    for (const inFlight of inFlights) {
+      for (let round = 1; round <= rounds * TURNS_A_ROUND; round++) {
+        for (const [system, { server, crowd }] of running) {
+          try {
+            const values = talkInFlight(crowd, inFlight, server, bench);
+            yield { system, round, sample: { situation: situation(clients, inFlight), values } };
+          } catch (error) {
+            running.delete(system);
+            yield { system, round, failed: (error as Error).message };
+          }
+          answerPings(running);
+        }
+      }
+    }
+  }
+}
 
 interface Running {
   readonly server: Server;
