@@ -102,3 +102,13 @@ Deno.test("those who join answer nothing: there is no number of them after which
   for (let i = 1; i < 100; i++) pace.note(i * 10, 10, 0, 9);
   assert(!pace.isComplete(0));
 });
+
+Deno.test("what had happened before a pause is not what came of it", () => {
+  const { pace, flush } = makePace(500);
+  flush(100, 5, 1);
+  assert(pace.pause(500) > 0);
+  pace.note(505, 2, 2, 1);
+  assert(pace.pause(500) > 0);
+  pace.note(510, 2, 2, 0);
+  assertEquals(pace.pause(500), 0);
+});
