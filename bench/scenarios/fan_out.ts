@@ -22,7 +22,7 @@ const QUICK: typeof SITUATIONS = [[100, [1, 8, 64]], [1_000, [32]]];
 /** Servers that run beside one another have many short turns, so that a bad moment of the machine is everyone's. */
 const TURNS_A_ROUND = 2;
 
-/** A process may have so many connections on any machine: where it would be more, fewer servers are measured at a time. */
+/** The load generator may often have no more than 20,000 files open: where it would, fewer servers are measured at a time. */
 const MOST_CONNECTIONS = 16_000;
 
 /** So many clients join at a time. */
@@ -38,8 +38,8 @@ export const fanOut: Scenario = {
   name: "fan-out",
   systems: CHATS,
   about: "So many messages of 64 bytes are in flight, each of another client in one room; when " +
-    "everyone who should has one, its sender says the next. All servers run beside one another, and " +
-    "one after the other has its turn of a second.",
+    "everyone who should has one, its sender says the next. All servers run beside one another, with " +
+    "5,000 clients three of them, and one after the other has its turn of a second.",
   columns: [
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
     ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],
