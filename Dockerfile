@@ -11,4 +11,4 @@ RUN deno task deps && deno cache --frozen main.ts
 ENV CHAT_STORE=redis
 EXPOSE 8080
 USER deno
-CMD ["run", "--cached-only", "--frozen", "--no-prompt", "--v8-flags=--max-semi-space-size=2", "--allow-net", "--allow-env", "--allow-read=chat", "main.ts"]
+CMD ["run", "--cached-only", "--frozen", "--no-prompt", "--v8-flags=--max-semi-space-size=8", "--allow-net", "--allow-env", "--allow-read=chat", "main.ts"]

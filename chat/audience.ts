@@ -92,9 +92,21 @@ export class Audience {
     else this.#endPauseIfComplete();
   }
 
+  /**
+   * Tells one member something together with what everyone is about to be told, in the same frame.
+   *
+   * @returns whether that comes within `maxFlushMs`; if not, the member is told nothing
+   */
+  tellWithNext(member: Member, frame: string): boolean {
+    const batch = this.#batches.at(-1);
+    if (!batch || this.#isSending) return false;
+    batch.addFor(member, frame);
+    return true;
+  }
+
   /** What was expected has come, or never will. */
   expectNothing(): void {
-    if (this.#isWaiting) this.#flush();
+    if (this.#isWaiting) this.#flushSoon();
     else this.#endPauseIfComplete();
   }
 

@@ -44,7 +44,7 @@ export interface Notice {
   readonly text: string;
 }
 
-/** What travels between the instances, as JSON on the room's channel: the very line that JSON sessions get. */
+/** What travels between the instances, as JSON on the room's channel, a line each: the very line that JSON sessions get. */
 export type Event = Joined | Left | Message;
 
 /**

@@ -95,6 +95,11 @@ export class Hub {
     return said;
   }
 
+  /** Tells one member something together with what its room is about to be told: see {@linkcode Audience.tellWithNext}. */
+  tellWithNext(name: string, member: Member, frame: string): boolean {
+    return this.#rooms.get(name)?.room.tellWithNext(member, frame) ?? false;
+  }
+
   /** Resolves once every join and every release that is under way has come to its end. */
   async settled(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);

@@ -26,6 +26,8 @@ export class Room {
   #last = BEGINNING;
   /** How many messages of members are on their way to the store and back. */
   #expected = 0;
+  /** Whether the only one of these is back, before its answer. */
+  #isOnlyOneBack = false;
 
   /** @param maxFlushMs the longest that something may wait to be sent together with more, in milliseconds */
   constructor(maxFlushMs: number) {
@@ -94,6 +96,7 @@ export class Room {
       case "message": {
         this.#last = event.id;
         const sender = this.#members.get(event.user);
+        this.#isOnlyOneBack = sender !== undefined && this.#expected === 1;
         return this.#tell(event, line, sender?.protocol.echoes ? undefined : sender);
       }
       case "left": {
@@ -118,10 +121,22 @@ export class Room {
    */
   expectMessage(said: Promise<unknown>): void {
     this.#expected++;
+    this.#isOnlyOneBack = false;
     said.then(this.#noteAnswer, this.#noteAnswer);
   }
 
+  /** Tells one member something together with what everyone is about to be told: see {@linkcode Audience.tellWithNext}. */
+  tellWithNext(member: Member, frame: string): boolean {
+    return this.#audiences.get(member.protocol)?.tellWithNext(member, frame) ?? false;
+  }
+
+  /** A message is back a moment before its answer, for which what is to be joined waits, but not what is alone. */
+  get #isMoreExpected(): boolean {
+    return this.#expected > (this.#isOnlyOneBack ? 1 : 0);
+  }
+
   readonly #noteAnswer = (): void => {
+    this.#isOnlyOneBack = false;
     if (--this.#expected > 0) return;
     for (const audience of this.#audiences.values()) audience.expectNothing();
   };
@@ -139,7 +154,7 @@ export class Room {
     this.#newcomers.delete(user);
     this.#members.set(user, member);
     const audience = this.#audiences.get(member.protocol) ??
-      new Audience(member.protocol, this.#maxFlushMs, () => this.#expected > 0);
+      new Audience(member.protocol, this.#maxFlushMs, () => this.#isMoreExpected);
     this.#audiences.set(member.protocol, audience);
     audience.add(member);
     member.admit(this.#last, users);

@@ -302,7 +302,9 @@ export class Session implements Member {
 
   #acknowledge(ack: Ack): void {
     const frame = this.protocol.answer(ack);
-    if (frame === undefined) return;
+    if (frame === undefined || this.#state === "gone") return;
+    // Where as many talk as listen, every second frame would be an ack.
+    if (!this.#held && this.#hub.tellWithNext(this.#request.room, this, frame)) return;
     this.#acks.push(frame);
     if (this.#acks.length === 1) queueMicrotask(() => this.#sendAcks());
   }

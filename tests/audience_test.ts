@@ -34,6 +34,7 @@ function makeRoom(maxFlushMs = 20) {
       hear({ type: "joined", user, session: user, users: 1 });
       return frames;
     },
+    member: (user: string): Member => members.get(user)!,
     leave(user: string): void {
       room.remove(members.get(user)!);
     },
@@ -133,17 +134,22 @@ Deno.test("a busy room joins what happens in several turns, and loses and swaps 
   }
 });
 
-Deno.test("what happens waits for what is on its way, so that both are one frame", async () => {
-  const { room, join, say } = makeRoom(1_000);
-  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES, 0.1));
-  // It learns what a flush costs, and so that it may wait longer than this test takes.
+/** A room of 100 that has learned what a flush costs, and so that it may wait longer than a test takes. */
+async function makePatientRoom() {
+  const room = makeRoom(1_000);
+  const all = Array.from({ length: 100 }, (_, i) => room.join(`user-${i}`, JSON_LINES, 0.1));
   for (let i = 0; i < 20; i++) {
     await turn();
-    say("someone", "something");
+    room.say("someone", "something");
   }
   await turn();
+  all.forEach((frames) => frames.length = 0);
+  return { ...room, all };
+}
+
+Deno.test("what happens waits for what is on its way, so that both are one frame", async () => {
+  const { room, say, all } = await makePatientRoom();
   const frames = all[99];
-  frames.length = 0;
   const { promise, resolve } = Promise.withResolvers<string>();
   room.expectMessage(promise);
   say("someone", "one");
@@ -153,6 +159,65 @@ Deno.test("what happens waits for what is on its way, so that both are one frame
   resolve("2-0");
   await until(() => frames.length > 0);
   assertEquals(short(frames), ["one + two"]);
+});
+
+Deno.test("what is told one alone comes before what everyone is told, in its frame", async () => {
+  const { room, say, leave, member, all } = await makePatientRoom();
+  assertEquals(
+    room.tellWithNext(member("user-1"), "ack 1"),
+    false,
+    "there is nothing to come with",
+  );
+  const { promise, resolve } = Promise.withResolvers<string>();
+  room.expectMessage(promise);
+  say("someone", "one");
+  assert(room.tellWithNext(member("user-1"), '{"text":"ack 1"}'));
+  assert(room.tellWithNext(member("user-1"), '{"text":"ack 2"}'));
+  assert(room.tellWithNext(member("user-2"), '{"text":"ack 3"}'));
+  assert(room.tellWithNext(member("user-3"), '{"text":"ack 4"}'));
+  leave("user-3");
+  resolve("1-0");
+  await until(() => all[99].length > 0);
+  assertEquals(short(all[0]), ["one"]);
+  assertEquals(short(all[1]), ["ack 1 + ack 2 + one"]);
+  assertEquals(short(all[2]), ["ack 3 + one"]);
+  assertEquals(short(all[3]), []);
+  assertEquals(short(all[99]), ["one"]);
+});
+
+Deno.test("who hears nothing of what is told is told alone all the same", async () => {
+  const { room, join, say, member } = makeRoom();
+  join("foo", JSON_LINES);
+  await turn();
+  say("foo", "one");
+  const newcomer = join("newcomer", JSON_LINES);
+  assert(room.tellWithNext(member("newcomer"), '{"text":"ack"}'));
+  await turn();
+  assertEquals(short(newcomer), ["ack"]);
+});
+
+Deno.test("a message that is alone does not wait for its answer", async () => {
+  const { room, say, all } = await makePatientRoom();
+  room.expectMessage(new Promise(() => {}));
+  say("user-0", "one");
+  await oneTurn();
+  assertEquals(short(all[0]), ["one"]);
+});
+
+Deno.test("a message waits for another one that is on its way, also if one of them is back", async () => {
+  const { room, say, all } = await makePatientRoom();
+  const answers = [1, 2].map(() => Promise.withResolvers<string>());
+  for (const { promise } of answers) room.expectMessage(promise);
+  say("user-0", "one");
+  await oneTurn();
+  assertEquals(all[0], []);
+  answers[0].resolve("1-0");
+  await oneTurn();
+  assertEquals(all[0], []);
+  say("user-1", "two");
+  answers[1].resolve("2-0");
+  await until(() => all[99].length > 0);
+  assertEquals(short(all[0]), ["one + two"]);
 });
 
 Deno.test("what happens does not wait long for what never comes", async () => {
@@ -270,6 +335,13 @@ Deno.test("who comes while much waits hears only what happens from then on", asy
   say("bar", "hi");
   await until(() => newcomer.length > 0);
   assertEquals(short(newcomer), ["hi"]);
+});
+
+Deno.test("what is told one alone does not wait for a long flush to end", async () => {
+  const { room: { room, say, member }, all } = await startLongFlush();
+  say("someone", "two");
+  assertEquals(room.tellWithNext(member("user-0"), '{"text":"ack"}'), false);
+  await until(() => all[99].join().includes("two"));
 });
 
 Deno.test("who leaves while a long flush goes on hears nothing more", async () => {

@@ -72,6 +72,29 @@ Deno.test("a feed hands on what comes in a row, and nothing that was said before
   assertEquals(heard, ["message 3", "joined bar", "a line from outside"]);
 });
 
+Deno.test("a feed takes several events at once, but a line from outside with breaks in it as it is", async () => {
+  const { feed, heard } = makeFeed();
+  await feed.begin();
+  feed.take([message(1).line, joined("bar"), message(2).line].join("\n"));
+  const almost = [message(3).line, "not an event", message(4).line].join("\n");
+  feed.take(almost);
+  feed.take(`${joined("foo")}\n`);
+  feed.take("two\nlines");
+  assertEquals(heard, [
+    ...["message 1", "joined bar", "message 2"],
+    ...[almost, `${joined("foo")}\n`, "two\nlines"],
+  ]);
+});
+
+Deno.test("a feed of which the first of several events is missing hands on all of them in order", async () => {
+  const { feed, said, heard } = makeFeed();
+  await feed.begin();
+  for (let n = 1; n <= 4; n++) said.push(message(n));
+  feed.take([2, 3, 4].map((n) => message(n).line).join("\n"));
+  await turn();
+  assertEquals(heard, texts(1, 4));
+});
+
 Deno.test("a feed fills a gap before it hands on what is later, and hands on nothing twice", async () => {
   const { feed, said, heard } = makeFeed();
   await feed.begin();

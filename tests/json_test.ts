@@ -95,6 +95,7 @@ Deno.test("each wrong message gets an error that names what is wrong, and the se
     [{ type: "message", text: "a", ref: "x".repeat(65) }, "bad_message", "ref: "],
     [{ type: "message", text: "a", ref: "\ud800" }, "bad_message", "ref: "],
     [{ type: "message", text: "a", reff: "1" }, "bad_message", "reff: "],
+    [{ type: "message", text: "a", ref: "r3", at: 1 }, "bad_message", "at: ", "r3"],
     ["\n".repeat(1_000), "bad_message", "a frame has 1001 lines: at most 1000 are read"],
     ["[".repeat(100_000), "bad_message", '"[[['],
     [{ type: "message", text: "é".repeat(501), ref: "r2" }, "too_large", "the text is", "r2"],

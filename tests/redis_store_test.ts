@@ -73,6 +73,8 @@ Deno.test("redis: what is said in one turn goes there together, in its order, ea
   const stats = await redis.command("INFO", "commandstats") as string;
   // 250 messages at most 100 at a time, and the other room.
   assertEquals(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1], "4");
+  // What is new of each of these is published together.
+  assertEquals(/cmdstat_publish:calls=(\d+)/.exec(stats)?.[1], "4");
 
   await redis.command("CONFIG", "RESETSTAT");
   const long = "x".repeat(30_000);

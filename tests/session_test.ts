@@ -19,6 +19,8 @@ async function makeSession(protocol: Protocol) {
   const left: Session[] = [];
   let isTaking = false;
   let closedWith: number | undefined;
+  let isMoreToCome = false;
+  const withNext: string[] = [];
   const socket = {
     bufferedAmount: 0,
     onopen: () => {},
@@ -36,6 +38,8 @@ async function makeSession(protocol: Protocol) {
     },
     leave: (_room: string, session: Session) => left.push(session),
     say: (_room: string, _user: string, _text: string, ref: string) => Promise.resolve(`${ref}-0`),
+    tellWithNext: (_room: string, _session: Session, frame: string) =>
+      isMoreToCome && withNext.push(frame) > 0,
   } as unknown as Hub;
   const request = { user: "foo", room: "chat", protocol, history: 0 };
   const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS);
@@ -53,6 +57,10 @@ async function makeSession(protocol: Protocol) {
       socket.bufferedAmount = 0;
     },
     closedWith: () => closedWith,
+    /** From here on its room is about to tell everyone something. */
+    expectMore: () => isMoreToCome = true,
+    /** What it is told together with that. */
+    withNext,
   };
 }
 
@@ -134,4 +142,31 @@ Deno.test("what is acknowledged in one turn is one frame", async () => {
   await turn();
   const acks = ["1", "2", "3"].map((ref) => JSON.stringify({ type: "ack", ref, id: `${ref}-0` }));
   assertEquals(sent, [acks.join("\n")]);
+});
+
+Deno.test("an ack comes with what its room is told next, but not where that waits", async () => {
+  const { session, socket, sent, withNext, expectMore, takeEverything } = await makeSession(
+    JSON_LINES,
+  );
+  const say = (ref: string) =>
+    socket.onmessage(
+      new MessageEvent("message", { data: JSON.stringify({ type: "message", text: "hi", ref }) }),
+    );
+  const ack = (ref: string) => JSON.stringify({ type: "ack", ref, id: `${ref}-0` });
+  expectMore();
+  say("1");
+  await turn();
+  assertEquals([sent, withNext], [[], [ack("1")]]);
+  while (sent.length < 500) {
+    const before = sent.length;
+    session.hear("x".repeat(1_000));
+    await turn();
+    if (sent.length === before) break;
+  }
+  assert(sent.length < 500, "it is behind, and what is told waits");
+  say("2");
+  await turn();
+  assertEquals([sent.at(-1), withNext], [ack("2"), [ack("1")]]);
+  takeEverything();
+  await until(() => sent.at(-1) !== ack("2"));
 });

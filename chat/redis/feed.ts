@@ -60,9 +60,18 @@ export class Feed {
     this.#listener = listener;
   }
 
-  /** Takes what was heard on the room's channel. */
-  take(line: string): void {
-    const event = parseEvent(line);
+  /** Takes what was heard on the room's channel: an event, or several with a line each, or anything else from outside. */
+  take(payload: string): void {
+    if (!payload.includes("\n")) return this.#take(parseEvent(payload), payload);
+    const lines = payload.split("\n");
+    const events = lines.map(parseEvent);
+    if (events.some(({ type }) => type === "notice")) {
+      return this.#take({ type: "notice", text: payload }, payload);
+    }
+    events.forEach((event, i) => this.#take(event, lines[i]));
+  }
+
+  #take(event: Event | Notice, line: string): void {
     if (event.type === "notice") line = JSON.stringify(event);
     if (this.#filling || this.#position === undefined) {
       this.#waiting.push({ event, line });

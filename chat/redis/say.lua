@@ -1,4 +1,5 @@
--- Appends messages to a room's log and publishes their events, but those whose refs say that this was done before.
+-- Appends messages to a room's log and publishes their events, a line each, but those whose refs say that this was done
+-- before.
 --
 -- KEYS[1]  the room's log (STREAM)
 -- KEYS[2…] what the senders named messages with (STRING), in the order of these messages
@@ -21,7 +22,7 @@ end
 local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 local prev = newest and newest[1] or '0-0'
 
-local ids, ref, isNew = {}, 1, false
+local ids, ref, events = {}, 1, {}
 for i = 5, #ARGV, 2 do
   local key, rest = nil, ARGV[i + 1]
   if ARGV[i] == '1' then
@@ -35,12 +36,14 @@ for i = 5, #ARGV, 2 do
       redis.call('SET', key, id, 'EX', ARGV[4])
       known[key] = id
     end
-    redis.call('PUBLISH', channel, '{"type":"message","id":"' .. id .. '","prev":"' .. prev .. '",' .. rest)
-    prev, isNew = id, true
+    events[#events + 1] = '{"type":"message","id":"' .. id .. '","prev":"' .. prev .. '",' .. rest
+    prev = id
   end
   ids[#ids + 1] = id
 end
-if isNew then
+if #events > 0 then
+  -- Together, because for Redis and for every instance that hears it a publish costs more than an event.
+  redis.call('PUBLISH', channel, table.concat(events, '\n'))
   redis.call('XTRIM', log, 'MINID', '~', string.format('%d', tonumber(prev:match('^%d+')) - seconds * 1000))
   redis.call('EXPIRE', log, seconds)
 end

@@ -14,7 +14,7 @@ const NOTHING_SET = Object.fromEntries(
 /** Starts `main.ts` as `deno task start` does, without waiting for it. */
 export function launch(env: Record<string, string> = {}): Running {
   const args = [
-    ...["run", "--frozen", "--v8-flags=--max-semi-space-size=2"],
+    ...["run", "--frozen", "--v8-flags=--max-semi-space-size=8"],
     ...["--allow-net", "--allow-env", "--allow-read=chat", "main.ts"],
   ];
   return run(Deno.execPath(), args, { ...NOTHING_SET, ...env });
