@@ -95,7 +95,7 @@ export class Audience {
   /**
    * Tells one member something together with what everyone is about to be told, in the same frame.
    *
-   * @returns whether that comes within `maxFlushMs`; if not, the member is told nothing
+   * @returns whether sending that begins within `maxFlushMs`; if not, the member is told nothing
    */
   tellWithNext(member: Member, frame: string): boolean {
     const batch = this.#batches.at(-1);
