@@ -136,7 +136,6 @@ export class Room {
   }
 
   readonly #noteAnswer = (): void => {
-    this.#isOnlyOneBack = false;
     if (--this.#expected > 0) return;
     for (const audience of this.#audiences.values()) audience.expectNothing();
   };

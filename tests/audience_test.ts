@@ -196,6 +196,44 @@ Deno.test("who hears nothing of what is told is told alone all the same", async 
   assertEquals(short(newcomer), ["ack"]);
 });
 
+Deno.test("what is told one alone is told in its own protocol", async () => {
+  const { room, join, say, member } = makeRoom();
+  join("person", TEXT);
+  const frames = join("program", JSON_LINES);
+  await turn();
+  frames.length = 0;
+  say("someone", "one");
+  assert(room.tellWithNext(member("program"), '{"text":"ack"}'));
+  await turn();
+  assertEquals(short(frames), ["ack + one"]);
+});
+
+Deno.test("an answer comes in time to be told together with what waits for it", async () => {
+  const { room, say, member, all } = await makePatientRoom();
+  const { promise, resolve } = Promise.withResolvers<string>();
+  room.expectMessage(promise);
+  say("someone", "one");
+  const told = promise.then(() => room.tellWithNext(member("user-1"), '{"text":"ack"}'));
+  await oneTurn();
+  resolve("1-0");
+  assert(await told);
+  await until(() => all[99].length > 0);
+  assertEquals(short(all[1]), ["ack + one"]);
+});
+
+Deno.test("what comes after a message that was alone waits for what is on its way again", async () => {
+  const { room, hear, say, all } = await makePatientRoom();
+  const { promise, resolve } = Promise.withResolvers<string>();
+  room.expectMessage(promise);
+  say("user-0", "one");
+  resolve("1-0");
+  await until(() => all[99].length > 0);
+  room.expectMessage(new Promise(() => {}));
+  hear({ type: "notice", text: "two" });
+  await oneTurn();
+  assertEquals(short(all[0]), ["one"]);
+});
+
 Deno.test("a message that is alone does not wait for its answer", async () => {
   const { room, say, all } = await makePatientRoom();
   room.expectMessage(new Promise(() => {}));

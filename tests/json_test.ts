@@ -131,6 +131,15 @@ Deno.test("a frame may hold many lines, and empty ones", async () => {
   await foo.leave();
 });
 
+Deno.test("a frame that is blank says nothing", async () => {
+  await using chat = await startTwo();
+  const foo = await JsonClient.join(chat.one, "foo");
+  for (const blank of ["", " ", "\r\n\r\n", " \n\t"]) foo.send(blank);
+  await foo.say("hi");
+  assertEquals(foo.all("error"), []);
+  await foo.leave();
+});
+
 Deno.test("what breaks the protocol ends the session: bytes, a frame without end", async () => {
   await using chat = await startTwo();
   const bytes = await JsonClient.join(chat.one, "bytes");
