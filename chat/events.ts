@@ -48,7 +48,7 @@ export interface Notice {
 export type Event = Joined | Left | Message;
 
 /**
- * Reads what was heard on a room's channel.
+ * Reads a line of what was heard on a room's channel.
  *
  * @param payload an {@linkcode Event} as one line of JSON, or anything else from outside
  * @returns the event; a {@linkcode Notice} with the payload as it is where it is none

@@ -130,7 +130,7 @@ export class Room {
     return this.#audiences.get(member.protocol)?.tellWithNext(member, frame) ?? false;
   }
 
-  /** A message is back a moment before its answer, for which what is to be joined waits, but not what is alone. */
+  /** Most messages are back a moment before their answer: what is to be joined waits for that, but not what is alone. */
   get #isMoreExpected(): boolean {
     return this.#expected > (this.#isOnlyOneBack ? 1 : 0);
   }

@@ -337,7 +337,7 @@ export class Session implements Member {
     return memory > AT_SOCKET * this.#limits.maxBufferedBytes;
   }
 
-  /** Lets what happens wait here until the client has taken more. Answers do not wait, but have a bound too. */
+  /** Lets what happens wait here until the client has taken more. Answers that come from then on do not wait, but have a bound too. */
   #hold(): void {
     if (this.#state === "gone") return;
     if (this.#socket.bufferedAmount > this.#limits.maxBufferedBytes) {
