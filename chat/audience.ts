@@ -92,16 +92,9 @@ export class Audience {
     else this.#endPauseIfComplete();
   }
 
-  /**
-   * Tells one member something together with what everyone is about to be told, in the same frame.
-   *
-   * @returns whether sending that begins within `maxFlushMs`; if not, the member is told nothing
-   */
-  tellWithNext(member: Member, frame: string): boolean {
-    const batch = this.#batches.at(-1);
-    if (!batch || this.#isSending) return false;
-    batch.addFor(member, frame);
-    return true;
+  /** Whether a member will hear something in a flush that begins within `maxFlushMs`. */
+  willTell(member: Member): boolean {
+    return !this.#isSending && this.#batches.length > 0 && this.#batches[0].isFor(member);
   }
 
   /** What was expected has come, or never will. */

@@ -13,8 +13,6 @@ export class Batch {
   readonly #newcomers = new Map<Member, number>();
   /** Who does not hear what. */
   readonly #exceptions = new Map<Member, Set<number>>();
-  /** What only one hears, before all that. */
-  readonly #answers = new Map<Member, string[]>();
   /** What everyone else hears. */
   #joined: string[] | undefined;
 
@@ -38,29 +36,21 @@ export class Batch {
     else this.#exceptions.set(except, new Set([place]));
   }
 
-  /** Adds a frame for one member only. */
-  addFor(member: Member, frame: string): void {
-    const answers = this.#answers.get(member);
-    if (answers) answers.push(frame);
-    else this.#answers.set(member, [frame]);
-  }
-
   /** Takes note of someone who hears only what is added from here on. */
   welcome(member: Member): void {
     if (this.#frames.length > 0) this.#newcomers.set(member, this.#frames.length);
   }
 
-  /** The frames for one member, when everything has been added. */
-  of(member: Member): readonly string[] {
-    const answers = this.#answers.get(member);
-    const heard = this.#heardBy(member);
-    return answers ? this.#protocol.join([...answers, ...heard]) : heard;
+  /** Whether a member hears the same of it as everyone else. */
+  isFor(member: Member): boolean {
+    return !this.#newcomers.has(member) && !this.#exceptions.has(member);
   }
 
-  #heardBy(member: Member): readonly string[] {
+  /** The frames for one member, when everything has been added. */
+  of(member: Member): readonly string[] {
     const from = this.#newcomers.get(member) ?? 0;
     const exceptions = this.#exceptions.get(member);
-    if (from === 0 && !exceptions) return this.#joined ??= this.#protocol.join(this.#frames);
+    if (this.isFor(member)) return this.#joined ??= this.#protocol.join(this.#frames);
     const heard = this.#frames.filter((_, place) => place >= from && !exceptions?.has(place));
     return this.#protocol.join(heard);
   }

@@ -95,9 +95,9 @@ export class Hub {
     return said;
   }
 
-  /** Tells one member something together with what its room is about to be told: see {@linkcode Audience.tellWithNext}. */
-  tellWithNext(name: string, member: Member, frame: string): boolean {
-    return this.#rooms.get(name)?.room.tellWithNext(member, frame) ?? false;
+  /** Whether a member will hear something of its room soon: see {@linkcode Audience.willTell}. */
+  willTell(name: string, member: Member): boolean {
+    return this.#rooms.get(name)?.room.willTell(member) ?? false;
   }
 
   /** Resolves once every join and every release that is under way has come to its end. */

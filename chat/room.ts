@@ -96,7 +96,7 @@ export class Room {
       case "message": {
         this.#last = event.id;
         const sender = this.#members.get(event.user);
-        this.#isOnlyOneBack = sender !== undefined && this.#expected === 1;
+        if (sender) this.#isOnlyOneBack = this.#expected === 1;
         return this.#tell(event, line, sender?.protocol.echoes ? undefined : sender);
       }
       case "left": {
@@ -125,9 +125,9 @@ export class Room {
     said.then(this.#noteAnswer, this.#noteAnswer);
   }
 
-  /** Tells one member something together with what everyone is about to be told: see {@linkcode Audience.tellWithNext}. */
-  tellWithNext(member: Member, frame: string): boolean {
-    return this.#audiences.get(member.protocol)?.tellWithNext(member, frame) ?? false;
+  /** Whether a member will hear something soon: see {@linkcode Audience.willTell}. */
+  willTell(member: Member): boolean {
+    return this.#audiences.get(member.protocol)?.willTell(member) ?? false;
   }
 
   /** Most messages are back a moment before their answer: what is to be joined waits for that, but not what is alone. */

@@ -77,7 +77,7 @@ export class Session implements Member {
   #unanswered = 0;
   /** Why this session was ended, also where its socket was not open yet. */
   #closing: Closing | undefined;
-  /** Acknowledgements that came together and are sent together. */
+  /** Acknowledgements that are sent together, or with what is heard next. */
   #acks: string[] = [];
   #sentSinceLook = 0;
   /** About how long the frames are that wait at the socket. */
@@ -112,7 +112,7 @@ export class Session implements Member {
   }
 
   hear(frame: string): void {
-    if (!this.#held) return this.#send(frame);
+    if (!this.#held) return this.#sendWithAcks(frame);
     this.#held.push(frame);
     this.#heldLength += frame.length;
     if (this.#heldLength + this.#socket.bufferedAmount > this.#limits.maxBufferedBytes) {
@@ -145,6 +145,7 @@ export class Session implements Member {
   /** Leaves the room at once and closes the socket as soon as the peer lets it. */
   end(closing: Closing): void {
     this.#closing = closing;
+    this.#sendAcks();
     this.#leave();
     this.#socket.close(closing.code, closing.reason);
   }
@@ -302,17 +303,24 @@ export class Session implements Member {
 
   #acknowledge(ack: Ack): void {
     const frame = this.protocol.answer(ack);
-    if (frame === undefined || this.#state === "gone") return;
-    // Where as many talk as listen, every second frame would be an ack.
-    if (!this.#held && this.#hub.tellWithNext(this.#request.room, this, frame)) return;
+    if (frame === undefined) return;
     this.#acks.push(frame);
-    if (this.#acks.length === 1) queueMicrotask(() => this.#sendAcks());
+    // Where as many talk as listen, every second frame would be an ack.
+    if (!this.#held && this.#hub.willTell(this.#request.room, this)) return;
+    queueMicrotask(() => this.#sendAcks());
   }
 
   #sendAcks(): void {
+    if (this.#acks.length === 0) return;
     const acks = this.#acks;
     this.#acks = [];
     for (const frame of this.protocol.join(acks)) this.#send(frame);
+  }
+
+  #sendWithAcks(frame: string): void {
+    if (this.#acks.length === 0) return this.#send(frame);
+    this.#acks.push(frame);
+    this.#sendAcks();
   }
 
   #answer(answer: Answer): void {
@@ -344,6 +352,7 @@ export class Session implements Member {
       return this.end(CLOSING.tooSlow);
     }
     if (this.#held) return;
+    this.#sendAcks();
     this.#held = [];
     this.#sendHeld().catch((error) => this.#fail(error));
   }

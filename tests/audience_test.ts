@@ -161,51 +161,26 @@ Deno.test("what happens waits for what is on its way, so that both are one frame
   assertEquals(short(frames), ["one + two"]);
 });
 
-Deno.test("what is told one alone comes before what everyone is told, in its frame", async () => {
-  const { room, say, leave, member, all } = await makePatientRoom();
-  assertEquals(
-    room.tellWithNext(member("user-1"), "ack 1"),
-    false,
-    "there is nothing to come with",
-  );
-  const { promise, resolve } = Promise.withResolvers<string>();
-  room.expectMessage(promise);
-  say("someone", "one");
-  assert(room.tellWithNext(member("user-1"), '{"text":"ack 1"}'));
-  assert(room.tellWithNext(member("user-1"), '{"text":"ack 2"}'));
-  assert(room.tellWithNext(member("user-2"), '{"text":"ack 3"}'));
-  assert(room.tellWithNext(member("user-3"), '{"text":"ack 4"}'));
-  leave("user-3");
-  resolve("1-0");
-  await until(() => all[99].length > 0);
-  assertEquals(short(all[0]), ["one"]);
-  assertEquals(short(all[1]), ["ack 1 + ack 2 + one"]);
-  assertEquals(short(all[2]), ["ack 3 + one"]);
-  assertEquals(short(all[3]), []);
-  assertEquals(short(all[99]), ["one"]);
-});
-
-Deno.test("who hears nothing of what is told is told alone all the same", async () => {
-  const { room, join, say, member } = makeRoom();
-  join("foo", JSON_LINES);
-  await turn();
-  say("foo", "one");
-  const newcomer = join("newcomer", JSON_LINES);
-  assert(room.tellWithNext(member("newcomer"), '{"text":"ack"}'));
-  await turn();
-  assertEquals(short(newcomer), ["ack"]);
-});
-
-Deno.test("what is told one alone is told in its own protocol", async () => {
-  const { room, join, say, member } = makeRoom();
+Deno.test("who is about to hear something is known, so that an answer can come with it", async () => {
+  const { room, join, say, hear, member } = makeRoom();
+  const foo = join("foo", JSON_LINES);
+  const bar = join("bar", JSON_LINES);
   join("person", TEXT);
-  const frames = join("program", JSON_LINES);
   await turn();
-  frames.length = 0;
-  say("someone", "one");
-  assert(room.tellWithNext(member("program"), '{"text":"ack"}'));
+  const whoHears = () => ["foo", "bar", "person"].filter((user) => room.willTell(member(user)));
+  assertEquals(whoHears(), []);
+  say("foo", "one");
+  join("newcomer", JSON_LINES);
+  assertEquals(whoHears(), ["foo", "bar", "person"]);
+  assert(!room.willTell(member("newcomer")), "what came before it is not for a newcomer");
   await turn();
-  assertEquals(short(frames), ["ack + one"]);
+  assertEquals(
+    [foo, bar].map((frames) => short(frames).at(-1)),
+    Array(2).fill("one + joined newcomer"),
+  );
+  hear({ type: "left", user: "foo" });
+  assertEquals(whoHears(), ["bar", "person"]);
+  await turn();
 });
 
 Deno.test("an answer comes in time to be told together with what waits for it", async () => {
@@ -213,12 +188,11 @@ Deno.test("an answer comes in time to be told together with what waits for it", 
   const { promise, resolve } = Promise.withResolvers<string>();
   room.expectMessage(promise);
   say("someone", "one");
-  const told = promise.then(() => room.tellWithNext(member("user-1"), '{"text":"ack"}'));
+  const isInTime = promise.then(() => room.willTell(member("user-1")));
   await oneTurn();
   resolve("1-0");
-  assert(await told);
+  assert(await isInTime);
   await until(() => all[99].length > 0);
-  assertEquals(short(all[1]), ["ack + one"]);
 });
 
 Deno.test("what comes after a message that was alone waits for what is on its way again", async () => {
@@ -375,10 +349,10 @@ Deno.test("who comes while much waits hears only what happens from then on", asy
   assertEquals(short(newcomer), ["hi"]);
 });
 
-Deno.test("what is told one alone does not wait for a long flush to end", async () => {
+Deno.test("no answer waits for a long flush to end", async () => {
   const { room: { room, say, member }, all } = await startLongFlush();
   say("someone", "two");
-  assertEquals(room.tellWithNext(member("user-0"), '{"text":"ack"}'), false);
+  assert(!room.willTell(member("user-0")));
   await until(() => all[99].join().includes("two"));
 });
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Hub } from "../chat/hub.ts";
 import type { Member } from "../chat/member.ts";
 import { openMemoryStore } from "../chat/memory/store.ts";
@@ -7,7 +7,8 @@ import { type Listener, type Store, StoreUnavailable } from "../chat/store.ts";
 
 const oneTurn = () => new Promise((resolve) => setImmediate(resolve));
 
-Deno.test("a room that is behind takes nothing until what waits is sent", async () => {
+/** A hub with some users in the default room, and what tells it of an event there. */
+async function openHub(users: string[]) {
   const memory = openMemoryStore({ historyLimit: 10, historySeconds: 10 });
   let listener: Listener;
   const store: Store = Object.assign(Object.create(memory), {
@@ -18,18 +19,35 @@ Deno.test("a room that is behind takes nothing until what waits is sent", async 
   });
   const hub = new Hub(store, 20);
   await hub.open();
-  await Promise.all(["foo", "bar"].map((user) => {
-    const member: Member = {
-      ...{ user, id: user, protocol: TEXT },
-      admit() {},
-      hear() {},
-      lose() {},
-    };
-    return hub.join("chat", member);
+  const members = users.map((user): Member => ({
+    ...{ user, id: user, protocol: TEXT },
+    admit() {},
+    hear() {},
+    lose() {},
   }));
+  await Promise.all(members.map((member) => hub.join("chat", member)));
   await oneTurn();
+  return {
+    hub,
+    members,
+    notice: (text: string) => listener.hear({ type: "notice", text }, ""),
+  };
+}
+
+Deno.test("a hub knows who will hear something soon", async () => {
+  const { hub, members: [foo], notice } = await openHub(["foo"]);
+  assert(!hub.willTell("chat", foo));
+  notice("hi");
+  assert(hub.willTell("chat", foo));
+  assert(!hub.willTell("elsewhere", foo));
+  await oneTurn();
+  assert(!hub.willTell("chat", foo));
+});
+
+Deno.test("a room that is behind takes nothing until what waits is sent", async () => {
+  const { hub, notice } = await openHub(["foo", "bar"]);
   // So much that it takes more than a turn to tell it to two.
-  listener!.hear({ type: "notice", text: "x".repeat(1024 * 1024) }, "");
+  notice("x".repeat(1024 * 1024));
   await Promise.resolve();
   const { now } = performance;
   performance.now = () => now.call(performance) + 10_000;

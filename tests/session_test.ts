@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { CLOSING } from "../chat/close_codes.ts";
 import type { Hub } from "../chat/hub.ts";
 import { JSON_LINES } from "../chat/protocol/json.ts";
 import type { Protocol } from "../chat/protocol/protocol.ts";
@@ -20,7 +21,6 @@ async function makeSession(protocol: Protocol) {
   let isTaking = false;
   let closedWith: number | undefined;
   let isMoreToCome = false;
-  const withNext: string[] = [];
   const socket = {
     bufferedAmount: 0,
     onopen: () => {},
@@ -38,8 +38,7 @@ async function makeSession(protocol: Protocol) {
     },
     leave: (_room: string, session: Session) => left.push(session),
     say: (_room: string, _user: string, _text: string, ref: string) => Promise.resolve(`${ref}-0`),
-    tellWithNext: (_room: string, _session: Session, frame: string) =>
-      isMoreToCome && withNext.push(frame) > 0,
+    willTell: () => isMoreToCome,
   } as unknown as Hub;
   const request = { user: "foo", room: "chat", protocol, history: 0 };
   const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS);
@@ -59,8 +58,6 @@ async function makeSession(protocol: Protocol) {
     closedWith: () => closedWith,
     /** From here on its room is about to tell everyone something. */
     expectMore: () => isMoreToCome = true,
-    /** What it is told together with that. */
-    withNext,
   };
 }
 
@@ -144,29 +141,45 @@ Deno.test("what is acknowledged in one turn is one frame", async () => {
   assertEquals(sent, [acks.join("\n")]);
 });
 
-Deno.test("an ack comes with what its room is told next, but not where that waits", async () => {
-  const { session, socket, sent, withNext, expectMore, takeEverything } = await makeSession(
-    JSON_LINES,
-  );
+/** A session whose room is about to tell everyone something, when it has said "1", and that is in the log. */
+async function sayBeforeMore() {
+  const made = await makeSession(JSON_LINES);
   const say = (ref: string) =>
-    socket.onmessage(
+    made.socket.onmessage(
       new MessageEvent("message", { data: JSON.stringify({ type: "message", text: "hi", ref }) }),
     );
-  const ack = (ref: string) => JSON.stringify({ type: "ack", ref, id: `${ref}-0` });
-  expectMore();
+  made.expectMore();
   say("1");
   await turn();
-  assertEquals([sent, withNext], [[], [ack("1")]]);
-  while (sent.length < 500) {
-    const before = sent.length;
-    session.hear("x".repeat(1_000));
-    await turn();
-    if (sent.length === before) break;
-  }
-  assert(sent.length < 500, "it is behind, and what is told waits");
+  return { ...made, say, ack: (ref: string) => `{"type":"ack","ref":"${ref}","id":"${ref}-0"}` };
+}
+
+Deno.test("an ack comes with what its room is told next, before it", async () => {
+  const { session, sent, say, ack } = await sayBeforeMore();
   say("2");
   await turn();
-  assertEquals([sent.at(-1), withNext], [ack("2"), [ack("1")]]);
+  assertEquals(sent, []);
+  session.hear("one");
+  session.hear("two");
+  assertEquals(sent, [`${ack("1")}\n${ack("2")}\none`, "two"]);
+});
+
+Deno.test("an ack that waits for what its room is told next is not lost when the session ends", async () => {
+  const { session, sent, ack, closedWith } = await sayBeforeMore();
+  assertEquals([sent, closedWith()], [[], undefined]);
+  session.end(CLOSING.shutdown);
+  assertEquals([sent, closedWith()], [[ack("1")], 1001]);
+});
+
+Deno.test("no ack waits where what its room is told does", async () => {
+  const { session, sent, say, ack, takeEverything } = await sayBeforeMore();
+  session.hear("x".repeat(600_000));
+  say("2");
+  await turn();
+  session.hear("waits");
+  say("3");
+  await turn();
+  assertEquals(sent.slice(-2), [ack("2"), ack("3")]);
   takeEverything();
-  await until(() => sent.at(-1) !== ack("2"));
+  await until(() => sent.at(-1) === "waits");
 });
