@@ -8,7 +8,7 @@ import type { Crowd } from "../crowd.ts";
 const CLIENTS = 100;
 const PER_SECOND = 500;
 /** So many turns a system has in a round, and so many before the first, in which its code is compiled. */
-const [TURNS_A_ROUND, WARM_UP] = [2, 2];
+const [TURNS_A_ROUND, WARM_UP] = [2, 4];
 
 /** Messages that come whether or not the server has done with those before. */
 export const paced: Scenario = {

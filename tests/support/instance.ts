@@ -1,3 +1,4 @@
+import config from "../../deno.json" with { type: "json" };
 import { run, type Running } from "./process.ts";
 
 /** A server process of a test's own. */
@@ -13,10 +14,7 @@ const NOTHING_SET = Object.fromEntries(
 
 /** Starts `main.ts` as `deno task start` does, without waiting for it. */
 export function launch(env: Record<string, string> = {}): Running {
-  const args = [
-    ...["run", "--frozen", "--v8-flags=--max-semi-space-size=8"],
-    ...["--allow-net", "--allow-env", "--allow-read=chat", "main.ts"],
-  ];
+  const [, ...args] = config.tasks.start.command.split(" ");
   return run(Deno.execPath(), args, { ...NOTHING_SET, ...env });
 }
 
