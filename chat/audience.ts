@@ -92,7 +92,7 @@ export class Audience {
     else this.#endPauseIfComplete();
   }
 
-  /** Whether a member will hear something in a flush that begins within `maxFlushMs`. */
+  /** Whether a member is sure to hear something in the next flush, which begins within `maxFlushMs`. */
   willTell(member: Member): boolean {
     return !this.#isSending && this.#batches.length > 0 && this.#batches[0].isFor(member);
   }

@@ -48,9 +48,9 @@ export class Batch {
 
   /** The frames for one member, when everything has been added. */
   of(member: Member): readonly string[] {
+    if (this.isFor(member)) return this.#joined ??= this.#protocol.join(this.#frames);
     const from = this.#newcomers.get(member) ?? 0;
     const exceptions = this.#exceptions.get(member);
-    if (this.isFor(member)) return this.#joined ??= this.#protocol.join(this.#frames);
     const heard = this.#frames.filter((_, place) => place >= from && !exceptions?.has(place));
     return this.#protocol.join(heard);
   }

@@ -95,7 +95,7 @@ export class Hub {
     return said;
   }
 
-  /** Whether a member will hear something of its room soon: see {@linkcode Audience.willTell}. */
+  /** Whether a member is sure to hear something of its room soon: see {@linkcode Audience.willTell}. */
   willTell(name: string, member: Member): boolean {
     return this.#rooms.get(name)?.room.willTell(member) ?? false;
   }

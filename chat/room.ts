@@ -125,7 +125,7 @@ export class Room {
     said.then(this.#noteAnswer, this.#noteAnswer);
   }
 
-  /** Whether a member will hear something soon: see {@linkcode Audience.willTell}. */
+  /** Whether a member is sure to hear something soon: see {@linkcode Audience.willTell}. */
   willTell(member: Member): boolean {
     return this.#audiences.get(member.protocol)?.willTell(member) ?? false;
   }

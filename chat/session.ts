@@ -303,7 +303,7 @@ export class Session implements Member {
 
   #acknowledge(ack: Ack): void {
     const frame = this.protocol.answer(ack);
-    if (frame === undefined) return;
+    if (frame === undefined || this.#state === "gone") return;
     this.#acks.push(frame);
     // Where as many talk as listen, every second frame would be an ack.
     if (!this.#held && this.#hub.willTell(this.#request.room, this)) return;
@@ -325,7 +325,7 @@ export class Session implements Member {
 
   #answer(answer: Answer): void {
     const frame = this.protocol.answer(answer);
-    if (frame !== undefined) this.#send(frame);
+    if (frame !== undefined) this.#sendWithAcks(frame);
   }
 
   #send(frame: string): void {

@@ -26,6 +26,7 @@ async function makeSession(protocol: Protocol) {
     onopen: () => {},
     onmessage: (_: MessageEvent) => {},
     send(frame: string) {
+      if (closedWith !== undefined) return;
       sent.push(frame);
       if (!isTaking) socket.bufferedAmount += frame.length;
     },
@@ -56,8 +57,8 @@ async function makeSession(protocol: Protocol) {
       socket.bufferedAmount = 0;
     },
     closedWith: () => closedWith,
-    /** From here on its room is about to tell everyone something. */
-    expectMore: () => isMoreToCome = true,
+    /** Whether its room is about to tell everyone something, from here on. */
+    expectMore: (isExpected: boolean) => isMoreToCome = isExpected,
   };
 }
 
@@ -141,14 +142,14 @@ Deno.test("what is acknowledged in one turn is one frame", async () => {
   assertEquals(sent, [acks.join("\n")]);
 });
 
-/** A session whose room is about to tell everyone something, when it has said "1", and that is in the log. */
+/** A session that has said "1", which is in the log, while its room is about to tell everyone something. */
 async function sayBeforeMore() {
   const made = await makeSession(JSON_LINES);
   const say = (ref: string) =>
     made.socket.onmessage(
       new MessageEvent("message", { data: JSON.stringify({ type: "message", text: "hi", ref }) }),
     );
-  made.expectMore();
+  made.expectMore(true);
   say("1");
   await turn();
   return { ...made, say, ack: (ref: string) => `{"type":"ack","ref":"${ref}","id":"${ref}-0"}` };
@@ -162,6 +163,20 @@ Deno.test("an ack comes with what its room is told next, before it", async () =>
   session.hear("one");
   session.hear("two");
   assertEquals(sent, [`${ack("1")}\n${ack("2")}\none`, "two"]);
+});
+
+Deno.test("no ack waits longer than one that comes later", async () => {
+  const { sent, say, ack, expectMore } = await sayBeforeMore();
+  expectMore(false);
+  say("2");
+  await turn();
+  assertEquals(sent, [`${ack("1")}\n${ack("2")}`]);
+});
+
+Deno.test("another answer comes after the acks that were there before it", async () => {
+  const { socket, sent, ack } = await sayBeforeMore();
+  socket.onmessage(new MessageEvent("message", { data: '{"type":"ping"}' }));
+  assertEquals(sent, [`${ack("1")}\n{"type":"pong"}`]);
 });
 
 Deno.test("an ack that waits for what its room is told next is not lost when the session ends", async () => {

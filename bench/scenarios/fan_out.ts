@@ -30,7 +30,8 @@ export const fanOut: Scenario = {
   systems: CHATS,
   about: "So many messages of 64 bytes are in flight, each of another client in one room; when " +
     "everyone who should has one, its sender says the next. All servers run beside one another, with " +
-    "5,000 clients three of them, and one after the other has its turn of a second, after two that do not count.",
+    "5,000 clients three of them, and one after the other has its turn of a second, after " +
+    `${WARM_UP} that do not count.`,
   columns: [
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
     ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],
