@@ -94,7 +94,7 @@ export class Audience {
 
   /** Whether a member is sure to hear something in the next flush, which begins within `maxFlushMs`. */
   willTell(member: Member): boolean {
-    return !this.#isSending && this.#batches.length > 0 && this.#batches[0].isFor(member);
+    return !this.#isSending && this.#batches.length > 0 && this.#batches[0].isWholeFor(member);
   }
 
   /** What was expected has come, or never will. */

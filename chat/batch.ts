@@ -42,13 +42,13 @@ export class Batch {
   }
 
   /** Whether a member hears the same of it as everyone else. */
-  isFor(member: Member): boolean {
+  isWholeFor(member: Member): boolean {
     return !this.#newcomers.has(member) && !this.#exceptions.has(member);
   }
 
   /** The frames for one member, when everything has been added. */
   of(member: Member): readonly string[] {
-    if (this.isFor(member)) return this.#joined ??= this.#protocol.join(this.#frames);
+    if (this.isWholeFor(member)) return this.#joined ??= this.#protocol.join(this.#frames);
     const from = this.#newcomers.get(member) ?? 0;
     const exceptions = this.#exceptions.get(member);
     const heard = this.#frames.filter((_, place) => place >= from && !exceptions?.has(place));

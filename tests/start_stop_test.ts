@@ -1,3 +1,4 @@
+import config from "../deno.json" with { type: "json" };
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Client, settle } from "./support/client.ts";
 import { launch, startInstance } from "./support/instance.ts";
@@ -182,4 +183,14 @@ Deno.test("a second signal ends an instance at once", async () => {
   assertEquals((await instance.exit).code, 130);
   redis.process.signal("SIGCONT");
   await foo.closed;
+});
+
+Deno.test("the image runs the server as `deno task start` does", async () => {
+  const dockerfile = await Deno.readTextFile(new URL("../Dockerfile", import.meta.url));
+  const command: string[] = JSON.parse(/^CMD (.+)$/m.exec(dockerfile)![1]);
+  const onlyThere = ["--cached-only", "--no-prompt"];
+  assertEquals(
+    ["deno", ...command.filter((argument) => !onlyThere.includes(argument))],
+    config.tasks.start.command.split(" "),
+  );
 });
