@@ -4,6 +4,7 @@
  * @module
  */
 import { Crowd } from "./crowd.ts";
+import { Poll } from "./libc.ts";
 import { everyonesCpu, freePort, OTHER_CORE, ownCpu, Process, SERVER_CORE } from "./process.ts";
 import type { System } from "./systems.ts";
 import type { Audit, Talk } from "./talk.ts";
@@ -64,9 +65,11 @@ export interface Server extends AsyncDisposable {
 interface Cpu {
   readonly at: number;
   readonly server: number;
+  /** The time in which it did not wait for anything, of which Redis may have had some. */
   readonly generator: number;
   readonly redis: number;
-  readonly everyone: number;
+  /** What is not part of the bench. */
+  readonly others: number;
 }
 
 /** A run on one Redis. */
@@ -135,13 +138,10 @@ export class Bench implements AsyncDisposable {
 
   /** The time and everyone's CPU time. */
   cpu({ process }: Server): Cpu {
-    return {
-      server: process.cpu(),
-      generator: ownCpu(),
-      redis: this.#redis.cpu(),
-      everyone: everyonesCpu(),
-      at: performance.now(),
-    };
+    const server = process.cpu(), redis = this.#redis.cpu();
+    const others = everyonesCpu() - server - redis - ownCpu();
+    const at = performance.now();
+    return { server, redis, others, generator: at - Poll.waited, at };
   }
 
   /** What a talk came to since its counts were cleared, when everyone's CPU time was `from`. */
@@ -167,16 +167,12 @@ export class Bench implements AsyncDisposable {
 
 /** Whose share of a core was how large meanwhile; the others are all that is not part of the bench. */
 export function shares(from: Cpu, to: Cpu): Values {
-  const milliseconds = to.at - from.at;
-  const server = (to.server - from.server) / milliseconds;
-  const generator = (to.generator - from.generator) / milliseconds;
-  const redis = (to.redis - from.redis) / milliseconds;
-  const everyone = (to.everyone - from.everyone) / milliseconds;
+  const share = (who: keyof Cpu) => (to[who] - from[who]) / (to.at - from.at);
   return {
-    serverShare: server,
-    generatorShare: generator,
-    redisShare: redis,
-    othersShare: Math.max(0, everyone - server - generator - redis),
+    serverShare: share("server"),
+    generatorShare: share("generator"),
+    redisShare: share("redis"),
+    othersShare: Math.max(0, share("others")),
   };
 }
 

@@ -8,8 +8,9 @@ import type { Client, Crowd } from "./crowd.ts";
 import { makeFrame, TEXT } from "./frames.ts";
 import { Histogram } from "./histogram.ts";
 
-/** Marks a message's text in whatever surrounds it: nothing else on the wire has it. */
-const MARK = "~".charCodeAt(0);
+/** Fills a message's text up: nothing else on the wire has it. */
+const FILLING = "~";
+const FILLED = FILLING.charCodeAt(0);
 const DIGITS = 9;
 const ZERO = /0{9}/g;
 
@@ -25,7 +26,17 @@ export interface Audit {
 
 /** The text of a message, which begins with its number. */
 export function textOf(number: number, length: number): string {
-  return ("~" + `${number}`.padStart(DIGITS, "0")).padEnd(length, "x");
+  return `${number}`.padStart(DIGITS, "0").padEnd(length, FILLING);
+}
+
+/** Where the filling begins that goes from somewhere between two places to the second of them. */
+function firstFilled(bytes: Uint8Array, from: number, to: number): number {
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (bytes[middle] === FILLED) to = middle;
+    else from = middle + 1;
+  }
+  return to;
 }
 
 /** No two messages of a run have the same number, so that one that is late is not taken for another. */
@@ -112,12 +123,17 @@ export class Talk {
   }
 
   #hear(client: Client, bytes: Uint8Array, start: number, end: number): void {
-    for (let at = start; at < end; at++) {
-      if (bytes[at] !== MARK) continue;
+    // Looks at so few bytes that what surrounds the texts, which is not of the same length for all, costs nothing: none
+    // can lie between two of them.
+    const filling = this.#length - DIGITS;
+    for (let at = start + this.#length - 1; at < end; at += filling) {
+      if (bytes[at] !== FILLED) continue;
+      const filledFrom = firstFilled(bytes, at - filling + 1, at);
       let number = 0;
-      for (let i = at + 1; i <= at + DIGITS; i++) number = number * 10 + bytes[i] - 48;
-      at += this.#length - 1;
+      for (let i = filledFrom - DIGITS; i < filledFrom; i++) number = number * 10 + bytes[i] - 48;
       this.#count(client, number - this.#first);
+      // The next text cannot end before.
+      at = filledFrom + this.#length - 1;
     }
   }
 
