@@ -47,6 +47,13 @@ function nextLook(): Promise<void> {
   );
 }
 
+/** What was sent to a client, up to some moment. */
+interface Sent {
+  /** In characters. */
+  length: number;
+  frames: number;
+}
+
 /** A client for whom something waits. */
 interface Backlog {
   /** How many bytes were sent since then. */
@@ -79,9 +86,10 @@ export class Session implements Member {
   #closing: Closing | undefined;
   /** Acknowledgements that are sent together, or with what is heard next. */
   #acks: string[] = [];
+  /** How much was sent: now, and at each look back to what may still wait at the socket. */
+  readonly #sent: Sent = { length: 0, frames: 0 };
+  #sentAtLooks: Sent[] = [{ length: 0, frames: 0 }];
   #sentSinceLook = 0;
-  /** About how long the frames are that wait at the socket. */
-  #frameLength = 1;
   /** What is known of a client for whom something was waiting at the last look. */
   #backlog: Backlog | undefined;
 
@@ -332,25 +340,34 @@ export class Session implements Member {
     if (this.#state === "gone") return;
     this.#socket.send(frame);
     if (this.#backlog) this.#backlog.sent += byteLength(frame);
-    this.#frameLength = Math.max(frame.length, 1);
+    this.#sent.length += frame.length;
+    this.#sent.frames++;
     this.#sentSinceLook += frame.length + FRAME_COST;
     if (this.#sentSinceLook < LOOK_EVERY) return;
     this.#sentSinceLook = 0;
+    this.#sentAtLooks.push({ ...this.#sent });
     // A turn later: nothing of what was sent in this one can have been written yet.
     if (this.#isBehind()) setTimeout(() => this.#isBehind() && this.#hold(), 0);
   }
 
   #isBehind(): boolean {
-    const memory = this.#socket.bufferedAmount * (1 + FRAME_COST / this.#frameLength);
-    return memory > AT_SOCKET * this.#limits.maxBufferedBytes;
+    return this.#memoryAtSocket() > AT_SOCKET * this.#limits.maxBufferedBytes;
+  }
+
+  /** About how many bytes of memory are taken by what waits at the socket. */
+  #memoryAtSocket(): number {
+    const waits = this.#socket.bufferedAmount;
+    const looks = this.#sentAtLooks;
+    while (looks.length > 1 && looks[1].length <= this.#sent.length - waits) looks.shift();
+    return waits === 0 ? 0 : waits + FRAME_COST * (this.#sent.frames - looks[0].frames);
   }
 
   /** Lets what happens wait here until the client has taken more. Answers that come from then on do not wait, but have a bound too. */
   #hold(): void {
     if (this.#state === "gone") return;
-    if (this.#socket.bufferedAmount > this.#limits.maxBufferedBytes) {
-      return this.end(CLOSING.tooSlow);
-    }
+    // What came in one turn may be too much for a moment, as long as no more comes.
+    const waits = this.#held ? this.#memoryAtSocket() : this.#socket.bufferedAmount;
+    if (waits > this.#limits.maxBufferedBytes) return this.end(CLOSING.tooSlow);
     if (this.#held) return;
     this.#sendAcks();
     this.#held = [];

@@ -122,15 +122,34 @@ for (const protocol of [JSON_LINES, TEXT]) {
   });
 }
 
-Deno.test("a client that takes no answers leaves at the bound", async () => {
-  const { session, socket, left, closedWith } = await makeSession(JSON_LINES);
-  const ping = new MessageEvent("message", { data: '{"type":"ping"}\n'.repeat(999) });
-  for (let i = 0; i < 100 && left.length === 0; i++) {
+Deno.test("a client that takes no answers leaves at the bound, however many it asks for at once", async () => {
+  for (const atOnce of [10, 999]) {
+    const { session, socket, sent, left, closedWith } = await makeSession(JSON_LINES);
+    const ping = new MessageEvent("message", { data: '{"type":"ping"}\n'.repeat(atOnce) });
+    while (left.length === 0) {
+      socket.onmessage(ping);
+      await turn();
+      const memory = socket.bufferedAmount + 900 * sent.length;
+      assert(memory < BOUND + 1_000 * 915, `${memory} bytes at the socket, and it is still there`);
+    }
+    assertEquals(left, [session]);
+    assertEquals(closedWith(), 4408);
+  }
+});
+
+Deno.test("a client that is behind may ask, whatever waits for it", async () => {
+  const { session, socket, sent, closedWith } = await makeSession(JSON_LINES);
+  for (const text of texts(15, 60_000)) {
+    session.hear(text);
+    await turn();
+  }
+  const ping = new MessageEvent("message", { data: '{"type":"ping"}' });
+  for (let i = 0; i < 200; i++) {
     socket.onmessage(ping);
     await turn();
   }
-  assertEquals(left, [session]);
-  assertEquals(closedWith(), 4408);
+  assertEquals(sent.filter((frame) => frame === '{"type":"pong"}').length, 200);
+  assertEquals(closedWith(), undefined);
 });
 
 Deno.test("what is acknowledged in one turn is one frame", async () => {
