@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Message } from "../chat/events.ts";
 import { isLater } from "../chat/ids.ts";
 import { Feed, type Source } from "../chat/redis/feed.ts";
@@ -199,8 +199,21 @@ Deno.test("a feed that ended hands on nothing, also where it was being filled", 
 });
 
 Deno.test("a feed that waits for the log holds only so much", async () => {
-  const { feed, brokenOff } = makeFeed();
-  for (let i = 0; i <= 10_000; i++) feed.take(joined("bar"));
-  assertEquals(brokenOff, ["too much waits for the log"]);
-  await turn();
+  const MiB = 1024 * 1024;
+  for (
+    const [line, most] of [[joined("bar"), 6 * MiB], [joined("bar".repeat(MiB)), 20 * MiB]] as const
+  ) {
+    const { feed, brokenOff } = makeFeed();
+    let waiting = 0;
+    for (; brokenOff.length === 0; waiting += line.length) {
+      assert(waiting < most, `${waiting} characters wait`);
+      feed.take(line);
+    }
+    assert(waiting > most / 2, `it broke off at ${waiting} characters`);
+    assertEquals(brokenOff, ["too much waits for the log"]);
+    feed.end();
+    await turn();
+    feed.take(line);
+    assertEquals(brokenOff.length, 1);
+  }
 });

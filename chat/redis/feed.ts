@@ -15,8 +15,11 @@ const HANDED_AT_ONCE = 64 * 1024;
 /** The pause, in milliseconds. */
 const PAUSE = 10;
 
-/** More events than this do not wait for the log. */
-const MOST_WAITING = 10_000;
+/** No more than this waits for the log, in characters. */
+const MOST_WAITING = 16 * 1024 * 1024;
+
+/** What an event takes beside its line and what was read from it, in characters. */
+const EVENT_COST = 200;
 
 /** What the subscriber's connection does for a feed. */
 export interface Source {
@@ -44,6 +47,7 @@ export class Feed {
   #position: string | undefined;
   /** What was heard since something was found to be missing. */
   #waiting: Heard[] = [];
+  #waitingLength = 0;
   /** The filling that is under way: whoever finds another one here has been overtaken, and ends. */
   #filling: symbol | undefined;
 
@@ -74,8 +78,7 @@ export class Feed {
   #take(event: Event | Notice, line: string): void {
     if (event.type === "notice") line = JSON.stringify(event);
     if (this.#filling || this.#position === undefined) {
-      this.#waiting.push({ event, line });
-      if (this.#waiting.length > MOST_WAITING) this.#source.breakOff("too much waits for the log");
+      this.#wait({ event, line });
     } else if (event.type === "message" && event.prev !== this.#position) {
       this.#takeOutOfLine(event, line);
     } else {
@@ -86,8 +89,14 @@ export class Feed {
 
   #takeOutOfLine(event: Message, line: string): void {
     if (!isLater(event.prev, this.#position!)) return this.#hand(event, line);
-    this.#waiting.push({ event, line });
+    this.#wait({ event, line });
     this.fill();
+  }
+
+  #wait(heard: Heard): void {
+    this.#waiting.push(heard);
+    this.#waitingLength += heard.line.length + EVENT_COST;
+    if (this.#waitingLength > MOST_WAITING) this.#source.breakOff("too much waits for the log");
   }
 
   /**
@@ -108,7 +117,7 @@ export class Feed {
 
   /** After a subscription was lost: whatever was heard by it and waits is in the log, or too old to be told. */
   async refill(): Promise<void> {
-    this.#waiting = [];
+    this.#takeWaiting();
     await (this.#position === undefined ? this.begin() : this.fill());
   }
 
@@ -134,7 +143,7 @@ export class Feed {
   /** Nothing is handed on any more. */
   end(): void {
     this.#filling = Symbol();
-    this.#waiting = [];
+    this.#takeWaiting();
   }
 
   /** Hands on what is missing, as far as one read of the log goes; says whether that was all. */
@@ -165,6 +174,7 @@ export class Feed {
   #takeWaiting(): Heard[] {
     const waiting = this.#waiting;
     this.#waiting = [];
+    this.#waitingLength = 0;
     return waiting;
   }
 
