@@ -155,7 +155,7 @@ export class Audience {
     let length = 0;
     for (const batch of batches) {
       // Nobody is sent two long ones in a turn, in which nothing can be read.
-      if (batch !== batches[0]) yield;
+      if (batch !== batches[0]) length = Infinity;
       for (const member of members) {
         if (length > PORTION) {
           yield;

@@ -37,7 +37,7 @@ export class Pace {
   #flushedAt = 0;
   /** How much has happened lately, and in how many milliseconds. */
   readonly #lately = { frames: 0, time: 0 };
-  /** How many messages come in a pause. */
+  /** How many messages there are at the end of a pause. */
   #usual = 0;
   #pauses = 0;
   #fruitlessPauses = 0;
