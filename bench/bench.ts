@@ -61,14 +61,14 @@ export interface Server extends AsyncDisposable {
   crowd(prefix?: string): Crowd;
 }
 
-/** The CPU time of everyone, in milliseconds. */
+/** The CPU time of everyone up to a moment, in milliseconds. */
 interface Cpu {
   readonly at: number;
   readonly server: number;
-  /** The time in which it did not wait for anything, of which Redis may have had some. */
+  /** No CPU time, of which it uses all that there is, but the time in which it had something to do. */
   readonly generator: number;
   readonly redis: number;
-  /** What is not part of the bench. */
+  /** All the rest, with the servers that wait for their turn. */
   readonly others: number;
 }
 
@@ -165,7 +165,7 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-/** Whose share of a core was how large meanwhile; the others are all that is not part of the bench. */
+/** Whose share of a core was how large meanwhile. */
 export function shares(from: Cpu, to: Cpu): Values {
   const share = (who: keyof Cpu) => (to[who] - from[who]) / (to.at - from.at);
   return {

@@ -57,6 +57,7 @@ export async function* beside(
     for (let round = 1 - warmUp; round <= turns; round++) {
       for (const [system, one] of running) {
         try {
+          if (one.crowd.gone.length > 0) throw new Error(one.crowd.gone[0]);
           const sample = measure(one);
           if (round > 0) yield { system, round, sample };
         } catch (error) {

@@ -30,17 +30,21 @@ export interface System {
   command(ports: Ports, env?: Record<string, string>): Promise<Command>;
 }
 
+/** What `deno task start` runs. */
+async function startCommand(): Promise<string> {
+  return JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`)).tasks.start.command;
+}
+
 function ours(name: string, dialect: Dialect): System {
   return {
     name,
     dialect,
     prepare: () => Promise.resolve(),
     async command({ port, redis }, env) {
-      const { tasks } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
       const folder = Deno.execPath().slice(0, Deno.execPath().lastIndexOf("/"));
       return {
         program: "sh",
-        args: ["-c", `exec ${tasks.start.command}`],
+        args: ["-c", `exec ${await startCommand()}`],
         cwd: ROOT,
         env: {
           PATH: `${folder}:${Deno.env.get("PATH")}`,
@@ -94,12 +98,16 @@ const bareDeno: System = {
   name: "bare Deno",
   dialect: ECHOING_TEXT,
   prepare: () => Promise.resolve(),
-  command: ({ port }) =>
-    Promise.resolve({
+  async command({ port }) {
+    // The same heap as ours, or how it grows would count as what connections take.
+    const flags = /--v8-flags=\S+/.exec(await startCommand()) ?? [];
+    const permissions = ["--allow-net", "--allow-env"];
+    return {
       program: Deno.execPath(),
-      args: ["run", "--no-config", "--allow-net", "--allow-env", `${SOURCES}/bare_deno.ts`],
+      args: ["run", "--no-config", ...flags, ...permissions, `${SOURCES}/bare_deno.ts`],
       env: { PORT: `${port}` },
-    }),
+    };
+  },
 };
 
 export const json = ours("JSON", JSON_LINES);

@@ -22,8 +22,8 @@ export function writeTable(results: Results, scenarios: readonly Scenario[]): st
     (isQuick ? "**A quick run**: short windows, one round, figures to about a quarter. " : "") +
     "Servers on one core, Redis and the load generator on the other. The load generator never " +
     "sleeps, because a server on the same machine would pay for waking it; its share is the time " +
-    "in which it had something to do. Whatever else ran on the " +
-    `machine used ${percent(median)} of a core (median), at most ${percent(most)}.`,
+    "in which it had something to do. Whatever else ran on the machine, servers that waited for " +
+    `their turn among it, used ${percent(median)} of a core (median), at most ${percent(most)}.`,
     "## What has to hold",
     markdownTable(["claim", "measured", "at most", ""], claimRows(results)),
   ];

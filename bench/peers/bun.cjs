@@ -10,6 +10,8 @@ const { env } = require("node:process");
 const redis = new Redis(Number(env.REDIS_PORT), "127.0.0.1", { enableAutoPipelining: true });
 const subscriber = redis.duplicate({ enableAutoPipelining: false });
 
+const rooms = new Set();
+
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: Number(env.PORT),
@@ -26,6 +28,8 @@ const server = Bun.serve({
       ws.send(`Welcome ${user}!`);
       redis.publish(room, `${user}: has joined the chat!`);
       ws.subscribe(room);
+      if (rooms.has(room)) return;
+      rooms.add(room);
       subscriber.subscribe(room);
     },
     message(ws, text) {

@@ -34,12 +34,12 @@ export const ceiling: Scenario = {
     "with each send.",
   columns: [
     ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],
-    ["CPU share of the load generator", ({ generatorShare }) => percent(generatorShare)],
+    ["Share of a core: load generator", ({ generatorShare }) => percent(generatorShare)],
     [
-      "Its CPU per delivery, µs",
+      "Its time per delivery, µs",
       ({ rate, generatorShare }) => us(generatorShare * 1e6 / rate),
     ],
-    ["CPU share of the blaster", ({ serverShare }) => percent(serverShare)],
+    ["Share of a core: blaster", ({ serverShare }) => percent(serverShare)],
   ],
   measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
     const samples: Sample[] = [];

@@ -16,7 +16,7 @@ export const joinStorm: Scenario = {
     ["Server CPU in all, s", ({ cpuMs }) => digits(cpuMs / 1000)],
     ["Server CPU per join, ms", ({ cpuMs, users }) => ms(cpuMs / users)],
     ["Time in all, s", ({ elapsed }) => digits(elapsed / 1000)],
-    ["CPU share of the load generator", ({ generatorShare }) => percent(generatorShare)],
+    ["Share of a core: load generator", ({ generatorShare }) => percent(generatorShare)],
     ["Notices lost", ({ lost }) => lost > 0 ? `${lost}` : "none"],
   ],
   measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {

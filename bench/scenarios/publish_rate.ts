@@ -18,7 +18,7 @@ export const publishRate: Scenario = {
     ["Time to the ack p50 / p99, ms", ({ p50, p99 }) => `${ms(p50)} / ${ms(p99)}`],
     ["Server CPU per message, µs", ({ cpu }) => digits(cpu)],
     [
-      "CPU share of server / load generator / Redis",
+      "Share of a core: server / load generator / Redis",
       ({ serverShare, generatorShare, redisShare }) =>
         [serverShare, generatorShare, redisShare].map(percent).join(" / "),
     ],
