@@ -13,9 +13,9 @@ import { talkInFlight } from "./fan_out.ts";
 const CLIENTS = 1_000;
 const IN_FLIGHT = 32;
 /** So often each of them is measured in a round. */
-const TURNS = 5;
+const TURNS = 10;
 /** So many turns before are not: each worker has its own code to compile, and should have done so. */
-const WARM_UP = 5;
+const WARM_UP = 10;
 /** So many threads are shown. */
 const BUSIEST = 4;
 
