@@ -88,7 +88,7 @@ export class Session implements Member {
   #acks: string[] = [];
   /** How much was sent: now, and at each look back to what may still wait at the socket. */
   readonly #sent: Sent = { length: 0, frames: 0 };
-  #sentAtLooks: Sent[] = [{ length: 0, frames: 0 }];
+  readonly #sentAtLooks: Sent[] = [{ length: 0, frames: 0 }];
   #sentSinceLook = 0;
   /** What is known of a client for whom something was waiting at the last look. */
   #backlog: Backlog | undefined;

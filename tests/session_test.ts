@@ -152,6 +152,19 @@ Deno.test("a client that is behind may ask, whatever waits for it", async () => 
   assertEquals(closedWith(), undefined);
 });
 
+Deno.test("what was taken long ago does not count as waiting", async () => {
+  const { session, socket, sent, takeEverything } = await makeSession(JSON_LINES);
+  takeEverything();
+  for (const text of texts(3_000, 20)) session.hear(text);
+  // From here on one long frame always waits.
+  socket.bufferedAmount = 60_000;
+  for (let i = 0; i < 10; i++) {
+    for (const text of texts(100, 1_000)) session.hear(text);
+    await turn();
+  }
+  assertEquals(sent.length, 4_000);
+});
+
 Deno.test("what is acknowledged in one turn is one frame", async () => {
   const { socket, sent } = await makeSession(JSON_LINES);
   const line = (ref: string) => JSON.stringify({ type: "message", text: "hi", ref });
