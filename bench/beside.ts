@@ -18,8 +18,8 @@ export interface Running {
 
 /** Something to measure in turns. */
 export interface Phase {
-  /** How many clients each server has. */
-  readonly clients: number;
+  /** How many clients a system's server has. */
+  clients(system: System): number;
   /** How many turns each server has. */
   readonly turns: number;
   /** How many turns it has before, of which nothing is kept. */
@@ -48,7 +48,7 @@ export async function* beside(
   for (const { clients, turns, warmUp = 0, measure } of phases) {
     for (const [system, { crowd }] of running) {
       try {
-        join(crowd, clients, system, running);
+        join(crowd, clients(system), system, running);
       } catch (error) {
         running.delete(system);
         yield { system, round: 1, failed: (error as Error).message };

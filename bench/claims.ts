@@ -5,6 +5,7 @@
  */
 import { medians, type Results, situationsOf } from "./results.ts";
 import { situation } from "./scenarios/fan_out.ts";
+import { FEW, MANY, withClients } from "./scenarios/growth.ts";
 import { DEAF } from "./scenarios/slow_readers.ts";
 
 /** Something that has to hold. */
@@ -34,8 +35,14 @@ export function claims(results: Results): Claim[] {
       )
     ));
   }
-  const growth = (system: string) =>
-    highest([1, 8, 64].map((n) => ratio(fanOut(5_000, n, system), fanOut(100, n, system))));
+  const growthOf = (system: string) =>
+    highest(
+      situationsOf(results, "growth").map((situation) => {
+        const cpu = (clients: number) =>
+          value("growth", situation, withClients(system, clients), "cpu");
+        return ratio(cpu(MANY), cpu(FEW));
+      }),
+    );
   const [pacing] = situationsOf(results, "paced");
   const [all, deaf] = situationsOf(results, "slow-readers");
   const slow = (situation: string, name: string) => value("slow-readers", situation, "JSON", name);
@@ -44,7 +51,8 @@ export function claims(results: Results): Claim[] {
   const joins = (system: string) => value("join-storm", storm, system, "cpuMs");
   const [idle] = situationsOf(results, "idle-memory");
   const perConnection = (system: string) => value("idle-memory", idle, system, "perConnection");
-  const [one, two] = situationsOf(results, "workers");
+  const [together] = situationsOf(results, "workers");
+  const withWorkers = (system: string) => value("workers", together, system, "cpu");
   const held = difference(slow(deaf, "memory"), slow(all, "memory"));
 
   return [
@@ -79,8 +87,8 @@ export function claims(results: Results): Claim[] {
       1.5,
       ratio(value("paced", pacing, "JSON", "p99"), value("paced", pacing, "Bun", "p99")),
     ),
-    claim("JSON at 5,000 clients to 100, CPU per delivery", 1.25, growth("JSON")),
-    claim("text at 5,000 clients to 100, CPU per delivery", 1.25, growth("text")),
+    claim("JSON at 5,000 clients to 100, CPU per delivery", 1.25, growthOf("JSON")),
+    claim("text at 5,000 clients to 100, CPU per delivery", 1.25, growthOf("text")),
     claim("join storm of JSON users, server CPU in all, s", 10, ratio(joins("JSON"), 1_000)),
     claim("join storm, text to ws, server CPU", 1.1, ratio(joins("text"), joins("ws"))),
     claim(
@@ -91,7 +99,7 @@ export function claims(results: Results): Claim[] {
     claim(
       "WORKERS=2 to 1, CPU per delivery",
       1.1,
-      ratio(value("workers", two, "JSON", "cpu"), value("workers", one, "JSON", "cpu")),
+      ratio(withWorkers("WORKERS=2"), withWorkers("WORKERS=1")),
     ),
     claim(
       `${DEAF} who never read, memory over that without them, of 1 MiB each`,

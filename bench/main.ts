@@ -13,6 +13,7 @@ import { pinSelf } from "./process.ts";
 import type { Failure, Measured, Results } from "./results.ts";
 import { ceiling } from "./scenarios/ceiling.ts";
 import { fanOut } from "./scenarios/fan_out.ts";
+import { growth } from "./scenarios/growth.ts";
 import { idleMemory } from "./scenarios/idle_memory.ts";
 import { joinStorm } from "./scenarios/join_storm.ts";
 import { paced } from "./scenarios/paced.ts";
@@ -25,6 +26,7 @@ import { writeTable } from "./table.ts";
 
 const SCENARIOS: readonly Scenario[] = [
   fanOut,
+  growth,
   paced,
   joinStorm,
   idleMemory,

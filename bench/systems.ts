@@ -116,6 +116,13 @@ const bun = packaged("Bun", ECHOING_TEXT, "bun", "bun.cjs");
 const ws = packaged("ws", ECHOING_TEXT, "node", "ws_node.cjs");
 const socketIo = packaged("Socket.IO", SOCKET_IO, "node", "socketio.cjs");
 
+/** Our server with one and with two workers. */
+export const SEVERAL_WORKERS: readonly System[] = ["1", "2"].map((WORKERS) => ({
+  ...json,
+  name: `WORKERS=${WORKERS}`,
+  command: (ports) => json.command(ports, { WORKERS }),
+}));
+
 /** Who broadcasts messages. */
 export const CHATS: readonly System[] = [json, text, ws, bun, socketIo, nchan];
 /** Who tells everyone of each join. */

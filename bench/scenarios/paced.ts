@@ -26,7 +26,7 @@ export const paced: Scenario = {
   ],
   async *measure(systems, bench, rounds) {
     yield* beside(systems, [{
-      clients: CLIENTS,
+      clients: () => CLIENTS,
       turns: rounds * TURNS_A_ROUND,
       warmUp: WARM_UP,
       measure({ crowd, server }) {

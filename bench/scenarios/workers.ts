@@ -1,32 +1,28 @@
-import {
-  auditText,
-  type Bench,
-  oneByOne,
-  type Sample,
-  type Scenario,
-  type Server,
-} from "../bench.ts";
+import { auditText, type Scenario, type Server } from "../bench.ts";
+import { beside } from "../beside.ts";
 import { percent, us } from "../format.ts";
-import { json, type System } from "../systems.ts";
-import { talkInFlight } from "./fan_out.ts";
+import { SEVERAL_WORKERS } from "../systems.ts";
+import { situation, talkInFlight } from "./fan_out.ts";
 
 const CLIENTS = 1_000;
 const IN_FLIGHT = 32;
-/** So often each of them is measured in a round. */
-const TURNS = 10;
-/** So many turns before are not: each worker has its own code to compile, and should have done so. */
-const WARM_UP = 10;
+/**
+ * So many turns each has in a round, and so many before the first: each worker has its own code to compile, and gets only
+ * its share of the calls after which V8 does so.
+ */
+const [TURNS_A_ROUND, WARM_UP] = [20, 30];
 /** So many threads are shown. */
 const BUSIEST = 4;
 
 /** The server with more than one worker. */
 export const workers: Scenario = {
   name: "workers",
-  systems: [json],
+  systems: SEVERAL_WORKERS,
   about:
     `${CLIENTS} clients, ${IN_FLIGHT} messages in flight, with \`WORKERS\` set in the server's ` +
-    "environment, all of them on the server's one core, after a while of the same. Who has sessions spends CPU on them: the " +
-    "busiest threads show how they spread.",
+    "environment, both servers on the same core. One after the other has its turn of half a second, " +
+    `after ${WARM_UP} that do not count. Who has sessions spends CPU on them: the busiest threads ` +
+    "show how they spread.",
   columns: [
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
     ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],
@@ -37,27 +33,21 @@ export const workers: Scenario = {
     ],
     ["Deliveries lost or repeated", auditText],
   ],
-  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
-    const samples: Sample[] = [];
-    await using servers = new AsyncDisposableStack();
-    await bench.flush();
-    const running = [];
-    for (const WORKERS of ["1", "2"]) {
-      const server = servers.use(await bench.startBeside(system, { WORKERS }));
-      const crowd = server.crowd();
-      crowd.join(CLIENTS, { room: `workers${WORKERS}` });
-      crowd.pumpUntilQuiet(500);
-      running.push({ situation: `WORKERS=${WORKERS}`, server, crowd });
-    }
-    for (let turn = -WARM_UP; turn < TURNS; turn++) {
-      for (const { situation, server, crowd } of running) {
+  async *measure(systems, bench, rounds) {
+    yield* beside(systems, [{
+      clients: () => CLIENTS,
+      turns: rounds * TURNS_A_ROUND,
+      warmUp: WARM_UP,
+      measure({ crowd, server }) {
         const threads = watchThreads(server);
         const values = talkInFlight(crowd, IN_FLIGHT, server, bench);
-        if (turn >= 0) samples.push({ situation, values: { ...values, ...threads() } });
-      }
-    }
-    return samples;
-  }),
+        return {
+          situation: situation(CLIENTS, IN_FLIGHT),
+          values: { ...values, ...threads() },
+        };
+      },
+    }], bench);
+  },
 };
 
 /** Gives, when called, the busiest threads' shares of the CPU time used since. */
