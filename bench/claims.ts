@@ -5,7 +5,7 @@
  */
 import { medians, type Results, situationsOf } from "./results.ts";
 import { situation } from "./scenarios/fan_out.ts";
-import { FEW, MANY, withClients } from "./scenarios/growth.ts";
+import { FEW, IN_FLIGHT, MANY, situationOf, withClients } from "./scenarios/growth.ts";
 import { DEAF } from "./scenarios/slow_readers.ts";
 
 /** Something that has to hold. */
@@ -36,13 +36,11 @@ export function claims(results: Results): Claim[] {
     ));
   }
   const growthOf = (system: string) =>
-    highest(
-      situationsOf(results, "growth").map((situation) => {
-        const cpu = (clients: number) =>
-          value("growth", situation, withClients(system, clients), "cpu");
-        return ratio(cpu(MANY), cpu(FEW));
-      }),
-    );
+    highest(IN_FLIGHT.map((inFlight) => {
+      const cpu = (clients: number) =>
+        value("growth", situationOf(inFlight), withClients(system, clients), "cpu");
+      return ratio(cpu(MANY), cpu(FEW));
+    }));
   const [pacing] = situationsOf(results, "paced");
   const [all, deaf] = situationsOf(results, "slow-readers");
   const slow = (situation: string, name: string) => value("slow-readers", situation, "JSON", name);

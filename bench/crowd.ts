@@ -49,6 +49,8 @@ export class Crowd {
   hear: Hear = () => {};
   /** The time of what is heard right now. */
   now = 0;
+  /** How often something was read, which is no more often than a segment has come. */
+  reads = 0;
   /** Everyone whose connection has ended, and why. */
   readonly gone: string[] = [];
 
@@ -174,6 +176,7 @@ export class Crowd {
     if (kept > 0) buffer.set(client.rest);
     const count = receive(client.fd, kept > 0 ? buffer.subarray(kept) : buffer);
     if (count <= 0) return this.#end(client, "without a word");
+    this.reads++;
     this.now = performance.now();
     const end = kept + count;
     let whole = 0;

@@ -98,6 +98,14 @@ async function run(
   await using bench = await Bench.open(isQuick);
   for (const scenario of scenarios) {
     const chosen = scenario.systems.filter((one) => systems.includes(one) && !missing.has(one));
+    if (chosen.length === 0) {
+      const all = scenario.systems.map(({ name }) => name).join(", ");
+      console.log(
+        scenario.name.padEnd(13),
+        `has none of the systems that were asked for, but ${all}`,
+      );
+      continue;
+    }
     for await (const outcome of scenario.measure(chosen, bench, rounds)) {
       const about = { scenario: scenario.name, system: outcome.system.name, round: outcome.round };
       const start = [scenario.name.padEnd(13), outcome.system.name.padEnd(10)];

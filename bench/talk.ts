@@ -46,8 +46,6 @@ let nextNumber = 0;
 export class Talk {
   /** How many messages have come since {@linkcode Talk.clear}, each counted once for everyone who got it. */
   deliveries = 0;
-  /** How many frames have come in all. */
-  frames = 0;
   /** How long they took. */
   readonly latencies = new Histogram();
   /** Called when everyone has a message. */
@@ -125,7 +123,6 @@ export class Talk {
   }
 
   #hear(client: Client, bytes: Uint8Array, start: number, end: number): void {
-    this.frames++;
     // Looks at so few bytes that what surrounds the texts, which is not of the same length for all, costs nothing: none
     // can lie between two of them.
     const filling = this.#length - DIGITS;

@@ -10,7 +10,7 @@ const IN_FLIGHT = 32;
  * So many turns each has in a round, and so many before the first: each worker has its own code to compile, and gets only
  * its share of the calls after which V8 does so.
  */
-const [TURNS_A_ROUND, WARM_UP] = [20, 30];
+const [TURNS_A_ROUND, WARM_UP] = [15, 30];
 /** So many threads are shown. */
 const BUSIEST = 4;
 
