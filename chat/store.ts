@@ -86,7 +86,8 @@ export interface Store {
   release(room: string, user: string): Promise<void>;
 
   /**
-   * Appends a user's message to a room's log and publishes it, in one step.
+   * Appends a user's message to a room's log and publishes it, in one step. One that is said after another with a `ref`
+   * comes after it, also where that one's answer was lost.
    *
    * @param ref the user's own name for it, if it has one: within {@linkcode REF_SECONDS} the same
    * user's same `ref` in the same room is answered with the same id, and nothing is published again

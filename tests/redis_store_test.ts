@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Event, Notice } from "../chat/events.ts";
 import { openRedisStore } from "../chat/redis/store.ts";
-import { type Listener, StoreAnswerLost, StoreUnavailable } from "../chat/store.ts";
+import { type Listener, type Store, StoreAnswerLost, StoreUnavailable } from "../chat/store.ts";
 import { testStore } from "./store_contract.ts";
+import { startProxy } from "./support/proxy.ts";
 import { freePort, PASSWORD, startRedis } from "./support/redis.ts";
 
 function settings(port: number) {
@@ -186,6 +187,33 @@ Deno.test("redis: an answer that was lost is learned by the message's ref, and i
   assertEquals(log.filter(({ event }) => event.text === "a").map(({ event }) => event.id), [id]);
   await store.close();
 });
+
+Deno.test("redis: what a sender says after a message whose answer was lost comes after it", async () => {
+  await using redis = await startRedis();
+  await using proxy = await startProxy(redis.port);
+  const store = await openRedisStore(settings(proxy.port), LIMITS);
+  assertEquals(proxy.silence("chat-commands"), 1);
+  const lost = ["a", "b"].map((text) => store.say("r", "foo", text, text));
+  await assertRejects(() => store.say("r", "foo", "without a ref"), StoreAnswerLost);
+  // The first that could be taken once the connection is back.
+  const next = await sayOnceItCan(store, "c");
+  const log = await store.readAfter("r", "0-0", 10);
+  assertEquals(log.map(({ event }) => event.text), ["a", "b", "c"]);
+  assertEquals(log.map(({ event }) => event.id), [...await Promise.all(lost), next]);
+  await store.close();
+});
+
+/** Says something as soon as it is not refused any more. */
+async function sayOnceItCan(store: Store, text: string): Promise<string> {
+  for (;;) {
+    try {
+      return await store.say("r", "foo", text, text);
+    } catch (error) {
+      assert(error instanceof StoreUnavailable, `${error}`);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+}
 
 Deno.test("redis: logs and refs stand where the protocol says, and go away", async () => {
   await using redis = await startRedis();

@@ -1,16 +1,10 @@
-import { within } from "../deadline.ts";
 import { type Message, parseEvent } from "../events.ts";
 import { BEGINNING } from "../ids.ts";
-import { type Logged, type LogLimits, StoreAnswerLost } from "../store.ts";
+import { type Logged, type LogLimits, StoreAnswerLost, StoreUnavailable } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { refKey, roomKeys } from "./keys.ts";
 import { Outbox } from "./outbox.ts";
-
-/** How long the fate of a message may take to be learned, in milliseconds. */
-const SETTLED_WITHIN = 5_000;
-
-/** The time between two attempts to learn it, in milliseconds. */
-const ASK_AGAIN_AFTER = 100;
+import { Settling } from "./settling.ts";
 
 /** An entry of the stream: its id, and its fields with their values, `prev` and `rest` as `say.lua` writes them. */
 type Entry = [id: string, fields: string[]];
@@ -19,6 +13,7 @@ type Entry = [id: string, fields: string[]];
 export class Log {
   readonly #connection: Connection;
   readonly #outbox: Outbox;
+  readonly #settling = new Settling();
 
   /**
    * @param connection where to send commands
@@ -33,32 +28,28 @@ export class Log {
   say(room: string, user: string, text: string, ref?: string): Promise<string> {
     // The script puts type, id and prev before it.
     const rest = JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1);
-    if (ref === undefined) return this.#outbox.send(room, { rest });
-    const said = { rest, ref: refKey(room, user, ref) };
+    const said = ref === undefined ? { rest } : { rest, ref: refKey(room, user, ref) };
     const append = () => this.#outbox.send(room, said);
-    return append().catch((error) => {
-      if (error instanceof StoreAnswerLost) return this.#settle(append, error);
+    const sender = senderOf(room, user);
+    const id = this.#settling.holds(sender) ? this.#appendLater(sender, append) : append();
+    if (ref === undefined) return id;
+    return id.catch((error) => {
+      if (error instanceof StoreAnswerLost) return this.#settling.settle(sender, append, error);
       throw error;
     });
   }
 
-  /** Asks again until there is an answer, which the ref makes safe: what was taken before is not taken twice. */
-  async #settle(append: () => Promise<string>, lost: StoreAnswerLost): Promise<string> {
-    let isOver = false;
-    async function askAgain(): Promise<string> {
-      while (!isOver) {
-        await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_AFTER));
-        const id = await append().catch(() => undefined);
-        if (id !== undefined) return id;
-      }
-      throw lost;
-    }
-    try {
-      return await within(SETTLED_WITHIN, askAgain());
-    } catch {
-      isOver = true;
-      throw lost;
-    }
+  /** While Redis is away nothing waits for it. */
+  #appendLater(sender: string, append: () => Promise<string>): Promise<string> {
+    return this.#connection.isReady
+      ? this.#settling.appendLater(sender, append)
+      : Promise.reject(new StoreUnavailable("the connection is away"));
+  }
+
+  /** Before a user leaves a room: what they said is sent or refused. */
+  leave(room: string, user: string): void {
+    this.flush(room);
+    this.#settling.refuse(senderOf(room, user));
   }
 
   /** Sends what was said in a room in this turn: what is done there next comes after it. */
@@ -91,6 +82,11 @@ export class Log {
       await this.#connection.ask((redis) => redis.xrevrange(log, end, "-", "COUNT", count)),
     ).reverse();
   }
+}
+
+/** Neither name has a colon in it. */
+function senderOf(room: string, user: string): string {
+  return `${room}:${user}`;
 }
 
 /** What somebody else put into the stream is passed over. */

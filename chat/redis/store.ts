@@ -69,7 +69,7 @@ export async function openRedisStore(
       return await presence.claim(room, user, session);
     },
     async release(room, user) {
-      log.flush(room);
+      log.leave(room, user);
       await presence.release(room, user);
     },
     say: (room, user, text, ref) => log.say(room, user, text, ref),
