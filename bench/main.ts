@@ -100,10 +100,7 @@ async function run(
     const chosen = scenario.systems.filter((one) => systems.includes(one) && !missing.has(one));
     if (chosen.length === 0) {
       const all = scenario.systems.map(({ name }) => name).join(", ");
-      console.log(
-        scenario.name.padEnd(13),
-        `has none of the systems that were asked for, but ${all}`,
-      );
+      console.log(scenario.name.padEnd(13), `nothing to measure: its systems are ${all}`);
       continue;
     }
     for await (const outcome of scenario.measure(chosen, bench, rounds)) {

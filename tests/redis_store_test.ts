@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Event, Notice } from "../chat/events.ts";
 import { openRedisStore } from "../chat/redis/store.ts";
@@ -200,6 +201,38 @@ Deno.test("redis: what a sender says after a message whose answer was lost comes
   const log = await store.readAfter("r", "0-0", 10);
   assertEquals(log.map(({ event }) => event.text), ["a", "b", "c"]);
   assertEquals(log.map(({ event }) => event.id), [...await Promise.all(lost), next]);
+  await store.close();
+});
+
+Deno.test("redis: after a lost answer nothing waits while it is away, nor for a sender who leaves", async () => {
+  await using redis = await startRedis();
+  await using proxy = await startProxy(redis.port);
+  const store = await openRedisStore(settings(proxy.port), LIMITS);
+  await store.subscribe("r", NOBODY);
+  assert(await store.claim("r", "foo", "s1"));
+  assertEquals(proxy.silence("chat-commands"), 1);
+  const lost = store.say("r", "foo", "a", "a");
+  await assertRejects(() => store.say("r", "foo", "without a ref"), StoreAnswerLost);
+  proxy.cut();
+  await assertRejects(() => store.say("r", "foo", "b"), StoreUnavailable, "connection is away");
+  proxy.open();
+
+  let waiting: Promise<string>;
+  for (let isRefused = true; isRefused;) {
+    // So often that nothing can be settled between the connection's return and the next look.
+    await new Promise((resolve) => setImmediate(resolve));
+    isRefused = false;
+    waiting = store.say("r", "foo", "c");
+    waiting.catch(() => isRefused = true);
+    await Promise.resolve();
+  }
+  await Promise.all([
+    assertRejects(() => waiting, StoreUnavailable, "its sender has left"),
+    store.release("r", "foo"),
+  ]);
+  await lost;
+  const log = await store.readAfter("r", "0-0", 10);
+  assertEquals(log.map(({ event }) => event.text), ["a"]);
   await store.close();
 });
 

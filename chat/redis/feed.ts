@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Event, type Message, type Notice, parseEvent } from "../events.ts";
 import { isLater } from "../ids.ts";
 import type { Listener } from "../store.ts";
@@ -197,8 +198,4 @@ export class Feed {
     }
     this.#listener.hear(event, line);
   }
-}
-
-function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

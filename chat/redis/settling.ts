@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { within } from "../deadline.ts";
 import { type StoreAnswerLost, StoreUnavailable } from "../store.ts";
 
@@ -59,7 +60,7 @@ export class Settling {
     return id;
   }
 
-  /** Refuses what a sender who leaves has said and what waits. */
+  /** Refuses what waits of a sender who leaves; what was lost is settled all the same. */
   refuse(sender: string): void {
     for (const { id } of this.#senders.get(sender)?.waiting.splice(0) ?? []) {
       id.reject(new StoreUnavailable("its sender has left before it was taken"));
@@ -94,8 +95,4 @@ async function askAgain(
     isOver = true;
     throw lost;
   }
-}
-
-function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
