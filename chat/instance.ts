@@ -1,8 +1,8 @@
-import type { Config } from "./config.ts";
-import { openMemoryStore } from "./memory/store.ts";
-import { openRedisStore } from "./redis/store.ts";
-import { startServer } from "./server.ts";
-import { StoreUnavailable } from "./store.ts";
+import type { Config } from "./config/config.ts";
+import { openMemoryStore } from "./store/memory/memory_store.ts";
+import { openRedisStore } from "./store/redis/redis_store.ts";
+import { startServer } from "./http/server.ts";
+import { StoreUnavailable } from "./store/store.ts";
 
 /** A server with its store, ready to serve. */
 export interface Instance {

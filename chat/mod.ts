@@ -26,22 +26,22 @@
  *
  * @module
  */
-export { type Config, ConfigError, type Environment, readConfig } from "./config.ts";
-export { MemoryLog } from "./memory/log.ts";
-export { openMemoryStore, World } from "./memory/store.ts";
+export { type Config, ConfigError, type Environment, readConfig } from "./config/config.ts";
+export { MemoryLog } from "./store/memory/memory_log.ts";
+export { MemoryBackend, openMemoryStore } from "./store/memory/memory_store.ts";
 export { type Instance, startInstance } from "./instance.ts";
-export type { RedisSettings } from "./redis/connection.ts";
-export { openRedisStore } from "./redis/store.ts";
-export type { SessionLimits } from "./session.ts";
+export type { RedisSettings } from "./store/redis/connections.ts";
+export { openRedisStore } from "./store/redis/redis_store.ts";
+export type { SessionLimits } from "./session/session.ts";
 export { startWorkers } from "./workers/start.ts";
-export { type ChatServer, type ServerOptions, startServer } from "./server.ts";
-export type { Event, Joined, Left, Message, Notice } from "./events.ts";
+export { type ChatServer, type ServerOptions, startServer } from "./http/server.ts";
+export type { Joined, Left, Message, Notice, RoomEvent } from "./protocol/events.ts";
 export {
-  type Listener,
-  type Logged,
+  type LogEntry,
   type LogLimits,
+  type RoomListener,
   type Store,
-  StoreAnswerLost,
+  StoreOutcomeUnknown,
   StoreUnavailable,
   type UsersPage,
-} from "./store.ts";
+} from "./store/store.ts";

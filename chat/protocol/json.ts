@@ -5,8 +5,8 @@
  * @module
  */
 import * as v from "valibot";
-import { problem } from "./problems.ts";
-import type { Ping, Problem, Protocol, Say } from "./protocol.ts";
+import { errorReply } from "./errors.ts";
+import type { ClientMessage, ErrorReply, Ping, Protocol } from "./protocol.ts";
 
 const Ref = v.pipe(v.string(), v.check(isRef, "not 1 to 64 characters long"));
 
@@ -19,22 +19,22 @@ const FromClient = v.variant("type", [
 export const JSON_LINES: Protocol = {
   name: "chat.json.v1",
   echoes: true,
-  event: (_, line) => line,
-  joins: true,
-  join,
-  answer: (answer) => JSON.stringify(answer),
-  read,
+  encodeEvent: (_, line) => line,
+  canBatch: true,
+  batch,
+  encodeReply: (answer) => JSON.stringify(answer),
+  decode,
 };
 
 /** More lines than this in one frame would keep the server from everyone else for too long. */
 const MOST_LINES = 1_000;
 
-function read(frame: string): (Say | Ping | Problem)[] {
+function decode(frame: string): (ClientMessage | Ping | ErrorReply)[] {
   if (!frame.includes("\n")) return isBlank(frame) ? [] : [readLine(frame)];
   const lines = frame.split("\n");
   if (lines.length > MOST_LINES) {
     return [
-      problem.badMessage(`a frame has ${lines.length} lines: at most ${MOST_LINES} are read`),
+      errorReply.badMessage(`a frame has ${lines.length} lines: at most ${MOST_LINES} are read`),
     ];
   }
   return lines.filter((line) => !isBlank(line)).map(readLine);
@@ -47,7 +47,7 @@ function isBlank(line: string): boolean {
 /** Joins lines to frames of about this many characters, unless one line is longer. */
 const JOINED_LENGTH = 64 * 1024;
 
-function join(lines: string[]): string[] {
+function batch(lines: string[]): string[] {
   const frames: string[] = [];
   let joined: string[] = [];
   let length = 0;
@@ -67,12 +67,12 @@ function join(lines: string[]): string[] {
 /** So much of what is wrong is said back. */
 const MOST_SAID = 100;
 
-function readLine(line: string): Say | Ping | Problem {
+function readLine(line: string): ClientMessage | Ping | ErrorReply {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
-    return problem.badMessage(`${JSON.stringify(line.slice(0, MOST_SAID))} is not JSON`);
+    return errorReply.badMessage(`${JSON.stringify(line.slice(0, MOST_SAID))} is not JSON`);
   }
   if (isSay(value)) return value;
   const result = v.safeParse(FromClient, value);
@@ -80,7 +80,7 @@ function readLine(line: string): Say | Ping | Problem {
   const [issue] = result.issues;
   const path = v.getDotPath(issue);
   const ref = v.safeParse(v.object({ ref: Ref }), value);
-  return problem.badMessage(
+  return errorReply.badMessage(
     `${path === null ? "" : `${path}: `}${issue.message}`.slice(0, MOST_SAID),
     ref.success ? ref.output.ref : undefined,
   );
@@ -88,7 +88,7 @@ function readLine(line: string): Say | Ping | Problem {
 
 /** Whether the schema takes this for a message: nearly every line is one, and the schema takes its time. */
 // deno-lint-ignore no-explicit-any -- the answer of JSON.parse
-function isSay(value: any): value is Say {
+function isSay(value: any): value is ClientMessage {
   if (value?.type !== "message" || typeof value.text !== "string") return false;
   const { ref } = value;
   const fields = Object.keys(value).length;

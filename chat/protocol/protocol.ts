@@ -1,4 +1,4 @@
-import type { Event, Notice } from "../events.ts";
+import type { Notice, RoomEvent } from "./events.ts";
 
 /** What a session is told first. */
 export interface Welcome {
@@ -45,7 +45,7 @@ export interface Pong {
  * | `not_delivered` | a message was not taken, by the store or because its room is behind | the session goes on |
  * | `unknown` | the store may have taken a message, or not; saying it again with the same `ref` settles it | the same |
  */
-export type ProblemCode =
+export type ErrorCode =
   | "name_taken"
   | "unavailable"
   | "bad_since"
@@ -55,11 +55,11 @@ export type ProblemCode =
   | "unknown";
 
 /** Something went wrong. */
-export interface Problem {
+export interface ErrorReply {
   /** Always `"error"`. */
   readonly type: "error";
   /** What it is, for programs. */
-  readonly code: ProblemCode;
+  readonly code: ErrorCode;
   /** What it is, in words, for people. */
   readonly message: string;
   /** Which message it is about, if it was named. */
@@ -67,10 +67,10 @@ export interface Problem {
 }
 
 /** What a session is told that nobody else is. */
-export type Answer = Welcome | Ack | Pong | Problem;
+export type Reply = Welcome | Ack | Pong | ErrorReply;
 
 /** A client says something in the room. */
-export interface Say {
+export interface ClientMessage {
   /** Always `"message"`. */
   readonly type: "message";
   /** What it says. */
@@ -92,13 +92,13 @@ export interface Protocol {
   /** Whether a sender gets its own messages, as everyone else. */
   readonly echoes: boolean;
   /** What everyone in the room is told of an event, which is also given as one line of JSON. */
-  event(event: Event | Notice, line: string): string;
+  encodeEvent(event: RoomEvent | Notice, line: string): string;
   /** Whether several frames can be sent as one. */
-  readonly joins: boolean;
+  readonly canBatch: boolean;
   /** The same frames, or fewer, where they can be joined. */
-  join(frames: string[]): string[];
+  batch(frames: string[]): string[];
   /** A frame for one session; `undefined` where its client is told nothing. */
-  answer(answer: Answer): string | undefined;
+  encodeReply(answer: Reply): string | undefined;
   /** What a client's frame says, one after the other. */
-  read(frame: string): (Say | Ping | Problem)[];
+  decode(frame: string): (ClientMessage | Ping | ErrorReply)[];
 }

@@ -3,17 +3,17 @@
  *
  * @module
  */
-import type { Event, Notice } from "../events.ts";
+import type { Notice, RoomEvent } from "./events.ts";
 import type { Protocol } from "./protocol.ts";
 
 /** The protocol of clients that ask for none. */
 export const TEXT: Protocol = {
   name: "",
   echoes: false,
-  event,
-  joins: false,
-  join: (frames) => frames,
-  answer(answer) {
+  encodeEvent,
+  canBatch: false,
+  batch: (frames) => frames,
+  encodeReply(answer) {
     switch (answer.type) {
       case "welcome":
         return `Welcome ${answer.user}!`;
@@ -21,10 +21,10 @@ export const TEXT: Protocol = {
         return answer.message;
     }
   },
-  read: (frame) => [{ type: "message", text: frame }],
+  decode: (frame) => [{ type: "message", text: frame }],
 };
 
-function event(event: Event | Notice): string {
+function encodeEvent(event: RoomEvent | Notice): string {
   switch (event.type) {
     case "message":
       return `${event.user}: ${event.text}`;

@@ -1,7 +1,7 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { Instance } from "../instance.ts";
-import { StoreUnavailable } from "../store.ts";
-import { Line } from "./line.ts";
+import { StoreUnavailable } from "../store/store.ts";
+import { RpcChannel } from "./rpc_channel.ts";
 import type { FromWorker, ToWorker } from "./worker.ts";
 
 /**
@@ -14,9 +14,9 @@ import type { FromWorker, ToWorker } from "./worker.ts";
  */
 export async function startWorkers(config: Config): Promise<Instance> {
   const port = findPort(config);
-  const lines: Line<ToWorker>[] = [];
+  const lines: RpcChannel<ToWorker>[] = [];
   const askAll = async (question: ToWorker) => {
-    await Promise.all(lines.map((line) => line.ask(question)));
+    await Promise.all(lines.map((line) => line.call(question)));
   };
   const ready = () => askAll({ ask: "ready" });
   for (let i = 0; i < config.workers; i++) {
@@ -25,7 +25,7 @@ export async function startWorkers(config: Config): Promise<Instance> {
       console.error(`a worker has died, and with it this process: ${message}`);
       Deno.exit(1);
     };
-    lines.push(new Line<ToWorker>(worker, (_: FromWorker) => ready()));
+    lines.push(new RpcChannel<ToWorker>(worker, (_: FromWorker) => ready()));
   }
   await askAll({ ask: "start", config: { ...config, port } }).catch((error) => {
     throw error.name === "StoreUnavailable" ? new StoreUnavailable(error.message) : error;

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { type Instance, startInstance } from "../instance.ts";
-import { Line } from "./line.ts";
+import { RpcChannel } from "./rpc_channel.ts";
 
 /** What a worker is asked. */
 export type ToWorker =
@@ -18,11 +18,11 @@ export type FromWorker = { readonly ask: "all ready" };
 
 let instance: Instance | undefined;
 
-const line = new Line<FromWorker>(self as never, async (question: ToWorker) => {
+const line = new RpcChannel<FromWorker>(self as never, async (question: ToWorker) => {
   switch (question.ask) {
     case "start":
       instance = await startInstance(question.config, async () => {
-        await line.ask({ ask: "all ready" });
+        await line.call({ ask: "all ready" });
       });
       return;
     case "ready":

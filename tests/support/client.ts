@@ -1,4 +1,4 @@
-import { within } from "../../chat/deadline.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 
 /** No frame is waited for longer than this, in milliseconds: a test that is red then must not hang. */
 const PATIENCE = 60_000;
@@ -90,7 +90,7 @@ export class Client {
     if (this.#isClosed) {
       throw new Error(`closed after ${this.frames.length} frames, ${wanted} wanted`);
     }
-    await within(PATIENCE, this.#wake.promise).catch((error) => {
+    await deadline(this.#wake.promise, PATIENCE).catch((error) => {
       const last = this.frames.slice(-5).map((frame) => frame.slice(0, 100));
       throw new Error(`${wanted} wanted, but after ${JSON.stringify(last)} ${error.message}`);
     });

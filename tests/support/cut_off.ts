@@ -3,7 +3,7 @@
  * end.
  */
 import { assertEquals } from "@std/assert";
-import { ChatClient } from "../../chat/client.ts";
+import { ChatClient } from "../../chat/client/client.ts";
 import { type Instance, startInstance } from "./instance.ts";
 import { startProxy } from "./proxy.ts";
 import { makeRandom } from "./random.ts";

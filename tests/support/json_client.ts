@@ -1,12 +1,12 @@
-import { within } from "../../chat/deadline.ts";
-import type { Event, Notice } from "../../chat/events.ts";
-import type { Answer } from "../../chat/protocol/protocol.ts";
+import { deadline } from "../../chat/store/deadline.ts";
+import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
+import type { Reply } from "../../chat/protocol/protocol.ts";
 
 /** No event is waited for longer than this, in milliseconds: a test that is red then must not hang. */
 const PATIENCE = 60_000;
 
 /** Whatever a server may send. */
-export type FromServer = Answer | Event | Notice;
+export type FromServer = Reply | RoomEvent | Notice;
 
 /** An event of one type. */
 export type Of<T extends FromServer["type"]> = Extract<FromServer, { type: T }>;
@@ -127,7 +127,7 @@ export class JsonClient {
     if (this.#isClosed) {
       throw new Error(`closed, but ${wanted} wanted after ${JSON.stringify(this.events)}`);
     }
-    await within(PATIENCE, this.#wake.promise).catch((error) => {
+    await deadline(this.#wake.promise, PATIENCE).catch((error) => {
       const last = JSON.stringify(this.events.slice(-5)).slice(0, 1_000);
       throw new Error(`${wanted} wanted, but after ${last} ${error.message}`);
     });

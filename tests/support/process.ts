@@ -1,4 +1,4 @@
-import { within } from "../../chat/deadline.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 
 /** No line is waited for longer than this, in milliseconds: a test that is red then must not hang. */
 const PATIENCE = 60_000;
@@ -30,7 +30,7 @@ export class Lines {
 
   /** The first line that matches; fails with everything that was printed if the output ends without it. */
   async find(pattern: RegExp): Promise<RegExpExecArray> {
-    for (let seen = 0;; await within(PATIENCE, this.#wake.promise)) {
+    for (let seen = 0;; await deadline(this.#wake.promise, PATIENCE)) {
       for (; seen < this.all.length; seen++) {
         const match = pattern.exec(this.all[seen]);
         if (match) return match;

@@ -1,0 +1,16 @@
+/** Why a session is closed: a code of RFC 6455, section 7.4, and the reason in words (at most 123 bytes). */
+export interface CloseReason {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** Every way in which the server ends a session. */
+export const CLOSE = {
+  shutdown: { code: 1001, reason: "the server is shutting down" },
+  binary: { code: 1003, reason: "binary frames are not understood, send text" },
+  tooLarge: { code: 1009, reason: "the message is too large" },
+  tryLater: { code: 1013, reason: "try again later" },
+  tooSlow: { code: 4408, reason: "too slow a reader" },
+  nameTaken: { code: 4409, reason: "the name is taken" },
+  tooMany: { code: 4429, reason: "too many messages at once" },
+} as const satisfies Record<string, CloseReason>;

@@ -1,0 +1,196 @@
+import config from "../../deno.json" with { type: "json" };
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Client, settle } from "../support/client.ts";
+import { launch, startInstance } from "../support/instance.ts";
+import { RawPeer } from "../support/raw.ts";
+import { freePort, makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
+
+/** Starts an instance that must not come up; what it printed. */
+async function failedStart(env: Record<string, string>): Promise<string[]> {
+  await using instance = launch({ HOST: "127.0.0.1", PORT: "0", ...env });
+  assertEquals((await instance.exit).code, 1);
+  return await instance.output.end();
+}
+
+Deno.test("a start without any setting runs alone, and says so", async () => {
+  await using instance = await startInstance();
+  await instance.output.find(
+    /^This instance is alone: set REDIS_HOST=host:port to share its chat with others$/,
+  );
+  const foo = await Client.join(instance.port, "foo");
+  const bar = await Client.join(instance.port, "bar");
+  bar.send("hi");
+  await foo.until("bar: hi");
+  instance.signal("SIGTERM");
+  assertEquals((await instance.exit).code, 0);
+  await Promise.all([foo.closed, bar.closed]);
+});
+
+Deno.test("wrong settings end the start with a line for each", async () => {
+  assertEquals(await failedStart({ PORT: "many", CHAT_STORE: "redis" }), [
+    'PORT is "many": give a whole number from 0 to 65535',
+    "CHAT_STORE is redis: set REDIS_HOST=host:port too, or REDIS_URL",
+  ]);
+});
+
+Deno.test("a port that is in use ends the start with one line", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const lines = await failedStart({ PORT: `${listener.addr.port}`, CHAT_STORE: "memory" });
+  assertEquals(lines.length, 1);
+  assertStringIncludes(
+    lines[0],
+    `cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: Address already in use`,
+  );
+});
+
+Deno.test("no Redis ends the start with one line that names host, port and cause", async () => {
+  const port = freePort();
+  const lines = await failedStart({ REDIS_HOST: `127.0.0.1:${port}` });
+  assertEquals(lines, [
+    `cannot use Redis at 127.0.0.1:${port}, TLS off: connect ECONNREFUSED 127.0.0.1:${port}`,
+  ]);
+});
+
+Deno.test("a Redis that takes connections and says nothing ends the start too", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const lines = await failedStart({ REDIS_HOST: `127.0.0.1:${listener.addr.port}` });
+  assertEquals(lines.length, 1, lines.join("\n"));
+  assertStringIncludes(lines[0], `cannot use Redis at 127.0.0.1:${listener.addr.port}, TLS off: `);
+});
+
+Deno.test("a wrong or missing password ends the start with one line, and is not shown", async () => {
+  await using redis = await startRedis();
+  const wrong = await failedStart({ ...redis.env, REDIS_PASSWORD: "wrong-secret" });
+  assertEquals(wrong.length, 1, wrong.join("\n"));
+  assertStringIncludes(wrong[0], `cannot use Redis at 127.0.0.1:${redis.port}, TLS off: WRONGPASS`);
+  assert(!wrong[0].includes("wrong-secret"));
+  const missing = await failedStart({ ...redis.env, REDIS_PASSWORD: "" });
+  assertEquals(missing.length, 1, missing.join("\n"));
+  assertStringIncludes(missing[0], `cannot use Redis at 127.0.0.1:${redis.port}, TLS off: NOAUTH`);
+});
+
+Deno.test("a database that Redis does not have ends the start with one line", async () => {
+  await using redis = await startRedis();
+  const url = `redis://:${encodeURIComponent(PASSWORD)}@127.0.0.1:${redis.port}/99`;
+  assertEquals(await failedStart({ REDIS_URL: url }), [
+    `cannot use Redis at 127.0.0.1:${redis.port}, TLS off: ERR DB index is out of range`,
+  ]);
+});
+
+Deno.test("Redis is asked and subscribed to before the port opens", async () => {
+  await using redis = await startRedis();
+  await using instance = await startInstance(redis.env);
+  assertEquals(await redis.command("PUBSUB", "NUMSUB", "chat"), ["chat", 1]);
+  const response = await fetch(`${instance.http}/readyz`);
+  assertEquals([response.status, await response.text()], [200, "ready\n"]);
+});
+
+Deno.test("TLS, a user name and a URL get into a Redis that asks for them", async () => {
+  const folder = await Deno.makeTempDir();
+  const tls = await makeCertificate(folder);
+  await using redis = await startRedis({ tls });
+  await redis.command("ACL", "SETUSER", "chat", "on", ">p@ss", "~*", "&*", "+@all");
+  const trust = { DENO_CERT: tls.cert };
+  {
+    await using instance = await startInstance({
+      ...trust,
+      REDIS_URL: `rediss://chat:p%40ss@localhost:${redis.port}`,
+    });
+    await (await Client.join(instance.port, "foo")).leave();
+  }
+  {
+    await using instance = await startInstance({ ...trust, ...redis.env, REDIS_TLS: "on" });
+    await (await Client.join(instance.port, "bar")).leave();
+  }
+  const untrusted = await failedStart({ ...redis.env, REDIS_TLS: "on" });
+  assertEquals(untrusted.length, 1, untrusted.join("\n"));
+  assertStringIncludes(untrusted[0], "certificate");
+  const plain = await failedStart({ ...redis.env, REDIS_TLS: "off" });
+  assertEquals(plain.length, 1, plain.join("\n"));
+  assertStringIncludes(plain[0], `cannot use Redis at 127.0.0.1:${redis.port}, TLS off: `);
+  assert(![...untrusted, ...plain].join().includes(PASSWORD));
+  await Deno.remove(folder, { recursive: true });
+});
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`${signal} ends an instance in order`, async () => {
+    await using redis = await startRedis();
+    await using instance = await startInstance(redis.env);
+    await using other = await startInstance(redis.env);
+    const leaving = await Promise.all(
+      ["a", "b", "c"].map((user) => Client.join(instance.port, user)),
+    );
+    const red = await Client.join(instance.port, "a", "red");
+    const staying = await Client.join(other.port, "staying");
+
+    instance.signal(signal);
+    for (const client of [...leaving, red]) {
+      assertEquals(await client.closed, { code: 1001, reason: "the server is shutting down" });
+    }
+    assertEquals((await instance.exit).code, 0);
+    assertEquals(await redis.users(), ["staying"]);
+    assertEquals(await redis.users("red"), []);
+    await settle(redis, [staying]);
+    assertEquals(staying.frames.sort(), [
+      "Welcome staying!",
+      ...["a", "b", "c"].map((user) => `${user}: has left the chat!`),
+    ]);
+    const clients = (await redis.command("CLIENT", "LIST") as string).match(/name=chat-\S+/g);
+    assertEquals(clients?.length, 2, "only the other instance's connections are left");
+    await staying.leave();
+  });
+}
+
+Deno.test("an instance ends in order beside a peer that never reads", async () => {
+  await using redis = await startRedis();
+  await using instance = await startInstance(redis.env);
+  const stuck = await RawPeer.join(instance.port, "stuck");
+  instance.signal("SIGTERM");
+  assertEquals((await instance.exit).code, 0);
+  assertEquals(await redis.users(), []);
+  stuck.close();
+});
+
+Deno.test("an instance ends with 0 while Redis is away", async () => {
+  await using redis = await startRedis();
+  await using instance = await startInstance(redis.env);
+  const foo = await Client.join(instance.port, "foo");
+  redis.process.signal("SIGSTOP");
+  instance.signal("SIGTERM");
+  assertEquals((await foo.closed).code, 1001);
+  assertEquals((await instance.exit).code, 0);
+  redis.process.signal("SIGCONT");
+});
+
+Deno.test("the same Ctrl-C that arrives twice ends an instance in order", async () => {
+  await using instance = await startInstance();
+  const foo = await Client.join(instance.port, "foo");
+  instance.signal("SIGINT");
+  await instance.output.find(/^Stopping/);
+  instance.signal("SIGINT");
+  assertEquals((await foo.closed).code, 1001);
+  assertEquals((await instance.exit).code, 0);
+});
+
+Deno.test("a second signal ends an instance at once", async () => {
+  await using redis = await startRedis();
+  await using instance = await startInstance(redis.env);
+  const foo = await Client.join(instance.port, "foo");
+  redis.process.signal("SIGSTOP");
+  instance.signal("SIGTERM");
+  await instance.output.find(/^Stopping/);
+  instance.signal("SIGTERM");
+  assertEquals((await instance.exit).code, 130);
+  redis.process.signal("SIGCONT");
+  await foo.closed;
+});
+
+Deno.test("the image runs the server as `deno task start` does", async () => {
+  const dockerfile = await Deno.readTextFile(new URL("../../Dockerfile", import.meta.url));
+  const command: string[] = JSON.parse(/^CMD (.+)$/m.exec(dockerfile)![1]);
+  const onlyThere = ["--cached-only", "--no-prompt"];
+  assertEquals(
+    ["deno", ...command.filter((argument) => !onlyThere.includes(argument))],
+    config.tasks.start.command.split(" "),
+  );
+});

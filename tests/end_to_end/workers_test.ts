@@ -1,0 +1,76 @@
+import { assert, assertEquals } from "@std/assert";
+import { joinMany, settle } from "../support/client.ts";
+import { launch, startInstance } from "../support/instance.ts";
+import { freePort, startRedis } from "../support/redis.ts";
+
+Deno.test("two workers share a port, a chat, and an end", async () => {
+  await using redis = await startRedis();
+  await using instance = await startInstance({ ...redis.env, WORKERS: "2" });
+  const names = Array.from({ length: 60 }, (_, i) => `user-${i}`);
+  const clients = await joinMany(names.map((name) => [instance.port, name]));
+  await settle(redis, clients);
+  const owners = await redis.command("HVALS", "{chat-users}:owners") as string[];
+  const shares = [...Map.groupBy(owners, (owner) => owner).values()].map((some) => some.length);
+  assertEquals(shares.length, 2, "each worker has some of the sessions");
+  console.log(`60 sessions are shared ${shares.join(" to ")}`);
+
+  clients.forEach((client) => client.forgetAll());
+  for (const [i, client] of clients.entries()) client.send(`message of ${i}`);
+  await Promise.all(clients.map((client) => client.received(59)));
+  await settle(redis, clients);
+  for (const client of clients) assertEquals(client.frames.length, 59);
+
+  instance.signal("SIGTERM");
+  assertEquals((await instance.exit).code, 0);
+  for (const client of clients) assertEquals((await client.closed).code, 1001);
+  assertEquals(await redis.users(), []);
+  assertEquals(await redis.command("KEYS", "chat-instance*"), []);
+  assertEquals(
+    (await instance.output.end()).filter((line) => line.startsWith("Listening")).length,
+    1,
+  );
+});
+
+Deno.test("workers are ready together, or not", async () => {
+  await using redis = await startRedis();
+  await using instance = await startInstance({ ...redis.env, WORKERS: "2" });
+  const ask = async (path: string) => {
+    const response = await fetch(`${instance.http}${path}`, { headers: { connection: "close" } });
+    await response.body?.cancel();
+    return response.status;
+  };
+  assertEquals(await ask("/readyz"), 200);
+  // One of the two loses its connection, and whoever is asked says so.
+  const [first] = (await redis.command("CLIENT", "LIST") as string).split("\n")
+    .filter((line) => line.includes("name=chat-subscriber"));
+  const id = /^id=(\d+)/.exec(first)![1];
+  await redis.command("ACL", "SETUSER", "default", "-subscribe");
+  await redis.command("CLIENT", "KILL", "ID", id);
+  for (let i = 0; i < 20; i++) assertEquals(await ask("/readyz"), 503);
+  assertEquals(await ask("/healthz"), 200);
+  await redis.command("ACL", "SETUSER", "default", "+subscribe");
+  while (await ask("/readyz") !== 200) await new Promise((resolve) => setTimeout(resolve, 20));
+});
+
+Deno.test("workers that cannot start end the start with one line", async () => {
+  const port = freePort();
+  await using away = launch({
+    ...{ HOST: "127.0.0.1", PORT: "0", WORKERS: "2" },
+    REDIS_HOST: `127.0.0.1:${port}`,
+  });
+  assertEquals((await away.exit).code, 1);
+  const lines = await away.output.end();
+  assertEquals(lines.length, 1, lines.join("\n"));
+  assert(lines[0].startsWith(`cannot use Redis at 127.0.0.1:${port}, TLS off: `), lines[0]);
+
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using redis = await startRedis();
+  await using taken = launch({
+    ...{ HOST: "127.0.0.1", PORT: `${listener.addr.port}`, WORKERS: "2" },
+    ...redis.env,
+  });
+  assertEquals((await taken.exit).code, 1);
+  const said = await taken.output.end();
+  assertEquals(said.length, 1, said.join("\n"));
+  assert(said[0].startsWith(`cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: `));
+});

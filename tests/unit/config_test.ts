@@ -1,0 +1,152 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { ConfigError, type Environment, readConfig } from "../../chat/config/config.ts";
+
+function problems(env: Environment): readonly string[] {
+  return assertThrows(() => readConfig(env), ConfigError).problems;
+}
+
+const REDIS = { host: "r", port: 6379, database: 0, username: undefined, password: undefined };
+
+function redis(env: Environment): unknown {
+  return readConfig(env).redis;
+}
+
+Deno.test("readConfig() has a default for everything", () => {
+  assertEquals(readConfig({}), {
+    port: 8080,
+    host: "0.0.0.0",
+    maxMessageBytes: 65_536,
+    maxBufferedBytes: 1_048_576,
+    workers: 1,
+    maxStallSeconds: 30,
+    maxFlushMs: 20,
+    idleSeconds: 30,
+    historyLimit: 1_000,
+    historySeconds: 86_400,
+    redis: undefined,
+  });
+});
+
+Deno.test("readConfig() reads how many workers there are, which need a Redis", () => {
+  const shared = { REDIS_HOST: "r" };
+  assertEquals(readConfig({ ...shared, WORKERS: "3" }).workers, 3);
+  assertEquals(readConfig({ ...shared, WORKERS: "auto" }).workers, navigator.hardwareConcurrency);
+  assertEquals(problems({ ...shared, WORKERS: "0" }), [
+    'WORKERS is "0": give a whole number from 1 to 256 or auto',
+  ]);
+  for (const env of [{ WORKERS: "2" }, { ...shared, CHAT_STORE: "memory", WORKERS: "2" }]) {
+    assertEquals(problems(env), [
+      'WORKERS is "2", but in memory each has a chat of its own: set REDIS_HOST=host:port, or leave it at 1',
+    ]);
+  }
+});
+
+Deno.test("readConfig() takes a variable that is empty as not set", () => {
+  assertEquals(readConfig({ PORT: "", HOST: "", REDIS_HOST: "", CHAT_STORE: "" }), readConfig({}));
+});
+
+Deno.test("readConfig() chooses Redis where it is said where Redis is", () => {
+  assertEquals(redis({ REDIS_HOST: "r:6379" }), { ...REDIS, tls: false });
+  assertEquals(redis({ REDIS_URL: "redis://r" }), { ...REDIS, tls: false });
+  assertEquals(readConfig({ REDIS_HOST: "r:6379", CHAT_STORE: "memory" }).redis, undefined);
+});
+
+Deno.test("readConfig() reads a host with and without a port, by name and by address", () => {
+  assertEquals(redis({ REDIS_HOST: "r" }), { ...REDIS, tls: false });
+  assertEquals(redis({ REDIS_HOST: "[::1]:7000" }), {
+    ...REDIS,
+    host: "::1",
+    port: 7000,
+    tls: false,
+  });
+  assertEquals(redis({ REDIS_HOST: "10.0.0.1:7000" }), {
+    ...REDIS,
+    host: "10.0.0.1",
+    port: 7000,
+    tls: false,
+  });
+});
+
+Deno.test("readConfig() reads credentials, also percent-encoded from a URL", () => {
+  const expected = { ...REDIS, username: "me", password: "p@ss/:word", tls: false };
+  assertEquals(
+    redis({ REDIS_HOST: "r", REDIS_USERNAME: "me", REDIS_PASSWORD: "p@ss/:word" }),
+    expected,
+  );
+  assertEquals(redis({ REDIS_URL: "redis://me:p%40ss%2F%3Aword@r:6379/0" }), expected);
+  assertEquals(redis({ REDIS_URL: "redis://:p%40ss%2F%3Aword@r/3" }), {
+    ...expected,
+    username: undefined,
+    database: 3,
+  });
+});
+
+Deno.test("readConfig() turns TLS on for port 6380 and rediss://, unless it is told", () => {
+  const tls = (env: Environment) => readConfig(env).redis?.tls;
+  assertEquals(tls({ REDIS_HOST: "r:6379" }), false);
+  assertEquals(tls({ REDIS_HOST: "r:6380" }), true);
+  assertEquals(tls({ REDIS_HOST: "r:6380", REDIS_TLS: "off" }), false);
+  assertEquals(tls({ REDIS_HOST: "r:6379", REDIS_TLS: "on" }), true);
+  assertEquals(tls({ REDIS_URL: "redis://r:6380" }), true);
+  assertEquals(tls({ REDIS_URL: "rediss://r:6379" }), true);
+  assertEquals(tls({ REDIS_URL: "redis://r:6379", REDIS_TLS: "true" }), true);
+});
+
+Deno.test("readConfig() says of every wrong value what would be right", () => {
+  assertEquals(problems({ PORT: "http" }), [
+    'PORT is "http": give a whole number from 0 to 65535',
+  ]);
+  assertEquals(problems({ PORT: "65536" }).length, 1);
+  assertEquals(problems({ PORT: "-1" }).length, 1);
+  assertEquals(problems({ PORT: "1e3" }).length, 1);
+  assertEquals(problems({ MAX_MESSAGE_BYTES: "0" }).length, 1);
+  assertEquals(problems({ MAX_MESSAGE_BYTES: "1000", MAX_BUFFERED_BYTES: "1999" }).length, 1);
+  assertEquals(problems({ CHAT_STORE: "mongo" }), ['CHAT_STORE is "mongo": give redis or memory']);
+  assertEquals(problems({ CHAT_STORE: "redis" }), [
+    "CHAT_STORE is redis: set REDIS_HOST=host:port too, or REDIS_URL",
+  ]);
+  assertEquals(problems({ REDIS_HOST: "r:0" }), [
+    'REDIS_HOST is "r:0": give host:port, such as redis.example:6379',
+  ]);
+  assertEquals(problems({ REDIS_HOST: "a b" }).length, 1);
+  assertEquals(problems({ REDIS_HOST: "r", REDIS_TLS: "maybe" }), [
+    'REDIS_TLS is "maybe": give on or off',
+  ]);
+  assertEquals(problems({ REDIS_URL: "rediss://r", REDIS_TLS: "off" }).length, 1);
+  assertEquals(problems({ REDIS_HOST: "r", REDIS_USERNAME: "me" }).length, 1);
+  assertEquals(
+    problems({ REDIS_URL: "redis://r", REDIS_HOST: "r", REDIS_PASSWORD: "p" }).length,
+    2,
+  );
+});
+
+Deno.test("readConfig() does not leave alone in memory who gives a password for Redis", () => {
+  assertStringIncludes(problems({ REDIS_PASSWORD: "secret" })[0], "set REDIS_HOST=host:port too");
+  assertEquals(readConfig({ REDIS_PASSWORD: "secret", CHAT_STORE: "memory" }).redis, undefined);
+});
+
+Deno.test("readConfig() reports all wrong values at once", () => {
+  assertEquals(problems({ PORT: "x", MAX_MESSAGE_BYTES: "y", CHAT_STORE: "z" }).length, 3);
+});
+
+Deno.test("readConfig() never shows a password", () => {
+  for (
+    const env of [
+      { REDIS_URL: "http://me:secret@r:6379" },
+      { REDIS_URL: "redis://me:secret@r:6379/db" },
+      { REDIS_URL: "me:secret" },
+      { REDIS_URL: "redis://me:secret@" },
+      { REDIS_HOST: "redis://me:secret@r:6379" },
+      { REDIS_URL: "redis://:sec%ZZret@r" },
+      { REDIS_PASSWORD: "secret" },
+      { REDIS_HOST: "me:secret@r:6379" },
+      { REDIS_HOST: ":secret@r" },
+      { REDIS_URL: "redis://:secret@r:0" },
+      { REDIS_URL: "redis://secret@r" },
+    ]
+  ) {
+    const lines = problems(env);
+    assertEquals(lines.length, 1, lines.join());
+    assertEquals(/sec/.test(lines[0]), false, lines[0]);
+  }
+});

@@ -1,0 +1,31 @@
+import { assertEquals } from "@std/assert";
+import { parseEvent, type RoomEvent } from "../../chat/protocol/events.ts";
+
+Deno.test("parseEvent() reads back every event that is published", () => {
+  const events: RoomEvent[] = [
+    { type: "joined", user: "foo", session: "1", users: 2 },
+    { type: "left", user: "foo" },
+    { type: "message", id: "1-2", prev: "0-0", user: "foo", text: 'a: "b"\n\u2028😀', ref: "r" },
+    { type: "message", id: "1700000000000-0", prev: "1-2", user: "foo", text: "" },
+  ];
+  for (const event of events) assertEquals(parseEvent(JSON.stringify(event)), event);
+});
+
+Deno.test("parseEvent() takes everything else for a line from outside, as it is", () => {
+  const lines = [
+    "ops: deploy at five",
+    "",
+    "{",
+    '{"type":"',
+    '{"type":"message","user":"foo"}',
+    '{"type":"message","user":"foo","text":"a"}',
+    '{"type":"message","id":"1","prev":"0-0","user":"foo","text":"a"}',
+    '{"type":"message","id":"1-1","prev":"0-0","user":1,"text":"a"}',
+    '{"type":"left",\n"user":"foo"}',
+    '{"type":"joined","user":"foo","session":"1"}',
+    '{"type":"other","user":"foo"}',
+    "null",
+    "[]",
+  ];
+  for (const text of lines) assertEquals(parseEvent(text), { type: "notice", text });
+});

@@ -1,0 +1,49 @@
+import { assertEquals } from "@std/assert";
+import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
+import { errorReply } from "../../chat/protocol/errors.ts";
+import { TEXT } from "../../chat/protocol/text.ts";
+
+function frame(event: RoomEvent | Notice): string {
+  return TEXT.encodeEvent(event, JSON.stringify(event));
+}
+
+Deno.test("the text protocol says what its page says, to the letter", () => {
+  assertEquals(
+    TEXT.encodeReply({
+      type: "welcome",
+      user: "foo",
+      room: "r",
+      last: "0-0",
+      recovered: false,
+      users: 1,
+    }),
+    "Welcome foo!",
+  );
+  assertEquals(
+    frame({ type: "joined", user: "foo", session: "1", users: 2 }),
+    "foo: has joined the chat!",
+  );
+  assertEquals(
+    frame({ type: "message", id: "2-0", prev: "1-0", user: "foo", text: "a: b\n" }),
+    "foo: a: b\n",
+  );
+  assertEquals(frame({ type: "left", user: "foo" }), "foo: has left the chat!");
+  assertEquals(frame({ type: "notice", text: "ops: deploy at five" }), "ops: deploy at five");
+  assertEquals(
+    TEXT.encodeReply(errorReply.nameTaken("foo")),
+    "username foo is already taken. please retry with a different name",
+  );
+  assertEquals(TEXT.encodeReply(errorReply.unavailable()), "failed to connect. please try again");
+  assertEquals(
+    TEXT.encodeReply(errorReply.notDelivered()),
+    "message not delivered. please try again",
+  );
+  assertEquals(TEXT.encodeReply(errorReply.unknown()), "message may not have been delivered");
+  assertEquals(TEXT.encodeReply({ type: "ack", ref: "1", id: "1-0" }), undefined);
+});
+
+Deno.test("the text protocol takes every frame for one message, whatever is in it", () => {
+  for (const text of ["", '{"type":"ping"}', "a\nb"]) {
+    assertEquals(TEXT.decode(text), [{ type: "message", text }]);
+  }
+});
