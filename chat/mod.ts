@@ -30,10 +30,10 @@ export { type Config, ConfigError, type Environment, readConfig } from "./config
 export { MemoryLog } from "./store/memory/memory_log.ts";
 export { MemoryBackend, openMemoryStore } from "./store/memory/memory_store.ts";
 export { type Instance, startInstance } from "./instance.ts";
-export type { RedisSettings } from "./store/redis/connections.ts";
+export type { RedisSettings } from "./config/redis_settings.ts";
 export { openRedisStore } from "./store/redis/redis_store.ts";
 export type { SessionLimits } from "./session/session.ts";
-export { startWorkers } from "./workers/start.ts";
+export { startWorkers } from "./workers/start_workers.ts";
 export { type ChatServer, type ServerOptions, startServer } from "./http/server.ts";
 export type { Joined, Left, Message, Notice, RoomEvent } from "./protocol/events.ts";
 export {
