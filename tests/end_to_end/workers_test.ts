@@ -3,7 +3,7 @@ import { joinMany, settle } from "../support/client.ts";
 import { launch, startInstance } from "../support/instance.ts";
 import { freePort, startRedis } from "../support/redis.ts";
 
-Deno.test("two workers share a port, a chat, and an end", async () => {
+Deno.test("two workers share a port, a chat and a shutdown", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance({ ...redis.env, WORKERS: "2" });
   const names = Array.from({ length: 60 }, (_, i) => `user-${i}`);
@@ -31,7 +31,7 @@ Deno.test("two workers share a port, a chat, and an end", async () => {
   );
 });
 
-Deno.test("workers are ready together, or not", async () => {
+Deno.test("workers are ready only if all of them are", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance({ ...redis.env, WORKERS: "2" });
   const ask = async (path: string) => {
@@ -40,7 +40,7 @@ Deno.test("workers are ready together, or not", async () => {
     return response.status;
   };
   assertEquals(await ask("/readyz"), 200);
-  // One of the two loses its connection, and whoever is asked says so.
+  // One of the two loses its connection, and both report it.
   const [first] = (await redis.command("CLIENT", "LIST") as string).split("\n")
     .filter((line) => line.includes("name=chat-subscriber"));
   const id = /^id=(\d+)/.exec(first)![1];
@@ -52,7 +52,7 @@ Deno.test("workers are ready together, or not", async () => {
   while (await ask("/readyz") !== 200) await new Promise((resolve) => setTimeout(resolve, 20));
 });
 
-Deno.test("workers that cannot start end the start with one line", async () => {
+Deno.test("if workers cannot start, the process ends with one line", async () => {
   const port = freePort();
   await using away = launch({
     ...{ HOST: "127.0.0.1", PORT: "0", WORKERS: "2" },
@@ -70,7 +70,7 @@ Deno.test("workers that cannot start end the start with one line", async () => {
     ...redis.env,
   });
   assertEquals((await taken.exit).code, 1);
-  const said = await taken.output.end();
-  assertEquals(said.length, 1, said.join("\n"));
-  assert(said[0].startsWith(`cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: `));
+  const printed = await taken.output.end();
+  assertEquals(printed.length, 1, printed.join("\n"));
+  assert(printed[0].startsWith(`cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: `));
 });

@@ -121,7 +121,7 @@ Deno.test("readConfig() says what would be right for each wrong value", () => {
   );
 });
 
-Deno.test("readConfig() rejects a Redis password without an address instead of using memory", () => {
+Deno.test("readConfig() rejects a Redis password without the address of Redis", () => {
   assertStringIncludes(problems({ REDIS_PASSWORD: "secret" })[0], "set REDIS_HOST=host:port too");
   assertEquals(readConfig({ REDIS_PASSWORD: "secret", CHAT_STORE: "memory" }).redis, undefined);
 });
