@@ -24,7 +24,7 @@ const [argument] = Deno.args;
 if (argument === "--help") {
   printHelp();
 } else if (argument !== undefined) {
-  fail(`unknown argument ${argument}: --help is the only one, all settings are variables`);
+  fail(`unknown argument ${argument}: only --help is one, settings are environment variables`);
 } else {
   await start().catch(explainAndFail);
 }
