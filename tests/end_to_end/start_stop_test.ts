@@ -1,7 +1,7 @@
-import config from "../../deno.json" with { type: "json" };
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { renderSettings } from "../../chat/config/help.ts";
 import { deadline } from "../../chat/store/deadline.ts";
+import config from "../../deno.json" with { type: "json" };
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Client, settle } from "../support/client.ts";
 import { launch, startInstance } from "../support/instance.ts";
 import { RawPeer } from "../support/raw.ts";
