@@ -24,7 +24,8 @@
  */
 import type { Joined, Left, Message, Notice } from "../protocol/events.ts";
 import { isId, isLater } from "../protocol/ids.ts";
-import type { Ack, ErrorCode, ErrorReply, Pong, Welcome } from "../protocol/protocol.ts";
+import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
+import type { Ack, Pong, Welcome } from "../protocol/protocol.ts";
 
 export type { Ack, ErrorCode, ErrorReply, Joined, Left, Message, Notice, Pong, Welcome };
 
