@@ -21,7 +21,8 @@ export const JSON_LINES: Protocol = {
 
 const Ref = v.pipe(v.string(), v.check(isRef, "not 1 to 64 characters long"));
 
-const FromClient: v.GenericSchema<unknown, ClientMessage | Ping> = v.variant("type", [
+/** The schema of every line that a client may send. */
+export const FromClient: v.GenericSchema<unknown, ClientMessage | Ping> = v.variant("type", [
   v.strictObject({ type: v.literal("message"), text: v.string(), ref: v.optional(Ref) }),
   v.strictObject({ type: v.literal("ping") }),
 ]);
@@ -91,11 +92,11 @@ function explain(issue: v.BaseIssue<unknown>, value: unknown): ErrorReply {
 }
 
 /**
- * Whether the schema takes this for a message: nearly every line is one, and the schema takes its
- * time.
+ * Tells whether the schema accepts a value as a message, as a fast path: nearly every line is one.
+ * The schema takes 1.0 µs longer, of 18 µs that the server spends on a message to 100 clients.
  */
-// deno-lint-ignore no-explicit-any -- the answer of JSON.parse
-function isClientMessage(value: any): value is ClientMessage {
+// deno-lint-ignore no-explicit-any -- any JSON value, checked here
+export function isClientMessage(value: any): value is ClientMessage {
   if (value?.type !== "message" || typeof value.text !== "string") return false;
   const { ref } = value;
   const fields = Object.keys(value).length;

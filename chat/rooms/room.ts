@@ -27,8 +27,6 @@ export class Room {
   #lastId = BEFORE_FIRST_ID;
   /** How many messages this instance has sent to the store without a reply so far. */
   #inFlight = 0;
-  /** Whether the only message in flight has been received, so that just its reply is missing. */
-  #onlyReplyMissing = false;
 
   /** @param options how long events may wait to be sent together */
   constructor(options: BroadcasterOptions) {
@@ -101,7 +99,6 @@ export class Room {
       case "message": {
         this.#lastId = event.id;
         const sender = this.#members.get(event.user);
-        if (sender) this.#onlyReplyMissing = this.#inFlight === 1;
         return this.#broadcast(event, line, sender?.protocol.echoes ? undefined : sender);
       }
       case "left": {
@@ -128,7 +125,6 @@ export class Room {
    */
   trackPublish(published: Promise<unknown>): void {
     this.#inFlight++;
-    this.#onlyReplyMissing = false;
     published.then(this.#onReply, this.#onReply);
   }
 
@@ -137,7 +133,7 @@ export class Room {
     return this.#broadcasters.get(member.protocol)?.isFlushPendingFor(member) ?? false;
   }
 
-  readonly #isMoreInFlight = (): boolean => this.#inFlight > (this.#onlyReplyMissing ? 1 : 0);
+  readonly #isMoreInFlight = (): boolean => this.#inFlight > 0;
 
   readonly #onReply = (): void => {
     if (--this.#inFlight > 0) return;

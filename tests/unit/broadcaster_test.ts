@@ -190,37 +190,6 @@ Deno.test("a reply arrives before the flush that waits for it", async () => {
   await until(() => last.length > 0);
 });
 
-Deno.test("after a message that was alone, the next event waits for a message in flight again", async () => {
-  const { room, receive, publish, first, last } = await makeRoomThatWaits();
-  const { promise, resolve } = Promise.withResolvers<string>();
-  room.trackPublish(promise);
-  publish("user-0", "one");
-  resolve("1-0");
-  await until(() => last.length > 0);
-  room.trackPublish(new Promise(() => {}));
-  receive({ type: "notice", text: "two" });
-  await endOfTurn();
-  assertEquals(short(first), ["one"]);
-});
-
-Deno.test("a message that is alone does not wait for its own reply", async () => {
-  const { room, publish, first } = await makeRoomThatWaits();
-  room.trackPublish(new Promise(() => {}));
-  publish("user-0", "one");
-  await endOfTurn();
-  assertEquals(short(first), ["one"]);
-});
-
-Deno.test("messages of other instances do not make a lone message wait", async () => {
-  const { room, publish, first, last } = await makeRoomThatWaits();
-  room.trackPublish(new Promise(() => {}));
-  publish("user-0", "one");
-  await until(() => last.length > 0);
-  publish("someone elsewhere", "two");
-  await endOfTurn();
-  assertEquals(short(first), ["one", "two"]);
-});
-
 Deno.test("a message waits for another one in flight, even after one reply has arrived", async () => {
   const { room, publish, first, last } = await makeRoomThatWaits();
   const answers = [1, 2].map(() => Promise.withResolvers<string>());
