@@ -14,6 +14,13 @@ export interface Welcome {
   readonly recovered: boolean;
   /** How many users are in the room, the new one included. */
   readonly users: number;
+  /** The most UTF-8 bytes that the text of a message may have. */
+  readonly maxMessageBytes: number;
+  /**
+   * The most that may be unanswered at a time. The server counts each unanswered message as the
+   * UTF-16 length of its text plus 100. No frame may have more UTF-8 bytes than this either.
+   */
+  readonly maxInFlightBytes: number;
 }
 
 /** The log has a message that its sender named with a `ref`. */

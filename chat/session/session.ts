@@ -200,7 +200,16 @@ export class Session implements Member {
     if (this.#state === "gone") return;
     this.#state = "member";
     const { user, room } = this.#request;
-    this.#answer({ type: "welcome", user, room, last, recovered, users });
+    this.#answer({
+      type: "welcome",
+      user,
+      room,
+      last,
+      recovered,
+      users,
+      maxMessageBytes: this.#limits.maxMessageBytes,
+      maxInFlightBytes: this.#limits.maxBufferedBytes,
+    });
     const early = this.#early;
     this.#early = [];
     for (const frame of early) {
