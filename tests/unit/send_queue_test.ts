@@ -111,8 +111,8 @@ Deno.test("what is too large is rejected as soon as the limits are known", async
 
   // The server adds 100 bytes to the text itself, which may be more than the rest of the line.
   queue.onConnectionLost();
-  queue.onWelcome({ maxMessageBytes: 100, maxInFlightBytes: 200 });
-  await assertCode(queue.send("x".repeat(101)), "too_large");
+  queue.onWelcome({ maxMessageBytes: 60, maxInFlightBytes: 120 });
+  await assertCode(queue.send("x".repeat(21)), "too_large");
   queue.close("end of the test");
   await assertCode(waiting[2], "closed");
 });
