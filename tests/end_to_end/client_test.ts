@@ -6,7 +6,7 @@ import { JsonClient } from "../support/json_client.ts";
 import { startProxy } from "../support/proxy.ts";
 import { startTwo } from "../support/two.ts";
 
-/** The next call of one of a client's callbacks, with what it is called with. */
+/** Resolves with the first argument of the next call to a callback. */
 function next<K extends "onmessage" | "onwelcome" | "ongap" | "onstate">(
   client: ChatClient,
   callback: K,
@@ -14,7 +14,7 @@ function next<K extends "onmessage" | "onwelcome" | "ongap" | "onstate">(
   return new Promise((resolve) => client[callback] = resolve as ChatClient[K]);
 }
 
-/** A server that welcomes each client as one without limits in its welcome does. */
+/** Starts a server that welcomes each client and states no limits. */
 function serveWelcome(onJoined: (socket: WebSocket) => void): Deno.HttpServer<Deno.NetAddr> {
   const welcome = { user: "foo", room: "chat", last: "0-0", recovered: false, users: 1 };
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
