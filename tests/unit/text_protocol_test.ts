@@ -16,6 +16,8 @@ Deno.test("the text protocol says what its page says, to the letter", () => {
       last: "0-0",
       recovered: false,
       users: 1,
+      maxMessageBytes: 65_536,
+      maxInFlightBytes: 1_048_576,
     }),
     "Welcome foo!",
   );
