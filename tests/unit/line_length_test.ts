@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { findLongLines } from "../../tools/line_length.ts";
 
-Deno.test("findLongLines() finds lines of more than 100 characters, comments included", async () => {
+Deno.test("findLongLines() finds lines over 100 characters, comments included", async () => {
   const folder = await Deno.makeTempDir();
   await Deno.mkdir(`${folder}/chat/scripts`, { recursive: true });
   await Deno.mkdir(`${folder}/vendor`);
