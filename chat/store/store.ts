@@ -91,8 +91,8 @@ export interface Store {
    * several claims to one name, on any instance, exactly one succeeds.
    *
    * This store then holds the name until it is released, also through outages. If the process dies,
-   * other instances free the name. If someone else gets the name in an outage, the room's listener is
-   * told by {@linkcode RoomListener.onNameLost}.
+   * other instances free the name. If someone else gets the name in an outage, the room's listener
+   * is told by {@linkcode RoomListener.onNameLost}.
    *
    * @param room a room that this store is subscribed to
    * @param user the name

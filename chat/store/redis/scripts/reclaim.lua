@@ -10,8 +10,8 @@
 -- the current id holds it now), else the instance that holds it.
 --
 -- Atomic, because another instance could claim the name between the check of its owner and the
--- hand-over. A former id makes no more claims. So an instance that reaps it frees only names that were
--- not handed over.
+-- hand-over. A former id makes no more claims. So an instance that reaps it frees only names that
+-- were not handed over.
 local own = { [ARGV[1]] = true }
 local count = tonumber(ARGV[2])
 for i = 3, 2 + count do
