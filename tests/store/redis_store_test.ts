@@ -154,7 +154,7 @@ Deno.test("redis: a name that is released before the reply to its claim is free"
   await store.close();
 });
 
-Deno.test("redis: in an outage every call is rejected; afterwards events arrive again", async () => {
+Deno.test("redis: in an outage calls are rejected; afterwards events arrive again", async () => {
   const redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
   const { promise: received, resolve } = Promise.withResolvers<RoomEvent | Notice>();
