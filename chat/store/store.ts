@@ -1,106 +1,150 @@
 import type { Message, Notice, RoomEvent } from "../protocol/events.ts";
 
-/** What a store tells of one room. */
+/** Receives what happens in one room. */
 export interface RoomListener {
   /**
-   * Receives what happens in the room, in the order that is the same for everyone: each message once and none left out,
-   * whatever became of the connection to the store meanwhile. Who joins or leaves during an outage may go unheard.
+   * Called with each event of the room. All listeners of a room, on every instance, get its events
+   * in the same order.
    *
-   * @param event the event, or a line from outside
+   * Each message comes exactly once, also after an outage of the store: what was published
+   * meanwhile comes late, but in its place. Messages are missing only if they left the log before
+   * they could be read (see {@linkcode LogLimits}). A `joined`, `left` or notice that is published
+   * during an outage may be missing.
+   *
+   * @param event the event, or a notice
    * @param line the same as one line of JSON
    */
   onEvent(event: RoomEvent | Notice, line: string): void;
 
   /**
-   * Told that someone else got a user's name while the store could not be reached. It need not be released.
+   * Called when someone else got a name of this store while the store could not be reached. The
+   * store no longer holds the name, so it must not be released.
    *
-   * @param session what it was claimed with
+   * @param user the name
+   * @param session the session that had claimed it
    */
   onNameLost(user: string, session: string): void;
 }
 
-/** A message as the log has it. */
+/** A message in a room's log. */
 export interface LogEntry {
-  /** What was said. */
+  /** The message. */
   readonly event: Message;
   /** The same as one line of JSON. */
   readonly line: string;
 }
 
-/** Some of the users in a room. */
+/** One page of the users in a room. */
 export interface UsersPage {
   /** Their names. */
   readonly users: readonly string[];
-  /** How many are in the room in all. */
+  /** The number of users in the room, on all pages together. */
   readonly total: number;
-  /** Where the next page begins; `undefined` after the last. */
+  /** The cursor of the next page; `undefined` on the last page. */
   readonly next?: string;
 }
 
-/** How much of what was said a store keeps. */
+/** How much of each room's log a store keeps. */
 export interface LogLimits {
-  /** How many messages of a room are kept at least, if so many were said; there may be some more. */
+  /** The least number of messages to keep in each room, the newest ones. There may be some more. */
   readonly historyLimit: number;
-  /** For how long, in seconds; where nothing was said for that long the room's log goes away. */
+  /**
+   * How long to keep a message, in seconds. The store deletes a log in which nothing was published
+   * for that long.
+   */
   readonly historySeconds: number;
 }
 
-/** For how long the same `ref` of the same user stands for the same message, in seconds. */
+/** How long a store remembers a message's `ref`, in seconds: see {@linkcode Store.publish}. */
 export const REF_TTL_SECONDS = 300;
 
 /**
- * What the chat asks of the place where its instances meet. Two stores keep this contract: Redis, for any number of
- * instances, and memory, for one process alone. `tests/store/store_contract.ts` runs over both.
+ * The place where the instances of the chat meet. It keeps three things for each room: which names
+ * are taken, a log of messages, and the listeners that receive its events.
  *
- * Calls of one store take effect in the order in which they are made, but for those whose answer was lost. Every call may reject with
- * {@linkcode StoreUnavailable}, or, where it changes something, with {@linkcode StoreOutcomeUnknown}; no command of it waits
- * longer than two seconds for its answer.
+ * There are two implementations: Redis, for any number of instances, and memory, for a single
+ * process. Both pass the tests in `tests/store/store_contract.ts`.
+ *
+ * Every method may reject with {@linkcode StoreUnavailable}: then it had no effect. A method that
+ * changes something may also reject with {@linkcode StoreOutcomeUnknown}: then nobody can
+ * tell whether it took effect. Only `release` and `close` never reject. No command to the store
+ * waits longer than two seconds for its reply.
+ *
+ * Calls of one store take effect in the order in which they are made, unless their outcome is
+ * unknown.
  */
 export interface Store {
   /**
-   * Starts to hear a room. A room has one listener in a store.
+   * Subscribes to a room. A store has at most one listener for each room.
    *
    * @param room the room's name
-   * @param listener hears everything that happens from the moment this resolves, or from a little before
-   * @returns the id of the room's newest message, after which its listener hears every one
+   * @param listener receives the room's events, perhaps the first ones before this resolves
+   * @returns the id of the room's newest message; the listener receives every later one
    */
   subscribe(room: string, listener: RoomListener): Promise<string>;
 
-  /** Stops hearing a room: its listener is not called any more. */
+  /** Unsubscribes from a room. Its listener is not called any more, even before this resolves. */
   unsubscribe(room: string): Promise<void>;
 
   /**
-   * Gives a user's name in a room to one of all who claim it, and publishes `joined` with the session's id if it is
-   * given, in one step. The room has to be subscribed to. The name stays with this store until it is released, also
-   * through outages, or until this store's process is dead: then others free it.
+   * Claims a name in a room, and publishes `joined` if the claim succeeds, in one atomic step. Of
+   * several claims to one name, on any instance, exactly one succeeds.
    *
-   * @returns whether the name was given; `false` if someone has it
-   * @throws {StoreOutcomeUnknown} if it may have been given: it counts as given until it is released
+   * This store then holds the name until it is released, also through outages. If the process dies,
+   * other instances free the name. If someone else gets the name in an outage, the room's listener
+   * is told by {@linkcode RoomListener.onNameLost}.
+   *
+   * @param room a room that this store is subscribed to
+   * @param user the name
+   * @param session the id of the session that claims it; part of `joined`
+   * @returns whether the claim succeeded; `false` if the name is taken
+   * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the store holds the name until
+   * it is released
    */
   claim(room: string, user: string, session: string): Promise<boolean>;
 
   /**
-   * Frees a user's name in a room and publishes `left`, in one step. Does nothing if this store does not hold the name.
-   * Never rejects: where the store is away, the name is freed when it is back.
+   * Releases a name in a room, and publishes `left`, in one atomic step. Does nothing if this store
+   * does not hold the name. Never rejects: if the store cannot be reached, it frees the name when
+   * it is back.
    */
   release(room: string, user: string): Promise<void>;
 
   /**
-   * Appends a user's message to a room's log and publishes it, in one step. One that is said after another with a `ref`
-   * comes after it, also where that one's answer was lost.
+   * Appends a message to a room's log, and publishes it, in one atomic step.
    *
-   * @param ref the user's own name for it, if it has one: within {@linkcode REF_TTL_SECONDS} the same
-   * user's same `ref` in the same room is answered with the same id, and nothing is published again
-   * @returns its id
-   * @throws {StoreOutcomeUnknown} if it may have been taken; with a `ref` only when that could not be learned within five
-   * seconds
+   * A `ref` is an idempotency key. A second message of the same user in the same room with the same
+   * `ref`, within {@linkcode REF_TTL_SECONDS}, is not appended: the call resolves to the id of the
+   * first. If the outcome of a message with a `ref` is unknown, the store retries it for up to five
+   * seconds, and keeps the user's later messages after it.
+   *
+   * @param room the room's name
+   * @param user the sender
+   * @param text the message
+   * @param ref the sender's own key for the message, if it has one
+   * @returns the id of the message
+   * @throws {StoreOutcomeUnknown} if the message may have been appended; with a `ref`, only after
+   * the retries
    */
   publish(room: string, user: string, text: string, ref?: string): Promise<string>;
 
-  /** Reads the messages after a position in a room's log, oldest first, so many at most; none only where it ends. */
+  /**
+   * Reads the messages of a room's log after a position, oldest first.
+   *
+   * @param room the room's name
+   * @param position the id of a message, which need not be in the log any more
+   * @param count the most messages to return
+   * @returns the messages; an empty array only at the end of the log
+   */
   readAfter(room: string, position: string, count: number): Promise<readonly LogEntry[]>;
 
-  /** Reads the last messages of a room's log, or the last before a position; oldest first, so many at most. */
+  /**
+   * Reads the last messages of a room's log before a position, oldest first.
+   *
+   * @param room the room's name
+   * @param position the id of a message; `undefined` for the end of the log
+   * @param count the most messages to return
+   */
   readBefore(
     room: string,
     position: string | undefined,
@@ -108,27 +152,33 @@ export interface Store {
   ): Promise<readonly LogEntry[]>;
 
   /**
-   * Lists who is in a room, in no order. Whoever is there from the first page to the last is listed, and perhaps twice.
+   * Lists the users in a room, page by page, in no particular order. A user who is in the room from
+   * the first page to the last is listed at least once, and may be listed twice.
    *
-   * @param from the `next` of the page before, a number of up to 19 digits; `undefined` for the first page
-   * @param count about how many to list
+   * @param room the room's name
+   * @param cursor the `next` of the previous page, a number of up to 19 digits; `undefined` for the
+   * first page
+   * @param count about how many users to list
    */
-  listUsers(room: string, from: string | undefined, count: number): Promise<UsersPage>;
+  listUsers(room: string, cursor: string | undefined, count: number): Promise<UsersPage>;
 
-  /** Resolves if the store answers right now, and has every name and every room of this instance. */
+  /**
+   * Checks whether the store replies, and has every name and every subscription of this instance.
+   * Rejects if not.
+   */
   ping(): Promise<void>;
 
-  /** Ends every connection to the store. Names are not released by it. */
+  /** Closes every connection to the store. It does not release names. */
   close(): Promise<void>;
 }
 
-/** The store cannot be reached or refuses to work: what was asked of it did not happen. */
+/** The store cannot be reached, or refused the call. The call had no effect. */
 export class StoreUnavailable extends Error {
   /** Always `"StoreUnavailable"`. */
   override name = "StoreUnavailable";
 }
 
-/** The store's answer was lost: what was asked of it may have happened, or may not. */
+/** The store's reply was lost, so the outcome is unknown: the call may have had its effect. */
 export class StoreOutcomeUnknown extends Error {
   /** Always `"StoreOutcomeUnknown"`. */
   override name = "StoreOutcomeUnknown";

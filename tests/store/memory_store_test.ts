@@ -2,10 +2,10 @@ import { MemoryBackend, openMemoryStore } from "../../chat/store/memory/memory_s
 import { testStore } from "./store_contract.ts";
 
 testStore("memory", (limits) => {
-  const world = new MemoryBackend(limits);
+  const backend = new MemoryBackend(limits);
   return Promise.resolve({
-    here: openMemoryStore(limits, world),
-    there: openMemoryStore(limits, world),
-    end: () => Promise.resolve(),
+    here: openMemoryStore(limits, backend),
+    there: openMemoryStore(limits, backend),
+    dispose: () => Promise.resolve(),
   });
 });

@@ -18,22 +18,23 @@ function settings(port: number) {
 
 const LIMITS = { historyLimit: 1_000, historySeconds: 60 };
 
-const NOBODY: RoomListener = { onEvent() {}, onNameLost() {} };
+/** Ignores everything. */
+const NO_LISTENER: RoomListener = { onEvent() {}, onNameLost() {} };
 
 testStore("redis", async (limits) => {
   const redis = await startRedis();
   return {
     here: await openRedisStore(settings(redis.port), limits),
     there: await openRedisStore(settings(redis.port), limits),
-    end: () => redis[Symbol.asyncDispose](),
+    dispose: () => redis[Symbol.asyncDispose](),
   };
 });
 
-Deno.test("redis: names, their owners and channels stand where the protocol says", async () => {
+Deno.test("redis: names, their owners and channels have the documented keys", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
-  await store.subscribe("chat", NOBODY);
-  await store.subscribe("R", NOBODY);
+  await store.subscribe("chat", NO_LISTENER);
+  await store.subscribe("R", NO_LISTENER);
   await store.claim("chat", "foo", "s1");
   await store.claim("R", "bar", "s2");
   assertEquals(await redis.users(), ["foo"]);
@@ -52,61 +53,65 @@ Deno.test("redis: names, their owners and channels stand where the protocol says
   assertEquals(
     await redis.command("KEYS", "*"),
     [],
-    "an instance that ended leaves nothing behind",
+    "an instance that has closed leaves nothing behind",
   );
 });
 
-Deno.test("redis: what is said in one turn goes there together, in its order, each ref once", async () => {
+Deno.test("redis: messages of one turn are sent in batches, in order, each ref once", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
-  const heard: string[] = [];
+  const received: string[] = [];
   await store.subscribe("R", {
-    onEvent: (event) => event.type === "message" && heard.push(`${event.prev} ${event.id}`),
+    onEvent: (event) => event.type === "message" && received.push(`${event.prev} ${event.id}`),
     onNameLost() {},
   });
   await store.publish("R", "foo", "before", "ref-0");
   await redis.command("CONFIG", "RESETSTAT");
-  const said = Array.from({ length: 250 }, (_, i) => ({ text: `${i}`, ref: `ref-${i % 100}` }));
+  const messages = Array.from({ length: 250 }, (_, i) => ({ text: `${i}`, ref: `ref-${i % 100}` }));
   const ids = await Promise.all([
-    ...said.map(({ text, ref }, i) => store.publish("R", "foo", text, i % 2 ? ref : undefined)),
+    ...messages.map(({ text, ref }, i) => store.publish("R", "foo", text, i % 2 ? ref : undefined)),
     store.publish("other", "foo", "elsewhere"),
   ]);
-  // Of those with a ref each was new in the first hundred, or said before.
+  // Every second message has a ref. After the first hundred, each ref is one that was used before.
   for (let i = 101; i < 250; i += 2) assertEquals(ids[i], ids[i - 100]);
   const log = await store.readAfter("R", "0-0", 1_000);
-  const once = said.filter((_, i) => i % 2 === 0 || i < 100).map(({ text }) => text);
+  const once = messages.filter((_, i) => i % 2 === 0 || i < 100).map(({ text }) => text);
   assertEquals(log.map(({ event }) => event.text), ["before", ...once]);
-  assertEquals(heard, log.map(({ event }) => `${event.prev} ${event.id}`));
+  assertEquals(received, log.map(({ event }) => `${event.prev} ${event.id}`));
   const stats = await redis.command("INFO", "commandstats") as string;
-  // 250 messages at most 100 at a time, and the other room.
+  // Three batches for 250 messages of at most 100, and one for the other room.
   assertEquals(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1], "4");
-  // What is new of each of these is published together.
+  // Each batch publishes its new messages together.
   assertEquals(/cmdstat_publish:calls=(\d+)/.exec(stats)?.[1], "4");
 
   await redis.command("CONFIG", "RESETSTAT");
   const long = "x".repeat(30_000);
   await Promise.all(Array.from({ length: 4 }, () => store.publish("R", "foo", long)));
   const statsOfLong = await redis.command("INFO", "commandstats") as string;
-  assertEquals(/cmdstat_evalsha:calls=(\d+)/.exec(statsOfLong)?.[1], "2", "64 KiB at a time");
+  assertEquals(
+    /cmdstat_evalsha:calls=(\d+)/.exec(statsOfLong)?.[1],
+    "2",
+    "a batch has at most 64 KiB",
+  );
   await store.close();
 });
 
-Deno.test("redis: of what goes there together nothing is taken where something cannot be", async () => {
+Deno.test("redis: a batch with a message that fails is rejected as a whole", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
-  await redis.command("LPUSH", "{chat:R}:ref:foo:broken", "not a ref");
-  const answers = await Promise.allSettled([
+  await redis.command("LPUSH", "{chat:R}:ref:foo:broken", "not an id");
+  const results = await Promise.allSettled([
     store.publish("R", "foo", "one", "fine"),
     store.publish("R", "foo", "two", "broken"),
   ]);
-  for (const answer of answers) {
-    assert(answer.status === "rejected" && answer.reason instanceof StoreUnavailable);
+  for (const result of results) {
+    assert(result.status === "rejected" && result.reason instanceof StoreUnavailable);
   }
   assertEquals(await redis.command("KEYS", "{chat:R}:*"), ["{chat:R}:ref:foo:broken"]);
   await store.close();
 });
 
-Deno.test("redis: a ref is known for longer than its message is kept", async () => {
+Deno.test("redis: a ref is remembered also after its message has left the log", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
   const id = await store.publish("R", "foo", "one", "ref");
@@ -115,28 +120,28 @@ Deno.test("redis: a ref is known for longer than its message is kept", async () 
   await store.close();
 });
 
-Deno.test("redis: one connection commands and one hears, however many rooms there are", async () => {
+Deno.test("redis: a store has two connections, however many rooms it has", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
-  for (let i = 0; i < 20; i++) await store.subscribe(`room-${i}`, NOBODY);
+  for (let i = 0; i < 20; i++) await store.subscribe(`room-${i}`, NO_LISTENER);
   const clients = (await redis.command("CLIENT", "LIST") as string).match(/name=chat-\S+/g);
   assertEquals(clients?.sort(), ["name=chat-commands", "name=chat-subscriber"]);
   await store.close();
 });
 
-Deno.test("redis: what it refuses to take was not taken", async () => {
+Deno.test("redis: an error reply rejects with StoreUnavailable", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
-  await store.subscribe("chat", NOBODY);
+  await store.subscribe("chat", NO_LISTENER);
   await redis.command("SET", "chat-users", "not a set");
   await assertRejects(() => store.claim("chat", "foo", "s1"), StoreUnavailable, "WRONGTYPE");
   await store.close();
 });
 
-Deno.test("redis: a name that is released before its claim is answered is free", async () => {
+Deno.test("redis: a name that is released before the reply to its claim is free", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
-  await store.subscribe("r", NOBODY);
+  await store.subscribe("r", NO_LISTENER);
   const claimed = store.claim("r", "foo", "s1");
   const released = store.release("r", "foo");
   assertEquals(await claimed, false);
@@ -149,28 +154,28 @@ Deno.test("redis: a name that is released before its claim is answered is free",
   await store.close();
 });
 
-Deno.test("redis: while it is away every call is refused, and when it is back its rooms are heard", async () => {
+Deno.test("redis: in an outage calls are rejected; afterwards events arrive again", async () => {
   const redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
-  const { promise: heard, resolve } = Promise.withResolvers<RoomEvent | Notice>();
-  await store.subscribe("r", { ...NOBODY, onEvent: resolve });
+  const { promise: received, resolve } = Promise.withResolvers<RoomEvent | Notice>();
+  await store.subscribe("r", { ...NO_LISTENER, onEvent: resolve });
   redis.process.signal("SIGKILL");
   await redis.process.exit;
-  // The first call may meet a connection of which nobody has said yet that it is gone.
+  // This call may come before the client notices that the connection is gone.
   await assertRejects(() => store.ping(), Error);
   await assertRejects(() => store.publish("r", "foo", "a"), StoreUnavailable);
   await assertRejects(() => store.claim("r", "foo", "s1"), StoreUnavailable);
-  await assertRejects(() => store.subscribe("q", NOBODY), StoreUnavailable);
+  await assertRejects(() => store.subscribe("q", NO_LISTENER), StoreUnavailable);
 
   await using again = await startRedis({ port: redis.port });
   await again.becomes("PUBSUB NUMSUB chat:r", ["chat:r", 1]);
   await again.command("PUBLISH", "chat:r", "hello again");
-  assertEquals(await heard, { type: "notice", text: "hello again" });
+  assertEquals(await received, { type: "notice", text: "hello again" });
   await store.close();
   await redis[Symbol.asyncDispose]();
 });
 
-Deno.test("redis: an answer that does not come is lost after two seconds, not refused", async () => {
+Deno.test("redis: without a reply for two seconds, the outcome is unknown", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
   redis.process.signal("SIGSTOP");
@@ -179,70 +184,70 @@ Deno.test("redis: an answer that does not come is lost after two seconds, not re
   await store.close();
 });
 
-Deno.test("redis: an answer that was lost is learned by the message's ref, and it is said once", async () => {
+Deno.test("redis: a message with a ref is retried and published once", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
   await store.publish("r", "foo", "before", "1");
   redis.process.signal("SIGSTOP");
-  const said = store.publish("r", "foo", "a", "2");
-  // Without a ref nobody can ask again: by then the connection is broken, and the first attempt too.
+  const retried = store.publish("r", "foo", "a", "2");
+  // A message without a ref is not retried: its rejection shows that the first attempts failed.
   await assertRejects(() => store.publish("r", "foo", "b"), StoreOutcomeUnknown);
   redis.process.signal("SIGCONT");
-  const id = await said;
+  const id = await retried;
   const log = await store.readAfter("r", "0-0", 10);
   assertEquals(log.filter(({ event }) => event.text === "a").map(({ event }) => event.id), [id]);
   await store.close();
 });
 
-Deno.test("redis: what a sender says after a message whose answer was lost comes after it", async () => {
+Deno.test("redis: messages after one with an unknown outcome come after it", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   const store = await openRedisStore(settings(proxy.port), LIMITS);
   assertEquals(proxy.silence("chat-commands"), 1);
-  const lost = ["a", "b"].map((text) => store.publish("r", "foo", text, text));
+  const retried = ["a", "b"].map((text) => store.publish("r", "foo", text, text));
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
-  // The first that could be taken once the connection is back.
-  const next = await sayOnceItCan(store, "c");
+  // The first message that is accepted after the connection is back.
+  const next = await publishOnceAvailable(store, "c");
   const log = await store.readAfter("r", "0-0", 10);
   assertEquals(log.map(({ event }) => event.text), ["a", "b", "c"]);
-  assertEquals(log.map(({ event }) => event.id), [...await Promise.all(lost), next]);
+  assertEquals(log.map(({ event }) => event.id), [...await Promise.all(retried), next]);
   await store.close();
 });
 
-Deno.test("redis: after a lost answer nothing waits while it is away, nor for a sender who leaves", async () => {
+Deno.test("redis: nothing waits for a retry in an outage, or when its sender leaves", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   const store = await openRedisStore(settings(proxy.port), LIMITS);
-  await store.subscribe("r", NOBODY);
+  await store.subscribe("r", NO_LISTENER);
   assert(await store.claim("r", "foo", "s1"));
   assertEquals(proxy.silence("chat-commands"), 1);
-  const lost = store.publish("r", "foo", "a", "a");
+  const retried = store.publish("r", "foo", "a", "a");
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
   proxy.cut();
   await assertRejects(() => store.publish("r", "foo", "b"), StoreUnavailable, "connection is away");
   proxy.open();
 
-  let waiting: Promise<string>;
-  for (let isRefused = true; isRefused;) {
-    // So often that nothing can be settled between the connection's return and the next look.
+  let queued: Promise<string>;
+  for (let isRejected = true; isRejected;) {
+    // In every turn, so that no retry can end between the return of the connection and this call.
     await new Promise((resolve) => setImmediate(resolve));
-    isRefused = false;
-    waiting = store.publish("r", "foo", "c");
-    waiting.catch(() => isRefused = true);
+    isRejected = false;
+    queued = store.publish("r", "foo", "c");
+    queued.catch(() => isRejected = true);
     await Promise.resolve();
   }
   await Promise.all([
-    assertRejects(() => waiting, StoreUnavailable, "its sender has left"),
+    assertRejects(() => queued, StoreUnavailable, "its sender has left"),
     store.release("r", "foo"),
   ]);
-  await lost;
+  await retried;
   const log = await store.readAfter("r", "0-0", 10);
   assertEquals(log.map(({ event }) => event.text), ["a"]);
   await store.close();
 });
 
-/** Says something as soon as it is not refused any more. */
-async function sayOnceItCan(store: Store, text: string): Promise<string> {
+/** Publishes a message as soon as the store accepts it. */
+async function publishOnceAvailable(store: Store, text: string): Promise<string> {
   for (;;) {
     try {
       return await store.publish("r", "foo", text, text);
@@ -253,7 +258,7 @@ async function sayOnceItCan(store: Store, text: string): Promise<string> {
   }
 }
 
-Deno.test("redis: logs and refs stand where the protocol says, and go away", async () => {
+Deno.test("redis: logs and refs have the documented keys, and expire", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
   const id = await store.publish("chat", "foo", "a", "1");
@@ -261,21 +266,21 @@ Deno.test("redis: logs and refs stand where the protocol says, and go away", asy
   assertEquals(await redis.command("GET", "{chat}:ref:foo:1"), id);
   assertEquals(await redis.command("XLEN", "{chat}:log"), 1);
   assertEquals(await redis.command("XLEN", "{chat:R}:log"), 1);
-  const lives = await Promise.all(
+  const ttls = await Promise.all(
     ["{chat}:ref:foo:1", "{chat}:log"].map((key) => redis.command("TTL", key)),
   ) as number[];
-  assert(lives[0] > 290 && lives[0] <= 300, `${lives[0]}`);
-  assert(lives[1] > 50 && lives[1] <= 60, `${lives[1]}`);
+  assert(ttls[0] > 290 && ttls[0] <= 300, `${ttls[0]}`);
+  assert(ttls[1] > 50 && ttls[1] <= 60, `${ttls[1]}`);
   await store.close();
 });
 
-Deno.test("redis: what somebody else put into a log is passed over", async () => {
+Deno.test("redis: foreign entries in a log are skipped", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
   const texts: string[] = [];
   const { promise: done, resolve } = Promise.withResolvers<void>();
   await store.subscribe("r", {
-    ...NOBODY,
+    ...NO_LISTENER,
     onEvent(event) {
       if (event.type !== "message") return;
       texts.push(event.text);
@@ -291,16 +296,16 @@ Deno.test("redis: what somebody else put into a log is passed over", async () =>
   await store.close();
 });
 
-Deno.test("redis: an answer that came while this process was too busy to look is not lost", async () => {
+Deno.test("redis: a reply that arrives while this process is busy is not lost", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(settings(redis.port), LIMITS);
-  const answer = store.publish("r", "foo", "a");
+  const reply = store.publish("r", "foo", "a");
   for (const until = Date.now() + 3_000; Date.now() < until;);
-  await answer;
+  await reply;
   await store.close();
 });
 
-Deno.test("redis: a start without it fails with host, port and cause", async () => {
+Deno.test("redis: without Redis a start fails, naming host, port and cause", async () => {
   const port = freePort();
   const error = await assertRejects(() => openRedisStore(settings(port), LIMITS), StoreUnavailable);
   assert(

@@ -3,17 +3,18 @@ import type { Message, Notice, RoomEvent } from "../../chat/protocol/events.ts";
 import { isLater } from "../../chat/protocol/ids.ts";
 import type { LogLimits, RoomListener, Store } from "../../chat/store/store.ts";
 
-/** Two stores that meet, as those of two instances; `end` closes what is behind them. */
+/** Two stores that share their rooms, as the stores of two instances do. */
 export interface Pair {
   readonly here: Store;
   readonly there: Store;
-  end(): PromiseLike<void>;
+  /** Disposes of what the stores share. */
+  dispose(): PromiseLike<void>;
 }
 
-/** What a store hears in a room, to be waited for. */
-class Heard {
+/** Records the events of a room in one store. */
+class Recorder {
   readonly events: (RoomEvent | Notice)[] = [];
-  /** The id of the newest message when it began. */
+  /** The id of the newest message at the subscription. */
   newest = "";
   #wake = Promise.withResolvers<void>();
 
@@ -25,51 +26,51 @@ class Heard {
       this.#wake = Promise.withResolvers();
     },
     onNameLost: (user) => {
-      throw new Error(`${user} was lost`);
+      throw new Error(`the name ${user} was lost`);
     },
   };
 
-  /** Resolves with all events, without where they stand in the log, once a message with this text has come. */
+  /** Resolves to all events, without `id` and `prev`, once there is a message with this text. */
   async until(text: string): Promise<unknown[]> {
     while (!this.messages().some((message) => message.text === text)) await this.#wake.promise;
-    return this.events.map(withoutPlace);
+    return this.events.map(withoutIds);
   }
 
-  /** The messages among what was heard. */
+  /** The messages among the events. */
   messages(): Message[] {
     return this.events.filter((event) => event.type === "message");
   }
 }
 
-function withoutPlace(event: RoomEvent | Notice): unknown {
+function withoutIds(event: RoomEvent | Notice): unknown {
   if (event.type !== "message") return event;
   const { id: _, prev: __, ...rest } = event;
   return rest;
 }
 
-async function hear(store: Store, room: string): Promise<Heard> {
-  const heard = new Heard();
-  heard.newest = await store.subscribe(room, heard.listener);
-  return heard;
+async function record(store: Store, room: string): Promise<Recorder> {
+  const recorder = new Recorder();
+  recorder.newest = await store.subscribe(room, recorder.listener);
+  return recorder;
 }
 
 const end = { type: "message", user: "x", text: "end" };
 
-/** Says so many things in a room; gives their ids. */
-async function sayMany(store: Store, room: string, count: number): Promise<string[]> {
+/** Publishes a number of messages in a room, and returns their ids. */
+async function publishMany(store: Store, room: string, count: number): Promise<string[]> {
   const texts = Array.from({ length: count }, (_, i) => `message ${i}`);
   return await Promise.all(texts.map((text) => store.publish(room, "foo", text)));
 }
 
-/** Enough for all tests but those on what is kept. */
-const ENOUGH: LogLimits = { historyLimit: 1_000, historySeconds: 60 };
+/** Limits that no test reaches, apart from those that test the limits. */
+const AMPLE: LogLimits = { historyLimit: 1_000, historySeconds: 60 };
 
-/** Defines the tests that every store has to pass. */
+/** Defines the tests that every store must pass. */
 export function testStore(name: string, open: (limits: LogLimits) => Promise<Pair>): void {
   function test(
     statement: string,
     body: (pair: Pair) => Promise<void>,
-    limits: LogLimits = ENOUGH,
+    limits: LogLimits = AMPLE,
   ): void {
     Deno.test(`${name}: ${statement}`, async () => {
       const pair = await open(limits);
@@ -77,19 +78,19 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
         await body(pair);
       } finally {
         await Promise.all([pair.here.close(), pair.there.close()]);
-        await pair.end();
+        await pair.dispose();
       }
     });
   }
 
-  test("claim() gives a name to the first, and tells both sides with its session", async (pair) => {
-    const heard = [await hear(pair.here, "r"), await hear(pair.there, "r")];
+  test("claim() gives a name to the first, and publishes joined to both stores", async (pair) => {
+    const recorders = [await record(pair.here, "r"), await record(pair.there, "r")];
     assertEquals(await pair.here.claim("r", "foo", "s1"), true);
     assertEquals(await pair.there.claim("r", "foo", "s2"), false);
     assertEquals(await pair.here.claim("r", "foo", "s3"), false);
     await pair.here.publish("r", "x", "end");
-    for (const one of heard) {
-      assertEquals(await one.until("end"), [{
+    for (const recorder of recorders) {
+      assertEquals(await recorder.until("end"), [{
         type: "joined",
         user: "foo",
         session: "s1",
@@ -98,29 +99,29 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     }
   });
 
-  test("claim() gives a name to one of many who ask at once", async ({ here, there }) => {
-    await Promise.all([hear(here, "r"), hear(there, "r")]);
-    const answers = await Promise.all(
+  test("claim() gives a name to one of many concurrent claims", async ({ here, there }) => {
+    await Promise.all([record(here, "r"), record(there, "r")]);
+    const claims = await Promise.all(
       Array.from({ length: 50 }, (_, i) => [here, there][i % 2].claim("r", "foo", `s${i}`)),
     );
-    assertEquals(answers.filter(Boolean).length, 1);
+    assertEquals(claims.filter(Boolean).length, 1);
   });
 
-  test("claim() gives the same name in another room", async ({ here, there }) => {
-    await Promise.all(["r", "q", "chat"].flatMap((r) => [hear(here, r), hear(there, r)]));
+  test("claim() gives the same name in other rooms", async ({ here, there }) => {
+    await Promise.all(["r", "q", "chat"].flatMap((r) => [record(here, r), record(there, r)]));
     assertEquals(await here.claim("r", "foo", "s1"), true);
     assertEquals(await there.claim("q", "foo", "s2"), true);
     assertEquals(await there.claim("chat", "foo", "s3"), true);
   });
 
-  test("release() frees a name and tells both sides", async ({ here, there }) => {
-    const heard = [await hear(here, "r"), await hear(there, "r")];
+  test("release() frees a name, and publishes left to both stores", async ({ here, there }) => {
+    const recorders = [await record(here, "r"), await record(there, "r")];
     await here.claim("r", "foo", "s1");
     await here.release("r", "foo");
     assertEquals(await there.claim("r", "foo", "s2"), true);
     await there.publish("r", "x", "end");
-    for (const one of heard) {
-      assertEquals(await one.until("end"), [
+    for (const recorder of recorders) {
+      assertEquals(await recorder.until("end"), [
         { type: "joined", user: "foo", session: "s1", users: 1 },
         { type: "left", user: "foo" },
         { type: "joined", user: "foo", session: "s2", users: 1 },
@@ -129,15 +130,15 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     }
   });
 
-  test("release() leaves alone what another holds, or nobody", async ({ here, there }) => {
-    const heard = await hear(here, "r");
-    await hear(there, "r");
+  test("release() leaves a name alone that this store does not hold", async ({ here, there }) => {
+    const recorder = await record(here, "r");
+    await record(there, "r");
     await here.claim("r", "foo", "s1");
     await there.release("r", "foo");
     await there.release("r", "bar");
     assertEquals(await there.claim("r", "foo", "s2"), false);
     await there.publish("r", "x", "end");
-    assertEquals(await heard.until("end"), [{
+    assertEquals(await recorder.until("end"), [{
       type: "joined",
       user: "foo",
       session: "s1",
@@ -145,8 +146,8 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     }, end]);
   });
 
-  test("say() reaches both sides in one order, whatever the text", async ({ here, there }) => {
-    const heard = [await hear(here, "r"), await hear(there, "r")];
+  test("publish() reaches both stores in one order, whatever the text", async ({ here, there }) => {
+    const recorders = [await record(here, "r"), await record(there, "r")];
     const texts = [
       "",
       "a: b",
@@ -160,17 +161,17 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
       texts.flatMap((text) => [here.publish("r", "foo", text), there.publish("r", "bar", text)]),
     );
     await here.publish("r", "x", "end");
-    const [one, other] = await Promise.all(heard.map((h) => h.until("end")));
+    const [one, other] = await Promise.all(recorders.map((one) => one.until("end")));
     assertEquals(one, other);
     for (const user of ["foo", "bar"]) {
-      const said = (one as { user: string; text: string }[]).filter((e) => e.user === user);
-      assertEquals(said.map((e) => e.text), texts);
+      const own = (one as { user: string; text: string }[]).filter((e) => e.user === user);
+      assertEquals(own.map((e) => e.text), texts);
     }
   });
 
   test("calls of one store take effect in the order in which they are made", async (pair) => {
-    const heard = await hear(pair.there, "r");
-    await hear(pair.here, "r");
+    const recorder = await record(pair.there, "r");
+    await record(pair.here, "r");
     const calls = [
       pair.here.claim("r", "foo", "s1"),
       pair.here.publish("r", "foo", "one"),
@@ -180,7 +181,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
       pair.here.publish("r", "x", "end"),
     ];
     await Promise.all(calls);
-    assertEquals(await heard.until("end"), [
+    assertEquals(await recorder.until("end"), [
       { type: "joined", user: "foo", session: "s1", users: 1 },
       { type: "message", user: "foo", text: "one" },
       { type: "left", user: "foo" },
@@ -190,8 +191,8 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     ]);
   });
 
-  test("a room's events stay in the room", async ({ here, there }) => {
-    const [r, chat] = [await hear(here, "r"), await hear(here, "chat")];
+  test("events reach only the listener of their room", async ({ here, there }) => {
+    const [r, chat] = [await record(here, "r"), await record(here, "chat")];
     await there.publish("q", "foo", "in q");
     await there.publish("chat", "foo", "in chat");
     await there.publish("r", "foo", "in r");
@@ -201,55 +202,57 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(await chat.until("end"), [{ type: "message", user: "foo", text: "in chat" }, end]);
   });
 
-  test("unsubscribe() ends what its listener hears, and a next one can come", async (pair) => {
-    const first = await hear(pair.here, "r");
+  test("unsubscribe() stops the listener, and another one can follow", async (pair) => {
+    const first = await record(pair.here, "r");
     await pair.here.unsubscribe("r");
-    await pair.there.publish("r", "foo", "unheard");
-    const second = await hear(pair.here, "r");
+    await pair.there.publish("r", "foo", "missed");
+    const second = await record(pair.here, "r");
     await pair.there.publish("r", "x", "end");
     assertEquals(await second.until("end"), [end]);
     assertEquals(first.events, []);
   });
 
-  test("subscribe() right after unsubscribe() stands", async ({ here, there }) => {
-    await hear(here, "r");
+  test("subscribe() right after unsubscribe() takes effect", async ({ here, there }) => {
+    await record(here, "r");
     const gone = here.unsubscribe("r");
-    const second = await hear(here, "r");
+    const second = await record(here, "r");
     await gone;
     await there.publish("r", "x", "end");
     assertEquals(await second.until("end"), [end]);
   });
 
-  test("joined says how many are there", async ({ here, there }) => {
-    const heard = await hear(here, "r");
-    await hear(there, "r");
+  test("joined has the number of users in the room", async ({ here, there }) => {
+    const recorder = await record(here, "r");
+    await record(there, "r");
     await here.claim("r", "foo", "s1");
     await there.claim("r", "bar", "s2");
     await here.release("r", "foo");
     await here.claim("r", "pi", "s3");
     await here.publish("r", "x", "end");
-    await heard.until("end");
+    await recorder.until("end");
     assertEquals(
-      heard.events.flatMap((event) => event.type === "joined" ? [[event.user, event.users]] : []),
+      recorder.events.flatMap((event) =>
+        event.type === "joined" ? [[event.user, event.users]] : []
+      ),
       [["foo", 1], ["bar", 2], ["pi", 2]],
     );
   });
 
-  test("say() gives each message an id that is later, and the one before", async (pair) => {
-    const heard = await hear(pair.there, "r");
-    assertEquals(heard.newest, "0-0");
-    const ids = await sayMany(pair.here, "r", 50);
+  test("publish() gives each message a later id, and the id before it as prev", async (pair) => {
+    const recorder = await record(pair.there, "r");
+    assertEquals(recorder.newest, "0-0");
+    const ids = await publishMany(pair.here, "r", 50);
     await pair.there.publish("r", "x", "end");
-    await heard.until("end");
-    const messages = heard.messages();
+    await recorder.until("end");
+    const messages = recorder.messages();
     assertEquals(messages.slice(0, -1).map(({ id }) => id), ids);
     assertEquals(messages.map(({ prev }) => prev), ["0-0", ...ids]);
     for (const { id, prev } of messages) assert(isLater(id, prev), `${id} after ${prev}`);
-    assertEquals((await hear(pair.here, "r")).newest, messages.at(-1)!.id);
+    assertEquals((await record(pair.here, "r")).newest, messages.at(-1)!.id);
   });
 
-  test("say() with one ref 50 times at once publishes once and has one answer", async (pair) => {
-    const heard = await hear(pair.here, "r");
+  test("publish() with one ref 50 times at once publishes once, with one id", async (pair) => {
+    const recorder = await record(pair.here, "r");
     const ids = await Promise.all(
       Array.from(
         { length: 50 },
@@ -258,13 +261,13 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     );
     assertEquals(new Set(ids).size, 1);
     await pair.here.publish("r", "x", "end");
-    const said = await heard.until("end") as Message[];
-    assertEquals(said.length, 2);
-    assertEquals(said[0].ref, "ref 1");
+    const events = await recorder.until("end") as Message[];
+    assertEquals(events.length, 2);
+    assertEquals(events[0].ref, "ref 1");
     assertEquals((await pair.here.readAfter("r", "0-0", 10)).length, 2);
   });
 
-  test("say() tells refs of others, of other rooms, and none from one another", async (pair) => {
+  test("publish() keeps refs of different users and different rooms apart", async (pair) => {
     const ids = await Promise.all([
       pair.here.publish("r", "foo", "a", "1"),
       pair.here.publish("r", "bar", "a", "1"),
@@ -277,12 +280,12 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals((await pair.here.readAfter("q", "0-0", 10)).length, 1);
   });
 
-  test("readAfter() and readBefore() give what was said, page by page", async ({ here, there }) => {
-    const heard = await hear(here, "r");
-    const ids = await sayMany(here, "r", 25);
+  test("readAfter() and readBefore() return the log page by page", async ({ here, there }) => {
+    const recorder = await record(here, "r");
+    const ids = await publishMany(here, "r", 25);
     await here.publish("r", "x", "end", "ref");
-    await heard.until("end");
-    const all = heard.messages();
+    await recorder.until("end");
+    const all = recorder.messages();
     const pages = [];
     for (let position = "0-0";;) {
       const page = await there.readAfter("r", position, 10);
@@ -302,34 +305,34 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(textsOf(await there.readBefore("r", ids[9], 2)), ["message 7", "message 8"]);
     assertEquals(await there.readBefore("r", ids[0], 5), []);
     assertEquals(await there.readAfter("r", all.at(-1)!.id, 5), []);
-    assertEquals(await there.readAfter("nobody was here", "0-0", 5), []);
+    assertEquals(await there.readAfter("an empty room", "0-0", 5), []);
   });
 
-  test("of much that was said the newest is kept, and shows what is missing", async ({ here }) => {
-    const ids = await sayMany(here, "r", 500);
+  test("a log keeps its newest messages, whose prev shows that some are gone", async ({ here }) => {
+    const ids = await publishMany(here, "r", 500);
     const kept = await here.readAfter("r", "0-0", 1_000);
     assert(kept.length >= 20 && kept.length < 500, `${kept.length} were kept`);
     assertEquals(kept.map(({ event }) => event.id), ids.slice(-kept.length));
     assertEquals(kept[0].event.prev, ids[500 - kept.length - 1]);
   }, { historyLimit: 20, historySeconds: 60 });
 
-  test("a log goes away when nothing was said for long", async ({ here }) => {
-    const [id] = await sayMany(here, "r", 1);
-    const until = Date.now() + 10_000;
+  test("a log expires when nothing is published for a long time", async ({ here }) => {
+    const [id] = await publishMany(here, "r", 1);
+    const giveUpAt = Date.now() + 10_000;
     while ((await here.readAfter("r", "0-0", 10)).length > 0) {
-      assert(Date.now() < until, "it is still there");
+      assert(Date.now() < giveUpAt, "the log is still there");
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    const heard = await hear(here, "r");
-    assertEquals(heard.newest, "0-0");
+    const recorder = await record(here, "r");
+    assertEquals(recorder.newest, "0-0");
     await here.publish("r", "x", "end");
-    await heard.until("end");
-    assertEquals(heard.messages()[0].prev, "0-0");
-    assert(isLater(heard.messages()[0].id, id));
+    await recorder.until("end");
+    assertEquals(recorder.messages()[0].prev, "0-0");
+    assert(isLater(recorder.messages()[0].id, id));
   }, { historyLimit: 1_000, historySeconds: 1 });
 
-  test("users() lists everyone who stays, page by page", async ({ here, there }) => {
-    await Promise.all([hear(here, "r"), hear(there, "r")]);
+  test("listUsers() lists every user who stays, page by page", async ({ here, there }) => {
+    await Promise.all([record(here, "r"), record(there, "r")]);
     assertEquals(await here.listUsers("r", undefined, 10), {
       users: [],
       total: 0,
@@ -339,25 +342,25 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await Promise.all(names.map((name, i) => [here, there][i % 2].claim("r", name, name)));
     const seen = new Set<string>();
     let pages = 0;
-    let from: string | undefined;
+    let cursor: string | undefined;
     do {
-      const page = await there.listUsers("r", from, 20);
+      const page = await there.listUsers("r", cursor, 20);
       assertEquals(page.total, 500 - pages);
       page.users.forEach((user) => seen.add(user));
-      from = page.next;
-      // Someone who was listed leaves, and the rest must not move up past the reader.
+      cursor = page.next;
+      // Users who were listed leave. No other user may move to a page that was read already.
       await here.release("r", names[2 * pages]);
       await there.release("r", names[2 * pages]);
       await there.release("r", names[2 * pages + 1]);
       await there.claim("r", names[2 * pages + 1], "again");
       pages++;
-    } while (from !== undefined);
+    } while (cursor !== undefined);
     assert(pages >= 20 && pages < 60, `${pages} pages`);
     const stayed = names.filter((_, i) => i >= 2 * pages);
     assertEquals(stayed.filter((name) => !seen.has(name)), []);
   });
 
-  test("ping() is answered", async ({ here }) => {
+  test("ping() resolves", async ({ here }) => {
     await here.ping();
   });
 }

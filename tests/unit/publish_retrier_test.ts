@@ -2,9 +2,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { PublishRetrier } from "../../chat/store/redis/publish_retrier.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
 
-const LOST = new StoreOutcomeUnknown("the connection broke");
+const UNKNOWN = new StoreOutcomeUnknown("the connection broke");
 
-/** Appends that take note of what was appended, and fail as often as they are told to before. */
+/** A log, and functions that append a text to it after a number of failures. */
 function makeLog() {
   const log: string[] = [];
   return {
@@ -17,54 +17,54 @@ function makeLog() {
   };
 }
 
-Deno.test("what was lost is settled in its order, however often it has to be asked for", async () => {
-  const settling = new PublishRetrier();
+Deno.test("a sender's messages are retried in their order, until each has an id", async () => {
+  const retrier = new PublishRetrier();
   const { log, append } = makeLog();
   const ids = [
-    settling.retry("r:foo", append("a", 2), LOST),
-    settling.retry("r:foo", append("b"), LOST),
-    settling.retry("r:foo", append("c", 1), LOST),
+    retrier.retry("r:foo", append("a", 2), UNKNOWN),
+    retrier.retry("r:foo", append("b"), UNKNOWN),
+    retrier.retry("r:foo", append("c", 1), UNKNOWN),
   ];
   assertEquals(await Promise.all(ids), ["id of a", "id of b", "id of c"]);
   assertEquals(log, ["a", "b", "c"]);
 });
 
-Deno.test("what is said before that is settled waits, also what is said the moment it is", async () => {
-  const settling = new PublishRetrier();
+Deno.test("a sender's later messages wait, also one sent as the retries end", async () => {
+  const retrier = new PublishRetrier();
   const { log, append } = makeLog();
-  const lost = settling.retry("r:foo", append("a"), LOST);
-  const waits = settling.enqueue("r:foo", append("b"));
-  const next = lost.then(() =>
-    settling.isRetrying("r:foo") ? settling.enqueue("r:foo", append("c")) : append("c")()
+  const retried = retrier.retry("r:foo", append("a"), UNKNOWN);
+  const queued = retrier.enqueue("r:foo", append("b"));
+  const next = retried.then(() =>
+    retrier.isRetrying("r:foo") ? retrier.enqueue("r:foo", append("c")) : append("c")()
   );
-  assert(!settling.isRetrying("r:bar"), "another sender waits for nothing");
-  assertEquals(await Promise.all([lost, waits, next]), ["id of a", "id of b", "id of c"]);
+  assert(!retrier.isRetrying("r:bar"), "another sender does not wait");
+  assertEquals(await Promise.all([retried, queued, next]), ["id of a", "id of b", "id of c"]);
   assertEquals(log, ["a", "b", "c"]);
-  assert(!settling.isRetrying("r:foo"));
+  assert(!retrier.isRetrying("r:foo"));
 });
 
-Deno.test("what waits goes on when nobody can tell any more", async () => {
-  const settling = new PublishRetrier();
+Deno.test("queued messages are appended after retries that reach their deadline", async () => {
+  const retrier = new PublishRetrier();
   const { log, append } = makeLog();
-  const lost = [
-    settling.retry("r:foo", append("a", Infinity), LOST),
-    settling.retry("r:foo", append("b", Infinity), LOST),
+  const retried = [
+    retrier.retry("r:foo", append("a", Infinity), UNKNOWN),
+    retrier.retry("r:foo", append("b", Infinity), UNKNOWN),
   ];
-  const waits = settling.enqueue("r:foo", append("c"));
-  for (const one of lost) {
-    await assertRejects(() => one, StoreOutcomeUnknown, "the connection broke");
+  const queued = retrier.enqueue("r:foo", append("c"));
+  for (const id of retried) {
+    await assertRejects(() => id, StoreOutcomeUnknown, "the connection broke");
   }
-  assertEquals(await waits, "id of c");
+  assertEquals(await queued, "id of c");
   assertEquals(log, ["c"]);
 });
 
-Deno.test("what waits of a sender who leaves is refused, and what was lost is settled", async () => {
-  const settling = new PublishRetrier();
+Deno.test("when a sender leaves, the queue is rejected and the retries go on", async () => {
+  const retrier = new PublishRetrier();
   const { log, append } = makeLog();
-  const lost = settling.retry("r:foo", append("a"), LOST);
-  const waits = settling.enqueue("r:foo", append("b"));
-  settling.rejectQueued("r:foo");
-  await assertRejects(() => waits, StoreUnavailable, "left");
-  assertEquals(await lost, "id of a");
+  const retried = retrier.retry("r:foo", append("a"), UNKNOWN);
+  const queued = retrier.enqueue("r:foo", append("b"));
+  retrier.rejectQueued("r:foo");
+  await assertRejects(() => queued, StoreUnavailable, "left");
+  assertEquals(await retried, "id of a");
   assertEquals(log, ["a"]);
 });

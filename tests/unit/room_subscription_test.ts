@@ -16,43 +16,44 @@ function message(n: number, prev = n - 1): { event: Message; line: string } {
 
 const joined = (user: string) => JSON.stringify({ type: "joined", user, session: "s", users: 1 });
 
-/** A feed whose log has what a test puts into it, and what its listener heard. */
-function makeFeed() {
-  const said: { event: Message; line: string }[] = [];
-  const heard: string[] = [];
-  const brokenOff: string[] = [];
+/** A subscription on a fake log that a test fills, and what it has delivered. */
+function makeSubscription() {
+  const logged: { event: Message; line: string }[] = [];
+  const delivered: string[] = [];
+  const resets: string[] = [];
   let failures = 0;
-  let beforeAnswer = () => {};
+  let duringPing = () => {};
   const log = {
     newest() {
       if (failures-- > 0) return Promise.reject(new Error("away"));
-      return Promise.resolve(said.at(-1)?.event.id ?? "0-0");
+      return Promise.resolve(logged.at(-1)?.event.id ?? "0-0");
     },
     readAfter(_room: string, position: string, count: number) {
-      const found = said.filter(({ event }) => isLater(event.id, position)).slice(0, count);
+      const found = logged.filter(({ event }) => isLater(event.id, position)).slice(0, count);
       return Promise.resolve(found);
     },
   } as unknown as Log;
   const source: SubscriptionSource = {
     ping() {
-      beforeAnswer();
+      duringPing();
       return Promise.resolve();
     },
-    reset: (cause) => brokenOff.push(cause),
+    reset: (cause) => resets.push(cause),
   };
-  const feed = new RoomSubscription("r", log, source, {
-    onEvent: (event) => heard.push("text" in event ? event.text : `${event.type} ${event.user}`),
+  const subscription = new RoomSubscription("r", log, source, {
+    onEvent: (event) =>
+      delivered.push("text" in event ? event.text : `${event.type} ${event.user}`),
     onNameLost() {},
   });
   return {
-    feed,
-    said,
-    heard,
-    brokenOff,
-    /** The log cannot be read so many times. */
-    fail: (times: number) => failures = times,
-    /** What comes on the channel while the feed waits to have heard everything. */
-    meanwhile: (body: () => void) => beforeAnswer = body,
+    subscription,
+    logged,
+    delivered,
+    resets,
+    /** Makes the next reads of the log fail. */
+    failReads: (times: number) => failures = times,
+    /** Runs while a gap fill awaits its ping: what the channel receives then. */
+    whilePinging: (body: () => void) => duringPing = body,
   };
 }
 
@@ -60,163 +61,166 @@ function texts(from: number, to: number): string[] {
   return Array.from({ length: to - from + 1 }, (_, i) => `message ${from + i}`);
 }
 
-/** Long enough for everything that is under way in a feed of this test. */
+/** Long enough for a subscription on the fake log to finish a short gap fill. */
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
-Deno.test("a feed hands on what comes in a row, and nothing that was said before it began", async () => {
-  const { feed, said, heard } = makeFeed();
-  said.push(message(1), message(2));
-  feed.handlePayload(message(2).line);
-  assertEquals(await feed.start(), "2-0");
-  feed.handlePayload(message(1).line);
-  feed.handlePayload(message(3).line);
-  feed.handlePayload(joined("bar"));
-  feed.handlePayload("a line from outside");
-  assertEquals(heard, ["message 3", "joined bar", "a line from outside"]);
+Deno.test("a subscription delivers what follows the newest message at its start", async () => {
+  const { subscription, logged, delivered } = makeSubscription();
+  logged.push(message(1), message(2));
+  subscription.handlePayload(message(2).line);
+  assertEquals(await subscription.start(), "2-0");
+  subscription.handlePayload(message(1).line);
+  subscription.handlePayload(message(3).line);
+  subscription.handlePayload(joined("bar"));
+  subscription.handlePayload("a foreign line");
+  assertEquals(delivered, ["message 3", "joined bar", "a foreign line"]);
 });
 
-Deno.test("a feed takes several events at once, but a line from outside with breaks in it as it is", async () => {
-  const { feed, heard } = makeFeed();
-  await feed.start();
-  feed.handlePayload([message(1).line, joined("bar"), message(2).line].join("\n"));
+Deno.test("a payload may hold several events; any other payload is one notice", async () => {
+  const { subscription, delivered } = makeSubscription();
+  await subscription.start();
+  subscription.handlePayload([message(1).line, joined("bar"), message(2).line].join("\n"));
   const almost = [message(3).line, "not an event", message(4).line].join("\n");
-  feed.handlePayload(almost);
-  feed.handlePayload(`${joined("foo")}\n`);
-  feed.handlePayload("two\nlines");
-  assertEquals(heard, [
+  subscription.handlePayload(almost);
+  subscription.handlePayload(`${joined("foo")}\n`);
+  subscription.handlePayload("two\nlines");
+  assertEquals(delivered, [
     ...["message 1", "joined bar", "message 2"],
     ...[almost, `${joined("foo")}\n`, "two\nlines"],
   ]);
 });
 
-Deno.test("a feed of which the first of several events is missing hands on all of them in order", async () => {
-  const { feed, said, heard } = makeFeed();
-  await feed.start();
-  for (let n = 1; n <= 4; n++) said.push(message(n));
-  feed.handlePayload([2, 3, 4].map((n) => message(n).line).join("\n"));
+Deno.test("a gap before a payload of several events is filled in order", async () => {
+  const { subscription, logged, delivered } = makeSubscription();
+  await subscription.start();
+  for (let n = 1; n <= 4; n++) logged.push(message(n));
+  subscription.handlePayload([2, 3, 4].map((n) => message(n).line).join("\n"));
   await turn();
-  assertEquals(heard, texts(1, 4));
+  assertEquals(delivered, texts(1, 4));
 });
 
-Deno.test("a feed fills a gap before it hands on what is later, and hands on nothing twice", async () => {
-  const { feed, said, heard } = makeFeed();
-  await feed.start();
-  for (let n = 1; n <= 250; n++) said.push(message(n));
-  feed.handlePayload(message(1).line);
-  feed.handlePayload(message(249).line);
-  feed.handlePayload(joined("bar"));
-  feed.handlePayload(message(250).line);
-  feed.handlePayload(message(249).line);
-  assertEquals(heard, ["message 1"]);
-  await feed.fillGap();
-  assertEquals(heard, [...texts(1, 249), "joined bar", "message 250"]);
+Deno.test("a gap is filled before later events are delivered, none of them twice", async () => {
+  const { subscription, logged, delivered } = makeSubscription();
+  await subscription.start();
+  for (let n = 1; n <= 250; n++) logged.push(message(n));
+  subscription.handlePayload(message(1).line);
+  subscription.handlePayload(message(249).line);
+  subscription.handlePayload(joined("bar"));
+  subscription.handlePayload(message(250).line);
+  subscription.handlePayload(message(249).line);
+  assertEquals(delivered, ["message 1"]);
+  await subscription.fillGap();
+  assertEquals(delivered, [...texts(1, 249), "joined bar", "message 250"]);
 });
 
-Deno.test("a feed that lost its connection has everything that was said meanwhile, in its place", async () => {
-  const { feed, said, heard, meanwhile } = makeFeed();
-  await feed.start();
-  feed.handlePayload(message(1).line);
-  for (let n = 1; n <= 5; n++) said.push(message(n));
-  // These two are in the log already when it is read, and heard a little later.
-  meanwhile(() => {
-    feed.handlePayload(joined("bar"));
-    feed.handlePayload(message(4).line);
-    feed.handlePayload(message(5).line);
-    meanwhile(() => {});
+Deno.test("a resync delivers what was published meanwhile, in its place", async () => {
+  const { subscription, logged, delivered, whilePinging } = makeSubscription();
+  await subscription.start();
+  subscription.handlePayload(message(1).line);
+  for (let n = 1; n <= 5; n++) logged.push(message(n));
+  // The log has these two messages already when it is read; the channel delivers them later.
+  whilePinging(() => {
+    subscription.handlePayload(joined("bar"));
+    subscription.handlePayload(message(4).line);
+    subscription.handlePayload(message(5).line);
+    whilePinging(() => {});
   });
-  await feed.resync();
-  assertEquals(heard, [...texts(1, 3), "joined bar", "message 4", "message 5"]);
+  await subscription.resync();
+  assertEquals(delivered, [...texts(1, 3), "joined bar", "message 4", "message 5"]);
 });
 
-Deno.test("a feed tries until the log can be read, and begins with what is newest then", async () => {
-  const { feed, said, heard, fail } = makeFeed();
-  said.push(message(1));
-  fail(1);
-  assertEquals(await feed.start().catch(({ message }) => message), "away");
-  feed.handlePayload(joined("bar"));
-  await feed.resync();
-  said.push(message(2), message(3));
-  fail(2);
-  feed.handlePayload(message(3).line);
-  await feed.resync();
-  assertEquals(heard, ["message 2", "message 3"]);
+Deno.test("failed reads are retried, and the start is the newest message then", async () => {
+  const { subscription, logged, delivered, failReads } = makeSubscription();
+  logged.push(message(1));
+  failReads(1);
+  assertEquals(await subscription.start().catch(({ message }) => message), "away");
+  subscription.handlePayload(joined("bar"));
+  await subscription.resync();
+  logged.push(message(2), message(3));
+  failReads(2);
+  subscription.handlePayload(message(3).line);
+  await subscription.resync();
+  assertEquals(delivered, ["message 2", "message 3"]);
 });
 
-Deno.test("a feed goes on after a log that lost its end, and tells nothing again", async () => {
-  const { feed, said, heard } = makeFeed();
-  await feed.start();
-  for (let n = 1; n <= 5; n++) feed.handlePayload(message(n).line);
-  said.push(message(1), message(2), message(3));
-  await feed.resync();
-  // Another one with an id that is not later than what was lost.
-  feed.handlePayload(message(4, 3).line);
-  assertEquals(heard, [...texts(1, 5), "message 4"]);
+Deno.test("a subscription survives a log that lost its end, without duplicates", async () => {
+  const { subscription, logged, delivered } = makeSubscription();
+  await subscription.start();
+  for (let n = 1; n <= 5; n++) subscription.handlePayload(message(n).line);
+  logged.push(message(1), message(2), message(3));
+  await subscription.resync();
+  // A new message whose id is not later than the ids that the log has lost.
+  subscription.handlePayload(message(4, 3).line);
+  assertEquals(delivered, [...texts(1, 5), "message 4"]);
 });
 
-Deno.test("a feed goes on after a log that went away or began anew", async () => {
-  const { feed, heard } = makeFeed();
-  await feed.start();
-  feed.handlePayload(message(5, 0).line);
-  feed.handlePayload(message(7, 0).line);
-  await feed.resync();
-  feed.handlePayload(message(2, 0).line);
-  assertEquals(heard, ["message 5", "message 7", "message 2"]);
+Deno.test("a subscription survives a log that was deleted or began anew", async () => {
+  const { subscription, delivered } = makeSubscription();
+  await subscription.start();
+  subscription.handlePayload(message(5, 0).line);
+  subscription.handlePayload(message(7, 0).line);
+  await subscription.resync();
+  subscription.handlePayload(message(2, 0).line);
+  assertEquals(delivered, ["message 5", "message 7", "message 2"]);
 });
 
-Deno.test("a feed hands on much that was missing little by little", async () => {
-  const { feed, said, heard } = makeFeed();
-  await feed.start();
+Deno.test("a large gap is filled in bursts, with pauses between them", async () => {
+  const { subscription, logged, delivered } = makeSubscription();
+  await subscription.start();
   for (let n = 1; n <= 20; n++) {
     const { event } = message(n);
-    said.push({ event, line: "x".repeat(64 * 1024) });
+    logged.push({ event, line: "x".repeat(64 * 1024) });
   }
-  const filled = feed.fillGap();
-  feed.handlePayload(message(20).line);
+  const filled = subscription.fillGap();
+  subscription.handlePayload(message(20).line);
   await turn();
-  assertEquals(heard.length, 1);
+  assertEquals(delivered.length, 1);
   await filled;
-  assertEquals(heard, texts(1, 20));
+  assertEquals(delivered, texts(1, 20));
 });
 
-Deno.test("a feed whose hole cannot be filled any more hands on what there is", async () => {
-  const { feed, said, heard } = makeFeed();
-  await feed.start();
-  feed.handlePayload(message(1).line);
-  said.push(message(8), message(9));
-  feed.handlePayload(message(9).line);
+Deno.test("a gap that has left the log is skipped, and the rest is delivered", async () => {
+  const { subscription, logged, delivered } = makeSubscription();
+  await subscription.start();
+  subscription.handlePayload(message(1).line);
+  logged.push(message(8), message(9));
+  subscription.handlePayload(message(9).line);
   await turn();
-  assertEquals(heard, ["message 1", "message 8", "message 9"]);
-  feed.handlePayload(message(10).line);
-  assertEquals(heard.at(-1), "message 10");
+  assertEquals(delivered, ["message 1", "message 8", "message 9"]);
+  subscription.handlePayload(message(10).line);
+  assertEquals(delivered.at(-1), "message 10");
 });
 
-Deno.test("a feed that ended hands on nothing, also where it was being filled", async () => {
-  const { feed, said, heard } = makeFeed();
-  await feed.start();
-  said.push(message(1), message(2));
-  feed.handlePayload(message(2).line);
-  feed.close();
+Deno.test("a closed subscription delivers nothing, also during a gap fill", async () => {
+  const { subscription, logged, delivered } = makeSubscription();
+  await subscription.start();
+  logged.push(message(1), message(2));
+  subscription.handlePayload(message(2).line);
+  subscription.close();
   await turn();
-  feed.handlePayload(message(3).line);
-  assertEquals(heard, []);
+  subscription.handlePayload(message(3).line);
+  assertEquals(delivered, []);
 });
 
-Deno.test("a feed that waits for the log holds only so much", async () => {
+Deno.test("a subscription that buffers too much resets its connection", async () => {
   const MiB = 1024 * 1024;
   for (
-    const [line, most] of [[joined("bar"), 6 * MiB], [joined("bar".repeat(MiB)), 20 * MiB]] as const
+    const [line, limit] of [[joined("bar"), 6 * MiB], [
+      joined("bar".repeat(MiB)),
+      20 * MiB,
+    ]] as const
   ) {
-    const { feed, brokenOff } = makeFeed();
-    let waiting = 0;
-    for (; brokenOff.length === 0; waiting += line.length) {
-      assert(waiting < most, `${waiting} characters wait`);
-      feed.handlePayload(line);
+    const { subscription, resets } = makeSubscription();
+    let buffered = 0;
+    for (; resets.length === 0; buffered += line.length) {
+      assert(buffered < limit, `${buffered} characters are buffered`);
+      subscription.handlePayload(line);
     }
-    assert(waiting > most / 2, `it broke off at ${waiting} characters`);
-    assertEquals(brokenOff, ["too much waits for the log"]);
-    feed.close();
+    assert(buffered > limit / 2, `it was reset at ${buffered} characters`);
+    assertEquals(resets, ["too much waits for the log"]);
+    subscription.close();
     await turn();
-    feed.handlePayload(line);
-    assertEquals(brokenOff.length, 1);
+    subscription.handlePayload(line);
+    assertEquals(resets.length, 1);
   }
 });

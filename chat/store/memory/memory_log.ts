@@ -2,83 +2,89 @@ import type { Message } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater, nextId } from "../../protocol/ids.ts";
 import { type LogEntry, type LogLimits, REF_TTL_SECONDS } from "../store.ts";
 
-/** What was said in the rooms, kept as Redis would keep it. */
+/** The logs of all rooms in memory. They behave as they do in Redis. */
 export class MemoryLog {
   readonly #limits: LogLimits;
-  /** By room its messages, oldest first; the room where something was said longest ago comes first. */
+  /** The entries of each room, oldest first. The room with the oldest last entry comes first. */
   readonly #rooms = new Map<string, LogEntry[]>();
-  /** By room, user and ref a message's id, oldest first. */
+  /** The ids of messages by room, user and ref, oldest first. */
   readonly #refs = new Map<string, string>();
 
   /**
-   * Makes a log in which nothing was said.
+   * Creates an empty log.
    *
-   * @param limits how much to keep
+   * @param limits how much of each room's log to keep
    */
   constructor(limits: LogLimits) {
     this.#limits = limits;
   }
 
   /**
-   * Appends a message, unless its ref says that this was done before.
+   * Appends a message, unless the same user has appended one with the same ref.
    *
-   * @returns its id, and the message itself if it is new
+   * @returns the message's id, and its entry if it is new
    */
   append(
     room: string,
     user: string,
     text: string,
     ref?: string,
-  ): { id: string; logged?: LogEntry } {
-    this.#forget();
+  ): { id: string; entry?: LogEntry } {
+    this.#expire();
     const key = `${room}:${user}:${ref}`;
     const known = ref === undefined ? undefined : this.#refs.get(key);
     if (known !== undefined) return { id: known };
 
-    const said = this.#rooms.get(room) ?? [];
-    const prev = said.at(-1)?.event.id ?? BEFORE_FIRST_ID;
+    const entries = this.#rooms.get(room) ?? [];
+    const prev = entries.at(-1)?.event.id ?? BEFORE_FIRST_ID;
     const event: Message = {
       ...{ type: "message", id: idAfter(prev), prev, user, text },
       ...(ref !== undefined && { ref }),
     };
-    const logged = { event, line: JSON.stringify(event) };
-    said.push(logged);
+    const entry = { event, line: JSON.stringify(event) };
+    entries.push(entry);
     const { historyLimit, historySeconds } = this.#limits;
-    const since = idOf(Date.now() - historySeconds * 1000);
-    while (said.length > historyLimit || isLater(since, said[0].event.id)) said.shift();
-    // Last in both maps: that is where the newest are.
+    const firstKeptId = idAt(Date.now() - historySeconds * 1000);
+    while (entries.length > historyLimit || isLater(firstKeptId, entries[0].event.id)) {
+      entries.shift();
+    }
+    // Both maps have the newest last.
     this.#rooms.delete(room);
-    this.#rooms.set(room, said);
+    this.#rooms.set(room, entries);
     if (ref !== undefined) this.#refs.set(key, event.id);
-    return { id: event.id, logged };
+    return { id: event.id, entry };
   }
 
-  /** The messages of a room, oldest first. */
-  all(room: string): readonly LogEntry[] {
-    this.#forget();
+  /** Returns the entries of a room, oldest first. */
+  entries(room: string): readonly LogEntry[] {
+    this.#expire();
     return this.#rooms.get(room) ?? [];
   }
 
-  #forget(): void {
-    const refsSince = idOf(Date.now() - REF_TTL_SECONDS * 1000);
+  #expire(): void {
+    const firstKnownRef = idAt(Date.now() - REF_TTL_SECONDS * 1000);
     for (const [key, id] of this.#refs) {
-      if (isLater(id, refsSince)) break;
+      if (isLater(id, firstKnownRef)) break;
       this.#refs.delete(key);
     }
-    const saidSince = idOf(Date.now() - this.#limits.historySeconds * 1000);
-    for (const [room, said] of this.#rooms) {
-      if (isLater(said.at(-1)!.event.id, saidSince)) break;
+    const firstKeptId = idAt(Date.now() - this.#limits.historySeconds * 1000);
+    for (const [room, entries] of this.#rooms) {
+      if (isLater(entries.at(-1)!.event.id, firstKeptId)) break;
       this.#rooms.delete(room);
     }
   }
 }
 
-function idOf(time: number): string {
+/** The first id of a millisecond. */
+function idAt(time: number): string {
   return `${time}-0`;
 }
 
-/** Later than the last id, and the time if that is later. */
+/**
+ * The first id of this millisecond, or the id right after `prev` if the clock has not moved beyond
+ * it.
+ */
 function idAfter(prev: string): string {
-  const now = idOf(Date.now());
+  const now = idAt(Date.now());
   return isLater(now, prev) ? now : nextId(prev);
 }

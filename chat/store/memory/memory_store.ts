@@ -3,27 +3,29 @@ import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
 import type { LogLimits, RoomListener, Store } from "../store.ts";
 import { MemoryLog } from "./memory_log.ts";
 
-/** Who holds a name, and a number that grows with every claim. */
-interface Holder {
+/**
+ * The store that holds a name, and the number of the claim, which is larger for every later claim.
+ */
+interface Claim {
   readonly store: Store;
-  readonly claim: number;
+  readonly number: number;
 }
 
-/** What the stores of one process share, as instances share a Redis. */
+/** What the memory stores of one process share, as instances share a Redis. */
 export class MemoryBackend {
-  /** For each room the names in it, the first who came first. */
-  readonly users = new Map<string, Map<string, Holder>>();
-  /** For each room the listeners of all stores that hear it. */
+  /** For each room the names that are taken, in the order of their claims. */
+  readonly users = new Map<string, Map<string, Claim>>();
+  /** For each room the listeners of all stores. */
   readonly listeners = new Map<string, Map<Store, RoomListener>>();
-  /** What was said. */
+  /** The logs of all rooms. */
   readonly log: MemoryLog;
-  /** How many names were claimed. */
-  claims = 0;
+  /** The number of claims so far. */
+  claimCount = 0;
 
   /**
-   * Makes a world where nobody is and nothing was said.
+   * Creates a backend without users and messages.
    *
-   * @param limits how much of what was said to keep
+   * @param limits how much of each room's log to keep
    */
   constructor(limits: LogLimits) {
     this.log = new MemoryLog(limits);
@@ -31,86 +33,87 @@ export class MemoryBackend {
 }
 
 /**
- * Opens a store in this process's memory, for a first try and for fast tests.
+ * Opens a store in the memory of this process, for a first try and for fast tests.
  *
- * @param limits how much of what was said to keep
- * @param world what it shares with other stores; by default it is alone
- * @returns a store that keeps the contract of {@linkcode Store} and is always there
+ * @param limits how much of each room's log to keep
+ * @param backend what this store shares with others; by default it has its own
+ * @returns a store that is always available
  */
 export function openMemoryStore(
   limits: LogLimits,
-  world: MemoryBackend = new MemoryBackend(limits),
+  backend: MemoryBackend = new MemoryBackend(limits),
 ): Store {
   function publish(room: string, event: RoomEvent, line = JSON.stringify(event)): void {
-    for (const [store, listener] of world.listeners.get(room) ?? []) {
-      // As from a socket: never within the call that publishes, and not after an unsubscribe.
+    for (const [store, listener] of backend.listeners.get(room) ?? []) {
+      // As with a socket, no event arrives during the call that publishes it, nor after an
+      // unsubscribe.
       queueMicrotask(() => {
-        if (world.listeners.get(room)?.get(store) === listener) listener.onEvent(event, line);
+        if (backend.listeners.get(room)?.get(store) === listener) listener.onEvent(event, line);
       });
     }
   }
 
   const store: Store = {
     subscribe(room, listener) {
-      const listeners = world.listeners.get(room) ?? new Map();
-      world.listeners.set(room, listeners.set(store, listener));
-      return Promise.resolve(world.log.all(room).at(-1)?.event.id ?? BEFORE_FIRST_ID);
+      const listeners = backend.listeners.get(room) ?? new Map();
+      backend.listeners.set(room, listeners.set(store, listener));
+      return Promise.resolve(backend.log.entries(room).at(-1)?.event.id ?? BEFORE_FIRST_ID);
     },
     unsubscribe(room) {
-      const listeners = world.listeners.get(room);
+      const listeners = backend.listeners.get(room);
       listeners?.delete(store);
-      if (listeners?.size === 0) world.listeners.delete(room);
+      if (listeners?.size === 0) backend.listeners.delete(room);
       return Promise.resolve();
     },
     claim(room, user, session) {
-      const users = world.users.get(room) ?? new Map();
+      const users = backend.users.get(room) ?? new Map();
       if (users.has(user)) return Promise.resolve(false);
-      world.users.set(room, users.set(user, { store, claim: ++world.claims }));
+      backend.users.set(room, users.set(user, { store, number: ++backend.claimCount }));
       publish(room, { type: "joined", user, session, users: users.size });
       return Promise.resolve(true);
     },
     release(room, user) {
-      const users = world.users.get(room);
+      const users = backend.users.get(room);
       if (users?.get(user)?.store === store) {
         users.delete(user);
-        if (users.size === 0) world.users.delete(room);
+        if (users.size === 0) backend.users.delete(room);
         publish(room, { type: "left", user });
       }
       return Promise.resolve();
     },
     publish(room, user, text, ref) {
-      const { id, logged } = world.log.append(room, user, text, ref);
-      if (logged) publish(room, logged.event, logged.line);
+      const { id, entry } = backend.log.append(room, user, text, ref);
+      if (entry) publish(room, entry.event, entry.line);
       return Promise.resolve(id);
     },
     readAfter(room, position, count) {
-      const said = world.log.all(room);
-      const start = said.findIndex(({ event }) => isLater(event.id, position));
-      return Promise.resolve(start < 0 ? [] : said.slice(start, start + count));
+      const entries = backend.log.entries(room);
+      const start = entries.findIndex(({ event }) => isLater(event.id, position));
+      return Promise.resolve(start < 0 ? [] : entries.slice(start, start + count));
     },
     readBefore(room, position, count) {
-      const said = world.log.all(room);
+      const entries = backend.log.entries(room);
       const before = position === undefined
-        ? said
-        : said.filter(({ event }) => isLater(position, event.id));
+        ? entries
+        : entries.filter(({ event }) => isLater(position, event.id));
       return Promise.resolve(before.slice(-count));
     },
-    listUsers(room, from = "0", count) {
-      const all = [...world.users.get(room) ?? []];
-      const start = all.findIndex(([, { claim }]) => claim > Number(from));
-      const page = start < 0 ? [] : all.slice(start, start + count);
-      const isLast = start < 0 || start + count >= all.length;
+    listUsers(room, cursor = "0", count) {
+      const users = [...backend.users.get(room) ?? []];
+      const start = users.findIndex(([, { number }]) => number > Number(cursor));
+      const page = start < 0 ? [] : users.slice(start, start + count);
+      const isLast = start < 0 || start + count >= users.length;
       return Promise.resolve({
         users: page.map(([user]) => user),
-        total: all.length,
-        next: isLast ? undefined : `${page.at(-1)![1].claim}`,
+        total: users.length,
+        next: isLast ? undefined : `${page.at(-1)![1].number}`,
       });
     },
     ping: () => Promise.resolve(),
     close() {
-      for (const [room, listeners] of world.listeners) {
+      for (const [room, listeners] of backend.listeners) {
         listeners.delete(store);
-        if (listeners.size === 0) world.listeners.delete(room);
+        if (listeners.size === 0) backend.listeners.delete(room);
       }
       return Promise.resolve();
     },

@@ -2,49 +2,117 @@ import { Redis, ReplyError } from "ioredis";
 import { deadline } from "../deadline.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 
-/** Where Redis is and how to get in. */
+/** Where Redis is and how to log in. */
 export interface RedisSettings {
-  /** Its host name or address. */
+  /** The host name or address. */
   readonly host: string;
-  /** Its port. */
+  /** The port. */
   readonly port: number;
-  /** The name of an ACL user; `undefined` for the default one. */
+  /** The name of an ACL user; `undefined` for the default user. */
   readonly username?: string;
-  /** The password; `undefined` where Redis asks for none. */
+  /** The password; `undefined` if Redis asks for none. */
   readonly password?: string;
   /** The number of the database, see https://redis.io/docs/latest/commands/select/ */
   readonly database: number;
-  /** Whether to use TLS, with certificates checked against those that Deno trusts. */
+  /** Whether to use TLS. Certificates are checked against those that Deno trusts. */
   readonly tls: boolean;
 }
 
-/** A connection on which no answer came for so many looks is broken: together just under two seconds. */
-const SILENT_LOOKS = 7;
-
-/** The time between two looks, in milliseconds. */
-const LOOK_EVERY = 250;
-
-/** What says of an error reply that the same question may get another answer soon. */
-const PASSING = /^(LOADING|BUSY|MASTERDOWN|TRYAGAIN)/;
-
 /**
- * A connection to Redis that comes back by itself, for ever, after it broke. While it is away every command is refused
- * at once: nothing waits in a queue for Redis to return. No command waits longer than two seconds for its answer.
+ * A connection to Redis that reconnects by itself, for ever. While it is down every command is
+ * rejected at once: no command is queued until Redis returns. No command waits longer than two
+ * seconds for its reply.
+ *
+ * Every command rejects with {@linkcode StoreUnavailable} if it did not take effect, and with
+ * {@linkcode StoreOutcomeUnknown} if nobody can tell.
  */
-export class Connection {
-  /** The client, for what goes on without a question: events, scripts. Commands go through {@linkcode run}. */
-  readonly redis: Redis;
-  readonly #name: string;
-  readonly #watch: ReturnType<typeof setInterval>;
-  #waiting = 0;
-  #answered = false;
-  #silentLooks = 0;
+interface Connection {
+  /** Calls a listener each time the connection is ready again after it was down. */
+  onReady(listener: () => void): void;
+
+  /** Breaks the connection, which then reconnects. The log shows the cause. */
+  reset(cause: string): void;
+
+  /** Closes the connection. If Redis is there, the replies to earlier commands still arrive. */
+  close(): Promise<void>;
+}
+
+/** The connection that sends commands. */
+export interface CommandConnection extends Connection {
+  /** Whether commands can be sent now. */
+  readonly isReady: boolean;
 
   /**
-   * Makes a connection that is not open yet.
+   * Sends a command and resolves to its reply. Commands take effect in the order in which they are
+   * sent.
+   */
+  run<T>(command: string, ...args: (string | number)[]): Promise<T>;
+
+  /**
+   * Registers a Lua script.
+   *
+   * @param name the script's name in the client; Redis does not see it
+   * @param numberOfKeys how many keys it takes; `undefined` if each call gives that number as its
+   * first argument
+   * @param lua the source
+   * @returns a function that runs the script with its keys followed by its arguments
+   */
+  defineScript<T>(name: string, numberOfKeys: number | undefined, lua: string): Script<T>;
+}
+
+/** Runs a script; see {@linkcode CommandConnection.defineScript}. */
+export type Script<T> = (...keysAndArgs: (string | number)[]) => Promise<T>;
+
+/** The connection that receives what is published. */
+export interface SubscriberConnection extends Connection {
+  /** Subscribes to channels. A connection that was reset has to subscribe again. */
+  subscribe(...channels: string[]): Promise<void>;
+
+  /** Unsubscribes from a channel. */
+  unsubscribe(channel: string): Promise<void>;
+
+  /**
+   * Resolves if Redis replies. By then everything that was published before the call has been
+   * received.
+   */
+  ping(): Promise<void>;
+
+  /** Calls a listener with everything that is published on the channels. */
+  onMessage(listener: (channel: string, payload: string) => void): void;
+
+  /** Calls a listener each time the connection breaks. */
+  onClose(listener: () => void): void;
+}
+
+/** The time between two checks for silence, in milliseconds. */
+const TICK_MS = 250;
+
+/**
+ * A connection that owes a reply and receives none for this many ticks is broken: just under two
+ * seconds.
+ */
+const SILENT_TICKS = 7;
+
+/** The longest pause between two attempts to connect, in milliseconds. */
+const MAX_BACKOFF_MS = 2_000;
+
+/** Error replies after which another attempt to connect may succeed. */
+const TRANSIENT_ERROR = /^(LOADING|BUSY|MASTERDOWN|TRYAGAIN)/;
+
+/** A connection to a single Redis server. */
+class NodeConnection implements CommandConnection, SubscriberConnection {
+  readonly redis: Redis;
+  readonly #name: string;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #pendingReplies = 0;
+  #hasReceivedReply = false;
+  #silentTicks = 0;
+
+  /**
+   * Creates a connection that is not connected yet.
    *
    * @param settings where Redis is
-   * @param name what `CLIENT LIST` and the log show for it
+   * @param name the name that `CLIENT LIST` and the log show
    */
   constructor(settings: RedisSettings, name: string) {
     this.#name = name;
@@ -58,117 +126,141 @@ export class Connection {
       connectionName: name,
       disableClientInfo: true,
       lazyConnect: true,
-      connectTimeout: SILENT_LOOKS * LOOK_EVERY,
+      connectTimeout: SILENT_TICKS * TICK_MS,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       autoResubscribe: false,
-      // Commands that were on their way when a connection broke are told so at once.
+      // Rejects commands that await their reply as soon as the connection breaks.
       maxRetriesPerRequest: 0,
-      retryStrategy: pauseBeforeAttempt,
+      retryStrategy: backoffMs,
     });
-    this.#watch = setInterval(() => this.#look(), LOOK_EVERY);
+    this.#timer = setInterval(() => this.#checkSilence(), TICK_MS);
   }
 
-  /** Whether commands can be sent now. */
   get isReady(): boolean {
     return this.redis.status === "ready";
   }
 
-  /**
-   * Sends commands.
-   *
-   * @param command sends them on the client and gives their answer
-   * @returns the answer
-   * @throws {StoreUnavailable} if they did not happen, {@linkcode StoreOutcomeUnknown} if nobody can tell
-   */
-  async run<T>(command: (redis: Redis) => Promise<T>): Promise<T> {
-    this.#waiting++;
-    try {
-      const answer = await command(this.redis);
-      this.#answered = true;
-      return answer;
-    } catch (error) {
-      if (error instanceof ReplyError) this.#answered = true;
-      throw asStoreError(error);
-    } finally {
-      this.#waiting--;
-    }
+  run<T>(command: string, ...args: (string | number)[]): Promise<T> {
+    return this.#track(() => this.redis.call(command, ...args) as Promise<T>);
   }
 
-  /** Ends the connection as it is, so that it comes back anew. */
+  defineScript<T>(name: string, numberOfKeys: number | undefined, lua: string): Script<T> {
+    this.redis.defineCommand(name, { numberOfKeys, lua });
+    const script = (this.redis as unknown as Record<string, Script<T>>)[name];
+    return (...keysAndArgs) => this.#track(() => script.apply(this.redis, keysAndArgs));
+  }
+
+  async subscribe(...channels: string[]): Promise<void> {
+    await this.#track(() => this.redis.subscribe(...channels));
+  }
+
+  async unsubscribe(channel: string): Promise<void> {
+    await this.#track(() => this.redis.unsubscribe(channel));
+  }
+
+  async ping(): Promise<void> {
+    await this.#track(() => this.redis.ping());
+  }
+
+  onMessage(listener: (channel: string, payload: string) => void): void {
+    this.redis.on("message", listener);
+  }
+
+  onReady(listener: () => void): void {
+    this.redis.on("ready", listener);
+  }
+
+  onClose(listener: () => void): void {
+    this.redis.on("close", listener);
+  }
+
   reset(cause: string): void {
     this.redis.stream?.destroy(new Error(cause));
   }
 
-  /** Lets the answers on their way arrive where Redis is there, and does not wait where it is not. */
   async close(): Promise<void> {
-    await this.run((redis) => redis.quit()).catch(() => {});
-    clearInterval(this.#watch);
+    await this.#track(() => this.redis.quit()).catch(() => {});
+    clearInterval(this.#timer);
     this.redis.disconnect();
   }
 
-  /** One line when the connection is lost and one when it is back, however many attempts lie between. */
+  /**
+   * Logs one line when the connection is lost and one when it is back, however many attempts lie
+   * between.
+   */
   reportOutages(): void {
     let cause = "closed";
-    let away = false;
+    let isDown = false;
     this.redis.on("error", (error: Error) => cause = describe(error));
     this.redis.on("reconnecting", () => {
-      if (!away) console.error(`Redis connection ${this.#name} lost (${cause}), trying again`);
-      away = true;
+      if (!isDown) console.error(`Redis connection ${this.#name} lost (${cause}), trying again`);
+      isDown = true;
     });
     this.redis.on("ready", () => {
-      if (away) console.error(`Redis connection ${this.#name} is back`);
-      away = false;
+      if (isDown) console.error(`Redis connection ${this.#name} is back`);
+      isDown = false;
       cause = "closed";
     });
   }
 
+  async #track<T>(command: () => Promise<T>): Promise<T> {
+    this.#pendingReplies++;
+    try {
+      const reply = await command();
+      this.#hasReceivedReply = true;
+      return reply;
+    } catch (error) {
+      if (error instanceof ReplyError) this.#hasReceivedReply = true;
+      throw toStoreError(error);
+    } finally {
+      this.#pendingReplies--;
+    }
+  }
+
   /**
-   * Breaks a connection that has gone silent. It counts looks instead of reading a clock (as the time-outs of ioredis
-   * do), because after this process was too busy to read, the answers are there, but come after the timers.
+   * Resets a connection that has fallen silent. It counts ticks instead of reading a clock, as the
+   * timeouts of ioredis do: when this process was too busy to read, the replies have arrived but
+   * are handled only after the timers.
    */
-  #look(): void {
-    const isWaiting = this.#waiting > 0 || this.redis.status === "connect";
-    this.#silentLooks = isWaiting && !this.#answered ? this.#silentLooks + 1 : 0;
-    this.#answered = false;
-    if (this.#silentLooks < SILENT_LOOKS) return;
-    this.#silentLooks = 0;
+  #checkSilence(): void {
+    const isWaiting = this.#pendingReplies > 0 || this.redis.status === "connect";
+    this.#silentTicks = isWaiting && !this.#hasReceivedReply ? this.#silentTicks + 1 : 0;
+    this.#hasReceivedReply = false;
+    if (this.#silentTicks < SILENT_TICKS) return;
+    this.#silentTicks = 0;
     this.reset("no answer");
   }
 }
 
-/** Growing pauses up to two seconds, jittered so that many instances do not return in step. */
-function pauseBeforeAttempt(attempt: number): number {
-  const most = Math.min(2_000, 50 * 2 ** Math.min(attempt, 10));
-  return most / 2 + Math.random() * most / 2;
-}
-
 /**
- * Opens connections, and tries again until all of them stand or it is clear that they will not.
+ * Connects to Redis: one connection for commands, and one that receives what is published. It
+ * retries until both connections are ready, Redis refuses one of them, or the time is up.
  *
- * @param connections the connections
- * @param settings where Redis is, for the message
- * @param milliseconds how long to try
- * @throws {StoreUnavailable} with host, port and cause when the time runs out or Redis says no
+ * @param settings where Redis is
+ * @param timeoutMs how long to try, in milliseconds
+ * @throws {StoreUnavailable} if it cannot connect; the message names host, port and cause
  */
-export async function openConnections(
-  connections: Connection[],
+export async function connect(
   settings: RedisSettings,
-  milliseconds: number,
-): Promise<void> {
-  let cause = `no answer within ${milliseconds / 1000} s`;
+  timeoutMs: number,
+): Promise<{ commands: CommandConnection; subscriber: SubscriberConnection }> {
+  const commands = new NodeConnection(settings, "chat-commands");
+  const subscriber = new NodeConnection(settings, "chat-subscriber");
+  const connections = [commands, subscriber];
+  let cause = `no answer within ${timeoutMs / 1000} s`;
   const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
   function noteCause(error: Error): void {
     cause = describe(error);
-    if (error instanceof ReplyError && !PASSING.test(cause)) refuse();
+    if (error instanceof ReplyError && !TRANSIENT_ERROR.test(cause)) refuse();
   }
-  const opened = connections.map(({ redis }) => {
+  const ready = connections.map(({ redis }) => {
     redis.on("error", noteCause);
     redis.connect().catch(() => {});
     return new Promise<void>((resolve) => redis.once("ready", resolve));
   });
   try {
-    await deadline(Promise.race([Promise.all(opened), refused]), milliseconds);
+    await deadline(Promise.race([Promise.all(ready), refused]), timeoutMs);
   } catch {
     await Promise.all(connections.map((connection) => connection.close()));
     const where = `${settings.host}:${settings.port}, TLS ${settings.tls ? "on" : "off"}`;
@@ -176,9 +268,20 @@ export async function openConnections(
   } finally {
     for (const { redis } of connections) redis.off("error", noteCause);
   }
+  for (const connection of connections) connection.reportOutages();
+  return { commands, subscriber };
 }
 
-/** One line that says what went wrong: an `AggregateError`, as of a name with several addresses, has no message. */
+/** Grows up to two seconds, with jitter so that many instances do not reconnect in step. */
+function backoffMs(attempt: number): number {
+  const max = Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(attempt, 10));
+  return max / 2 + Math.random() * max / 2;
+}
+
+/**
+ * One line. An `AggregateError`, as for a host name with several addresses, has no message of its
+ * own.
+ */
 function describe(error: Error): string {
   const message = error instanceof AggregateError
     ? error.errors.map(String).join(", ")
@@ -186,8 +289,10 @@ function describe(error: Error): string {
   return message.replace(/\s+/g, " ");
 }
 
-/** What a caller of a store may see of an error as ioredis gave it: whether the command took effect. */
-function asStoreError(error: unknown): StoreUnavailable | StoreOutcomeUnknown {
+/**
+ * An error reply, and a command that was never written, did not take effect. All else is unknown.
+ */
+function toStoreError(error: unknown): StoreUnavailable | StoreOutcomeUnknown {
   const message = describe(error as Error);
   return error instanceof ReplyError || message.startsWith("Stream isn't writeable")
     ? new StoreUnavailable(message, { cause: error })

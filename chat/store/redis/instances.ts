@@ -1,131 +1,186 @@
-import type { Connection } from "./connections.ts";
+import type { CommandConnection } from "./connections.ts";
 import { instanceKeys, INSTANCES_KEY } from "./keys.ts";
 
-/** How long a lease lives after it was renewed, in milliseconds. Time is Redis's alone. */
+/**
+ * How long a lease lives after its last renewal, in milliseconds. Only the clock of Redis counts.
+ */
 export const LEASE_TTL_MS = 10_000;
 
-/** The time between two renewals, in milliseconds. */
-export const RENEW_INTERVAL_MS = 3_000;
+/** The time between two renewals of the lease, in milliseconds. */
+export const RENEWAL_INTERVAL_MS = 3_000;
 
-/** How long others know that an instance was taken for dead, in seconds. */
-const REAPED_KNOWN_FOR = 3_600;
+/** How long Redis remembers that an instance was reaped, in seconds. */
+const REAPED_TTL_SECONDS = 3_600;
 
 /**
- * What says in Redis that this instance is alive. Nothing is written for a user while nothing happens: the lease stands
- * for all names that the instance holds.
- *
- * An instance that lost its lease, or Redis, becomes a new one with a new id. So whoever frees the names of a dead id
- * can never meet the living: see `reclaim.lua`.
+ * How many of its former ids an instance remembers. A Redis that returns with old data may know it
+ * by any of them.
  */
-export class Lease {
+const MAX_FORMER_IDS = 100;
+
+/**
+ * The instances that share a Redis, and this one's place among them.
+ *
+ * A lease in Redis says that an instance is alive. One lease covers all names that the instance
+ * holds, so an idle user costs Redis nothing.
+ *
+ * An instance that lost its lease, or its connection to Redis, registers again under a new id. So
+ * an instance that reaps the names of a dead id cannot take a name from an instance that is alive:
+ * see `reclaim.lua`.
+ */
+export class Instances {
+  readonly #connection: CommandConnection;
   #id = "";
-  readonly #connection: Connection;
+  /** The ids that this instance had before, the latest last. */
+  readonly #formerIds: string[] = [];
+  /** The former ids under which Redis may still have names, the earliest first. */
+  readonly #retiredIds = new Set<string>();
 
   /** @param connection where to send commands */
-  constructor(connection: Connection) {
+  constructor(connection: CommandConnection) {
     this.#connection = connection;
   }
 
-  /** The id of this instance as it is now. */
+  /** The current id of this instance. */
   get id(): string {
     return this.#id;
   }
 
+  /** The ids that this instance had before, the latest last. */
+  get formerIds(): readonly string[] {
+    return this.#formerIds;
+  }
+
+  /** The former ids that are not deregistered yet, the earliest first. */
+  get retiredIds(): ReadonlySet<string> {
+    return this.#retiredIds;
+  }
+
+  /** Whether an id is or was this instance's own. */
+  isOwn(id: string): boolean {
+    return id === this.#id || this.#formerIds.includes(id);
+  }
+
   /**
-   * Registers the instance under a new id, as one that may hold names in some rooms. It has the id only when it has the
-   * lease: a name under an id without one would be freed by whoever sees it.
+   * Counts the current id as a former one. It stays in use until {@linkcode register} has a new
+   * one.
    */
-  async take(rooms: Iterable<string>): Promise<void> {
+  retireId(): void {
+    this.#retiredIds.add(this.#id);
+    if (this.#formerIds.at(-1) !== this.#id) this.#formerIds.push(this.#id);
+    this.#formerIds.splice(0, this.#formerIds.length - MAX_FORMER_IDS);
+  }
+
+  /**
+   * Registers this instance under a new id. The id is in use only once its lease stands: others
+   * would reap a name whose holder has no lease.
+   *
+   * @param rooms the rooms in which the instance may hold names
+   */
+  async register(rooms: Iterable<string>): Promise<void> {
     const id = crypto.randomUUID();
     const keys = instanceKeys(id);
     const names = [...rooms];
-    await this.#connection.run((redis) =>
-      Promise.all([
-        redis.set(keys.lease, "1", "PX", LEASE_TTL_MS),
-        redis.sadd(INSTANCES_KEY, id),
-        names.length > 0 && redis.sadd(keys.rooms, ...names),
-      ])
-    );
+    await Promise.all([
+      this.#connection.run("SET", keys.lease, 1, "PX", LEASE_TTL_MS),
+      this.#connection.run("SADD", INSTANCES_KEY, id),
+      names.length > 0 && this.#connection.run("SADD", keys.rooms, ...names),
+    ]);
     this.#id = id;
   }
 
-  /** Renews the lease; says whether there still was one. */
-  async renew(): Promise<boolean> {
-    const { lease } = instanceKeys(this.id);
-    return await this.#connection.run((redis) =>
-      redis.set(lease, "1", "PX", LEASE_TTL_MS, "XX")
-    ) ===
-      "OK";
-  }
-
-  /** Notes a room in which the instance may hold names, before it does. */
-  async enter(room: string): Promise<void> {
-    await this.#connection.run((redis) => redis.sadd(instanceKeys(this.id).rooms, room));
-  }
-
-  /** Notes that the instance holds no name in a room any more. */
-  async exit(room: string): Promise<void> {
-    await this.#connection.run((redis) => redis.srem(instanceKeys(this.id).rooms, room));
-  }
-
-  /** Whether an instance has no lease. */
-  async isDead(id: string): Promise<boolean> {
-    return await this.#connection.run((redis) => redis.exists(instanceKeys(id).lease)) === 0;
+  /** Renews the lease. Returns whether there still was one. */
+  async renewLease(): Promise<boolean> {
+    const { lease } = instanceKeys(this.#id);
+    return await this.#connection.run("SET", lease, 1, "PX", LEASE_TTL_MS, "XX") === "OK";
   }
 
   /**
-   * Looks at the next instance in a ring of all, so that each is looked at by one however many there are.
-   *
-   * @returns its id if it is dead; else the milliseconds after which its lease ends unless it is renewed, which is when
-   * to look again
+   * Records in Redis that the instance may hold names in a room. This comes before its first claim
+   * there.
    */
-  async lookAtNext(): Promise<string | number> {
-    const ids = (await this.#connection.run((redis) => redis.smembers(INSTANCES_KEY))).sort();
-    const next = ids.find((id) => id > this.id) ?? ids[0] ?? this.id;
-    if (next === this.id) return LEASE_TTL_MS - RENEW_INTERVAL_MS;
-    const left = await this.#connection.run((redis) => redis.pttl(instanceKeys(next).lease));
-    return left > 0 ? left : next;
+  async enterRoom(room: string): Promise<void> {
+    await this.#connection.run("SADD", instanceKeys(this.#id).rooms, room);
   }
 
-  /** Lets an instance know, should it be alive after all, that its names are being freed. */
-  async noteReaped(id: string): Promise<void> {
-    const { reaped } = instanceKeys(id);
-    await this.#connection.run((redis) => redis.set(reaped, "1", "EX", REAPED_KNOWN_FOR));
+  /** Records in Redis that the instance holds no name in a room any more. */
+  async leaveRoom(room: string): Promise<void> {
+    await this.#connection.run("SREM", instanceKeys(this.#id).rooms, room);
+  }
+
+  /** Whether an instance has a lease. */
+  async hasLease(id: string): Promise<boolean> {
+    return await this.#connection.run("EXISTS", instanceKeys(id).lease) !== 0;
   }
 
   /**
-   * Forgets an instance that is no more, after its names are freed.
+   * How long an instance's lease lives unless it is renewed, in milliseconds; not positive if it
+   * has none.
+   */
+  async leaseRemainingMs(id: string): Promise<number> {
+    return await this.#connection.run<number>("PTTL", instanceKeys(id).lease);
+  }
+
+  /**
+   * Finds the next instance in a ring of all ids. Each instance watches the next one, so however
+   * many there are, each is watched by one.
+   *
+   * @returns its id; `undefined` if this instance is alone
+   */
+  async nextInRing(): Promise<string | undefined> {
+    const ids = (await this.#connection.run<string[]>("SMEMBERS", INSTANCES_KEY)).sort();
+    const next = ids.find((id) => id > this.#id) ?? ids[0] ?? this.#id;
+    return next === this.#id ? undefined : next;
+  }
+
+  /**
+   * Marks an instance as reaped. If it is alive after all, it learns from this that its names were
+   * freed.
+   */
+  async markReaped(id: string): Promise<void> {
+    await this.#connection.run("SET", instanceKeys(id).reaped, 1, "EX", REAPED_TTL_SECONDS);
+  }
+
+  /** Whether others have reaped one of the retired ids. */
+  async wasReaped(): Promise<boolean> {
+    const keys = [...this.#retiredIds].map((id) => instanceKeys(id).reaped);
+    return await this.#connection.run<number>("EXISTS", ...keys) > 0;
+  }
+
+  /** Whether Redis knows an instance, dead or alive. */
+  async isKnown(id: string): Promise<boolean> {
+    return await this.#connection.run("SISMEMBER", INSTANCES_KEY, id) === 1;
+  }
+
+  /**
+   * Removes an instance that is dead, or a retired id of this one, after its names are freed.
    *
    * @param id the instance
    * @param free frees its names in one room
    */
   async deregister(id: string, free: (room: string) => Promise<void>): Promise<void> {
     const keys = instanceKeys(id);
-    const rooms = await this.#connection.run((redis) => redis.smembers(keys.rooms));
+    const rooms = await this.#connection.run<string[]>("SMEMBERS", keys.rooms);
     await Promise.all(rooms.map(free));
-    // Last, so that another one goes on if this one dies in between.
-    await this.#connection.run((redis) => redis.del(keys.lease, keys.rooms));
-    await this.#connection.run((redis) => redis.srem(INSTANCES_KEY, id));
+    // The id goes last. If this instance dies before that, another one continues.
+    await this.#connection.run("DEL", keys.lease, keys.rooms);
+    await this.#connection.run("SREM", INSTANCES_KEY, id);
+    this.#retiredIds.delete(id);
   }
 
-  /** Whether Redis knows an instance, dead or alive. */
-  async isKnown(id: string): Promise<boolean> {
-    return await this.#connection.run((redis) => redis.sismember(INSTANCES_KEY, id)) === 1;
-  }
-
-  /** Whether others took one of these ids for dead. */
-  async wasReaped(ids: Iterable<string>): Promise<boolean> {
-    const keys = [...ids].map((id) => instanceKeys(id).reaped);
-    return await this.#connection.run((redis) => redis.exists(...keys)) > 0;
-  }
-
-  /** Gives the lease up. Where names are still held, others free them as soon as they look. */
-  async end(holdsNothing: boolean): Promise<void> {
-    const { lease, rooms } = instanceKeys(this.id);
-    await this.#connection.run((redis) => redis.del(lease));
-    if (!holdsNothing) return;
-    await this.#connection.run((redis) =>
-      Promise.all([redis.srem(INSTANCES_KEY, this.id), redis.del(rooms)])
-    );
+  /**
+   * Gives up the lease.
+   *
+   * @param holdsNames whether names are left: then the instance stays registered, so that others
+   * reap them
+   */
+  async close(holdsNames: boolean): Promise<void> {
+    const { lease, rooms } = instanceKeys(this.#id);
+    await this.#connection.run("DEL", lease);
+    if (holdsNames) return;
+    await Promise.all([
+      this.#connection.run("SREM", INSTANCES_KEY, this.#id),
+      this.#connection.run("DEL", rooms),
+    ]);
   }
 }

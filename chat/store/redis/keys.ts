@@ -1,21 +1,21 @@
 import { DEFAULT_ROOM } from "../../protocol/names.ts";
 
 /**
- * Where a room stands in Redis. The braces keep what one script touches in one cluster slot, see
- * https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+ * The keys and the channel of a room. The braces keep all keys that one script uses in one cluster
+ * slot, see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
  */
 export interface RoomKeys {
-  /** The SET of the names in the room. */
+  /** A SET of the names of the users in the room. */
   readonly users: string;
-  /** The HASH that says for each of these names which instance holds it. */
+  /** A HASH from each of these names to the id of the instance that holds it. */
   readonly owners: string;
-  /** The channel of the room's events. */
+  /** The channel on which the room's events are published. */
   readonly channel: string;
-  /** The STREAM of the room's messages. */
+  /** A STREAM of the room's messages. */
   readonly log: string;
 }
 
-/** The keys of a room. */
+/** Returns the keys of a room. */
 export function roomKeys(room: string): RoomKeys {
   const suffix = suffixOf(room);
   return {
@@ -26,30 +26,35 @@ export function roomKeys(room: string): RoomKeys {
   };
 }
 
-/** The STRING that has the id of the message that a user named with this. A user's name has no colon in it. */
+/**
+ * Returns the key of a STRING: the id of the message that a user published with this ref. The key
+ * is unambiguous because a user's name contains no colon.
+ */
 export function refKey(room: string, user: string, ref: string): string {
   return `{chat${suffixOf(room)}}:ref:${user}:${ref}`;
 }
 
-/** What tells another room's keys from those of the default one. */
+/** The default room's keys have no suffix. */
 function suffixOf(room: string): string {
   return room === DEFAULT_ROOM ? "" : `:${room}`;
 }
 
-/** The SET of all instances that are alive or whose names have not been freed yet. */
+/**
+ * A SET of the ids of all instances that are alive, and of those that died and are not reaped yet.
+ */
 export const INSTANCES_KEY = "chat-instances";
 
-/** Where an instance stands in Redis. */
+/** The keys of an instance. */
 export interface InstanceKeys {
-  /** Its lease: a STRING that expires unless the instance renews it. */
+  /** The lease: a STRING that expires unless the instance renews it. */
   readonly lease: string;
-  /** The SET of the rooms in which it may hold names. */
+  /** A SET of the rooms in which the instance may hold names. */
   readonly rooms: string;
-  /** Says, for an hour, that others took the instance for dead and freed its names. */
+  /** A STRING that exists for an hour after another instance reaped this one. */
   readonly reaped: string;
 }
 
-/** The keys of an instance. */
+/** Returns the keys of an instance. */
 export function instanceKeys(id: string): InstanceKeys {
   return {
     lease: `chat-instance:${id}`,

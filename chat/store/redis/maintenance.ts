@@ -1,41 +1,51 @@
-import { RENEW_INTERVAL_MS } from "./instances.ts";
-import type { NameClaims } from "./name_claims.ts";
+import { RENEWAL_INTERVAL_MS } from "./instances.ts";
+import type { Reaper } from "./reaper.ts";
+import type { Recovery } from "./recovery.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /**
- * The time between two looks at the subscriber, in milliseconds. It is asked at every fifth one at least: so a silent
- * connection is noticed within eight seconds.
+ * The time between two checks of the subscriber for silence, in milliseconds. Every fifth check of
+ * a silent connection pings it, and a ping fails after two seconds: so a dead connection is noticed
+ * within eight seconds.
  */
-const LOOK_EVERY = 1_000;
+const SILENCE_CHECK_INTERVAL_MS = 1_000;
 
 /** The time between the sweeps of two rooms, in milliseconds. */
-const SWEEP_EVERY = 20_000;
+const SWEEP_INTERVAL_MS = 20_000;
+
+/** When to watch the next instance again after Redis could not be reached, in milliseconds. */
+const WATCH_RETRY_DELAY_MS = 1_000;
 
 /**
- * Starts everything that goes on by itself: renewing the lease, looking after the next instance, sweeping, pinging. It
- * costs Redis less than one command a second, however many users there are.
+ * Starts the timers of a store: they renew the lease, watch the next instance, sweep rooms, and
+ * check the subscriber. An idle instance sends Redis less than one command a second, however many
+ * users it has.
  *
- * @returns a function that stops it
+ * @returns a function that stops them
  */
-export function startMaintenance(presence: NameClaims, subscriber: Subscriber): () => void {
-  // Whatever fails here fails because Redis is away, and is tried again.
+export function startMaintenance(
+  recovery: Recovery,
+  reaper: Reaper,
+  subscriber: Subscriber,
+): () => void {
+  // Everything here fails only while Redis is away, and runs again.
   const timers = [
-    setInterval(() => presence.renew().catch(() => {}), RENEW_INTERVAL_MS),
-    setInterval(() => presence.sweepNext().catch(() => {}), SWEEP_EVERY),
-    setInterval(() => subscriber.look().catch(() => {}), LOOK_EVERY),
+    setInterval(() => recovery.renewLease().catch(() => {}), RENEWAL_INTERVAL_MS),
+    setInterval(() => reaper.sweepNext().catch(() => {}), SWEEP_INTERVAL_MS),
+    setInterval(() => subscriber.checkSilence().catch(() => {}), SILENCE_CHECK_INTERVAL_MS),
   ];
-  let next: ReturnType<typeof setTimeout>;
-  let stopped = false;
+  let timeout: ReturnType<typeof setTimeout>;
+  let isStopped = false;
   async function watch(): Promise<void> {
-    const lookAgainIn = await presence.watch().catch(() => 1_000);
-    // A little later than the lease ends, and not in step with others.
-    if (!stopped) next = setTimeout(watch, lookAgainIn + 20 + Math.random() * 80);
+    const delayMs = await reaper.watchNext().catch(() => WATCH_RETRY_DELAY_MS);
+    // A little after the lease ends, with jitter so that instances do not watch in step.
+    if (!isStopped) timeout = setTimeout(watch, delayMs + 20 + Math.random() * 80);
   }
   watch();
 
   return () => {
-    stopped = true;
-    clearTimeout(next);
+    isStopped = true;
+    clearTimeout(timeout);
     timers.forEach(clearInterval);
   };
 }

@@ -1,61 +1,63 @@
 import { setImmediate } from "node:timers";
 import type { LogLimits } from "../store.ts";
-import type { Connection } from "./connections.ts";
+import type { CommandConnection } from "./connections.ts";
 import { roomKeys } from "./keys.ts";
-import { defineLogScripts, type LogScripts, type Said } from "./scripts.ts";
+import { defineLogScripts, type LogScripts, type PendingMessage } from "./scripts.ts";
 
-/** More messages than this are not sent as one command, because Redis does nothing else meanwhile. */
-const MOST_AT_ONCE = 100;
+/** The most messages in a batch. Redis serves nobody else while it appends them. */
+const MAX_BATCH_MESSAGES = 100;
 
-/** The same for their length, in characters, unless one message is longer. */
-const LONGEST_AT_ONCE = 64 * 1024;
+/** The most characters in a batch, unless a single message is longer. */
+const MAX_BATCH_CHARS = 64 * 1024;
 
 interface Batch {
-  readonly messages: Said[];
-  length: number;
+  readonly messages: PendingMessage[];
+  chars: number;
   readonly ids: PromiseWithResolvers<string[]>;
 }
 
 /**
- * What is said in a room in one turn goes to Redis as one command, because most of what a message costs there and here is
- * its command.
+ * Sends all messages that are published in a room in one turn of the event loop as one command. A
+ * message costs this process and Redis little beside its command.
  */
 export class PublishBatcher {
   readonly #scripts: LogScripts;
   readonly #limits: LogLimits;
-  /** What was said in this turn, by room. */
+  /** The open batch of each room. */
   readonly #batches = new Map<string, Batch>();
 
   /**
-   * @param connection where to send it
+   * @param connection where to send the batches
    * @param limits how much the log keeps
    */
-  constructor(connection: Connection, limits: LogLimits) {
+  constructor(connection: CommandConnection, limits: LogLimits) {
     this.#scripts = defineLogScripts(connection);
     this.#limits = limits;
   }
 
   /**
-   * Sends a message at the end of this turn, or when the room is flushed.
+   * Adds a message to the room's batch, which is sent at the end of this turn, when it is full, or
+   * when it is flushed.
    *
-   * @returns its id
-   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown}, as all that are sent with it
+   * @returns the message's id
+   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown}, for every message of the batch
+   * alike
    */
-  publish(room: string, said: Said): Promise<string> {
-    const { length } = said.rest;
+  publish(room: string, message: PendingMessage): Promise<string> {
+    const { length } = message.rest;
     let batch = this.#batches.get(room);
-    if (batch && batch.length + length > LONGEST_AT_ONCE) {
+    if (batch && batch.chars + length > MAX_BATCH_CHARS) {
       this.flush(room);
       batch = undefined;
     }
-    batch ??= this.#open(room);
-    const place = batch.messages.push(said) - 1;
-    batch.length += length;
-    if (batch.messages.length === MOST_AT_ONCE) this.flush(room);
-    return batch.ids.promise.then((ids) => ids[place]);
+    batch ??= this.#startBatch(room);
+    const index = batch.messages.push(message) - 1;
+    batch.chars += length;
+    if (batch.messages.length === MAX_BATCH_MESSAGES) this.flush(room);
+    return batch.ids.promise.then((ids) => ids[index]);
   }
 
-  /** Sends what was said in a room so far: what is done there next comes after it. */
+  /** Sends a room's batch now. Whatever is sent to Redis next comes after it. */
   flush(room: string): void {
     const batch = this.#batches.get(room);
     if (!batch) return;
@@ -64,8 +66,8 @@ export class PublishBatcher {
     this.#scripts.publish(roomKeys(room), messages, this.#limits).then(ids.resolve, ids.reject);
   }
 
-  #open(room: string): Batch {
-    const batch = { messages: [], length: 0, ids: Promise.withResolvers<string[]>() };
+  #startBatch(room: string): Batch {
+    const batch: Batch = { messages: [], chars: 0, ids: Promise.withResolvers() };
     this.#batches.set(room, batch);
     setImmediate(() => {
       if (this.#batches.get(room) === batch) this.flush(room);

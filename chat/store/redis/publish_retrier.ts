@@ -2,97 +2,106 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { deadline } from "../deadline.ts";
 import { type StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 
-/** How long the fate of a message may take to be learned, in milliseconds. */
-const SETTLED_WITHIN = 5_000;
+/** How long a message is retried before its outcome stays unknown, in milliseconds. */
+const RETRY_DEADLINE_MS = 5_000;
 
-/** The time between two attempts to learn it, in milliseconds. */
-const ASK_AGAIN_AFTER = 100;
+/** The time between two attempts, in milliseconds. */
+const RETRY_DELAY_MS = 100;
 
-/** Appends a message to the log, and gives its id. */
+/** Appends a message to the log, and resolves to its id. */
 type Append = () => Promise<string>;
 
-/** A message that waits for those before it. */
-interface Waiting {
+/** A message that waits for the retries before it. */
+interface Queued {
   readonly append: Append;
   readonly id: PromiseWithResolvers<string>;
 }
 
+/** A sender with messages whose outcome is unknown. */
 interface Sender {
-  /** Resolves once all that was lost so far is settled, or nobody can tell any more. */
-  settled: Promise<void>;
-  readonly waiting: Waiting[];
+  /** Resolves once every retry that has begun so far is over. */
+  retriesDone: Promise<void>;
+  readonly queue: Queued[];
 }
 
 /**
- * What becomes of messages whose answers were lost: they are sent again until there is an answer. What the same sender
- * says meanwhile waits for that, or it could come before them.
+ * Retries messages whose outcome is unknown until there is a reply. The ref of such a message keeps
+ * it from being appended twice. What the same sender publishes meanwhile waits, because it must not
+ * come first.
  */
 export class PublishRetrier {
-  /** Those of whose messages some are not settled. */
   readonly #senders = new Map<string, Sender>();
 
-  /** Whether what a sender says next has to wait. */
+  /** Whether the sender's next message has to be queued. */
   isRetrying(sender: string): boolean {
     return this.#senders.has(sender);
   }
 
-  /** Appends a message when everything before it is settled. */
+  /** Queues a message, which is appended when the sender's retries are over. */
   enqueue(sender: string, append: Append): Promise<string> {
     const id = Promise.withResolvers<string>();
-    this.#senders.get(sender)!.waiting.push({ append, id });
+    this.#senders.get(sender)!.queue.push({ append, id });
     return id.promise;
   }
 
   /**
-   * Appends a message again until there is an answer: it has a ref, so that it is not taken twice.
+   * Retries a message, after the sender's earlier ones, until there is a reply.
    *
-   * @param lost why this is necessary
+   * @param append appends the message, which has a ref
+   * @param cause why its outcome is unknown
    * @returns its id
-   * @throws {StoreOutcomeUnknown} the same, if there is no answer within five seconds
+   * @throws {StoreOutcomeUnknown} the cause, if there is no reply within five seconds
    */
-  retry(sender: string, append: Append, lost: StoreOutcomeUnknown): Promise<string> {
-    let one = this.#senders.get(sender);
-    if (!one) this.#senders.set(sender, one = { settled: sleep(ASK_AGAIN_AFTER), waiting: [] });
-    const id = askAgain(one.settled, append, lost);
-    const settled = one.settled = id.then(() => {}, () => {}).then(() => {
-      if (one.settled === settled) this.#goOn(sender, one);
+  retry(sender: string, append: Append, cause: StoreOutcomeUnknown): Promise<string> {
+    let state = this.#senders.get(sender);
+    if (!state) {
+      state = { retriesDone: sleep(RETRY_DELAY_MS), queue: [] };
+      this.#senders.set(sender, state);
+    }
+    const { queue } = state;
+    const id = retryUntilDeadline(state.retriesDone, append, cause);
+    const done = state.retriesDone = id.then(() => {}, () => {}).then(() => {
+      if (state.retriesDone === done) this.#appendQueued(sender, queue);
     });
     return id;
   }
 
-  /** Refuses what waits of a sender who leaves; what was lost is settled all the same. */
+  /** Rejects the queued messages of a sender who leaves. The retries go on. */
   rejectQueued(sender: string): void {
-    for (const { id } of this.#senders.get(sender)?.waiting.splice(0) ?? []) {
+    for (const { id } of this.#senders.get(sender)?.queue.splice(0) ?? []) {
       id.reject(new StoreUnavailable("its sender has left before it was taken"));
     }
   }
 
-  /** In the turn in which nothing holds up the sender any more, so that nothing overtakes what waits. */
-  #goOn(sender: string, { waiting }: Sender): void {
+  /**
+   * Appends the queue in the same turn in which the retries end, so that no later message overtakes
+   * it.
+   */
+  #appendQueued(sender: string, queue: Queued[]): void {
     this.#senders.delete(sender);
-    for (const { append, id } of waiting) append().then(id.resolve, id.reject);
+    for (const { append, id } of queue) append().then(id.resolve, id.reject);
   }
 }
 
-async function askAgain(
-  settledBefore: Promise<void>,
+async function retryUntilDeadline(
+  earlierRetries: Promise<void>,
   append: Append,
-  lost: StoreOutcomeUnknown,
+  cause: StoreOutcomeUnknown,
 ): Promise<string> {
   let isOver = false;
-  async function ask(): Promise<string> {
-    await settledBefore;
+  async function retry(): Promise<string> {
+    await earlierRetries;
     while (!isOver) {
       const id = await append().catch(() => undefined);
       if (id !== undefined) return id;
-      await sleep(ASK_AGAIN_AFTER);
+      await sleep(RETRY_DELAY_MS);
     }
-    throw lost;
+    throw cause;
   }
   try {
-    return await deadline(ask(), SETTLED_WITHIN);
+    return await deadline(retry(), RETRY_DEADLINE_MS);
   } catch {
     isOver = true;
-    throw lost;
+    throw cause;
   }
 }

@@ -1,90 +1,103 @@
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
-import { Connection, openConnections, type RedisSettings } from "./connections.ts";
-import { RoomSubscription } from "./room_subscription.ts";
+import { connect, type RedisSettings } from "./connections.ts";
+import { Instances } from "./instances.ts";
 import { roomKeys } from "./keys.ts";
-import { Lease } from "./instances.ts";
 import { Log } from "./log.ts";
-import { NameClaims } from "./name_claims.ts";
-import { Subscriber } from "./subscriber.ts";
 import { startMaintenance } from "./maintenance.ts";
+import { NameClaims } from "./name_claims.ts";
+import { Reaper } from "./reaper.ts";
+import { Recovery } from "./recovery.ts";
+import { RoomSubscription } from "./room_subscription.ts";
+import { Subscriber } from "./subscriber.ts";
 
 /** How long a start waits for Redis, in milliseconds. */
-const OPEN_WITHIN = 5_000;
+const CONNECT_TIMEOUT_MS = 5_000;
 
 /**
- * Opens a store on Redis, with two connections: one that publishes and sends every other command, one that hears.
+ * Opens a store on Redis. It has two connections: one for commands, and one that receives what is
+ * published.
  *
  * @param settings where Redis is
- * @param limits how much of what was said to keep
- * @returns a store that keeps the contract of {@linkcode Store}, and goes on keeping it after every outage
- * @throws {StoreUnavailable} if Redis cannot be used; the message names host, port and cause
+ * @param limits how much of each room's log to keep
+ * @returns a store that recovers by itself after every outage
+ * @throws {StoreUnavailable} if it cannot connect within five seconds; the message names host, port
+ * and cause
  */
 export async function openRedisStore(
   settings: RedisSettings,
   limits: LogLimits,
 ): Promise<Store> {
-  const commands = new Connection(settings, "chat-commands");
-  const hearing = new Connection(settings, "chat-subscriber");
-  await openConnections([commands, hearing], settings, OPEN_WITHIN);
-
+  const connections = await connect(settings, CONNECT_TIMEOUT_MS);
+  const { commands } = connections;
   const listeners = new Map<string, RoomListener>();
-  const lease = new Lease(commands);
-  const presence = new NameClaims(
-    commands,
-    lease,
+  const instances = new Instances(commands);
+  const reaper = new Reaper(commands, instances, recover);
+  const claims = new NameClaims(commands, instances, reaper);
+  const recovery = new Recovery(
+    ...[commands, instances, claims, reaper] as const,
     (room, user, session) => listeners.get(room)?.onNameLost(user, session),
   );
   const log = new Log(commands, limits);
-  const subscriber = new Subscriber(hearing);
-  await presence.start();
-  commands.redis.on("ready", () => presence.recover().catch(() => {}));
-  commands.reportOutages();
-  hearing.reportOutages();
-  const stopUpkeep = startMaintenance(presence, subscriber);
+  const subscriber = new Subscriber(connections.subscriber);
 
-  /** Whose joining nobody here would hear does not join. */
-  function requireHearing(): void {
-    if (!subscriber.isHearing) throw new StoreUnavailable("the subscriber is away");
+  await recovery.start();
+  commands.onReady(recover);
+  const stopMaintenance = startMaintenance(recovery, reaper, subscriber);
+
+  function recover(): void {
+    // A recovery that fails is repeated when the connection is back, or with the next renewal of
+    // the lease.
+    recovery.recover().catch(() => {});
+  }
+
+  /** A user whose `joined` this instance would not receive must not claim a name. */
+  function requireSubscriber(): void {
+    if (!subscriber.isSubscribed) throw new StoreUnavailable("the subscriber is away");
+  }
+
+  async function leaveRoom(room: string): Promise<void> {
+    claims.leaveRoom(room);
+    // Redis may still have a name in this room. The recovery finds the room through its record, and
+    // frees the name.
+    if (recovery.isRecovered) await instances.leaveRoom(room);
   }
 
   return {
     async subscribe(room, listener) {
       listeners.set(room, listener);
+      const subscription = new RoomSubscription(room, log, subscriber, listener);
       const [newest] = await Promise.all([
-        subscriber.subscribe(
-          roomKeys(room).channel,
-          new RoomSubscription(room, log, subscriber, listener),
-        ),
-        presence.enter(room),
+        subscriber.subscribe(roomKeys(room).channel, subscription),
+        claims.enterRoom(room),
       ]);
       return newest;
     },
     async unsubscribe(room) {
       listeners.delete(room);
-      await Promise.all([subscriber.unsubscribe(roomKeys(room).channel), presence.exit(room)]);
+      await Promise.all([subscriber.unsubscribe(roomKeys(room).channel), leaveRoom(room)]);
     },
     async claim(room, user, session) {
-      requireHearing();
+      requireSubscriber();
       log.flush(room);
-      return await presence.claim(room, user, session);
+      return await claims.claim(room, user, session);
     },
     async release(room, user) {
       log.leave(room, user);
-      await presence.release(room, user);
+      await claims.release(room, user);
     },
     publish: (room, user, text, ref) => log.publish(room, user, text, ref),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
-    listUsers: (room, from, count) => presence.users(room, from, count),
+    listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),
     async ping() {
-      requireHearing();
-      if (!presence.isRecovered) throw new StoreUnavailable("names are being claimed again");
-      await Promise.all([commands.run((redis) => redis.ping()), subscriber.ping()]);
+      requireSubscriber();
+      if (!recovery.isRecovered) throw new StoreUnavailable("names are being claimed again");
+      await Promise.all([commands.run("PING"), subscriber.ping()]);
     },
     async close() {
-      stopUpkeep();
-      await presence.end().catch(() => {});
-      await Promise.all([commands.close(), hearing.close()]);
+      stopMaintenance();
+      await recovery.close().catch(() => {});
+      await Promise.all([commands.close(), connections.subscriber.close()]);
     },
   };
 }

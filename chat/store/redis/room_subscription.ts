@@ -4,59 +4,68 @@ import { isLater } from "../../protocol/ids.ts";
 import type { RoomListener } from "../store.ts";
 import type { Log } from "./log.ts";
 
-/** So many messages are read from the log at a time. */
-const READ_AT_ONCE = 100;
+/** How many messages one read of the log returns at most. */
+const PAGE_SIZE = 100;
 
-/** The time before a read that failed is tried again, in milliseconds. */
-const TRY_AGAIN_AFTER = 100;
+/** The pause before a failed read of the log is retried, in milliseconds. */
+const RETRY_DELAY_MS = 100;
 
-/** What was missing is handed on no faster than this, so that nobody looks like too slow a reader: characters a pause. */
-const HANDED_AT_ONCE = 64 * 1024;
+/**
+ * The gap fill pauses after this many characters, so that a burst of old messages does not make
+ * every session look like a slow reader.
+ */
+const FILL_BURST_CHARS = 64 * 1024;
 
-/** The pause, in milliseconds. */
-const PAUSE = 10;
+/** The pause of the gap fill between two bursts, in milliseconds. */
+const FILL_PAUSE_MS = 10;
 
-/** No more than this waits for the log, in characters. */
-const MOST_WAITING = 16 * 1024 * 1024;
+/** The most characters that are buffered during a gap fill. */
+const MAX_BUFFERED_CHARS = 16 * 1024 * 1024;
 
-/** What an event takes beside its line and what was read from it, in characters. */
-const EVENT_COST = 200;
+/** What a buffered event takes beside its line, counted in characters. */
+const EVENT_OVERHEAD_CHARS = 200;
 
-/** What the subscriber's connection does for a feed. */
+/** What a subscription needs from the connection that it receives from. */
 export interface SubscriptionSource {
-  /** Resolves when everything has been heard that was published before this was called. */
+  /** Resolves once everything that was published before the call has been received. */
   ping(): Promise<void>;
-  /** Ends the connection as it is, so that everything is subscribed to anew. */
+  /** Breaks the connection. After it is back, every channel is subscribed to again. */
   reset(cause: string): void;
 }
 
-interface Heard {
+interface Received {
   readonly event: RoomEvent | Notice;
   readonly line: string;
 }
 
 /**
- * What is heard of one room, made whole: what is missing is read from the log before anything later is handed on, and
- * nothing is handed on twice.
+ * The stream of one room's events, without gaps and without duplicates. When a message is missing,
+ * the subscription buffers what it receives, reads the missing messages from the log and delivers
+ * them first.
  */
 export class RoomSubscription {
   readonly #room: string;
   readonly #log: Log;
   readonly #source: SubscriptionSource;
   readonly #listener: RoomListener;
-  /** The last message that was handed on, or the newest when the room was opened; `undefined` until it is known. */
+  /**
+   * The id of the last message that was delivered or skipped at the start; `undefined` until it is
+   * known.
+   */
   #position: string | undefined;
-  /** What was heard since something was found to be missing. */
-  #waiting: Heard[] = [];
-  #waitingLength = 0;
-  /** The filling that is under way: whoever finds another one here has been overtaken, and ends. */
-  #filling: symbol | undefined;
+  /** What was received before the position was known, or during a gap fill. */
+  #buffered: Received[] = [];
+  #bufferedChars = 0;
+  /**
+   * Identifies the current gap fill. A fill that finds another one here was superseded, and ends.
+   */
+  #currentFill: symbol | undefined;
 
   /**
    * @param room the room's name
-   * @param log where to read what is missing
-   * @param source where it is heard from
-   * @param listener whom to hand it to
+   * @param log where to read missing messages
+   * @param source the connection that receives the room's channel
+   * @param listener receives the events
    */
   constructor(room: string, log: Log, source: SubscriptionSource, listener: RoomListener) {
     this.#room = room;
@@ -65,43 +74,46 @@ export class RoomSubscription {
     this.#listener = listener;
   }
 
-  /** Takes what was heard on the room's channel: an event, or several with a line each, or anything else from outside. */
+  /**
+   * Handles a payload of the room's channel: one event, several events on a line each, or a foreign
+   * text.
+   */
   handlePayload(payload: string): void {
-    if (!payload.includes("\n")) return this.#take(parseEvent(payload), payload);
+    if (!payload.includes("\n")) return this.#handle(parseEvent(payload), payload);
     const lines = payload.split("\n");
     const events = lines.map(parseEvent);
     if (events.some(({ type }) => type === "notice")) {
-      return this.#take({ type: "notice", text: payload }, payload);
+      return this.#handle({ type: "notice", text: payload }, payload);
     }
-    events.forEach((event, i) => this.#take(event, lines[i]));
+    events.forEach((event, i) => this.#handle(event, lines[i]));
   }
 
-  #take(event: RoomEvent | Notice, line: string): void {
+  #handle(event: RoomEvent | Notice, line: string): void {
     if (event.type === "notice") line = JSON.stringify(event);
-    if (this.#filling || this.#position === undefined) {
-      this.#wait({ event, line });
+    if (this.#currentFill || this.#position === undefined) {
+      this.#buffer({ event, line });
     } else if (event.type === "message" && event.prev !== this.#position) {
-      this.#takeOutOfLine(event, line);
+      this.#handleOutOfOrder(event, line);
     } else {
       if (event.type === "message") this.#position = event.id;
       this.#listener.onEvent(event, line);
     }
   }
 
-  #takeOutOfLine(event: Message, line: string): void {
-    if (!isLater(event.prev, this.#position!)) return this.#hand(event, line);
-    this.#wait({ event, line });
+  #handleOutOfOrder(event: Message, line: string): void {
+    if (!isLater(event.prev, this.#position!)) return this.#deliver(event, line);
+    this.#buffer({ event, line });
     this.fillGap();
   }
 
-  #wait(heard: Heard): void {
-    this.#waiting.push(heard);
-    this.#waitingLength += heard.line.length + EVENT_COST;
-    if (this.#waitingLength > MOST_WAITING) this.#source.reset("too much waits for the log");
+  #buffer(received: Received): void {
+    this.#buffered.push(received);
+    this.#bufferedChars += received.line.length + EVENT_OVERHEAD_CHARS;
+    if (this.#bufferedChars > MAX_BUFFERED_CHARS) this.#source.reset("too much waits for the log");
   }
 
   /**
-   * Begins with the room's newest message.
+   * Starts after the room's newest message.
    *
    * @returns its id
    */
@@ -109,89 +121,102 @@ export class RoomSubscription {
     const newest = await this.#log.newest(this.#room);
     if (this.#position === undefined) {
       this.#position = newest;
-      for (const { event, line } of this.#takeWaiting()) this.#hand(event, line);
+      for (const { event, line } of this.#takeBuffered()) this.#deliver(event, line);
     } else {
       await this.fillGap();
     }
     return this.#position;
   }
 
-  /** After a subscription was lost: whatever was heard by it and waits is in the log, or too old to be told. */
+  /**
+   * Continues after the connection was lost and the channel is subscribed to again. What was
+   * buffered before is dropped: its messages are in the log, and its other events are out of date.
+   */
   async resync(): Promise<void> {
-    this.#takeWaiting();
+    this.#takeBuffered();
     await (this.#position === undefined ? this.start() : this.fillGap());
   }
 
-  /** Reads what is missing from the log, hands it on, and then what was heard meanwhile. Tries until it can. */
+  /**
+   * Delivers the missing messages from the log, then what was buffered meanwhile. Retries until it
+   * succeeds.
+   */
   async fillGap(): Promise<void> {
-    const mine = this.#filling = Symbol();
-    for (let isDone = false; !isDone;) {
+    const fill = this.#currentFill = Symbol();
+    for (let isFilled = false; !isFilled;) {
       try {
-        isDone = await this.#fillSome(mine);
+        isFilled = await this.#fillPage(fill);
       } catch {
-        await sleep(TRY_AGAIN_AFTER);
+        await sleep(RETRY_DELAY_MS);
       }
-      if (this.#filling !== mine) return;
+      if (this.#currentFill !== fill) return;
     }
-    // What is heard meanwhile waits too, until nothing does.
-    while (this.#waiting.length > 0) {
-      await this.#handSlowly(this.#takeWaiting(), mine);
-      if (this.#filling !== mine) return;
+    // More may be buffered while this is delivered.
+    while (this.#buffered.length > 0) {
+      await this.#deliverThrottled(this.#takeBuffered(), fill);
+      if (this.#currentFill !== fill) return;
     }
-    this.#filling = undefined;
+    this.#currentFill = undefined;
   }
 
-  /** Nothing is handed on any more. */
+  /** Stops the delivery for good. */
   close(): void {
-    this.#filling = Symbol();
-    this.#takeWaiting();
+    this.#currentFill = Symbol();
+    this.#takeBuffered();
   }
 
-  /** Hands on what is missing, as far as one read of the log goes; says whether that was all. */
-  async #fillSome(mine: symbol): Promise<boolean> {
+  /**
+   * Reads one page of missing messages from the log and delivers it. Returns whether the gap is
+   * filled.
+   */
+  async #fillPage(fill: symbol): Promise<boolean> {
     const newest = await this.#log.newest(this.#room);
-    // Redis has lost the end of its data, or all of it: what is said now may even get earlier ids than that.
+    // Redis has lost the end of the log, or all of it. The ids of new messages may be earlier than
+    // the position.
     if (isLater(this.#position!, newest)) this.#position = newest;
-    const missing = await this.#log.readAfter(this.#room, this.#position!, READ_AT_ONCE);
+    const missing = await this.#log.readAfter(this.#room, this.#position!, PAGE_SIZE);
     this.#reportHole(missing[0]?.event.prev);
-    // Of what was read, what was heard too waits by then, in its place among those who join and leave.
+    // By now the buffer has everything that was published before the read. A message that is in
+    // both is delivered from the buffer, where it has its place among `joined` and `left`.
     await this.#source.ping();
-    if (this.#filling !== mine) return true;
-    const heard = this.#waiting.map(({ event }) => event).find((event) => event.type === "message");
-    const first = heard && missing.findIndex(({ event }) => !isLater(heard.id, event.id));
-    const isLast = first !== undefined && first >= 0;
-    await this.#handSlowly(isLast ? missing.slice(0, first) : missing, mine);
-    return isLast || missing.length === 0;
+    if (this.#currentFill !== fill) return true;
+    const received = this.#buffered.map(({ event }) => event)
+      .find((event) => event.type === "message");
+    const end = received && missing.findIndex(({ event }) => !isLater(received.id, event.id));
+    const reachesBuffer = end !== undefined && end >= 0;
+    await this.#deliverThrottled(reachesBuffer ? missing.slice(0, end) : missing, fill);
+    return reachesBuffer || missing.length === 0;
   }
 
-  #reportHole(before: string | undefined): void {
-    if (before === undefined || !isLater(before, this.#position!)) return;
+  #reportHole(prev: string | undefined): void {
+    if (prev === undefined || !isLater(prev, this.#position!)) return;
     console.error(
-      `Messages of room ${this.#room} from after ${this.#position} to ${before} were not heard ` +
-        "and have left the log: HISTORY_LIMIT is too small for what is said during an outage",
+      `Room ${this.#room} has lost the messages after ${this.#position} up to ${prev}: they ` +
+        "left the log before they were read. HISTORY_LIMIT is too small for an outage",
     );
   }
 
-  #takeWaiting(): Heard[] {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    this.#waitingLength = 0;
-    return waiting;
+  #takeBuffered(): Received[] {
+    const buffered = this.#buffered;
+    this.#buffered = [];
+    this.#bufferedChars = 0;
+    return buffered;
   }
 
-  async #handSlowly(all: readonly Heard[], mine: symbol): Promise<void> {
-    let handed = 0;
+  async #deliverThrottled(all: readonly Received[], fill: symbol): Promise<void> {
+    let chars = 0;
     for (const { event, line } of all) {
-      if (this.#filling !== mine) return;
-      this.#hand(event, line);
-      handed += line.length;
-      if (handed < HANDED_AT_ONCE) continue;
-      handed = 0;
-      await sleep(PAUSE);
+      if (this.#currentFill !== fill) return;
+      this.#deliver(event, line);
+      chars += line.length;
+      if (chars < FILL_BURST_CHARS) continue;
+      chars = 0;
+      await sleep(FILL_PAUSE_MS);
     }
   }
 
-  #hand(event: RoomEvent | Notice, line: string): void {
+  /** Delivers an event, unless it is a message that was delivered before. */
+  #deliver(event: RoomEvent | Notice, line: string): void {
     if (event.type === "message") {
       if (!isLater(event.id, this.#position!)) return;
       this.#position = event.id;

@@ -1,91 +1,112 @@
-import claimScript from "./scripts/claim.lua" with { type: "text" };
-import type { Connection } from "./connections.ts";
+import type { RoomEvent } from "../../protocol/events.ts";
+import { type LogLimits, REF_TTL_SECONDS } from "../store.ts";
+import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
 import announceLeftScript from "./scripts/announce_left.lua" with { type: "text" };
+import claimScript from "./scripts/claim.lua" with { type: "text" };
 import ownersScript from "./scripts/owners.lua" with { type: "text" };
+import publishScript from "./scripts/publish.lua" with { type: "text" };
 import reapScript from "./scripts/reap.lua" with { type: "text" };
 import reclaimScript from "./scripts/reclaim.lua" with { type: "text" };
 import releaseScript from "./scripts/release.lua" with { type: "text" };
-import publishScript from "./scripts/publish.lua" with { type: "text" };
-import { type LogLimits, REF_TTL_SECONDS } from "../store.ts";
 
-/** The scripts on a room's users, typed; what each does stands in its `.lua` file. */
-export interface RoomScripts {
-  /** Answers `null` if the name was given, else who has it. */
-  claim(keys: RoomKeys, user: string, instance: string, joined: string): Promise<string | null>;
-  /** Answers 1 if the name was freed. */
-  release(keys: RoomKeys, user: string, instance: string, left: string): Promise<number>;
-  /** Answers for each name `"kept"`, `"free"`, or who has it. */
-  reclaim(keys: RoomKeys, users: string[], now: string, before: string[]): Promise<string[]>;
-  /** Answers how many names were freed. */
-  reap(keys: RoomKeys, instance: string): Promise<number>;
-  /** Answers 1 if the room was told. */
-  announceLeft(keys: RoomKeys, user: string, left: string): Promise<number>;
-  /** Answers which instances hold names. */
+/** The scripts that claim and release names. The `.lua` file of each says what it does. */
+export interface ClaimScripts {
+  /** Resolves to `null` if the instance has the name now, else to the instance that holds it. */
+  claim(keys: RoomKeys, user: string, instance: string, session: string): Promise<string | null>;
+  /** Resolves to 1 if the name was freed, 0 if the instance does not hold it. */
+  release(keys: RoomKeys, user: string, instance: string): Promise<number>;
+}
+
+/** The scripts that free the names of dead instances. */
+export interface ReaperScripts {
+  /** Resolves to the instances that hold names in the room, each once. */
   owners(keys: RoomKeys): Promise<string[]>;
+  /** Resolves to the number of names that were freed. */
+  reap(keys: RoomKeys, instance: string): Promise<number>;
+}
+
+/** The scripts that put names right after an outage. */
+export interface RecoveryScripts {
+  /** Resolves to `"kept"`, `"free"` or the instance that holds the name, for each user. */
+  reclaim(
+    keys: RoomKeys,
+    users: readonly string[],
+    instance: string,
+    formerIds: readonly string[],
+  ): Promise<string[]>;
+  /** Resolves to 1 if `left` was published, 0 if someone holds the name. */
+  announceLeft(keys: RoomKeys, user: string): Promise<number>;
 }
 
 /** A message on its way to a room's log. */
-export interface Said {
-  /** The end of its event as JSON, after its id and prev. */
+export interface PendingMessage {
+  /** The end of its event as JSON, after `id` and `prev`. */
   readonly rest: string;
   /** The key of its ref, if it has one. */
-  readonly ref?: string;
+  readonly refKey?: string;
 }
 
-/** The script on a room's log, typed; what it does stands in its `.lua` file. */
+/** The script that publishes messages. */
 export interface LogScripts {
-  /** Answers with the messages' ids. */
-  publish(keys: RoomKeys, messages: readonly Said[], limits: LogLimits): Promise<string[]>;
+  /** Resolves to the messages' ids. */
+  publish(
+    keys: RoomKeys,
+    messages: readonly PendingMessage[],
+    limits: LogLimits,
+  ): Promise<string[]>;
 }
 
-type Command = (...keysAndArguments: (string | number)[]) => Promise<never>;
-
-/** Where the number of keys is not given, it comes first among the arguments. */
-function define(
-  connection: Connection,
-  name: string,
-  numberOfKeys: number | undefined,
-  lua: string,
-): Command {
-  const { redis } = connection;
-  redis.defineCommand(name, { numberOfKeys, lua });
-  const command = (redis as unknown as Record<string, Command>)[name];
-  return (...args) => connection.run(() => command.apply(redis, args));
-}
-
-/** Registers the scripts on a room's users with a connection. */
-export function defineRoomScripts(connection: Connection): RoomScripts {
-  const claim = define(connection, "claimName", 2, claimScript);
-  const release = define(connection, "releaseName", 2, releaseScript);
-  const reclaim = define(connection, "reclaimNames", 2, reclaimScript);
-  const reap = define(connection, "reapNames", 2, reapScript);
-  const farewell = define(connection, "farewell", 1, announceLeftScript);
-  const owners = define(connection, "ownersOfNames", 1, ownersScript);
-
+/** Registers the scripts that claim and release names. */
+export function defineClaimScripts(connection: CommandConnection): ClaimScripts {
+  const claim = connection.defineScript<string | null>("claimName", 2, claimScript);
+  const release = connection.defineScript<number>("releaseName", 2, releaseScript);
   return {
-    claim: (keys, user, instance, joined) =>
-      claim(keys.users, keys.owners, user, instance, keys.channel, joined),
-    release: (keys, user, instance, left) =>
-      release(keys.users, keys.owners, user, instance, keys.channel, left),
-    reclaim: (keys, users, now, before) =>
-      reclaim(keys.users, keys.owners, now, before.length, ...before, ...users),
-    reap: (keys, instance) => reap(keys.users, keys.owners, instance, keys.channel),
-    announceLeft: (keys, user, left) => farewell(keys.owners, user, keys.channel, left),
-    owners: (keys) => owners(keys.owners),
+    claim(keys, user, instance, session) {
+      const joined = JSON.stringify({ type: "joined", user, session } satisfies Partial<RoomEvent>);
+      // The script adds the number of users, and the closing brace.
+      return claim(keys.users, keys.owners, user, instance, keys.channel, joined.slice(0, -1));
+    },
+    release: (keys, user, instance) =>
+      release(keys.users, keys.owners, user, instance, keys.channel, leftEvent(user)),
   };
 }
 
-/** Registers the script on a room's log with a connection. */
-export function defineLogScripts(connection: Connection): LogScripts {
-  const say = define(connection, "say", undefined, publishScript);
+/** Registers the scripts that free the names of dead instances. */
+export function defineReaperScripts(connection: CommandConnection): ReaperScripts {
+  const owners = connection.defineScript<string[]>("listOwners", 1, ownersScript);
+  const reap = connection.defineScript<number>("reapNames", 2, reapScript);
+  return {
+    owners: (keys) => owners(keys.owners),
+    reap: (keys, instance) => reap(keys.users, keys.owners, instance, keys.channel),
+  };
+}
 
+/** Registers the scripts that put names right after an outage. */
+export function defineRecoveryScripts(connection: CommandConnection): RecoveryScripts {
+  const reclaim = connection.defineScript<string[]>("reclaimNames", 2, reclaimScript);
+  const announceLeft = connection.defineScript<number>("announceLeft", 1, announceLeftScript);
+  return {
+    reclaim: (keys, users, instance, formerIds) =>
+      reclaim(keys.users, keys.owners, instance, formerIds.length, ...formerIds, ...users),
+    announceLeft: (keys, user) => announceLeft(keys.owners, user, keys.channel, leftEvent(user)),
+  };
+}
+
+/** Registers the script that publishes messages. */
+export function defineLogScripts(connection: CommandConnection): LogScripts {
+  // The number of keys varies, and comes first among the arguments.
+  const publish = connection.defineScript<string[]>("publishMessages", undefined, publishScript);
   return {
     publish(keys, messages, { historyLimit, historySeconds }) {
-      const refs = messages.flatMap(({ ref }) => ref ?? []);
-      const said = messages.flatMap(({ rest, ref }) => [ref === undefined ? 0 : 1, rest]);
+      const refKeys = messages.flatMap(({ refKey }) => refKey ?? []);
       const limits = [historyLimit, historySeconds, REF_TTL_SECONDS];
-      return say(1 + refs.length, keys.log, ...refs, keys.channel, ...limits, ...said);
+      const args = messages.flatMap(({ rest, refKey }) => [refKey === undefined ? 0 : 1, rest]);
+      return publish(1 + refKeys.length, keys.log, ...refKeys, keys.channel, ...limits, ...args);
     },
   };
+}
+
+function leftEvent(user: string): string {
+  return JSON.stringify({ type: "left", user } satisfies RoomEvent);
 }

@@ -1,69 +1,75 @@
-import type { Connection } from "./connections.ts";
+import type { SubscriberConnection } from "./connections.ts";
 import type { RoomSubscription, SubscriptionSource } from "./room_subscription.ts";
 
-/** After so many looks at a silent connection it is asked again. */
-const SILENT_LOOKS_A_PING = 5;
+/** A connection that stays silent is pinged again after this many checks. */
+const CHECKS_PER_PING = 5;
 
-/** The one loop of this instance that hears what is published in the rooms that it has users in. */
+/**
+ * The single loop of this instance that receives what is published in all rooms that it is
+ * subscribed to.
+ */
 export class Subscriber implements SubscriptionSource {
-  readonly #connection: Connection;
-  /** What is heard, by channel. */
-  readonly #feeds = new Map<string, RoomSubscription>();
-  #isHearing = true;
-  #hasHeard = false;
-  #silentLooks = 0;
+  readonly #connection: SubscriberConnection;
+  /** The subscriptions by channel. */
+  readonly #subscriptions = new Map<string, RoomSubscription>();
+  #isSubscribed = true;
+  #hasReceived = false;
+  #silentChecks = 0;
 
   /**
    * Starts the loop.
    *
-   * @param connection a connection of its own, since what is heard must not wait behind the answers to commands
+   * @param connection a connection of its own: published events must not wait behind the replies to
+   * commands
    */
-  constructor(connection: Connection) {
+  constructor(connection: SubscriberConnection) {
     this.#connection = connection;
-    const { redis } = connection;
-    redis.on(
-      "message",
-      (channel: string, payload: string) => {
-        this.#hasHeard = true;
-        this.#feeds.get(channel)?.handlePayload(payload);
-      },
-    );
-    redis.on("close", () => this.#isHearing = false);
-    redis.on("ready", () => this.#resubscribe());
+    connection.onMessage((channel, payload) => {
+      this.#hasReceived = true;
+      this.#subscriptions.get(channel)?.handlePayload(payload);
+    });
+    connection.onClose(() => this.#isSubscribed = false);
+    connection.onReady(() => this.#resubscribe());
   }
 
-  /** Whether every channel is subscribed to, as far as is known. */
-  get isHearing(): boolean {
-    return this.#isHearing;
-  }
-
-  /** Starts to hear a channel; gives the id of the newest message before. */
-  async subscribe(channel: string, feed: RoomSubscription): Promise<string> {
-    this.#feeds.set(channel, feed);
-    await this.#connection.run((redis) => redis.subscribe(channel));
-    return await feed.start();
-  }
-
-  /** Stops hearing a channel, whether or not Redis can be told. */
-  async unsubscribe(channel: string): Promise<void> {
-    this.#feeds.get(channel)?.close();
-    this.#feeds.delete(channel);
-    await this.#connection.run((redis) => redis.unsubscribe(channel));
-  }
-
-  /** Resolves if the connection is there; what was published before has been heard by then. */
-  async ping(): Promise<void> {
-    await this.#connection.run((redis) => redis.ping());
+  /** Whether this instance is subscribed to every channel, as far as it knows. */
+  get isSubscribed(): boolean {
+    return this.#isSubscribed;
   }
 
   /**
-   * Looks whether something was heard since the last look. A connection that was cut without a word shows it only when
-   * it is asked something: it is asked when it falls silent, and at every fifth look after that.
+   * Subscribes to a channel.
+   *
+   * @param channel the channel
+   * @param subscription receives every payload of the channel
+   * @returns the id of the room's newest message
    */
-  async look(): Promise<void> {
-    this.#silentLooks = this.#hasHeard ? 0 : this.#silentLooks + 1;
-    this.#hasHeard = false;
-    if (this.#silentLooks % SILENT_LOOKS_A_PING === 1) await this.ping();
+  async subscribe(channel: string, subscription: RoomSubscription): Promise<string> {
+    this.#subscriptions.set(channel, subscription);
+    await this.#connection.subscribe(channel);
+    return await subscription.start();
+  }
+
+  /** Closes the subscription to a channel, whether or not Redis can be reached. */
+  async unsubscribe(channel: string): Promise<void> {
+    this.#subscriptions.get(channel)?.close();
+    this.#subscriptions.delete(channel);
+    await this.#connection.unsubscribe(channel);
+  }
+
+  async ping(): Promise<void> {
+    await this.#connection.ping();
+  }
+
+  /**
+   * Checks whether anything was received since the last check. A connection that was cut off
+   * without notice fails only when it is used: it is pinged when it falls silent, and at every
+   * fifth check after that.
+   */
+  async checkSilence(): Promise<void> {
+    this.#silentChecks = this.#hasReceived ? 0 : this.#silentChecks + 1;
+    this.#hasReceived = false;
+    if (this.#silentChecks % CHECKS_PER_PING === 1) await this.ping();
   }
 
   reset(cause: string): void {
@@ -72,15 +78,15 @@ export class Subscriber implements SubscriptionSource {
 
   async #resubscribe(): Promise<void> {
     try {
-      const channels = [...this.#feeds.keys()];
-      if (channels.length > 0) {
-        await this.#connection.run((redis) => redis.subscribe(...channels));
+      const channels = [...this.#subscriptions.keys()];
+      if (channels.length > 0) await this.#connection.subscribe(...channels);
+      // If a room's first start fails, its subscriber closes the room again.
+      for (const subscription of this.#subscriptions.values()) {
+        subscription.resync().catch(() => {});
       }
-      // A room that cannot be opened is closed again by whoever wanted to.
-      for (const feed of this.#feeds.values()) feed.resync().catch(() => {});
-      this.#isHearing = true;
+      this.#isSubscribed = true;
     } catch {
-      // One that is broken comes back by itself, and with it this.
+      // A connection that is broken already reconnects by itself, and then this runs again.
       this.reset("not subscribed");
     }
   }

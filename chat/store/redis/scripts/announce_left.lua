@@ -1,12 +1,12 @@
--- Tells a room that a user left whom Redis has forgotten, unless someone has the name again.
+-- Publishes that a user left whose name Redis has lost, unless someone holds the name again.
 --
--- KEYS[1] who holds which name (HASH)
+-- KEYS[1] the owners of the room's names (HASH)
 -- ARGV[1] the name
 -- ARGV[2] the room's channel
--- ARGV[3] the left event
--- Reply: 1 if the room was told.
+-- ARGV[3] the left event as JSON
+-- Reply: 1 if the event was published, else 0.
 --
--- Atomic, because the name may get its next holder at any moment.
+-- Atomic, because someone could claim the name between the check and the event.
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
   return 0
 end

@@ -1,15 +1,17 @@
--- Gives a name in a room to one instance, unless someone has it, and tells the room.
+-- Gives a name in a room to an instance, unless the name is taken, and publishes that the user
+-- joined.
 --
 -- KEYS[1] the room's users (SET)
--- KEYS[2] who holds which name (HASH)
+-- KEYS[2] the owners of their names (HASH)
 -- ARGV[1] the name
 -- ARGV[2] the instance that claims it
 -- ARGV[3] the room's channel
--- ARGV[4] the joined event as JSON, without how many users there are and its closing brace
--- Reply: nil if it has the name now, else the instance that has it ("" if Redis does not say which).
+-- ARGV[4] the joined event as JSON, without the number of users and the closing brace
+-- Reply: nil if the instance has the name now, else the instance that holds it ("" if Redis knows
+-- no owner).
 --
--- Atomic, because of many who claim a name at once one must win, and because nobody may be in the SET of whom the room
--- was not told.
+-- Atomic, because only one of several concurrent claims may succeed, and because a user in the SET
+-- must have been announced to the room.
 if redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2]) == 0 then
   return redis.call('HGET', KEYS[2], ARGV[1])
 end

@@ -1,14 +1,14 @@
--- Says which instances hold names in a room, each once.
+-- Lists the instances that hold names in a room, each once.
 --
--- KEYS[1] who holds which name (HASH)
--- Reply: the instances.
+-- KEYS[1] the owners of the room's names (HASH)
+-- Reply: the ids of the instances.
 --
--- A script only because the answer is short, where the names may be many.
-local seen, answer = {}, {}
+-- It need not be atomic. It is a script because there may be many names, while the reply is short.
+local seen, owners = {}, {}
 for _, owner in ipairs(redis.call('HVALS', KEYS[1])) do
   if not seen[owner] then
     seen[owner] = true
-    table.insert(answer, owner)
+    table.insert(owners, owner)
   end
 end
-return answer
+return owners

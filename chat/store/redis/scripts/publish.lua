@@ -1,20 +1,21 @@
--- Appends messages to a room's log and publishes their events, a line each, but those whose refs say that this was done
--- before.
+-- Appends messages to a room's log, and publishes them in one payload, an event on each line. A
+-- message whose ref is known already is neither appended nor published.
 --
 -- KEYS[1]  the room's log (STREAM)
--- KEYS[2…] what the senders named messages with (STRING), in the order of these messages
+-- KEYS[2…] the refs of the messages that have one (STRING), in the order of the messages
 -- ARGV[1]  the room's channel
--- ARGV[2]  how many messages to keep
--- ARGV[3]  for how many seconds to keep them
--- ARGV[4]  for how many seconds to know a ref
--- ARGV[5…] for each message two: 1 if it was named, else 0, and the rest of its event as JSON, after its id and prev:
---          "user":"foo","text":"hi"}
--- Reply: the messages' ids.
+-- ARGV[2]  the number of messages to keep
+-- ARGV[3]  how long to keep them, in seconds
+-- ARGV[4]  how long to remember a ref, in seconds
+-- ARGV[5…] two for each message: 1 if it has a ref, else 0; and the end of its event as JSON,
+--          after id and prev, such as "user":"foo","text":"hi"}
+-- Reply: the ids of the messages.
 --
--- Atomic, because what is published must be what the log has, in the same order, with the id of the one before; and
--- because of many with the same ref one must be published.
+-- Atomic, because the events must be published in the order of the log, each with the id of the
+-- message before it; and because only one of several messages with the same ref may be appended.
 local log, channel, seconds = KEYS[1], ARGV[1], ARGV[3]
--- Whatever can fail comes before the first message, so that all are taken or none.
+-- Everything that can fail comes before the first write, so that either all messages are appended
+-- or none.
 local known = {}
 for i = 2, #KEYS do
   known[KEYS[i]] = redis.call('GET', KEYS[i])
@@ -42,9 +43,10 @@ for i = 5, #ARGV, 2 do
   ids[#ids + 1] = id
 end
 if #events > 0 then
-  -- Together, because for Redis and for every instance that hears it a publish costs more than an event.
+  -- One payload: for Redis and for every instance, a PUBLISH costs more than an event in it.
   redis.call('PUBLISH', channel, table.concat(events, '\n'))
-  redis.call('XTRIM', log, 'MINID', '~', string.format('%d', tonumber(prev:match('^%d+')) - seconds * 1000))
+  local firstKept = tonumber(prev:match('^%d+')) - seconds * 1000
+  redis.call('XTRIM', log, 'MINID', '~', string.format('%d', firstKept))
   redis.call('EXPIRE', log, seconds)
 end
 return ids

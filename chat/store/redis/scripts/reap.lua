@@ -1,12 +1,13 @@
--- Frees all names in a room that a dead instance holds, and tells the room of each.
+-- Frees all names in a room that a dead instance holds, and publishes for each that the user left.
 --
 -- KEYS[1] the room's users (SET)
--- KEYS[2] who holds which name (HASH)
+-- KEYS[2] the owners of their names (HASH)
 -- ARGV[1] the dead instance
 -- ARGV[2] the room's channel
--- Reply: how many names were freed.
+-- Reply: the number of names that were freed.
 --
--- Atomic, because two instances may notice the death at once, and each name must be seen leaving once.
+-- Atomic, because two instances may reap the same dead one at once, and each user must be seen
+-- leaving once.
 local freed = 0
 local owners = redis.call('HGETALL', KEYS[2])
 for i = 1, #owners, 2 do

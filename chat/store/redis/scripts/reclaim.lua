@@ -1,29 +1,31 @@
--- Hands names in a room from what an instance was to what it is now, and takes those that are free. Tells nobody: the
--- users have been there all along.
+-- Hands names in a room from the former ids of an instance to its current id, and gives it those
+-- that are free. Publishes nothing: the users were in the room all the time.
 --
 -- KEYS[1] the room's users (SET)
--- KEYS[2] who holds which name (HASH)
--- ARGV[1] the instance as it is now
--- ARGV[2] how many ids it had before, then these ids
--- ARGV[…] the names
--- Reply: for each name "kept" if it was the instance's, "free" if it was nobody's (both: it is the instance's now), else
--- the instance that has it.
+-- KEYS[2] the owners of their names (HASH)
+-- ARGV[1] the current id of the instance
+-- ARGV[2] the number of its former ids
+-- ARGV[3…] the former ids, then the names
+-- Reply: for each name "kept" if it was the instance's own, "free" if nobody held it (in both cases
+-- the current id holds it now), else the instance that holds it.
 --
--- Atomic, because between the look at the holder and the hand-over the name could get its next holder.
-local mine = { [ARGV[1]] = true }
+-- Atomic, because another instance could claim the name between the check of its owner and the
+-- hand-over. A former id makes no more claims. So an instance that reaps it frees only names that
+-- were not handed over.
+local own = { [ARGV[1]] = true }
 local count = tonumber(ARGV[2])
 for i = 3, 2 + count do
-  mine[ARGV[i]] = true
+  own[ARGV[i]] = true
 end
-local answers = {}
+local replies = {}
 for i = 3 + count, #ARGV do
   local owner = redis.call('HGET', KEYS[2], ARGV[i])
-  if owner and not mine[owner] then
-    table.insert(answers, owner)
+  if owner and not own[owner] then
+    table.insert(replies, owner)
   else
     redis.call('HSET', KEYS[2], ARGV[i], ARGV[1])
     redis.call('SADD', KEYS[1], ARGV[i])
-    table.insert(answers, owner and 'kept' or 'free')
+    table.insert(replies, owner and 'kept' or 'free')
   end
 end
-return answers
+return replies

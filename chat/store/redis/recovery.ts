@@ -1,0 +1,173 @@
+import type { RoomEvent } from "../../protocol/events.ts";
+import type { CommandConnection } from "./connections.ts";
+import type { Instances } from "./instances.ts";
+import { roomKeys } from "./keys.ts";
+import type { NameClaims } from "./name_claims.ts";
+import type { Reaper } from "./reaper.ts";
+import { defineRecoveryScripts, type RecoveryScripts } from "./scripts.ts";
+
+/**
+ * How many names one script reclaims at most. More would keep Redis from its other clients for too
+ * long.
+ */
+const MAX_RECLAIM_NAMES = 500;
+
+/** Called with each name of this instance that someone else has got. */
+export type OnNameLost = (room: string, user: string, session: string) => void;
+
+/** Keeps the lease of this instance, and puts its names in Redis right after an outage. */
+export class Recovery {
+  readonly #connection: CommandConnection;
+  readonly #instances: Instances;
+  readonly #claims: NameClaims;
+  readonly #reaper: Reaper;
+  readonly #scripts: RecoveryScripts;
+  readonly #onNameLost: OnNameLost;
+  #running: Promise<void> | undefined;
+  #isRegistered = false;
+  #isClosing = false;
+
+  /**
+   * @param connection where to send commands
+   * @param instances the instances
+   * @param claims the names of this instance
+   * @param reaper frees the names of dead ids
+   * @param onNameLost called with each name that was lost in an outage
+   */
+  constructor(
+    connection: CommandConnection,
+    instances: Instances,
+    claims: NameClaims,
+    reaper: Reaper,
+    onNameLost: OnNameLost,
+  ) {
+    this.#connection = connection;
+    this.#instances = instances;
+    this.#claims = claims;
+    this.#reaper = reaper;
+    this.#scripts = defineRecoveryScripts(connection);
+    this.#onNameLost = onNameLost;
+  }
+
+  /** Registers the instance for the first time. */
+  async start(): Promise<void> {
+    await this.#instances.register([]);
+    this.#isRegistered = true;
+  }
+
+  /** Whether Redis has this instance, all names that it holds, and none that it released. */
+  get isRecovered(): boolean {
+    return this.#isRegistered && !this.#claims.hasUnreleased;
+  }
+
+  /**
+   * Renews the lease. Recovers if the lease is lost, or if anything else in Redis is not as it
+   * should be.
+   */
+  async renewLease(): Promise<void> {
+    // While Redis is away there is nothing to do: a recovery starts when the connection is back.
+    if (!this.#connection.isReady) return;
+    let isHeld = false;
+    try {
+      isHeld = await this.#instances.renewLease();
+    } catch (error) {
+      this.#isRegistered = false;
+      // The primary was made a replica. Its name may lead to the new primary by now.
+      if ((error as Error).message.startsWith("READONLY")) this.#connection.reset("read-only");
+      throw error;
+    }
+    if (!isHeld || !this.isRecovered) await this.recover();
+  }
+
+  /**
+   * Registers this instance under a new id, and hands it every name from the former ids. Claims
+   * names that Redis has lost, gives up names that others took, and frees what the former ids still
+   * hold. Calls during a recovery share it.
+   */
+  async recover(): Promise<void> {
+    if (this.#isClosing) return;
+    await (this.#running ??= this.#recover().finally(() => this.#running = undefined));
+  }
+
+  async #recover(): Promise<void> {
+    this.#isRegistered = false;
+    this.#reaper.startGracePeriod();
+    this.#instances.retireId();
+    const [earliest] = this.#instances.retiredIds;
+    const hasLostData = !await this.#instances.isKnown(earliest);
+    const rooms = new Set(this.#claims.rooms);
+    await this.#instances.register(rooms);
+    // Rooms that were entered during the registration were recorded under the former id.
+    for (const room of this.#claims.rooms) {
+      if (!rooms.has(room)) await this.#instances.enterRoom(room);
+    }
+    // Pending claims may have been sent with a former id. Their names are handed over below.
+    await this.#claims.settled();
+
+    const unreleased = this.#claims.takeUnreleased();
+    await Promise.all([...this.#claims.rooms].map((room) => this.#reclaim(room)));
+    if (hasLostData && !await this.#instances.wasReaped()) {
+      await Promise.all(unreleased.map(([room, users]) => this.#announceLeft(room, users)));
+    }
+    for (const id of this.#instances.retiredIds) await this.#reaper.reapInstance(id);
+    // If a release failed meanwhile, `isRecovered` stays false, and the next renewal recovers
+    // again.
+    this.#isRegistered = true;
+  }
+
+  async #reclaim(room: string): Promise<void> {
+    const users = this.#claims.heldIn(room);
+    const wereFree: string[] = [];
+    for (let i = 0; i < users.length; i += MAX_RECLAIM_NAMES) {
+      // A user who left while the previous part was under way is not claimed again.
+      const part = users.slice(i, i + MAX_RECLAIM_NAMES)
+        .filter((user) => this.#claims.sessionOf(room, user) !== undefined);
+      if (part.length === 0) continue;
+      const { id, formerIds } = this.#instances;
+      const replies = await this.#scripts.reclaim(roomKeys(room), part, id, formerIds);
+      for (const [j, reply] of replies.entries()) {
+        if (reply === "free") wereFree.push(part[j]);
+        else if (reply !== "kept") this.#loseName(room, part[j]);
+      }
+    }
+    if (wereFree.length > 0 && await this.#instances.wasReaped()) {
+      await this.#announceJoined(room, wereFree);
+    }
+  }
+
+  /**
+   * The other instances reaped these users and saw them leave. So they have to see them join again.
+   */
+  async #announceJoined(room: string, users: string[]): Promise<void> {
+    const keys = roomKeys(room);
+    const count = await this.#connection.run<number>("SCARD", keys.users);
+    await Promise.all(users.map((user) => {
+      const session = this.#claims.sessionOf(room, user);
+      if (session === undefined) return;
+      const joined: RoomEvent = { type: "joined", user, session, users: count };
+      return this.#connection.run("PUBLISH", keys.channel, JSON.stringify(joined));
+    }));
+  }
+
+  /**
+   * When these users left, Redis had lost their names and published nothing. So the others did not
+   * see them leave.
+   */
+  async #announceLeft(room: string, users: Set<string>): Promise<void> {
+    await Promise.all([...users].map((user) => this.#scripts.announceLeft(roomKeys(room), user)));
+  }
+
+  #loseName(room: string, user: string): void {
+    const session = this.#claims.sessionOf(room, user);
+    if (session === undefined) return;
+    this.#claims.forget(room, user);
+    this.#onNameLost(room, user, session);
+  }
+
+  /** Gives up the lease. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await this.#running?.catch(() => {});
+    await this.#instances.close(!this.isRecovered || this.#claims.holdsNames);
+  }
+}
