@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { readConfig } from "../../chat/config/config.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import type { RoomListener } from "../../chat/store/store.ts";
-import { Client, joinMany, settle } from "../support/client.ts";
+import { TextClient, joinMany, untilCaughtUp } from "../support/text_client.ts";
 import { AN_HOUR_AHEAD, type Instance, startInstance } from "../support/instance.ts";
 import { PASSWORD, startRedis, type TestRedis } from "../support/redis.ts";
 
@@ -25,7 +25,7 @@ async function renewal(redis: TestRedis): Promise<void> {
     const left = await Promise.all(leases.map((lease) => redis.command("PTTL", lease)));
     return Math.min(...left as number[]);
   };
-  while (await shortest() < 8_400) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (await shortest() < 8_400) await sleep(20);
 }
 
 function seconds(since: number): string {
@@ -36,11 +36,11 @@ Deno.test("500 users of an instance that is killed leave, each once, and their n
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
-  const watchers = [await Client.join(two.port, "w1"), await Client.join(two.port, "w2")];
+  const watchers = [await TextClient.join(two.port, "w1"), await TextClient.join(two.port, "w2")];
   const users = Array.from({ length: 500 }, (_, i) => `user-${i}`);
   await joinMany(users.map((user) => [one.port, user]));
-  await settle(redis, watchers);
-  for (const watcher of watchers) watcher.forgetAll();
+  await untilCaughtUp(redis, watchers);
+  for (const watcher of watchers) watcher.clear();
 
   const killed = performance.now();
   one.signal("SIGKILL");
@@ -48,7 +48,7 @@ Deno.test("500 users of an instance that is killed leave, each once, and their n
   console.log(`the last of 500 left ${seconds(killed)} s after the kill`);
   assertEquals(await redis.users(), ["w1", "w2"]);
   const again = await joinMany([[two.port, "user-0"], [two.port, "user-499"]]);
-  await settle(redis, watchers);
+  await untilCaughtUp(redis, watchers);
   for (const watcher of watchers) {
     const seen = departures(watcher.frames);
     assertEquals([...seen.keys()].sort(), [...users].sort());
@@ -62,27 +62,27 @@ Deno.test("what instances leave behind that all died at once is freed by the nex
   {
     await using one = await startInstance(redis.env);
     await using two = await startInstance(redis.env);
-    await Client.join(one.port, "foo", "red");
-    await Client.join(two.port, "bar");
+    await TextClient.join(one.port, "foo", { room: "red" });
+    await TextClient.join(two.port, "bar");
     one.signal("SIGKILL");
     two.signal("SIGKILL");
     await Promise.all([one.exit, two.exit]);
   }
   assertEquals(await redis.users("red"), ["foo"]);
   await using next = await startInstance(redis.env);
-  await redis.becomes("KEYS *chat-users*", []);
-  const foo = await Client.join(next.port, "foo", "red");
+  await redis.untilReply("KEYS *chat-users*", []);
+  const foo = await TextClient.join(next.port, "foo", { room: "red" });
   await foo.leave();
 });
 
 Deno.test("a name whose holder is dead is taken at once, and seen leaving first", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const watcher = await Client.join(instance.port, "watcher");
+  const watcher = await TextClient.join(instance.port, "watcher");
   await redis.command("SADD", "chat-users", "foo", "bar");
   await redis.command("HSET", "{chat-users}:owners", "foo", "dead", "bar", "dead");
-  const foo = await Client.join(instance.port, "foo");
-  await settle(redis, [watcher]);
+  const foo = await TextClient.join(instance.port, "foo");
+  await untilCaughtUp(redis, [watcher]);
   assertEquals(watcher.frames.slice(1).sort(), [
     "bar: has left the chat!",
     "foo: has joined the chat!",
@@ -96,16 +96,16 @@ Deno.test("a late leave does not take the name from its next holder", async () =
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
-  const late = await Client.join(one.port, "foo");
+  const late = await TextClient.join(one.port, "foo");
   // As if everyone had taken the first instance for dead.
   await redis.command("HDEL", "{chat-users}:owners", "foo");
   await redis.command("SREM", "chat-users", "foo");
-  const next = await Client.join(two.port, "foo");
+  const next = await TextClient.join(two.port, "foo");
   await late.leave();
-  const watcher = await Client.join(one.port, "watcher");
+  const watcher = await TextClient.join(one.port, "watcher");
   await next.until("watcher: has joined the chat!");
   assertEquals(await redis.users(), ["foo", "watcher"]);
-  await settle(redis, [next]);
+  await untilCaughtUp(redis, [next]);
   assertEquals(next.frames, ["Welcome foo!", "watcher: has joined the chat!"]);
   await Promise.all([next.leave(), watcher.leave()]);
 });
@@ -120,7 +120,7 @@ Deno.test("ten kills in a row, under joins, leaves and messages elsewhere, leave
   let churning = true;
   async function churn(instance: Instance, name: string): Promise<void> {
     for (let i = 0; churning; i++) {
-      const client = await Client.join(instance.port, `${name}-${i}`);
+      const client = await TextClient.join(instance.port, `${name}-${i}`);
       client.send("here I am");
       await client.leave();
     }
@@ -146,8 +146,8 @@ Deno.test("ten kills in a row, under joins, leaves and messages elsewhere, leave
   }
   churning = false;
   await Promise.all(churns);
-  await redis.becomes("SCARD chat-users", stable.length);
-  await settle(redis, stable);
+  await redis.untilReply("SCARD chat-users", stable.length);
+  await untilCaughtUp(redis, stable);
 
   assertEquals(await redis.users(), stable.map((_, i) => `stable-${i}`).sort());
   for (const client of stable) {
@@ -172,15 +172,15 @@ Deno.test("instances whose clocks differ by an hour agree on who is there", asyn
     return Date.parse(headers.get("date")!);
   };
   assert(await clock(two) - await clock(one) > 3_500_000, "faketime is not installed");
-  const here = await Client.join(one.port, "here");
-  await Client.join(two.port, "there");
+  const here = await TextClient.join(one.port, "here");
+  await TextClient.join(two.port, "there");
   // Longer than a lease lives: each has looked after the other, and left it alone.
   const deadline = performance.now() + 12_000;
   while (performance.now() < deadline) {
     assertEquals(await redis.users(), ["here", "there"]);
     assertEquals(await redis.command("SCARD", "chat-instances"), 2);
     assertEquals(await redis.command("KEYS", "chat-instance-reaped:*"), []);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await sleep(500);
   }
   two.signal("SIGKILL");
   await here.until("there: has left the chat!");
@@ -193,15 +193,15 @@ Deno.test("an instance that stalls for 6 s keeps its lease, one that stalls for 
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
-  const stays = await Client.join(one.port, "stays");
-  const loses = await Client.join(one.port, "loses");
-  const watcher = await Client.join(two.port, "watcher");
-  await settle(redis, [stays, loses, watcher]);
-  for (const client of [stays, loses, watcher]) client.forgetAll();
+  const stays = await TextClient.join(one.port, "stays");
+  const loses = await TextClient.join(one.port, "loses");
+  const watcher = await TextClient.join(two.port, "watcher");
+  await untilCaughtUp(redis, [stays, loses, watcher]);
+  for (const client of [stays, loses, watcher]) client.clear();
 
   const stall = async (milliseconds: number) => {
     one.signal("SIGSTOP");
-    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    await sleep(milliseconds);
     one.signal("SIGCONT");
   };
   await renewal(redis);
@@ -213,15 +213,15 @@ Deno.test("an instance that stalls for 6 s keeps its lease, one that stalls for 
 
   const stalled = stall(15_000);
   await watcher.until("loses: has left the chat!");
-  const thief = await Client.join(two.port, "loses");
+  const thief = await TextClient.join(two.port, "loses");
   await stalled;
   assertEquals(await loses.closed, { code: 4409, reason: "the name is taken" });
   await watcher.until("stays: has joined the chat!");
-  await redis.becomes("SCARD chat-users", 3);
+  await redis.untilReply("SCARD chat-users", 3);
   assertEquals(await redis.users(), ["loses", "stays", "watcher"]);
   stays.send("here again");
   await watcher.until("stays: here again");
-  await settle(redis, [watcher, thief]);
+  await untilCaughtUp(redis, [watcher, thief]);
   assertEquals(departures(watcher.frames), new Map([["loses", 1], ["stays", 1]]));
   await Promise.all([stays, thief, watcher].map((client) => client.leave()));
 });
@@ -234,7 +234,7 @@ Deno.test("5,000 users of an instance leave in order when it is told to stop", a
   for (const room of rooms) {
     await joinMany(Array.from({ length: 100 }, (_, i) => [one.port, `user-${i}`, room]));
   }
-  const watcher = await Client.join(two.port, "watcher", "room-7");
+  const watcher = await TextClient.join(two.port, "watcher", { room: "room-7" });
   const told = performance.now();
   one.signal("SIGTERM");
   assertEquals((await one.exit).code, 0);
@@ -242,7 +242,7 @@ Deno.test("5,000 users of an instance leave in order when it is told to stop", a
   for (const room of rooms) {
     assertEquals(await redis.users(room), room === "room-7" ? ["watcher"] : []);
   }
-  await settle(redis, [watcher], "chat:room-7");
+  await untilCaughtUp(redis, [watcher], "chat:room-7");
   assertEquals(departures(watcher.frames).size, 100);
   await watcher.leave();
 });
@@ -261,7 +261,7 @@ Deno.test("an idle instance with 10,000 users costs Redis less than a command a 
     return Number(/total_commands_processed:(\d+)/.exec(info)![1]);
   };
   const [before, since] = [await processed(), performance.now()];
-  await new Promise((resolve) => setTimeout(resolve, 30_000));
+  await sleep(30_000);
   const count = await processed() - before - 1;
   const perSecond = count / ((performance.now() - since) / 1000) / 2;
   console.log(`${perSecond.toFixed(2)} commands a second for each of two idle instances`);

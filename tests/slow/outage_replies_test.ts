@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { startInstance } from "../support/instance.ts";
-import { type FromServer, JsonClient } from "../support/json_client.ts";
+import { type ServerEvent, JsonClient } from "../support/json_client.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 
 const AWAY = 10_000;
@@ -18,7 +18,7 @@ async function sayThroughOutage(
   goAway: (redis: TestRedis, folder: string) => Promise<TestRedis>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
-  let redis = await startRedis({ folder, keeps: true });
+  let redis = await startRedis({ folder, appendOnly: true });
   await using one = await startInstance({ ...redis.env, HISTORY_LIMIT: "100000" });
   await using two = await startInstance({ ...redis.env, HISTORY_LIMIT: "100000" });
   const sender = await JsonClient.join(one.port, "sender");
@@ -32,7 +32,7 @@ async function sayThroughOutage(
     await sleep(start + n * 10 - Date.now());
   }
   await gone;
-  const isAnswer = (event: FromServer) => event.type === "ack" || event.type === "error";
+  const isAnswer = (event: ServerEvent) => event.type === "ack" || event.type === "error";
   await sender.find("ack", ({ ref }) => ref === `${count - 1}`);
   // Whatever was lost is settled within five seconds of its loss, and that is over by now.
   const answers = sender.events.filter(isAnswer) as { type: string; ref: string; id?: string }[];
@@ -54,9 +54,9 @@ async function sayThroughOutage(
   const ids = new Map(sender.all("ack").map(({ ref, id }) => [ref, id]));
   for (const { ref, code } of sender.all("error")) {
     if (code !== "unknown") continue;
-    ids.set(ref!, await sender.say(`message ${ref}`, ref));
+    ids.set(ref!, await sender.publish(`message ${ref}`, ref));
   }
-  const last = await sender.say("the end");
+  const last = await sender.publish("the end");
   for (const client of [sender, listener]) {
     await client.find("message", ({ id }) => id === last);
     const arrived = client.all("message").slice(0, -1);
@@ -80,7 +80,7 @@ Deno.test("while Redis is away for 10 s every send gets exactly one answer, whic
     sayThroughOutage("Redis was killed", async (redis, folder) => {
       await redis[Symbol.asyncDispose]();
       await sleep(AWAY);
-      return await startRedis({ port: redis.port, folder, keeps: true });
+      return await startRedis({ port: redis.port, folder, appendOnly: true });
     }),
   ]);
 });

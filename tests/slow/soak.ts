@@ -4,8 +4,8 @@
  * exactly those who are connected, the one instance that was never killed uses no more memory than after the first
  * minute (within 20 %), and in each conversation everyone got every message once and in the same order.
  */
-import { Client } from "../support/client.ts";
-import { talkWhileCutOff } from "../support/cut_off.ts";
+import { TextClient } from "../support/text_client.ts";
+import { chatWithFaults } from "../support/fault_injection.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
 import { makeRandom } from "../support/random.ts";
 import { startRedis } from "../support/redis.ts";
@@ -32,14 +32,14 @@ async function memoryOf(pid: number): Promise<number> {
 
 const redis = await startRedis();
 const instances: Instance[] = await Promise.all([1, 2, 3].map(() => startInstance(redis.env)));
-const online = new Map<Client, string>();
+const online = new Map<TextClient, string>();
 const pauses = new Set<Promise<void>>();
 const done = { joins: 0, refusals: 0, leaves: 0, messages: 0, kills: 0, stalls: 0, outages: 0 };
 
 async function join(): Promise<void> {
   const { port } = instances[below(3)];
   const name = `user-${below(400)}`;
-  const client = new Client(port, name);
+  const client = new TextClient(port, name);
   // A crowd that stays for minutes must not fill this process with what it heard.
   const keepsNothing = setInterval(() => client.frames.splice(0), 1_000);
   let isClosed = false;
@@ -55,7 +55,7 @@ async function join(): Promise<void> {
   if (!isClosed) online.set(client, name);
 }
 
-function anyone(): Client | undefined {
+function anyone(): TextClient | undefined {
   return [...online.keys()][below(online.size)];
 }
 
@@ -139,8 +139,8 @@ for (let first = 0; first < conversations; first += 4) {
   );
   await Promise.all(seeds.map(async (seed) => {
     try {
-      const { cuts, seconds } = await talkWhileCutOff(seed, 10_000, 20);
-      console.log(`seed ${seed}: right after ${seconds.toFixed(0)} s with ${cuts}`);
+      const { faults, seconds } = await chatWithFaults(seed, 10_000, 20);
+      console.log(`seed ${seed}: right after ${seconds.toFixed(0)} s with ${faults}`);
     } catch (error) {
       wrong++;
       console.error(`WRONG: seed ${seed}: ${(error as Error).message.slice(0, 2_000)}`);
