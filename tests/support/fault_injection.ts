@@ -38,14 +38,19 @@ export async function chatWithFaults(
 ): Promise<Outcome> {
   const random = makeRandom(seed);
   const below = (limit: number) => Math.floor(random() * limit);
+  await using stack = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
   let redis = await startRedis({ folder, appendOnly: true });
+  stack.defer(() => redis[Symbol.asyncDispose]());
   const env = { ...redis.env, HISTORY_LIMIT: "100000" };
   const ports = [freePort(), freePort()];
   const instances: Instance[] = await Promise.all(
     ports.map((port) => startInstance({ ...env, PORT: `${port}` })),
   );
+  for (const i of [0, 1]) stack.defer(() => instances[i][Symbol.asyncDispose]());
   const proxies = await Promise.all(ports.map((port) => startProxy(port)));
+  for (const proxy of proxies) stack.use(proxy);
 
   const direct = ports.map((port) => `ws://127.0.0.1:${port}`);
   const proxied = proxies.map(({ port }) => `ws://127.0.0.1:${port}`);
@@ -53,6 +58,7 @@ export async function chatWithFaults(
     const urls = i === 0 ? proxied : i % 2 ? direct : direct.toReversed();
     return new ChatClient(urls, user);
   });
+  stack.defer(async () => void await Promise.all(clients.map((client) => client.close())));
   const received = clients.map((client) => {
     const messages: string[] = [];
     client.onmessage = ({ id, user, text }) => messages.push(`${id} ${user}: ${text}`);
@@ -122,10 +128,6 @@ export async function chatWithFaults(
   const hasLast = (messages: string[]) => messages.at(-1)?.startsWith(last) ?? false;
   // If one never gets there, the comparison below shows why.
   await until(() => received.every(hasLast), 20).catch(() => {});
-
-  await Promise.all(clients.map((client) => client.close()));
-  for (const process of [...proxies, ...instances, redis]) await process[Symbol.asyncDispose]();
-  await Deno.remove(folder, { recursive: true });
 
   published.add(`${last} one: the end`);
   assertEquals(published.size, messageCount + 1);

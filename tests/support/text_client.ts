@@ -56,7 +56,7 @@ export class TextClient extends RecordingClient<string> {
  */
 export async function untilCaughtUp(
   redis: { command(...words: string[]): Promise<unknown> },
-  clients: TextClient[],
+  clients: readonly TextClient[],
   channel = "chat",
 ): Promise<void> {
   const marker = `marker ${crypto.randomUUID()}`;

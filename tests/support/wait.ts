@@ -25,3 +25,8 @@ export async function until(
     await (pollMs === undefined ? endOfTurn() : sleep(pollMs));
   }
 }
+
+/** Formats how many seconds have passed since a `performance.now()`. */
+export function secondsSince(start: number): string {
+  return `${((performance.now() - start) / 1000).toFixed(1)} s`;
+}
