@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ChatClient, ChatError, type ChatState, type Message } from "../../chat/client/client.ts";
-import { talkWhileCutOff } from "../support/cut_off.ts";
 import { startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
+import { freePort } from "../support/ports.ts";
 import { startProxy } from "../support/proxy.ts";
-import { startTwo } from "../support/two.ts";
+import { startTwoInstances } from "../support/two_instances.ts";
 
 /** The next call of one of a client's callbacks, with what it is called with. */
 function next<K extends "onmessage" | "onwelcome" | "ongap" | "onstate">(
@@ -14,17 +14,8 @@ function next<K extends "onmessage" | "onwelcome" | "ongap" | "onstate">(
   return new Promise((resolve) => client[callback] = resolve as ChatClient[K]);
 }
 
-Deno.test("a client that is cut off again and again gets 10,000 messages, each once and in order", async () => {
-  const outcomes = await Promise.all(
-    [1, 2, 3].map((seed) => talkWhileCutOff(seed, 10_000, 15)),
-  );
-  for (const [i, { cuts, seconds }] of outcomes.entries()) {
-    console.log(`seed ${i + 1}: ${seconds.toFixed(0)} s with ${cuts}`);
-  }
-});
-
 Deno.test("a client says its state, and resumes where it was", async () => {
-  await using chat = await startTwo();
+  await using chat = await startTwoInstances();
   await using proxy = await startProxy(chat.one);
   const states: ChatState[] = [];
   const foo = new ChatClient(`http://127.0.0.1:${proxy.port}`, "foo", { room: "red" });
@@ -32,9 +23,9 @@ Deno.test("a client says its state, and resumes where it was", async () => {
   foo.onstate = (state) => states.push(state);
   await next(foo, "onwelcome");
   const bar = await JsonClient.join(chat.two, "bar", { room: "red" });
-  await bar.say("before");
-  proxy.drop("by reset");
-  const missed = await bar.say("while it was away");
+  await bar.publish("before");
+  proxy.disconnect("by reset");
+  const missed = await bar.publish("while it was away");
   const texts: string[] = [];
   const done = new Promise<void>((resolve) =>
     foo.onmessage = ({ id, text }) => {
@@ -51,10 +42,10 @@ Deno.test("a client says its state, and resumes where it was", async () => {
 });
 
 Deno.test("a client begins with history, or after an id, without what was said before", async () => {
-  await using chat = await startTwo();
+  await using chat = await startTwoInstances();
   const url = `ws://127.0.0.1:${chat.one}`;
   const foo = await JsonClient.join(chat.two, "foo");
-  const ids = [await foo.say("one"), await foo.say("two"), await foo.say("three")];
+  const ids = [await foo.publish("one"), await foo.publish("two"), await foo.publish("three")];
   async function textsOf(user: string, options: { history?: number; since?: string }) {
     const client = new ChatClient(url, user, options);
     const texts: string[] = [];
@@ -81,10 +72,10 @@ Deno.test("a client begins with history, or after an id, without what was said b
 });
 
 Deno.test("a client that was away for too long tells after which message there is a hole", async () => {
-  await using chat = await startTwo({ HISTORY_LIMIT: "10" });
+  await using chat = await startTwoInstances({ HISTORY_LIMIT: "10" });
   const foo = await JsonClient.join(chat.two, "foo");
-  const since = await foo.say("seen");
-  await Promise.all(Array.from({ length: 300 }, (_, i) => foo.say(`message ${i}`)));
+  const since = await foo.publish("seen");
+  await Promise.all(Array.from({ length: 300 }, (_, i) => foo.publish(`message ${i}`)));
   const happened: string[] = [];
   const late = new ChatClient(`ws://127.0.0.1:${chat.one}`, "late", { since });
   late.ongap = (after) => happened.push(`gap after ${after}`);
@@ -136,7 +127,7 @@ Deno.test("what is too large for the server at once is sent little by little, or
 });
 
 Deno.test("a client that is cut off before it got a message misses none", async () => {
-  await using chat = await startTwo();
+  await using chat = await startTwoInstances();
   await using proxy = await startProxy(chat.one);
   const foo = new ChatClient(`ws://127.0.0.1:${proxy.port}`, "foo", { history: 5 });
   await next(foo, "onwelcome");
@@ -148,10 +139,10 @@ Deno.test("a client that is cut off before it got a message misses none", async 
     }
   );
   foo.ongap = (after) => texts.push(`gap after ${after}`);
-  proxy.cut();
+  proxy.block();
   const bar = await JsonClient.join(chat.two, "bar");
-  for (let i = 0; i < 20; i++) await bar.say(`message ${i}`);
-  proxy.open();
+  for (let i = 0; i < 20; i++) await bar.publish(`message ${i}`);
+  proxy.unblock();
   await done;
   assertEquals(texts, Array.from({ length: 20 }, (_, i) => `message ${i}`));
   await foo.close();
@@ -204,12 +195,10 @@ Deno.test("a server that says nothing is left for the next one, and without wait
 });
 
 Deno.test("what is said while no server is there is sent when one is, in order", async () => {
-  await using first = await startInstance();
-  const { port } = first;
-  await first[Symbol.asyncDispose]();
+  const port = freePort();
   const foo = new ChatClient([`ws://127.0.0.1:${port}`], "foo");
   const sends = Array.from({ length: 200 }, (_, i) => foo.send(`message ${i}`));
-  await using _second = await startInstance({ PORT: `${port}` });
+  await using _instance = await startInstance({ PORT: `${port}` });
   const texts: string[] = [];
   const done = new Promise<void>((resolve) =>
     foo.onmessage = ({ text }) => {

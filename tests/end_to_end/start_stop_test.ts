@@ -1,9 +1,10 @@
 import config from "../../deno.json" with { type: "json" };
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Client, settle } from "../support/client.ts";
+import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { launch, startInstance } from "../support/instance.ts";
-import { RawPeer } from "../support/raw.ts";
-import { freePort, makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
+import { RawClient } from "../support/raw_client.ts";
+import { freePort } from "../support/ports.ts";
+import { makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
 
 /** Starts an instance that must not come up; what it printed. */
 async function failedStart(env: Record<string, string>): Promise<string[]> {
@@ -17,8 +18,8 @@ Deno.test("a start without any setting runs alone, and says so", async () => {
   await instance.output.find(
     /^This instance is alone: set REDIS_HOST=host:port to share its chat with others$/,
   );
-  const foo = await Client.join(instance.port, "foo");
-  const bar = await Client.join(instance.port, "bar");
+  const foo = await TextClient.join(instance.port, "foo");
+  const bar = await TextClient.join(instance.port, "bar");
   bar.send("hi");
   await foo.until("bar: hi");
   instance.signal("SIGTERM");
@@ -96,11 +97,11 @@ Deno.test("TLS, a user name and a URL get into a Redis that asks for them", asyn
       ...trust,
       REDIS_URL: `rediss://chat:p%40ss@localhost:${redis.port}`,
     });
-    await (await Client.join(instance.port, "foo")).leave();
+    await (await TextClient.join(instance.port, "foo")).leave();
   }
   {
     await using instance = await startInstance({ ...trust, ...redis.env, REDIS_TLS: "on" });
-    await (await Client.join(instance.port, "bar")).leave();
+    await (await TextClient.join(instance.port, "bar")).leave();
   }
   const untrusted = await failedStart({ ...redis.env, REDIS_TLS: "on" });
   assertEquals(untrusted.length, 1, untrusted.join("\n"));
@@ -118,10 +119,10 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     await using instance = await startInstance(redis.env);
     await using other = await startInstance(redis.env);
     const leaving = await Promise.all(
-      ["a", "b", "c"].map((user) => Client.join(instance.port, user)),
+      ["a", "b", "c"].map((user) => TextClient.join(instance.port, user)),
     );
-    const red = await Client.join(instance.port, "a", "red");
-    const staying = await Client.join(other.port, "staying");
+    const red = await TextClient.join(instance.port, "a", { room: "red" });
+    const staying = await TextClient.join(other.port, "staying");
 
     instance.signal(signal);
     for (const client of [...leaving, red]) {
@@ -130,7 +131,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     assertEquals((await instance.exit).code, 0);
     assertEquals(await redis.users(), ["staying"]);
     assertEquals(await redis.users("red"), []);
-    await settle(redis, [staying]);
+    await untilCaughtUp(redis, [staying]);
     assertEquals(staying.frames.sort(), [
       "Welcome staying!",
       ...["a", "b", "c"].map((user) => `${user}: has left the chat!`),
@@ -144,7 +145,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 Deno.test("an instance ends in order beside a peer that never reads", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const stuck = await RawPeer.join(instance.port, "stuck");
+  const stuck = await RawClient.join(instance.port, "stuck");
   instance.signal("SIGTERM");
   assertEquals((await instance.exit).code, 0);
   assertEquals(await redis.users(), []);
@@ -154,7 +155,7 @@ Deno.test("an instance ends in order beside a peer that never reads", async () =
 Deno.test("an instance ends with 0 while Redis is away", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const foo = await Client.join(instance.port, "foo");
+  const foo = await TextClient.join(instance.port, "foo");
   redis.process.signal("SIGSTOP");
   instance.signal("SIGTERM");
   assertEquals((await foo.closed).code, 1001);
@@ -164,7 +165,7 @@ Deno.test("an instance ends with 0 while Redis is away", async () => {
 
 Deno.test("the same Ctrl-C that arrives twice ends an instance in order", async () => {
   await using instance = await startInstance();
-  const foo = await Client.join(instance.port, "foo");
+  const foo = await TextClient.join(instance.port, "foo");
   instance.signal("SIGINT");
   await instance.output.find(/^Stopping/);
   instance.signal("SIGINT");
@@ -175,7 +176,7 @@ Deno.test("the same Ctrl-C that arrives twice ends an instance in order", async 
 Deno.test("a second signal ends an instance at once", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const foo = await Client.join(instance.port, "foo");
+  const foo = await TextClient.join(instance.port, "foo");
   redis.process.signal("SIGSTOP");
   instance.signal("SIGTERM");
   await instance.output.find(/^Stopping/);

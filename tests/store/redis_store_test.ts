@@ -10,7 +10,9 @@ import {
 } from "../../chat/store/store.ts";
 import { testStore } from "./store_contract.ts";
 import { startProxy } from "../support/proxy.ts";
-import { freePort, PASSWORD, startRedis } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
+import { PASSWORD, startRedis } from "../support/redis.ts";
+import { sleep } from "../support/wait.ts";
 
 function settings(port: number) {
   return { host: "127.0.0.1", port, password: PASSWORD, database: 0, tls: false };
@@ -163,7 +165,7 @@ Deno.test("redis: while it is away every call is refused, and when it is back it
   await assertRejects(() => store.subscribe("q", NOBODY), StoreUnavailable);
 
   await using again = await startRedis({ port: redis.port });
-  await again.becomes("PUBSUB NUMSUB chat:r", ["chat:r", 1]);
+  await again.untilReply("PUBSUB NUMSUB chat:r", ["chat:r", 1]);
   await again.command("PUBLISH", "chat:r", "hello again");
   assertEquals(await heard, { type: "notice", text: "hello again" });
   await store.close();
@@ -198,7 +200,7 @@ Deno.test("redis: what a sender says after a message whose answer was lost comes
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   const store = await openRedisStore(settings(proxy.port), LIMITS);
-  assertEquals(proxy.silence("chat-commands"), 1);
+  assertEquals(proxy.freeze("chat-commands"), 1);
   const lost = ["a", "b"].map((text) => store.publish("r", "foo", text, text));
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
   // The first that could be taken once the connection is back.
@@ -215,12 +217,12 @@ Deno.test("redis: after a lost answer nothing waits while it is away, nor for a 
   const store = await openRedisStore(settings(proxy.port), LIMITS);
   await store.subscribe("r", NOBODY);
   assert(await store.claim("r", "foo", "s1"));
-  assertEquals(proxy.silence("chat-commands"), 1);
+  assertEquals(proxy.freeze("chat-commands"), 1);
   const lost = store.publish("r", "foo", "a", "a");
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
-  proxy.cut();
+  proxy.block();
   await assertRejects(() => store.publish("r", "foo", "b"), StoreUnavailable, "connection is away");
-  proxy.open();
+  proxy.unblock();
 
   let waiting: Promise<string>;
   for (let isRefused = true; isRefused;) {
@@ -248,7 +250,7 @@ async function sayOnceItCan(store: Store, text: string): Promise<string> {
       return await store.publish("r", "foo", text, text);
     } catch (error) {
       assert(error instanceof StoreUnavailable, `${error}`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await sleep(1);
     }
   }
 }

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Message, Notice, RoomEvent } from "../../chat/protocol/events.ts";
 import { isLater } from "../../chat/protocol/ids.ts";
 import type { LogLimits, RoomListener, Store } from "../../chat/store/store.ts";
+import { sleep } from "../support/wait.ts";
 
 /** Two stores that meet, as those of two instances; `end` closes what is behind them. */
 export interface Pair {
@@ -318,7 +319,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     const until = Date.now() + 10_000;
     while ((await here.readAfter("r", "0-0", 10)).length > 0) {
       assert(Date.now() < until, "it is still there");
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
     }
     const heard = await hear(here, "r");
     assertEquals(heard.newest, "0-0");
