@@ -3,8 +3,9 @@ import { deadline } from "../../chat/store/deadline.ts";
 import { ChatClient, ChatError, type ChatState, type Message } from "../../chat/client/client.ts";
 import { startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
+import { freePort } from "../support/ports.ts";
 import { startProxy } from "../support/proxy.ts";
-import { startTwo } from "../support/two.ts";
+import { startTwoInstances } from "../support/two_instances.ts";
 
 /** Resolves with the first argument of the next call to a callback. */
 function next<K extends "onmessage" | "onwelcome" | "ongap" | "onstate">(
@@ -28,7 +29,7 @@ function serveWelcome(onJoined: (socket: WebSocket) => void): Deno.HttpServer<De
 }
 
 Deno.test("a client reports its state, and resumes after a lost connection", async () => {
-  await using chat = await startTwo();
+  await using chat = await startTwoInstances();
   await using proxy = await startProxy(chat.one);
   const states: ChatState[] = [];
   const foo = new ChatClient(`http://127.0.0.1:${proxy.port}`, "foo", { room: "red" });
@@ -36,9 +37,9 @@ Deno.test("a client reports its state, and resumes after a lost connection", asy
   foo.onstate = (state) => states.push(state);
   await next(foo, "onwelcome");
   const bar = await JsonClient.join(chat.two, "bar", { room: "red" });
-  await bar.say("before");
-  proxy.drop("by reset");
-  const missed = await bar.say("while it was away");
+  await bar.publish("before");
+  proxy.disconnect("by reset");
+  const missed = await bar.publish("while it was away");
   const texts: string[] = [];
   const done = new Promise<void>((resolve) =>
     foo.onmessage = ({ id, text }) => {
@@ -55,10 +56,10 @@ Deno.test("a client reports its state, and resumes after a lost connection", asy
 });
 
 Deno.test("a client starts with history, or after an id, or with new messages", async () => {
-  await using chat = await startTwo();
+  await using chat = await startTwoInstances();
   const url = `ws://127.0.0.1:${chat.one}`;
   const foo = await JsonClient.join(chat.two, "foo");
-  const ids = [await foo.say("one"), await foo.say("two"), await foo.say("three")];
+  const ids = [await foo.publish("one"), await foo.publish("two"), await foo.publish("three")];
   async function textsOf(user: string, options: { history?: number; since?: string }) {
     const client = new ChatClient(url, user, options);
     const texts: string[] = [];
@@ -85,10 +86,10 @@ Deno.test("a client starts with history, or after an id, or with new messages", 
 });
 
 Deno.test("a client that was away for too long reports the gap", async () => {
-  await using chat = await startTwo({ HISTORY_LIMIT: "10" });
+  await using chat = await startTwoInstances({ HISTORY_LIMIT: "10" });
   const foo = await JsonClient.join(chat.two, "foo");
-  const since = await foo.say("seen");
-  await Promise.all(Array.from({ length: 300 }, (_, i) => foo.say(`message ${i}`)));
+  const since = await foo.publish("seen");
+  await Promise.all(Array.from({ length: 300 }, (_, i) => foo.publish(`message ${i}`)));
   const happened: string[] = [];
   const late = new ChatClient(`ws://127.0.0.1:${chat.one}`, "late", { since });
   late.ongap = (after) => happened.push(`gap after ${after}`);
@@ -183,7 +184,7 @@ Deno.test("a client that is closed after a lost connection does not come back", 
 });
 
 Deno.test("a client that is cut off before its first message misses none", async () => {
-  await using chat = await startTwo();
+  await using chat = await startTwoInstances();
   await using proxy = await startProxy(chat.one);
   const foo = new ChatClient(`ws://127.0.0.1:${proxy.port}`, "foo", { history: 5 });
   await next(foo, "onwelcome");
@@ -195,10 +196,10 @@ Deno.test("a client that is cut off before its first message misses none", async
     }
   );
   foo.ongap = (after) => texts.push(`gap after ${after}`);
-  proxy.cut();
+  proxy.block();
   const bar = await JsonClient.join(chat.two, "bar");
-  for (let i = 0; i < 20; i++) await bar.say(`message ${i}`);
-  proxy.open();
+  for (let i = 0; i < 20; i++) await bar.publish(`message ${i}`);
+  proxy.unblock();
   await done;
   assertEquals(texts, Array.from({ length: 20 }, (_, i) => `message ${i}`));
   await foo.close();
@@ -236,7 +237,7 @@ Deno.test("a callback that throws stops nothing else", async () => {
       throwAt("at the second welcome");
     }
   );
-  proxy.drop("by reset");
+  proxy.disconnect("by reset");
   await deadline(back, 10_000);
   await foo.close();
   await foo.close();
@@ -265,12 +266,10 @@ Deno.test("a client leaves a silent server for the next one, without its goodbye
 });
 
 Deno.test("messages are kept in order until there is a server", async () => {
-  await using first = await startInstance();
-  const { port } = first;
-  await first[Symbol.asyncDispose]();
+  const port = freePort();
   const foo = new ChatClient([`ws://127.0.0.1:${port}`], "foo");
   const sends = Array.from({ length: 200 }, (_, i) => foo.send(`message ${i}`));
-  await using _second = await startInstance({ PORT: `${port}` });
+  await using _instance = await startInstance({ PORT: `${port}` });
   const texts: string[] = [];
   const done = new Promise<void>((resolve) =>
     foo.onmessage = ({ text }) => {

@@ -2,10 +2,11 @@ import { renderSettings } from "../../chat/config/help.ts";
 import { deadline } from "../../chat/store/deadline.ts";
 import config from "../../deno.json" with { type: "json" };
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Client, settle } from "../support/client.ts";
+import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { launch, startInstance } from "../support/instance.ts";
-import { RawPeer } from "../support/raw.ts";
-import { freePort, makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
+import { RawClient } from "../support/raw_client.ts";
+import { freePort } from "../support/ports.ts";
+import { makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
 
 /** A start that fails takes no longer, or its test is red. */
 const START_DEADLINE_MS = 30_000;
@@ -22,8 +23,8 @@ Deno.test("without any setting, an instance runs alone and says so", async () =>
   await instance.output.find(
     /^This instance is alone: set REDIS_HOST=host:port to share its chat with others$/,
   );
-  const foo = await Client.join(instance.port, "foo");
-  const bar = await Client.join(instance.port, "bar");
+  const foo = await TextClient.join(instance.port, "foo");
+  const bar = await TextClient.join(instance.port, "bar");
   bar.send("hi");
   await foo.until("bar: hi");
   instance.signal("SIGTERM");
@@ -134,11 +135,11 @@ Deno.test("TLS, a user name and a URL work with a Redis that requires them", asy
       ...trust,
       REDIS_URL: `rediss://chat:p%40ss@localhost:${redis.port}`,
     });
-    await (await Client.join(instance.port, "foo")).leave();
+    await (await TextClient.join(instance.port, "foo")).leave();
   }
   {
     await using instance = await startInstance({ ...trust, ...redis.env, REDIS_TLS: "on" });
-    await (await Client.join(instance.port, "bar")).leave();
+    await (await TextClient.join(instance.port, "bar")).leave();
   }
   const untrusted = await failedStart({ ...redis.env, REDIS_TLS: "on" });
   assertEquals(untrusted.length, 1, untrusted.join("\n"));
@@ -156,10 +157,10 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     await using instance = await startInstance(redis.env);
     await using other = await startInstance(redis.env);
     const leaving = await Promise.all(
-      ["a", "b", "c"].map((user) => Client.join(instance.port, user)),
+      ["a", "b", "c"].map((user) => TextClient.join(instance.port, user)),
     );
-    const red = await Client.join(instance.port, "a", "red");
-    const staying = await Client.join(other.port, "staying");
+    const red = await TextClient.join(instance.port, "a", { room: "red" });
+    const staying = await TextClient.join(other.port, "staying");
 
     instance.signal(signal);
     for (const client of [...leaving, red]) {
@@ -168,7 +169,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     assertEquals((await instance.exit).code, 0);
     assertEquals(await redis.users(), ["staying"]);
     assertEquals(await redis.users("red"), []);
-    await settle(redis, [staying]);
+    await untilCaughtUp(redis, [staying]);
     assertEquals(staying.frames.sort(), [
       "Welcome staying!",
       ...["a", "b", "c"].map((user) => `${user}: has left the chat!`),
@@ -182,7 +183,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 Deno.test("an instance shuts down in order while a client never reads", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const stuck = await RawPeer.join(instance.port, "stuck");
+  const stuck = await RawClient.join(instance.port, "stuck");
   instance.signal("SIGTERM");
   assertEquals((await instance.exit).code, 0);
   assertEquals(await redis.users(), []);
@@ -192,7 +193,7 @@ Deno.test("an instance shuts down in order while a client never reads", async ()
 Deno.test("an instance exits with 0 while Redis does not reply", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const foo = await Client.join(instance.port, "foo");
+  const foo = await TextClient.join(instance.port, "foo");
   redis.process.signal("SIGSTOP");
   instance.signal("SIGTERM");
   assertEquals((await foo.closed).code, 1001);
@@ -202,7 +203,7 @@ Deno.test("an instance exits with 0 while Redis does not reply", async () => {
 
 Deno.test("one Ctrl-C that arrives twice shuts an instance down in order", async () => {
   await using instance = await startInstance();
-  const foo = await Client.join(instance.port, "foo");
+  const foo = await TextClient.join(instance.port, "foo");
   instance.signal("SIGINT");
   await instance.output.find(/^Stopping/);
   instance.signal("SIGINT");
@@ -213,7 +214,7 @@ Deno.test("one Ctrl-C that arrives twice shuts an instance down in order", async
 Deno.test("a second signal ends the process at once", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const foo = await Client.join(instance.port, "foo");
+  const foo = await TextClient.join(instance.port, "foo");
   redis.process.signal("SIGSTOP");
   instance.signal("SIGTERM");
   await instance.output.find(/^Stopping/);

@@ -1,23 +1,26 @@
 import { assert, assertEquals } from "@std/assert";
-import { joinMany, settle } from "../support/client.ts";
+import { joinMany } from "../support/recording_client.ts";
+import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { launch, startInstance } from "../support/instance.ts";
-import { freePort, startRedis } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
+import { startRedis } from "../support/redis.ts";
+import { sleep } from "../support/wait.ts";
 
 Deno.test("two workers share a port, a chat and a shutdown", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance({ ...redis.env, WORKERS: "2" });
   const names = Array.from({ length: 60 }, (_, i) => `user-${i}`);
-  const clients = await joinMany(names.map((name) => [instance.port, name]));
-  await settle(redis, clients);
+  const clients = await joinMany(names, (name) => TextClient.join(instance.port, name));
+  await untilCaughtUp(redis, clients);
   const owners = await redis.command("HVALS", "{chat-users}:owners") as string[];
   const shares = [...Map.groupBy(owners, (owner) => owner).values()].map((some) => some.length);
   assertEquals(shares.length, 2, "each worker has some of the sessions");
   console.log(`60 sessions are shared ${shares.join(" to ")}`);
 
-  clients.forEach((client) => client.forgetAll());
+  clients.forEach((client) => client.clear());
   for (const [i, client] of clients.entries()) client.send(`message of ${i}`);
   await Promise.all(clients.map((client) => client.received(59)));
-  await settle(redis, clients);
+  await untilCaughtUp(redis, clients);
   for (const client of clients) assertEquals(client.frames.length, 59);
 
   instance.signal("SIGTERM");
@@ -49,7 +52,7 @@ Deno.test("workers are ready only if all of them are", async () => {
   for (let i = 0; i < 20; i++) assertEquals(await ask("/readyz"), 503);
   assertEquals(await ask("/healthz"), 200);
   await redis.command("ACL", "SETUSER", "default", "+subscribe");
-  while (await ask("/readyz") !== 200) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (await ask("/readyz") !== 200) await sleep(20);
 });
 
 Deno.test("if workers cannot start, the process ends with one line", async () => {

@@ -1,6 +1,6 @@
 import { setImmediate as endOfTurn, setTimeout as sleep } from "node:timers/promises";
 
-/** The first waits for the rest of this turn of the event loop, the second for some milliseconds. */
+/** The first waits until the end of this turn of the event loop, the second some milliseconds. */
 export { endOfTurn, sleep };
 
 /** How long a test waits for one thing. It fails then, so that a broken test does not hang. */
@@ -24,4 +24,9 @@ export async function until(
     }
     await (pollMs === undefined ? endOfTurn() : sleep(pollMs));
   }
+}
+
+/** Formats how many seconds have passed since a `performance.now()`. */
+export function secondsSince(start: number): string {
+  return `${((performance.now() - start) / 1000).toFixed(1)} s`;
 }
