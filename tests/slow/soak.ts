@@ -1,11 +1,11 @@
 /**
- * Injects faults for minutes, and checks at the end that nothing is lost:
- * `deno task soak [MINUTES] [SEED] [CONVERSATIONS]`.
+ * Injects faults for minutes, and checks at the end that nothing is lost: `deno task soak [MINUTES]
+ * [SEED] [CONVERSATIONS]`.
  *
  * First, clients join, leave and publish while instances are killed and processes are paused. Then
- * Redis must have exactly the users who are connected, and the one instance that is never killed may
- * use at most 20 % more memory than after the first minute. After that come the conversations of
- * {@linkcode chatWithFaults}. The exit code is 1 if any of this fails.
+ * Redis must have exactly the users who are connected, and the one instance that is never killed
+ * may use at most 20 % more memory than after the first minute. After that come the conversations
+ * of {@linkcode chatWithFaults}. The exit code is 1 if any of this fails.
  */
 import { chatWithFaults } from "../support/fault_injection.ts";
 import { type Instance, startInstance } from "../support/instance.ts";

@@ -58,7 +58,7 @@ function short(frames: string[]): string[] {
   );
 }
 
-Deno.test("events of one turn are one frame for JSON clients, and one frame each for text clients", async () => {
+Deno.test("events of one turn share a frame for JSON clients, but not for text clients", async () => {
   const { join, publish, receive } = makeRoom();
   const program = join("program", JSON_LINES);
   const person = join("person", TEXT);
@@ -86,7 +86,7 @@ Deno.test("a newcomer receives only the part of a frame that follows its join", 
   assertEquals(short(third), ["two"]);
 });
 
-Deno.test("an event that excludes one member keeps its place in everyone else's frame", async () => {
+Deno.test("an event that excludes a member keeps its place in the others' frame", async () => {
   const { join, publish, receive } = makeRoom();
   const [foo, bar] = [join("foo", JSON_LINES), join("bar", JSON_LINES)];
   await endOfTurn();
@@ -109,7 +109,7 @@ Deno.test("lines that are too long for one frame are split over several frames",
   assertEquals(short(frames).map((frame) => frame.split(" + ").length), [2, 2, 1]);
 });
 
-Deno.test("a busy room batches the events of several turns, loses none and keeps their order", async () => {
+Deno.test("a busy room batches events of several turns, all and in order", async () => {
   const { join, publish } = makeRoom();
   const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES, 0.05));
   await until(() => all[98].length > 0);
@@ -126,7 +126,7 @@ Deno.test("a busy room batches the events of several turns, loses none and keeps
   }
 });
 
-/** A full room that has learned what a flush costs, and so that it may wait about 70 ms for what is on its way. */
+/** A room that has learned that a flush is expensive: it may wait 80 ms for messages in flight. */
 async function makeRoomThatWaits() {
   const room = makeRoom(1_000);
   const all = Array.from({ length: 400 }, (_, i) => room.join(`user-${i}`, JSON_LINES, 0.05));
@@ -190,7 +190,7 @@ Deno.test("a reply arrives before the flush that waits for it", async () => {
   await until(() => last.length > 0);
 });
 
-Deno.test("a message waits for another one in flight, even after one reply has arrived", async () => {
+Deno.test("a message waits for another one in flight, also after a reply", async () => {
   const { room, publish, first, last } = await makeRoomThatWaits();
   const answers = [1, 2].map(() => Promise.withResolvers<string>());
   for (const { promise } of answers) room.trackPublish(promise);
@@ -216,7 +216,7 @@ Deno.test("an event does not wait long for a message that never arrives", async 
   assertEquals(short(frames), ["one"]);
 });
 
-/** Of 100 members as many receive so long a message in each portion of a flush as make half a mebibyte. */
+/** So long that a flush to 100 members takes several portions of half a mebibyte. */
 const LONG = "x".repeat(20_000);
 
 /** A room whose 100 members are being sent a long message: not all of them have it yet. */
@@ -250,7 +250,7 @@ Deno.test("a member who joins during a long flush receives nothing of it", async
   assertEquals(short(all[99]).join(" + "), [LONG, "joined newcomer", "left someone"].join(" + "));
 });
 
-Deno.test("during a long flush too, an event is left out only for the member it excludes", async () => {
+Deno.test("during a long flush, an event is left out only for the excluded member", async () => {
   const { room: { publish, receive }, all } = await startLongFlush();
   publish("someone", "two");
   receive({ type: "left", user: "user-99" });

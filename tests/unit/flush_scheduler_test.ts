@@ -29,7 +29,7 @@ Deno.test("a single outlier hardly moves the write cost", () => {
   assert(scheduler.maxWaitMs(100) < 10, `${scheduler.maxWaitMs(100)} ms`);
 });
 
-Deno.test("the batch delay lasts two flushes, up to MAX_FLUSH_MS, where sending is the main load", () => {
+Deno.test("the batch delay lasts two flushes, and exists only where sending is the main load", () => {
   const { scheduler, flush } = makeScheduler(500);
   flush(100, 21, 1);
   assertEquals(scheduler.batchDelayMs(500), 0);
@@ -59,7 +59,7 @@ Deno.test("a batch delay that is too short for a timer is skipped", () => {
   assertEquals(scheduler.batchDelayMs(50), 0);
 });
 
-Deno.test("a batch delay ends at the usual number of messages, and the number adapts when it falls", () => {
+Deno.test("a batch delay ends at the usual number of messages, which adapts", () => {
   const { scheduler, flush } = makeScheduler(500);
   flush(1, 10, 32, true);
   assert(!scheduler.isBatchComplete(31));

@@ -39,7 +39,7 @@ async function makeRoom() {
   return { room, foo, bar };
 }
 
-Deno.test("a session joins by its own joined event, not by that of another session of its name", async () => {
+Deno.test("a session joins by its own joined event, not by a namesake's", async () => {
   const room = new Room(OPTIONS);
   const foo = makeMember("foo");
   room.reserve(foo);
@@ -70,7 +70,7 @@ Deno.test("a session whose reservation was cancelled does not join", () => {
   assertEquals(foo.log, []);
 });
 
-Deno.test("the return of a member after an outage is news only where it was seen leaving", async () => {
+Deno.test("a member's return after an outage is news only if it was seen leaving", async () => {
   const { room, foo, bar } = await makeRoom();
   receive(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
   await endOfTurn();
