@@ -58,7 +58,7 @@ function short(frames: string[]): string[] {
   );
 }
 
-Deno.test("events of one turn share a frame for JSON clients, but not for text clients", async () => {
+Deno.test("events of one turn share a frame for JSON, but not for text clients", async () => {
   const { join, publish, receive } = makeRoom();
   const program = join("program", JSON_LINES);
   const person = join("person", TEXT);

@@ -29,7 +29,7 @@ Deno.test("a single outlier hardly moves the write cost", () => {
   assert(scheduler.maxWaitMs(100) < 10, `${scheduler.maxWaitMs(100)} ms`);
 });
 
-Deno.test("the batch delay lasts two flushes, and exists only where sending is the main load", () => {
+Deno.test("the batch delay lasts two flushes, where sending is the main load", () => {
   const { scheduler, flush } = makeScheduler(500);
   flush(100, 21, 1);
   assertEquals(scheduler.batchDelayMs(500), 0);
