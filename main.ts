@@ -51,7 +51,7 @@ async function start(): Promise<void> {
       ? `Sharing the chat through Redis at ${config.redis.host}:${config.redis.port}`
       : "This instance is alone: set REDIS_HOST=host:port to share its chat with others",
   );
-  stopOnSignals(() => instance.stop());
+  stopOnSignals(() => instance.close());
 }
 
 function stopOnSignals(stop: () => Promise<void>): void {

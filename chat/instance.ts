@@ -11,7 +11,7 @@ export interface Instance {
   /** Resolves if the instance can serve every request now, and rejects if it cannot. */
   ready(): Promise<void>;
   /** Takes every session out of its room, closes every socket and then the store. */
-  stop(): Promise<void>;
+  close(): Promise<void>;
 }
 
 /**
@@ -34,8 +34,8 @@ export async function startInstance(
   return {
     port: server.port,
     ready: () => store.ping(),
-    async stop() {
-      await server.stop();
+    async close() {
+      await server.close();
       await store.close();
     },
   };

@@ -21,7 +21,7 @@
  * assertEquals(welcome.data, "Welcome foo!");
  *
  * const closed = new Promise((resolve) => socket.onclose = resolve);
- * await server.stop();
+ * await server.close();
  * await closed;
  * await store.close();
  * ```

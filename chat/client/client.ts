@@ -18,7 +18,7 @@
  * assertEquals(message, { type: "message", id, user: "foo", text: "hello" });
  *
  * await chat.close();
- * await server.stop();
+ * await server.close();
  * ```
  *
  * @module

@@ -49,7 +49,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
  * const server = await startServer(options, openMemoryStore(options));
  * const response = await fetch(`http://127.0.0.1:${server.port}/healthz`);
  * assertEquals(await response.text(), "ok\n");
- * await server.stop();
+ * await server.close();
  * ```
  */
 export async function startServer(
@@ -113,7 +113,7 @@ export class ChatServer {
    * rooms and all sockets are closed; after two seconds it does not wait for sockets whose peers do
    * not read.
    */
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#stallTimer);
     const closed = [...this.#sessions].map((session) => session.closed);

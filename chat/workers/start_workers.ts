@@ -31,7 +31,7 @@ export async function startWorkers(config: Config): Promise<Instance> {
   await callAll({ method: "start", config: { ...config, port } }).catch((error) => {
     throw error.name === "StoreUnavailable" ? new StoreUnavailable(error.message) : error;
   });
-  return { port, ready, stop: () => callAll({ method: "stop" }) };
+  return { port, ready, close: () => callAll({ method: "close" }) };
 }
 
 /**

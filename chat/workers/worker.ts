@@ -11,7 +11,7 @@ import { RpcChannel } from "./rpc_channel.ts";
 export type WorkerRequest =
   | { readonly method: "start"; readonly config: Config }
   | { readonly method: "ready" }
-  | { readonly method: "stop" };
+  | { readonly method: "close" };
 
 /** A request from a worker to the main thread: it succeeds if all workers are ready. */
 export type MainRequest = { readonly method: "allReady" };
@@ -27,7 +27,7 @@ const channel = new RpcChannel<MainRequest>(self as never, async (request: Worke
       return;
     case "ready":
       return await instance?.ready();
-    case "stop":
-      return await instance?.stop();
+    case "close":
+      return await instance?.close();
   }
 });

@@ -10,6 +10,6 @@ export async function startHttpServer(store?: Store) {
   return {
     port: server.port,
     origin: `http://127.0.0.1:${server.port}`,
-    [Symbol.asyncDispose]: () => server.stop(),
+    [Symbol.asyncDispose]: () => server.close(),
   };
 }
