@@ -224,7 +224,7 @@ Deno.test("redis: nothing waits for a retry in an outage, or when its sender lea
   const retried = store.publish("r", "foo", "a", "a");
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
   proxy.cut();
-  await assertRejects(() => store.publish("r", "foo", "b"), StoreUnavailable, "connection is away");
+  await assertRejects(() => store.publish("r", "foo", "b"), StoreUnavailable, "connection is down");
   proxy.open();
 
   let queued: Promise<string>;
@@ -237,7 +237,7 @@ Deno.test("redis: nothing waits for a retry in an outage, or when its sender lea
     await Promise.resolve();
   }
   await Promise.all([
-    assertRejects(() => queued, StoreUnavailable, "its sender has left"),
+    assertRejects(() => queued, StoreUnavailable, "the sender left"),
     store.release("r", "foo"),
   ]);
   await retried;

@@ -25,7 +25,7 @@ function makeSubscription() {
   let duringPing = () => {};
   const log = {
     newest() {
-      if (failures-- > 0) return Promise.reject(new Error("away"));
+      if (failures-- > 0) return Promise.reject(new Error("unavailable"));
       return Promise.resolve(logged.at(-1)?.event.id ?? "0-0");
     },
     readAfter(_room: string, position: string, count: number) {
@@ -133,7 +133,7 @@ Deno.test("failed reads are retried, and the start is the newest message then", 
   const { subscription, logged, delivered, failReads } = makeSubscription();
   logged.push(message(1));
   failReads(1);
-  assertEquals(await subscription.start().catch(({ message }) => message), "away");
+  assertEquals(await subscription.start().catch(({ message }) => message), "unavailable");
   subscription.handlePayload(joined("bar"));
   await subscription.resync();
   logged.push(message(2), message(3));
@@ -217,7 +217,7 @@ Deno.test("a subscription that buffers too much resets its connection", async ()
       subscription.handlePayload(line);
     }
     assert(buffered > limit / 2, `it was reset at ${buffered} characters`);
-    assertEquals(resets, ["too much waits for the log"]);
+    assertEquals(resets, ["the gap fill buffer is full"]);
     subscription.close();
     await turn();
     subscription.handlePayload(line);
