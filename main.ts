@@ -1,3 +1,5 @@
+import { renderSettings } from "./chat/config/help.ts";
+import { findUnknownVariables } from "./chat/config/unknown_variables.ts";
 import {
   ConfigError,
   readConfig,
@@ -5,53 +7,82 @@ import {
   startWorkers,
   StoreUnavailable,
 } from "./chat/mod.ts";
+import project from "./deno.json" with { type: "json" };
 
-/** `deno task` passes on the Ctrl-C that its child gets from the terminal too: within so many ms it is one key. */
-const SAME_KEY_WITHIN = 100;
+const VERSION = `deno-redis-chat ${project.version}`;
 
-/** An orderly stop takes no longer than this, in milliseconds. */
-const STOP_WITHIN = 9_000;
+/**
+ * `deno task` passes a Ctrl-C on to this process, which has already had it from the terminal: two
+ * signals within this time are one key press.
+ */
+const SAME_KEY_PRESS_MS = 100;
+
+/** The process exits after this time, even if the shutdown is not complete. */
+const SHUTDOWN_DEADLINE_MS = 9_000;
+
+const [argument] = Deno.args;
+if (argument === "--help") {
+  printHelp();
+} else if (argument !== undefined) {
+  fail(`unknown argument ${argument}: only --help is one, settings are environment variables`);
+} else {
+  await start().catch(explainAndFail);
+}
+
+function printHelp(): void {
+  console.log(`${VERSION}, a chat server for Deno and Redis
+
+Usage: deno task start [--help]
+
+Settings are environment variables. An empty variable counts as not set.
+
+${renderSettings()}`);
+}
 
 async function start(): Promise<void> {
-  const config = readConfig(Deno.env.toObject());
+  const env = Deno.env.toObject();
+  for (const warning of findUnknownVariables(env)) console.error(warning);
+  const config = readConfig(env);
   const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config));
-  console.log(`Listening on http://${urlHost(config.host)}:${instance.port}`);
+  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
+  console.log(`Listening on http://${host}:${instance.port} (${VERSION})`);
   console.log(
     config.redis
       ? `Sharing the chat through Redis at ${config.redis.host}:${config.redis.port}`
       : "This instance is alone: set REDIS_HOST=host:port to share its chat with others",
   );
+  stopOnSignals(() => instance.stop());
+}
 
+function stopOnSignals(stop: () => Promise<void>): void {
   let stoppingSince: number | undefined;
-  async function stop(): Promise<void> {
+  async function onSignal(): Promise<void> {
     if (stoppingSince !== undefined) Deno.exit(130);
     stoppingSince = performance.now();
     console.log("Stopping; a second signal ends at once");
     setTimeout(() => {
-      console.error(`Not done after ${STOP_WITHIN / 1000} s, ending all the same`);
+      console.error(`The shutdown takes longer than ${SHUTDOWN_DEADLINE_MS} ms: exiting now`);
       Deno.exit(0);
-    }, STOP_WITHIN);
-    await instance.stop();
-    // Sockets of peers that do not read would keep the process for ever.
+    }, SHUTDOWN_DEADLINE_MS);
+    await stop();
+    // Sockets of peers that do not read would keep the process running.
     Deno.exit(0);
   }
-  Deno.addSignalListener("SIGTERM", stop);
+  Deno.addSignalListener("SIGTERM", onSignal);
   Deno.addSignalListener("SIGINT", () => {
-    const isSameKey = stoppingSince !== undefined &&
-      performance.now() - stoppingSince < SAME_KEY_WITHIN;
-    if (!isSameKey) stop();
+    const isSameKeyPress = stoppingSince !== undefined &&
+      performance.now() - stoppingSince < SAME_KEY_PRESS_MS;
+    if (!isSameKeyPress) onSignal();
   });
 }
 
-function urlHost(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
+function explainAndFail(error: Error): never {
+  if (error instanceof ConfigError) fail(...error.problems);
+  if (error instanceof StoreUnavailable) fail(error.message);
+  fail(`cannot start ${error.message}`);
 }
 
-try {
-  await start();
-} catch (error) {
-  if (error instanceof ConfigError) error.problems.forEach((problem) => console.error(problem));
-  else if (error instanceof StoreUnavailable) console.error(error.message);
-  else console.error(`cannot start ${(error as Error).message}`);
+function fail(...lines: string[]): never {
+  for (const line of lines) console.error(line);
   Deno.exit(1);
 }

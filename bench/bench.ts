@@ -1,44 +1,44 @@
 /**
- * What every scenario has at hand: one Redis, and servers that come and go on it.
+ * What every scenario uses: one Redis, the servers that run on it, and the readings of CPU time.
  *
  * @module
  */
-import { Crowd } from "./crowd.ts";
-import { Poll } from "./libc.ts";
-import { everyonesCpu, freePort, OTHER_CORE, ownCpu, Process, SERVER_CORE } from "./process.ts";
+import { ClientGroup } from "./client_group.ts";
+import { Poller } from "./libc.ts";
+import { freePort, LOAD_CORE, machineCpuMs, ownCpuMs, Process, SERVER_CORE } from "./process.ts";
 import type { System } from "./systems.ts";
-import type { Audit, Talk } from "./talk.ts";
+import type { DeliveryErrors, Traffic } from "./traffic.ts";
 
-/** What was measured of one system in one situation, by name. */
+/** The figures of one measurement, by name. */
 export type Values = Readonly<Record<string, number>>;
 
 /** One measurement. */
 export interface Sample {
-  /** Under which circumstances. */
+  /** The conditions, for example `100 clients, 8 in flight`. */
   readonly situation: string;
   readonly values: Values;
 }
 
 /** A kind of measurement. */
 export interface Scenario {
-  /** What it is called on the command line and in the table. */
+  /** Its name on the command line and in the table. */
   readonly name: string;
   readonly systems: readonly System[];
-  /** What it does, in a sentence or two. */
-  readonly about: string;
-  /** What the table shows: a title, and how it is read from the values. */
+  /** What it does, in a few sentences for the table. */
+  readonly description: string;
+  /** The figures in the table: a title, and a function that formats them. */
   readonly columns: readonly (readonly [string, (values: Values) => string])[];
-  /** Measures systems, in turns. */
+  /** Measures the systems in `rounds` rounds. */
   measure(systems: readonly System[], bench: Bench, rounds: number): AsyncIterable<Outcome>;
 }
 
-/** What came of one turn of a system: a sample, or why there is none. */
+/** The result of one turn of a system: a sample, or the reason why there is none. */
 export type Outcome =
   & { readonly system: System; readonly round: number }
-  & ({ readonly sample: Sample } | { readonly failed: string });
+  & ({ readonly sample: Sample } | { readonly failure: string });
 
-/** Measures one system after the other, each alone on the machine, and that in every round. */
-export function oneByOne(
+/** Measures one system after the other in every round, so that only one server runs at a time. */
+export function runSequentially(
   measure: (system: System, bench: Bench) => Promise<Sample[]>,
 ): Scenario["measure"] {
   return async function* (systems, bench, rounds) {
@@ -47,7 +47,7 @@ export function oneByOne(
         try {
           for (const sample of await measure(system, bench)) yield { system, round, sample };
         } catch (error) {
-          yield { system, round, failed: (error as Error).message };
+          yield { system, round, failure: (error as Error).message };
         }
       }
     }
@@ -57,18 +57,22 @@ export function oneByOne(
 /** A server that is being measured. */
 export interface Server extends AsyncDisposable {
   readonly process: Process;
-  /** Makes a crowd of clients of this server. */
-  crowd(prefix?: string): Crowd;
+  /** Creates a group of clients of this server, which has no clients yet. */
+  addClients(prefix?: string): ClientGroup;
 }
 
-/** The CPU time of everyone up to a moment, in milliseconds. */
-interface Cpu {
+/** The CPU time that each part has used up to a moment, in milliseconds. */
+interface CpuReading {
+  /** The moment, as `performance.now()` gives it. */
   readonly at: number;
   readonly server: number;
-  /** No CPU time, of which it uses all that there is, but the time in which it had something to do. */
+  /**
+   * The time in which the load generator had something to do: it polls, so its CPU time says
+   * nothing.
+   */
   readonly generator: number;
   readonly redis: number;
-  /** All the rest, with the servers that wait for their turn. */
+  /** The rest of the machine, including the servers that wait for their turn. */
   readonly others: number;
 }
 
@@ -84,79 +88,86 @@ export class Bench implements AsyncDisposable {
     this.isQuick = isQuick;
   }
 
-  static async open(isQuick: boolean): Promise<Bench> {
+  /** Starts Redis. */
+  static async start(isQuick: boolean): Promise<Bench> {
     const port = freePort();
     const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-    const redis = await Process.start(OTHER_CORE, { program: "redis-server", args });
-    await redis.listening(port);
+    const redis = await Process.start(LOAD_CORE, { program: "redis-server", args });
+    await redis.waitUntilListening(port);
     return new Bench(redis, port, isQuick);
   }
 
-  /** Empties Redis. */
-  async flush(): Promise<void> {
+  /** Deletes every key in Redis. */
+  async flushRedis(): Promise<void> {
     using redis = await Deno.connect({ hostname: "127.0.0.1", port: this.#redisPort });
     await redis.write(new TextEncoder().encode("FLUSHALL\r\n"));
-    const answer = new Uint8Array(100);
-    const count = await redis.read(answer);
-    if (!new TextDecoder().decode(answer.subarray(0, count ?? 0)).startsWith("+OK")) {
-      throw new Error("Redis cannot be emptied");
+    const reply = new Uint8Array(100);
+    const count = await redis.read(reply);
+    if (!new TextDecoder().decode(reply.subarray(0, count ?? 0)).startsWith("+OK")) {
+      throw new Error("Redis cannot be flushed");
     }
   }
 
-  /** Starts a server on a Redis that is empty. */
-  async start(system: System, env?: Record<string, string>): Promise<Server> {
-    await this.flush();
-    return await this.startBeside(system, env);
+  /** Flushes Redis, then starts a server. */
+  async startAlone(system: System, env?: Record<string, string>): Promise<Server> {
+    await this.flushRedis();
+    return await this.startServer(system, env);
   }
 
-  /** Starts a server on the same Redis as those that are there. */
-  async startBeside(system: System, env?: Record<string, string>): Promise<Server> {
+  /** Starts a server on the run's Redis, which other servers may be using. */
+  async startServer(system: System, env?: Record<string, string>): Promise<Server> {
     const port = freePort();
     const command = await system.command({ port, redis: this.#redisPort }, env);
     const process = await Process.start(SERVER_CORE, command);
-    const crowds: Crowd[] = [];
+    const groups: ClientGroup[] = [];
     try {
-      await process.listening(port);
-      await ready(`http://127.0.0.1:${port}${system.dialect.path("nobody", "chat")}`);
+      await process.waitUntilListening(port);
+      await waitUntilReady(`http://127.0.0.1:${port}${system.protocol.path("nobody", "chat")}`);
     } catch (error) {
       await process[Symbol.asyncDispose]();
       throw error;
     }
     return {
       process,
-      crowd(prefix) {
-        const crowd = new Crowd(port, system.dialect, prefix);
-        crowds.push(crowd);
-        return crowd;
+      addClients(prefix) {
+        const group = new ClientGroup(port, system.protocol, prefix);
+        groups.push(group);
+        return group;
       },
       async [Symbol.asyncDispose]() {
-        for (const crowd of crowds) crowd[Symbol.dispose]();
+        for (const group of groups) group[Symbol.dispose]();
         await process[Symbol.asyncDispose]();
       },
     };
   }
 
-  /** The time and everyone's CPU time. */
-  cpu({ process }: Server): Cpu {
-    const server = process.cpu(), redis = this.#redis.cpu();
-    const others = everyonesCpu() - server - redis - ownCpu();
+  /** Reads the time and the CPU time of each part. */
+  readCpu({ process }: Server): CpuReading {
+    const server = process.cpuMs(), redis = this.#redis.cpuMs();
+    const others = machineCpuMs() - server - redis - ownCpuMs();
     const at = performance.now();
-    return { server, redis, others, generator: at - Poll.waited, at };
+    return { server, redis, others, generator: at - Poller.totalWaitMs, at };
   }
 
-  /** What a talk came to since its counts were cleared, when everyone's CPU time was `from`. */
-  figures(talk: Talk, from: Cpu, server: Server): Values {
-    const to = this.cpu(server);
-    const milliseconds = to.at - from.at;
-    const { deliveries, latencies } = talk;
+  /**
+   * Computes the figures of the traffic since its figures were reset: `deliveries`, `rate` per
+   * second, `cpu` of the server per delivery in microseconds, `p50` and `p99` of the latency in
+   * milliseconds, and the shares of a core.
+   *
+   * @param from the reading when the figures were reset
+   */
+  figures(traffic: Traffic, from: CpuReading, server: Server): Values {
+    const to = this.readCpu(server);
+    const durationMs = to.at - from.at;
+    const { deliveries, latencies } = traffic;
     if (deliveries === 0) throw new Error("nothing was delivered");
     return {
       deliveries,
-      rate: deliveries / milliseconds * 1000,
+      rate: deliveries / durationMs * 1000,
       cpu: (to.server - from.server) * 1000 / deliveries,
       p50: latencies.quantile(0.5),
       p99: latencies.quantile(0.99),
-      ...shares(from, to),
+      ...coreShares(from, to),
     };
   }
 
@@ -165,9 +176,9 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-/** Whose share of a core was how large meanwhile. */
-export function shares(from: Cpu, to: Cpu): Values {
-  const share = (who: keyof Cpu) => (to[who] - from[who]) / (to.at - from.at);
+/** Computes which share of a core each part used between two readings. */
+export function coreShares(from: CpuReading, to: CpuReading): Values {
+  const share = (part: keyof CpuReading) => (to[part] - from[part]) / (to.at - from.at);
   return {
     serverShare: share("server"),
     generatorShare: share("generator"),
@@ -176,25 +187,28 @@ export function shares(from: Cpu, to: Cpu): Values {
   };
 }
 
-/** An audit as values, with who lost the connection. */
-export function audited(audit: Audit, crowd: Crowd): Values {
-  return { ...audit, gone: crowd.gone.length };
+/**
+ * Returns delivery errors as values, together with the number of clients that lost their
+ * connection.
+ */
+export function errorValues(errors: DeliveryErrors, group: ClientGroup): Values {
+  return { ...errors, disconnected: group.disconnects.length };
 }
 
-/** Whether anything is wrong with what came, in words. */
-export function auditText({ lost, repeated, disordered, gone }: Values): string {
-  const wrong = Object.entries({ lost, repeated, "out of order": disordered, "cut off": gone })
+/** Describes the errors among the values for the table; `none` if there are none. */
+export function describeErrors({ lost, duplicated, outOfOrder, disconnected }: Values): string {
+  const errors = Object.entries({ lost, duplicated, "out of order": outOfOrder, disconnected })
     .filter(([, count]) => count > 0).map(([what, count]) => `${count} ${what}`);
-  return wrong.join(", ") || "none";
+  return errors.join(", ") || "none";
 }
 
-/** Resolves once a server no longer says that it is not ready, to a request that upgrades nothing. */
-async function ready(url: string): Promise<void> {
+/** Waits until a server no longer responds with 503 to a plain GET request. */
+async function waitUntilReady(url: string): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     const { status, body } = await fetch(url);
     await body?.cancel();
     if (status !== 503) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error("it listens, but is not ready");
+  throw new Error("the server listens, but it is not ready");
 }

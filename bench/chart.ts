@@ -1,6 +1,7 @@
 /**
- * The chart of CPU per delivery, as SVG: a row of bars for each situation, on a scale of powers of two, because there is
- * more than a power of ten between them. Its greys can be read on white and on black.
+ * The chart of CPU per delivery, as SVG, with a group of bars for each situation. The scale is
+ * logarithmic, because the values differ by more than a factor of ten. The greys are legible on
+ * white and on black.
  *
  * @module
  */
@@ -15,12 +16,14 @@ const COLORS: Readonly<Record<string, string>> = {
   "Socket.IO": "#db61a2",
   nchan: "#57ab5a",
 };
+const LABEL = "CPU per delivery by system";
+const TITLE = "CPU per delivery, µs (less is better; each line doubles the value)";
 const TEXT_COLOR = "#7d8590";
 
 const WIDTH = 860, LEFT = 190, RIGHT = 60, TOP = 76;
 const BAR = 11, GAP = 14;
 
-/** Draws what the fan-out came to; nothing if it was not measured. */
+/** Draws the results of the fan-out; returns `undefined` if it was not measured. */
 export function drawChart(results: Results): string | undefined {
   const situations = situationsOf(results, "fan-out");
   const systems = Object.keys(COLORS).filter((system) =>
@@ -32,16 +35,16 @@ export function drawChart(results: Results): string | undefined {
   const values = situations.flatMap((situation) =>
     systems.map((system) => cpu(situation, system)).filter((value) => value !== undefined)
   );
-  const least = Math.floor(Math.log2(Math.min(...values))) - 0.5;
-  const most = Math.ceil(Math.log2(Math.max(...values)));
+  const lowest = Math.floor(Math.log2(Math.min(...values))) - 0.5;
+  const highest = Math.ceil(Math.log2(Math.max(...values)));
   const x = (value: number) =>
-    LEFT + (Math.log2(value) - least) / (most - least) * (WIDTH - LEFT - RIGHT);
+    LEFT + (Math.log2(value) - lowest) / (highest - lowest) * (WIDTH - LEFT - RIGHT);
 
   const groupHeight = systems.length * BAR + GAP;
   const height = TOP + situations.length * groupHeight + 26;
   const bottom = height - 22;
   const parts: string[] = [
-    `<text x="0" y="16" class="title">CPU per delivery, µs (less is better; each line doubles it)</text>`,
+    `<text x="0" y="16" class="title">${TITLE}</text>`,
   ];
   systems.forEach((system, i) => {
     const at = LEFT + i * 105;
@@ -50,7 +53,7 @@ export function drawChart(results: Results): string | undefined {
       `<text x="${at + 16}" y="42">${system}</text>`,
     );
   });
-  for (let power = Math.ceil(least); power <= most; power++) {
+  for (let power = Math.ceil(lowest); power <= highest; power++) {
     const at = round(x(2 ** power));
     parts.push(
       `<line x1="${at}" x2="${at}" y1="${TOP - 8}" y2="${bottom}" class="line"/>`,
@@ -75,7 +78,8 @@ export function drawChart(results: Results): string | undefined {
       );
     });
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="CPU per delivery by system">
+  const attributes = `viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${LABEL}"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${attributes}>
 <style>
 text { font: 12px system-ui, sans-serif; fill: ${TEXT_COLOR}; }
 .title { font-size: 14px; font-weight: 600; }

@@ -1,32 +1,39 @@
 /**
- * What has to hold, as ratios of what one run has measured.
+ * The claims that must hold. Each is an upper limit for a figure of one run, most often for the
+ * ratio of two systems.
  *
  * @module
  */
 import { medians, type Results, situationsOf } from "./results.ts";
-import { situation } from "./scenarios/fan_out.ts";
-import { FEW, IN_FLIGHT, MANY, situationOf, withClients } from "./scenarios/growth.ts";
-import { DEAF } from "./scenarios/slow_readers.ts";
+import { situationName } from "./scenarios/fan_out.ts";
+import {
+  growthSituationName,
+  IN_FLIGHT,
+  LARGE_ROOM,
+  SMALL_ROOM,
+  systemName,
+} from "./scenarios/growth.ts";
+import { NON_READERS } from "./scenarios/slow_readers.ts";
 
-/** Something that has to hold. */
+/** A claim, and what a run measured. */
 export interface Claim {
-  readonly what: string;
+  readonly claim: string;
   readonly atMost: number;
-  /** What was measured; `undefined` where something of it was not. */
+  /** The measured figure; `undefined` if part of it was not measured. */
   readonly measured: number | undefined;
 }
 
-/** All claims, with what a run says of them. */
+/** Returns all claims with the figures of a run. */
 export function claims(results: Results): Claim[] {
   const value = (scenario: string, situation: string, system: string, name: string) =>
     medians(results, scenario, situation, system)?.[name];
   const fanOut = (clients: number, inFlight: number, system: string) =>
-    value("fan-out", situation(clients, inFlight), system, "cpu");
+    value("fan-out", situationName(clients, inFlight), system, "cpu");
   const inFlightOf = (situation: string) => Number(/(\d+) in flight/.exec(situation)?.[1]);
   const situations = situationsOf(results, "fan-out");
 
-  /** The worst ratio of one system to another in the situations that are chosen. */
-  function worst(one: string, other: string, isChosen: (situation: string) => boolean) {
+  /** The highest ratio of one system to another in the chosen situations of the fan-out. */
+  function highestRatio(one: string, other: string, isChosen: (situation: string) => boolean) {
     const chosen = situations.filter(isChosen);
     return highest(chosen.map((situation) =>
       ratio(
@@ -38,82 +45,98 @@ export function claims(results: Results): Claim[] {
   const growthOf = (system: string) =>
     highest(IN_FLIGHT.map((inFlight) => {
       const cpu = (clients: number) =>
-        value("growth", situationOf(inFlight), withClients(system, clients), "cpu");
-      return ratio(cpu(MANY), cpu(FEW));
+        value("growth", growthSituationName(inFlight), systemName(system, clients), "cpu");
+      return ratio(cpu(LARGE_ROOM), cpu(SMALL_ROOM));
     }));
-  const [pacing] = situationsOf(results, "paced");
-  const [all, deaf] = situationsOf(results, "slow-readers");
+  const [paced] = situationsOf(results, "paced");
+  const [allRead, someDoNotRead] = situationsOf(results, "slow-readers");
   const slow = (situation: string, name: string) => value("slow-readers", situation, "JSON", name);
-  const isSeveral = (situation: string) => inFlightOf(situation) > 1;
+  const isMoreThanOne = (situation: string) => inFlightOf(situation) > 1;
   const [storm] = situationsOf(results, "join-storm");
-  const joins = (system: string) => value("join-storm", storm, system, "cpuMs");
+  const joinCpuMs = (system: string) => value("join-storm", storm, system, "cpuMs");
   const [idle] = situationsOf(results, "idle-memory");
   const perConnection = (system: string) => value("idle-memory", idle, system, "perConnection");
-  const [together] = situationsOf(results, "workers");
-  const withWorkers = (system: string) => value("workers", together, system, "cpu");
-  const held = difference(slow(deaf, "memory"), slow(all, "memory"));
+  const [withWorkers] = situationsOf(results, "workers");
+  const workersCpu = (system: string) => value("workers", withWorkers, system, "cpu");
+  const queuedBytes = difference(slow(someDoNotRead, "memory"), slow(allRead, "memory"));
 
   return [
-    claim(
-      "JSON to Bun, CPU per delivery, 1,000 clients, 32 in flight",
-      0.85,
-      ratio(fanOut(1_000, 32, "JSON"), fanOut(1_000, 32, "Bun")),
-    ),
-    claim(
-      "JSON to Bun, CPU per delivery, 100 clients, 64 in flight",
-      1,
-      ratio(fanOut(100, 64, "JSON"), fanOut(100, 64, "Bun")),
-    ),
-    claim(
-      "JSON to Bun, CPU per delivery, 100 clients, 8 in flight",
-      1.5,
-      ratio(fanOut(100, 8, "JSON"), fanOut(100, 8, "Bun")),
-    ),
-    claim("text to ws, CPU per delivery, everywhere", 1.15, worst("text", "ws", () => true)),
-    claim(
-      "JSON to nchan, CPU per delivery, more than one in flight",
-      1,
-      worst("JSON", "nchan", isSeveral),
-    ),
-    claim(
-      "JSON to Socket.IO, CPU per delivery, more than one in flight",
-      1,
-      worst("JSON", "Socket.IO", isSeveral),
-    ),
-    claim(
-      "JSON to Bun, p99 latency, 500 messages a second to 100 clients",
-      1.5,
-      ratio(value("paced", pacing, "JSON", "p99"), value("paced", pacing, "Bun", "p99")),
-    ),
-    claim("JSON at 5,000 clients to 100, CPU per delivery", 1.25, growthOf("JSON")),
-    claim("text at 5,000 clients to 100, CPU per delivery", 1.25, growthOf("text")),
-    claim("join storm of JSON users, server CPU in all, s", 10, ratio(joins("JSON"), 1_000)),
-    claim("join storm, text to ws, server CPU", 1.1, ratio(joins("text"), joins("ws"))),
-    claim(
-      "JSON to bare Deno, memory of an idle connection",
-      1.25,
-      ratio(perConnection("JSON"), perConnection("bare Deno")),
-    ),
-    claim(
-      "WORKERS=2 to 1, CPU per delivery",
-      1.1,
-      ratio(withWorkers("WORKERS=2"), withWorkers("WORKERS=1")),
-    ),
-    claim(
-      `${DEAF} who never read, memory over that without them, of 1 MiB each`,
-      1.2,
-      ratio(held, DEAF * 2 ** 20),
-    ),
-    claim(
-      `${DEAF} who never read, p99 latency of the others to that without them`,
-      2,
-      ratio(slow(deaf, "p99"), slow(all, "p99")),
-    ),
+    {
+      claim: "CPU per delivery, JSON / Bun, 1,000 clients, 32 in flight",
+      atMost: 0.85,
+      measured: ratio(fanOut(1_000, 32, "JSON"), fanOut(1_000, 32, "Bun")),
+    },
+    {
+      claim: "CPU per delivery, JSON / Bun, 100 clients, 64 in flight",
+      atMost: 1,
+      measured: ratio(fanOut(100, 64, "JSON"), fanOut(100, 64, "Bun")),
+    },
+    {
+      claim: "CPU per delivery, JSON / Bun, 100 clients, 8 in flight",
+      atMost: 1.5,
+      measured: ratio(fanOut(100, 8, "JSON"), fanOut(100, 8, "Bun")),
+    },
+    {
+      claim: "CPU per delivery, text / ws, highest ratio of all situations",
+      atMost: 1.15,
+      measured: highestRatio("text", "ws", () => true),
+    },
+    {
+      claim: "CPU per delivery, JSON / nchan, highest ratio with more than one in flight",
+      atMost: 1,
+      measured: highestRatio("JSON", "nchan", isMoreThanOne),
+    },
+    {
+      claim: "CPU per delivery, JSON / Socket.IO, highest ratio with more than one in flight",
+      atMost: 1,
+      measured: highestRatio("JSON", "Socket.IO", isMoreThanOne),
+    },
+    {
+      claim: "p99 latency, JSON / Bun, 500 messages a second, 100 clients",
+      atMost: 1.5,
+      measured: ratio(value("paced", paced, "JSON", "p99"), value("paced", paced, "Bun", "p99")),
+    },
+    {
+      claim: "CPU per delivery, JSON, 5,000 clients / 100 clients, highest ratio",
+      atMost: 1.25,
+      measured: growthOf("JSON"),
+    },
+    {
+      claim: "CPU per delivery, text, 5,000 clients / 100 clients, highest ratio",
+      atMost: 1.25,
+      measured: growthOf("text"),
+    },
+    {
+      claim: "total server CPU of the join storm, JSON, seconds",
+      atMost: 10,
+      measured: ratio(joinCpuMs("JSON"), 1_000),
+    },
+    {
+      claim: "total server CPU of the join storm, text / ws",
+      atMost: 1.1,
+      measured: ratio(joinCpuMs("text"), joinCpuMs("ws")),
+    },
+    {
+      claim: "memory of an idle connection, JSON / bare Deno",
+      atMost: 1.25,
+      measured: ratio(perConnection("JSON"), perConnection("bare Deno")),
+    },
+    {
+      claim: "CPU per delivery, WORKERS=2 / WORKERS=1",
+      atMost: 1.1,
+      measured: ratio(workersCpu("WORKERS=2"), workersCpu("WORKERS=1")),
+    },
+    {
+      claim: `extra memory for each of ${NON_READERS} clients that never read, MiB`,
+      atMost: 1.2,
+      measured: ratio(queuedBytes, NON_READERS * 2 ** 20),
+    },
+    {
+      claim: `p99 latency of the other clients, with ${NON_READERS} that never read / without them`,
+      atMost: 2,
+      measured: ratio(slow(someDoNotRead, "p99"), slow(allRead, "p99")),
+    },
   ];
-}
-
-function claim(what: string, atMost: number, measured: number | undefined): Claim {
-  return { what, atMost, measured };
 }
 
 function ratio(one: number | undefined, other: number | undefined): number | undefined {

@@ -1,32 +1,35 @@
 /**
- * Numbers as they stand in the table.
+ * How the table shows numbers.
  *
  * @module
  */
 
-/** A number with three digits that say something, or all of those before the point. */
+/**
+ * Formats a number with three significant digits, or with all digits before the decimal point if
+ * there are more.
+ */
 export function digits(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString("en");
   return value.toFixed(value >= 10 ? 1 : 2);
 }
 
-/** Microseconds. */
+/** Formats microseconds. */
 export const us = digits;
 
-/** Milliseconds. */
+/** Formats milliseconds. */
 export const ms = digits;
 
-/** A share of one, in percent. */
+/** Formats a share, where 1 is 100 %. */
 export function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }
 
-/** Bytes, in KiB. */
+/** Formats bytes as KiB. */
 export function kib(bytes: number): string {
   return `${digits(bytes / 1024)} KiB`;
 }
 
-/** Bytes, in MiB. */
+/** Formats bytes as MiB. */
 export function mib(bytes: number): string {
   return `${digits(bytes / 1024 / 1024)} MiB`;
 }

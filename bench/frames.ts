@@ -1,28 +1,31 @@
 /**
- * WebSocket frames as bytes (RFC 6455, section 5.2), as far as a load generator needs them.
+ * The part of WebSocket framing (RFC 6455, section 5.2) that a load generator needs.
  *
  * @module
  */
+/** Opcodes of frames. */
 export const TEXT = 1, CLOSE = 8, PING = 9, PONG = 10;
 
-/** Takes the payload of one frame, which stands in `bytes` from `start` to `end` and only until this returns. */
-export type TakeFrame = (opcode: number, bytes: Uint8Array, start: number, end: number) => void;
+/**
+ * Handles the payload of one frame: the bytes from `start` to `end`, valid only during the call.
+ */
+export type FrameHandler = (opcode: number, bytes: Uint8Array, start: number, end: number) => void;
 
 /**
- * Hands out every whole frame of a server that stands in `bytes` from `start` to `end`.
+ * Calls `onFrame` for every complete frame from a server in the bytes from `start` to `end`.
  *
- * @returns where the whole frames end; what is behind has to come again, with what follows it
+ * @returns where the complete frames end; the caller passes the rest again, followed by more data
  */
 export function readFrames(
   bytes: Uint8Array,
   start: number,
   end: number,
-  take: TakeFrame,
+  onFrame: FrameHandler,
 ): number {
   let at = start;
   while (at + 2 <= end) {
     const first = bytes[at];
-    // Nobody here has agreed to an extension, splits a message or masks what a server sends.
+    // FIN is set and no RSV bit: no server here fragments messages or has negotiated an extension.
     if ((first & 0xf0) !== 0x80) throw new Error(`a frame begins with byte ${first}`);
     let length = bytes[at + 1];
     let payload = at + 2;
@@ -38,16 +41,18 @@ export function readFrames(
       throw new Error("a server's frame is masked");
     }
     if (payload + length > end) return at;
-    take(first & 0x0f, bytes, payload, payload + length);
+    onFrame(first & 0x0f, bytes, payload, payload + length);
     at = payload + length;
   }
   return at;
 }
 
-/** A client's frame, masked with zeros, which is as good as any mask to the server that has to take it off. */
+/**
+ * Builds a client's frame. Its mask is zero, which costs the server as much to remove as any other.
+ */
 export function makeFrame(opcode: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
   const { length } = payload;
-  if (length > 0xffff) throw new Error("a longer frame than anyone here needs");
+  if (length > 0xffff) throw new Error("the payload of a frame is longer than 65,535 bytes");
   const header = length < 126 ? [0x80 | length] : [0x80 | 126, length >> 8, length & 0xff];
   const frame = new Uint8Array(1 + header.length + 4 + length);
   frame[0] = 0x80 | opcode;

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { makeFrame, PING, readFrames, TEXT } from "./frames.ts";
 
-/** A server's frame is a client's without the mask. */
+/** Builds a server's frame: a client's frame without the mask. */
 function fromServer(opcode: number, text: string): number[] {
   const frame = makeFrame(opcode, new TextEncoder().encode(text));
   const header = frame.length - new TextEncoder().encode(text).length - 4;
@@ -9,22 +9,22 @@ function fromServer(opcode: number, text: string): number[] {
   return [...frame.subarray(0, header), ...frame.subarray(header + 4)];
 }
 
-Deno.test("frames are the same, wherever TCP cuts them", () => {
+Deno.test("readFrames finds the same frames wherever TCP splits the stream", () => {
   const texts = ["", "a", "b".repeat(125), "c".repeat(126), "d".repeat(4000), "the end"];
   const bytes = new Uint8Array([...texts.flatMap((text) => fromServer(TEXT, text)), 0x89, 0]);
   for (let cut = 0; cut <= bytes.length; cut++) {
     const taken: string[] = [];
-    const take = (opcode: number, from: Uint8Array, start: number, end: number) => {
+    const onFrame = (opcode: number, from: Uint8Array, start: number, end: number) => {
       taken.push(opcode === PING ? "ping" : new TextDecoder().decode(from.subarray(start, end)));
     };
-    const whole = readFrames(bytes, 0, cut, take);
-    const rest = bytes.subarray(whole);
-    assertEquals(readFrames(rest, 0, rest.length, take), rest.length);
+    const consumed = readFrames(bytes, 0, cut, onFrame);
+    const rest = bytes.subarray(consumed);
+    assertEquals(readFrames(rest, 0, rest.length, onFrame), rest.length);
     assertEquals(taken, [...texts, "ping"]);
   }
 });
 
-Deno.test("a frame may be longer than 65,535 bytes", () => {
+Deno.test("readFrames reads a frame of more than 65,535 bytes", () => {
   const length = 70_000;
   const bytes = new Uint8Array(10 + length);
   bytes.set([0x81, 127, 0, 0, 0, 0, 0, length >> 16, length >> 8 & 0xff, length & 0xff]);
@@ -34,7 +34,7 @@ Deno.test("a frame may be longer than 65,535 bytes", () => {
   assertEquals(taken, [10, 10 + length]);
 });
 
-Deno.test("what no server here may send is not taken for anything else", () => {
+Deno.test("readFrames rejects masked and compressed frames", () => {
   const masked = makeFrame(TEXT, new Uint8Array(3));
   assertThrows(() => readFrames(masked, 0, masked.length, () => {}), Error, "masked");
   const compressed = new Uint8Array([0xc1, 0]);

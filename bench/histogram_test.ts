@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Histogram } from "./histogram.ts";
 
-Deno.test("quantiles of a histogram are right to 1.6 %", () => {
+Deno.test("Histogram.quantile is exact to 1.6 %", () => {
   for (const scale of [0.001, 0.01, 0.1, 1, 10, 100]) {
     const histogram = new Histogram();
     for (let i = 1; i <= 1000; i++) histogram.add(i * scale);
@@ -12,7 +12,7 @@ Deno.test("quantiles of a histogram are right to 1.6 %", () => {
   }
 });
 
-Deno.test("a histogram that is cleared knows nothing", () => {
+Deno.test("Histogram.clear removes all durations", () => {
   const histogram = new Histogram();
   histogram.add(5);
   histogram.clear();

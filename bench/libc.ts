@@ -1,7 +1,8 @@
 /**
- * The few functions of the C library that the load generator lives on: sockets and epoll, called synchronously. Reading
- * with `Deno.connect` costs a promise for every read, several times what the read itself costs, and then it is the load
- * generator that is measured. For Linux on x86-64 and ARM64.
+ * The functions of the C library that the load generator uses: sockets and epoll, called
+ * synchronously. With `Deno.connect` every read costs a promise, which is several times the cost of
+ * the read itself. The load generator, not the server, would then be the bottleneck. Works on
+ * Linux, on x86-64 and ARM64.
  *
  * @module
  */
@@ -12,7 +13,7 @@ const libc = Deno.dlopen("libc.so.6", {
   listen: { parameters: ["i32", "i32"], result: "i32" },
   accept: { parameters: ["i32", "pointer", "pointer"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
-  // Both return a ssize_t; of what is sent and received here its lower half is enough, and no BigInt is made for it.
+  // Both return a ssize_t. Its lower half is enough for the sizes used here, and needs no BigInt.
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
@@ -28,8 +29,10 @@ const IPPROTO_TCP = 6, TCP_NODELAY = 1;
 const MSG_NOSIGNAL = 0x4000;
 const EPOLL_CTL_ADD = 1, EPOLLIN = 1;
 
-/** No connect and no send blocks for longer, in seconds: a server that hangs must not hang the bench. */
-const PATIENCE = 10n;
+/**
+ * A connect or a send fails after this time, so that a server that hangs does not hang the bench.
+ */
+const SEND_TIMEOUT_SECONDS = 10n;
 
 function checked(result: number, what: string): number {
   if (result < 0) throw new Error(`${what} failed`);
@@ -49,17 +52,19 @@ function option(fd: number, level: number, name: number, value: BufferSource & A
 }
 
 /**
- * Connects to a port of 127.0.0.1.
+ * Connects to a port of 127.0.0.1, and returns the file descriptor.
  *
- * @param receives the size of the kernel's buffer for what was not read yet, where it must be small
+ * @param receiveBufferBytes the size of the kernel's receive buffer; the kernel decides if omitted
  */
-export function connect(port: number, receives?: number): number {
+export function connect(port: number, receiveBufferBytes?: number): number {
   const fd = checked(libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
   option(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([1]));
-  option(fd, SOL_SOCKET, SO_SNDTIMEO, new BigInt64Array([PATIENCE, 0n]));
-  // Closed by reset: nothing of thousands of connections is left in TIME_WAIT.
+  option(fd, SOL_SOCKET, SO_SNDTIMEO, new BigInt64Array([SEND_TIMEOUT_SECONDS, 0n]));
+  // close() resets the connection, so that thousands of closed ones do not stay in TIME_WAIT.
   option(fd, SOL_SOCKET, SO_LINGER, new Int32Array([1, 0]));
-  if (receives !== undefined) option(fd, SOL_SOCKET, SO_RCVBUF, new Int32Array([receives]));
+  if (receiveBufferBytes !== undefined) {
+    option(fd, SOL_SOCKET, SO_RCVBUF, new Int32Array([receiveBufferBytes]));
+  }
   const address = loopback(port);
   if (libc.connect(fd, address, address.length) < 0) {
     libc.close(fd);
@@ -68,7 +73,7 @@ export function connect(port: number, receives?: number): number {
   return fd;
 }
 
-/** Listens on a port of 127.0.0.1. */
+/** Listens on a port of 127.0.0.1, and returns the file descriptor. */
 export function listen(port: number): number {
   const fd = checked(libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
   option(fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([1]));
@@ -78,14 +83,14 @@ export function listen(port: number): number {
   return fd;
 }
 
-/** Waits for a connection. */
+/** Waits for a connection, and returns its file descriptor. */
 export function accept(listener: number): number {
   const fd = checked(libc.accept(listener, null, null), "accept");
   option(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([1]));
   return fd;
 }
 
-/** Sends all of it, waiting if it must; says whether it could. */
+/** Sends all bytes and blocks until that is done; returns whether it succeeded. */
 export function send(fd: number, bytes: Uint8Array<ArrayBuffer>): boolean {
   for (let rest = bytes; rest.length > 0;) {
     const sent = libc.send(fd, rest, BigInt(rest.length), MSG_NOSIGNAL);
@@ -96,9 +101,9 @@ export function send(fd: number, bytes: Uint8Array<ArrayBuffer>): boolean {
   return true;
 }
 
-/** Receives what there is, waiting for the first byte; 0 or less is the end. */
-export function receive(fd: number, into: Uint8Array<ArrayBuffer>): number {
-  return libc.recv(fd, into, BigInt(into.length), 0);
+/** Waits for data and receives it; returns its length, or 0 or less if the connection has ended. */
+export function receive(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
+  return libc.recv(fd, buffer, BigInt(buffer.length), 0);
 }
 
 /** Closes a socket. */
@@ -106,57 +111,62 @@ export function close(fd: number): void {
   libc.close(fd);
 }
 
-/** As many sockets are handed out by one {@linkcode Poll.wait} at most. */
-const AT_ONCE = 512;
+/** The most sockets that one {@linkcode Poller.wait} returns. */
+const MAX_EVENTS = 512;
 
-/** An `epoll_event` is packed on x86-64 alone. */
-const STRIDE = Deno.build.arch === "x86_64" ? 3 : 4;
+/** The size of an `epoll_event` in 32-bit words: it is packed on x86-64 only. */
+const EVENT_WORDS = Deno.build.arch === "x86_64" ? 3 : 4;
 
 /**
- * Waits until one of many sockets can be read, and never sleeps: to wake someone on the same machine is paid by who sends,
- * and would be measured as the server's, though clients elsewhere cost it nothing of the kind.
+ * Waits until one of many sockets can be read. It polls and never sleeps: on one machine, the
+ * sender pays for waking the receiver. That would count as the server's CPU time, although clients
+ * on other machines cause no such cost.
  */
-export class Poll {
-  /** For how long all of these have waited, in milliseconds. */
-  static waited = 0;
+export class Poller {
+  /** How long all pollers together have waited for data. */
+  static totalWaitMs = 0;
 
   readonly #fd = checked(libc.epoll_create1(SOCK_CLOEXEC), "epoll_create1");
-  readonly #events = new Int32Array(STRIDE * AT_ONCE);
+  readonly #events = new Int32Array(EVENT_WORDS * MAX_EVENTS);
   readonly #eventBytes = new Uint8Array(this.#events.buffer);
 
+  /** Adds a socket to those that are waited for. */
   add(fd: number): void {
-    const event = new Int32Array(STRIDE);
+    const event = new Int32Array(EVENT_WORDS);
     event[0] = EPOLLIN;
-    event[STRIDE - 2] = fd;
+    event[EVENT_WORDS - 2] = fd;
     const bytes = new Uint8Array(event.buffer);
     checked(libc.epoll_ctl(this.#fd, EPOLL_CTL_ADD, fd, bytes), "epoll_ctl");
   }
 
-  /** Waits for at most so many milliseconds, which may be a fraction; gives how many sockets can be read. */
-  wait(milliseconds: number): number {
-    let count = this.#look();
-    if (count > 0 || milliseconds <= 0) return count;
+  /** Waits up to `timeoutMs`, which may be a fraction; returns how many sockets can be read. */
+  wait(timeoutMs: number): number {
+    let count = this.#countReady();
+    if (count > 0 || timeoutMs <= 0) return count;
     const start = performance.now();
     let now: number;
     do {
-      // Redis has the same core.
+      // Redis runs on the same core.
       libc.sched_yield();
-      count = this.#look();
+      count = this.#countReady();
       now = performance.now();
-    } while (count === 0 && now - start < milliseconds);
-    Poll.waited += now - start;
+    } while (count === 0 && now - start < timeoutMs);
+    Poller.totalWaitMs += now - start;
     return count;
   }
 
-  #look(): number {
-    return checked(libc.epoll_wait(this.#fd, this.#eventBytes, AT_ONCE, 0), "epoll_wait");
+  #countReady(): number {
+    return checked(libc.epoll_wait(this.#fd, this.#eventBytes, MAX_EVENTS, 0), "epoll_wait");
   }
 
-  /** The socket that came as this one of those that can be read. */
-  ready(index: number): number {
-    return this.#events[index * STRIDE + STRIDE - 2];
+  /**
+   * Returns the file descriptor of a socket that can be read: the one at `index` of the last wait.
+   */
+  readyFd(index: number): number {
+    return this.#events[index * EVENT_WORDS + EVENT_WORDS - 2];
   }
 
+  /** Closes the poller, but not its sockets. */
   close(): void {
     libc.close(this.#fd);
   }

@@ -1,11 +1,11 @@
 /**
- * What a run was made on and with.
+ * The machine and the software versions of a run.
  *
  * @module
  */
 import packages from "./peers/package.json" with { type: "json" };
 
-/** The machine and the versions of everything, as lines for people. */
+/** A description of the machine and the software, as texts for the table. */
 export interface Machine {
   readonly hardware: string;
   readonly system: string;
@@ -13,7 +13,7 @@ export interface Machine {
   readonly commit: string;
 }
 
-/** Looks at the machine. */
+/** Describes this machine and the installed software. */
 export async function describeMachine(): Promise<Machine> {
   const cpuinfo = await Deno.readTextFile("/proc/cpuinfo");
   const model = /^model name\s*: (.*)/m.exec(cpuinfo)?.[1] ?? Deno.build.arch;
@@ -32,11 +32,18 @@ export async function describeMachine(): Promise<Machine> {
     hardware: `${model}, ${navigator.hardwareConcurrency} cores, ${gigabytes} GiB`,
     system: `${distribution}, Linux ${Deno.osRelease()}`,
     versions: Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", "),
-    commit: await output("git", "describe", "--always", "--dirty"),
+    commit: await commitOf("."),
   };
 }
 
-/** What a program prints; nothing if it fails or is not there. */
+/** Returns the commit that is checked out in a directory. */
+export async function commitOf(directory: string): Promise<string> {
+  return await output("git", "-C", directory, "describe", "--always", "--dirty");
+}
+
+/**
+ * Returns what a program prints, without surrounding space; an empty string if it cannot be run.
+ */
 async function output(program: string, ...args: string[]): Promise<string> {
   try {
     const { stdout } = await new Deno.Command(program, { args, stderr: "null" }).output();

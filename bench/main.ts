@@ -1,14 +1,20 @@
 /**
- * The bench: our server and its peers, measured in the same run on one Redis.
+ * Measures this server and its peers in one run on one Redis.
  *
- * `deno task bench [--quick] [--rounds=N] [NAMES…]`: names of scenarios and of systems choose among them. A whole run is
- * written to `bench/results`, every other to `bench/results/partial`.
+ * `deno task bench [--quick] [--rounds=N] [--against=DIR] [NAMES…]`
+ *
+ * - NAMES of scenarios and of systems restrict the run to these.
+ * - `--against=DIR` adds the build in another checkout to the scenario fan-out, as `JSON base` and
+ *   `text base`. The table ends with the ratio of the two builds.
+ *
+ * The results of a complete run go to `bench/results`, those of any other run to
+ * `bench/results/partial`.
  *
  * @module
  */
 import { Bench, type Scenario } from "./bench.ts";
 import { drawChart } from "./chart.ts";
-import { describeMachine } from "./machine.ts";
+import { commitOf, describeMachine } from "./machine.ts";
 import { pinSelf } from "./process.ts";
 import type { Failure, Measured, Results } from "./results.ts";
 import { ceiling } from "./scenarios/ceiling.ts";
@@ -21,7 +27,7 @@ import { publishRate } from "./scenarios/publish_rate.ts";
 import { resumeStorm } from "./scenarios/resume_storm.ts";
 import { slowReaders } from "./scenarios/slow_readers.ts";
 import { workers } from "./scenarios/workers.ts";
-import type { System } from "./systems.ts";
+import { type System, withBase } from "./systems.ts";
 import { writeTable } from "./table.ts";
 
 const SCENARIOS: readonly Scenario[] = [
@@ -37,41 +43,67 @@ const SCENARIOS: readonly Scenario[] = [
   ceiling,
 ];
 
-const SYSTEMS: readonly System[] = [...new Set(SCENARIOS.flatMap(({ systems }) => systems))];
-
 /** What the command line asks for. */
-interface Asked {
+interface Options {
   readonly isQuick: boolean;
   readonly rounds: number;
+  /** The checkout of the base build. */
+  readonly against: string | undefined;
   readonly scenarios: readonly Scenario[];
   readonly systems: readonly System[];
-  readonly isWhole: boolean;
+  readonly isComplete: boolean;
 }
 
-function readArguments(args: readonly string[]): Asked {
+function readArguments(args: readonly string[]): Options {
   const isQuick = args.includes("--quick");
   const rounds = Number(args.find((arg) => arg.startsWith("--rounds="))?.slice(9) ?? 0);
+  const directory = args.find((arg) => arg.startsWith("--against="))?.slice(10);
+  const against = directory === undefined ? undefined : checkout(directory);
+  const allScenarios = against === undefined
+    ? SCENARIOS
+    : SCENARIOS.map((scenario) =>
+      scenario === fanOut ? { ...fanOut, systems: withBase(fanOut.systems, against) } : scenario
+    );
+  const allSystems = [...new Set(allScenarios.flatMap(({ systems }) => systems))];
+  const names = args.filter((arg) =>
+    arg !== "--quick" && !/^--rounds=[1-9]\d*$/.test(arg) && !arg.startsWith("--against=")
+  );
   const isNamed = ({ name }: { name: string }) =>
     names.some((wanted) => wanted.toLowerCase() === name.toLowerCase());
-  const names = args.filter((arg) => arg !== "--quick" && !/^--rounds=[1-9]\d*$/.test(arg));
-  const known = [...SCENARIOS, ...SYSTEMS].map(({ name }) => name);
+  const known = [...allScenarios, ...allSystems];
   for (const wanted of names) {
-    if (known.some((name) => name.toLowerCase() === wanted.toLowerCase())) continue;
-    console.error(`${wanted} is not known: --quick, --rounds=N, ${known.join(", ")}`);
-    Deno.exit(1);
+    if (known.some(({ name }) => name.toLowerCase() === wanted.toLowerCase())) continue;
+    const all = known.map(({ name }) => name).join(", ");
+    fail(`${wanted} is unknown: use --quick, --rounds=N, --against=DIR, ${all}`);
   }
-  const scenarios = SCENARIOS.filter(isNamed);
-  const systems = SYSTEMS.filter(isNamed);
+  const scenarios = allScenarios.filter(isNamed);
+  const systems = allSystems.filter((one) => isNamed(one) || one.baseOf && isNamed(one.baseOf));
   return {
     isQuick,
     rounds: rounds || (isQuick ? 1 : 3),
-    scenarios: scenarios.length > 0 ? scenarios : SCENARIOS,
-    systems: systems.length > 0 ? systems : SYSTEMS,
-    isWhole: !isQuick && names.length === 0 && (rounds === 0 || rounds >= 3),
+    against,
+    scenarios: scenarios.length > 0 ? scenarios : allScenarios,
+    systems: systems.length > 0 ? systems : allSystems,
+    isComplete: !isQuick && !against && names.length === 0 && (rounds === 0 || rounds >= 3),
   };
 }
 
-/** Makes ready whoever can be; says why of the others. */
+/** Returns the absolute path of a checkout of this server. */
+function checkout(directory: string): string {
+  try {
+    Deno.statSync(`${directory}/deno.json`);
+    return Deno.realPathSync(directory);
+  } catch {
+    return fail(`--against=${directory}: no checkout of this server is there`);
+  }
+}
+
+function fail(reason: string): never {
+  console.error(reason);
+  Deno.exit(1);
+}
+
+/** Prepares the systems; returns those that cannot be started, with the reason. */
 async function prepare(systems: readonly System[]): Promise<Map<System, string>> {
   const missing = new Map<System, string>();
   for (const system of systems) {
@@ -80,10 +112,14 @@ async function prepare(systems: readonly System[]): Promise<Map<System, string>>
   return missing;
 }
 
-/** Measures; what there is after each scenario is kept, in case that the run is broken off. */
+/**
+ * Measures what the options ask for.
+ *
+ * @param save called after each scenario, so that an interrupted run leaves its results
+ */
 async function run(
-  { isQuick, rounds, scenarios, systems }: Asked,
-  keep: (results: Results) => Promise<void>,
+  { isQuick, rounds, against, scenarios, systems }: Options,
+  save: (results: Results) => Promise<void>,
 ): Promise<Results> {
   const missing = await prepare(systems);
   const failures: Failure[] = [...missing].map(([system, reason]) => {
@@ -92,10 +128,11 @@ async function run(
   });
   const startedAt = new Date().toISOString();
   const machine = await describeMachine();
+  const baseCommit = against === undefined ? undefined : await commitOf(against);
   const measured: Measured[] = [];
-  const results = { startedAt, isQuick, rounds, machine, measured, failures };
+  const results = { startedAt, isQuick, rounds, machine, baseCommit, measured, failures };
   await pinSelf();
-  await using bench = await Bench.open(isQuick);
+  await using bench = await Bench.start(isQuick);
   for (const scenario of scenarios) {
     const chosen = scenario.systems.filter((one) => systems.includes(one) && !missing.has(one));
     if (chosen.length === 0) {
@@ -104,35 +141,39 @@ async function run(
       continue;
     }
     for await (const outcome of scenario.measure(chosen, bench, rounds)) {
-      const about = { scenario: scenario.name, system: outcome.system.name, round: outcome.round };
+      const id = { scenario: scenario.name, system: outcome.system.name, round: outcome.round };
       const start = [scenario.name.padEnd(13), outcome.system.name.padEnd(10)];
-      if ("failed" in outcome) {
-        console.log(...start, `FAILED: ${outcome.failed}`);
-        failures.push({ ...about, reason: outcome.failed });
+      if ("failure" in outcome) {
+        console.log(...start, `FAILED: ${outcome.failure}`);
+        failures.push({ ...id, reason: outcome.failure });
         continue;
       }
       const { sample } = outcome;
-      measured.push({ ...about, ...sample });
+      measured.push({ ...id, ...sample });
       const shown = scenario.columns.map(([, show]) => show(sample.values)).join("  |  ");
       console.log(...start, sample.situation.padEnd(28), shown);
     }
-    await keep(results);
+    await save(results);
   }
   return results;
 }
 
-async function write(results: Results, folder: URL): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
+async function write(
+  results: Results,
+  scenarios: readonly Scenario[],
+  directory: URL,
+): Promise<void> {
+  await Deno.mkdir(directory, { recursive: true });
   const files = [
-    ["table.md", writeTable(results, SCENARIOS)],
+    ["table.md", writeTable(results, scenarios)],
     ["results.json", JSON.stringify(results)],
     ["chart.svg", drawChart(results)],
   ] as const;
   for (const [name, content] of files) {
     if (content === undefined) continue;
-    const path = new URL(name, folder);
+    const path = new URL(name, directory);
     await Deno.writeTextFile(path, content);
-    // What stands in the repository is formatted as all of it is.
+    // The gate checks the format of every file in the repository.
     const { success } = await new Deno.Command(Deno.execPath(), {
       args: ["fmt", "--quiet", path.pathname],
     }).output();
@@ -140,9 +181,10 @@ async function write(results: Results, folder: URL): Promise<void> {
   }
 }
 
-const asked = readArguments(Deno.args);
+const options = readArguments(Deno.args);
 const partial = new URL("results/partial/", import.meta.url);
-const folder = asked.isWhole ? new URL("results/", import.meta.url) : partial;
-await write(await run(asked, (results) => write(results, partial)), folder);
-console.log(`\n${await Deno.readTextFile(new URL("table.md", folder))}`);
-console.log(`Written to ${folder.pathname}`);
+const directory = options.isComplete ? new URL("results/", import.meta.url) : partial;
+const results = await run(options, (results) => write(results, options.scenarios, partial));
+await write(results, options.scenarios, directory);
+console.log(`\n${await Deno.readTextFile(new URL("table.md", directory))}`);
+console.log(`Written to ${directory.pathname}`);

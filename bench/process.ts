@@ -1,19 +1,20 @@
 /**
- * The processes of a run: each on a core of its own, with its output in a file, ended with the bench, however that ends.
+ * The processes of a run. Each is pinned to one core and writes its output to a file. The kernel
+ * kills them when the bench ends, even if it crashes.
  *
  * @module
  */
 
-/** Linux counts CPU time in hundredths of a second, whatever the kernel's own clock is. */
+/** The unit of CPU time in `/proc`: USER_HZ is 100 on x86-64 and ARM64. */
 const TICK_MS = 10;
 
-/** A process that was asked to end gets so many milliseconds. */
-const END_WITHIN = 5_000;
+/** A process is killed if it has not exited this long after SIGTERM. */
+const EXIT_TIMEOUT_MS = 5_000;
 
-/** The servers have this core for themselves. */
+/** The core of the servers, which nothing else in the bench uses. */
 export const SERVER_CORE = 0;
-/** Redis and the load generator share this one. */
-export const OTHER_CORE = 1;
+/** The core that Redis and the load generator share. */
+export const LOAD_CORE = 1;
 
 /** How to start a program. */
 export interface Command {
@@ -23,14 +24,17 @@ export interface Command {
   readonly cwd?: string;
 }
 
-/** Puts this process, with all its threads and all that it starts, on the core of the load generator. */
+/**
+ * Pins this process to the core of the load generator, with its threads and the processes that it
+ * starts.
+ */
 export async function pinSelf(): Promise<void> {
-  const args = ["-a", "-c", "-p", `${OTHER_CORE}`, `${Deno.pid}`];
+  const args = ["-a", "-c", "-p", `${LOAD_CORE}`, `${Deno.pid}`];
   const { success } = await new Deno.Command("taskset", { args, stdout: "null" }).output();
   if (!success) throw new Error("taskset cannot pin: the bench needs Linux and two cores");
 }
 
-/** A port of 127.0.0.1 that nobody listens on right now. */
+/** Returns a port of 127.0.0.1 on which no process listens at the moment. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
@@ -41,16 +45,16 @@ export class Process implements AsyncDisposable {
   readonly pid: number;
   readonly #child: Deno.ChildProcess;
   readonly #log: string;
-  #ended = false;
+  #hasExited = false;
 
   private constructor(child: Deno.ChildProcess, log: string) {
     this.#child = child;
     this.pid = child.pid;
     this.#log = log;
-    child.status.then(() => this.#ended = true);
+    child.status.then(() => this.#hasExited = true);
   }
 
-  /** Starts a program on a core. Of this process's environment it gets only what a program needs to be found. */
+  /** Starts a program on a core. From this process's environment it gets `PATH` and `HOME` only. */
   static async start(core: number, { program, args, env, cwd }: Command): Promise<Process> {
     const log = await Deno.makeTempFile({ prefix: "bench-", suffix: ".log" });
     const path = Deno.env.get("PATH") ?? "";
@@ -67,9 +71,9 @@ export class Process implements AsyncDisposable {
     return new Process(child, log);
   }
 
-  /** Resolves once it listens on a port; fails with its last words if it ends before. */
-  async listening(port: number): Promise<void> {
-    for (let tries = 0; tries < 300 && !this.#ended; tries++) {
+  /** Waits until it listens on a port; throws with its last log line if it does not. */
+  async waitUntilListening(port: number): Promise<void> {
+    for (let tries = 0; tries < 300 && !this.#hasExited; tries++) {
       try {
         using _ = await Deno.connect({ hostname: "127.0.0.1", port });
         return;
@@ -77,34 +81,34 @@ export class Process implements AsyncDisposable {
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     }
-    throw new Error(`it does not listen: ${await this.lastWords()}`);
+    throw new Error(`it does not listen: ${await this.lastLogLine()}`);
   }
 
-  /** The last line that it printed, or the last that names an error. */
-  async lastWords(): Promise<string> {
+  /** Returns the last line that names an error, or else the last line that it printed. */
+  async lastLogLine(): Promise<string> {
     const lines = (await Deno.readTextFile(this.#log)).trim().split("\n");
     const line = lines.findLast((line) => /error|cannot|fail/i.test(line)) ?? lines.at(-1);
     return line?.trim().slice(0, 300) || "it printed nothing";
   }
 
-  /** The CPU time that it has used, in milliseconds: all threads, all children. */
-  cpu(): number {
-    return this.#pids().reduce((sum, pid) => sum + cpuOf(`/proc/${pid}/stat`, true), 0);
+  /** Returns the CPU time that it has used, with all its threads and child processes. */
+  cpuMs(): number {
+    return this.#pids().reduce((sum, pid) => sum + cpuMsOf(`/proc/${pid}/stat`, true), 0);
   }
 
-  /** The CPU time of each of its threads, in milliseconds. */
-  threads(): Map<string, number> {
+  /** Returns the CPU time in milliseconds of each of its threads, by thread id. */
+  threadCpuMs(): Map<string, number> {
     const times = new Map<string, number>();
     for (const pid of this.#pids()) {
       for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-        times.set(name, cpuOf(`/proc/${pid}/task/${name}/stat`, false));
+        times.set(name, cpuMsOf(`/proc/${pid}/task/${name}/stat`, false));
       }
     }
     return times;
   }
 
-  /** The memory that it has right now, in bytes: resident, with all children. */
-  memory(): number {
+  /** Returns its resident memory, with all child processes. */
+  memoryBytes(): number {
     return this.#pids().reduce((sum, pid) => {
       const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`)) ?? [];
       return sum + Number(kilobytes ?? 0) * 1024;
@@ -113,40 +117,41 @@ export class Process implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const pids = this.#pids();
-    if (!this.#ended) this.#child.kill("SIGTERM");
-    const giveUp = setTimeout(() => {
+    if (!this.#hasExited) this.#child.kill("SIGTERM");
+    const killTimer = setTimeout(() => {
       for (const pid of pids) kill(pid);
-    }, END_WITHIN);
+    }, EXIT_TIMEOUT_MS);
     await this.#child.status;
-    clearTimeout(giveUp);
+    clearTimeout(killTimer);
     await Deno.remove(this.#log);
   }
 
   #pids(): number[] {
     const pids = [this.pid];
-    // The list grows as it is read.
+    // The list grows during the loop.
     for (const pid of pids) pids.push(...childrenOf(pid));
     return pids;
   }
 }
 
-/** The CPU time that this process has used, in milliseconds. */
-export function ownCpu(): number {
-  return cpuOf("/proc/self/stat", false);
+/** Returns the CPU time that this process has used. */
+export function ownCpuMs(): number {
+  return cpuMsOf("/proc/self/stat", false);
 }
 
-/** The CPU time that everyone on this machine has used, in milliseconds. */
-export function everyonesCpu(): number {
+/** Returns the CPU time that the whole machine has used. */
+export function machineCpuMs(): number {
   const [user, nice, system, , , irq, softirq, steal] = read("/proc/stat").split("\n", 1)[0]
     .split(/ +/).slice(1).map(Number);
   return (user + nice + system + irq + softirq + steal) * TICK_MS;
 }
 
-function cpuOf(stat: string, withDeadChildren: boolean): number {
-  const text = read(stat);
-  // The name, in parentheses, may have spaces in it; utime, stime, cutime and cstime are the 14th to 17th field.
+function cpuMsOf(statFile: string, withExitedChildren: boolean): number {
+  const text = read(statFile);
+  // The name stands in parentheses and may contain spaces. utime, stime, cutime and cstime are
+  // fields 14 to 17.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const ticks = fields.slice(11, withDeadChildren ? 15 : 13).map(Number);
+  const ticks = fields.slice(11, withExitedChildren ? 15 : 13).map(Number);
   return ticks.reduce((sum, tick) => sum + tick, 0) * TICK_MS;
 }
 
@@ -157,23 +162,26 @@ function childrenOf(pid: number): number[] {
       return children.split(" ").filter((child) => child !== "").map(Number);
     });
   } catch (error) {
-    if (isGone(error)) return [];
+    if (hasExited(error)) return [];
     throw error;
   }
 }
 
-/** What is in a file of /proc; nothing if the process or thread has just ended. */
+/** Reads a file in /proc; returns an empty string if the process or thread has exited. */
 function read(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    if (isGone(error)) return "";
+    if (hasExited(error)) return "";
     throw error;
   }
 }
 
-/** Whether a process or thread has ended: `ENOENT`, or `ESRCH` where its file was open already. */
-function isGone(error: unknown): boolean {
+/**
+ * Whether an error means that a process or thread has exited: `ENOENT`, or `ESRCH` if its file was
+ * open.
+ */
+function hasExited(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || /\(os error 3\)/.test(`${error}`);
 }
 
@@ -181,6 +189,6 @@ function kill(pid: number): void {
   try {
     Deno.kill(pid, "SIGKILL");
   } catch {
-    // It has ended by itself.
+    // It has exited by itself.
   }
 }

@@ -1,12 +1,12 @@
 /**
- * What a run has measured, and the medians of it.
+ * The results of a run, and their medians.
  *
  * @module
  */
 import type { Values } from "./bench.ts";
 import type { Machine } from "./machine.ts";
 
-/** One measurement of one round. */
+/** The measurement of one system in one situation and one round. */
 export interface Measured {
   readonly scenario: string;
   readonly situation: string;
@@ -15,7 +15,7 @@ export interface Measured {
   readonly values: Values;
 }
 
-/** Something that could not be measured. */
+/** A measurement that failed. */
 export interface Failure {
   readonly scenario?: string;
   readonly system: string;
@@ -23,20 +23,25 @@ export interface Failure {
   readonly reason: string;
 }
 
-/** Everything that came of a run. */
+/** All results of a run. */
 export interface Results {
   readonly startedAt: string;
   readonly isQuick: boolean;
   readonly rounds: number;
   readonly machine: Machine;
+  /** The commit of the base build, if there is one. */
+  readonly baseCommit: string | undefined;
   readonly measured: Measured[];
   readonly failures: Failure[];
 }
 
-/** Of these it counts how many there were in all rounds: one is one too many. */
-const COUNTED = ["lost", "repeated", "disordered", "gone", "wrong", "unrecovered"];
+/** Counts of errors, which are summed over all rounds: a median would hide a single error. */
+const SUMMED = ["lost", "duplicated", "outOfOrder", "disconnected", "rejected", "notRecovered"];
 
-/** What one system came to in one situation, over all rounds: the medians; `undefined` if it was not measured. */
+/**
+ * Returns the medians of a system's values in a situation over all rounds; `undefined` if it was
+ * not measured.
+ */
 export function medians(
   { measured }: Pick<Results, "measured">,
   scenario: string,
@@ -50,26 +55,29 @@ export function medians(
   return Object.fromEntries(
     Object.keys(values[0]).map((name) => {
       const all = values.map((one) => one[name]);
-      return [name, COUNTED.includes(name) ? all.reduce((a, b) => a + b) : median(all)];
+      return [name, SUMMED.includes(name) ? all.reduce((a, b) => a + b) : median(all)];
     }),
   );
 }
 
-/** The situations of a scenario, in the order in which they were measured. */
+/** Returns the situations of a scenario, in the order in which they were measured. */
 export function situationsOf({ measured }: Pick<Results, "measured">, scenario: string): string[] {
   const ofScenario = measured.filter((one) => one.scenario === scenario);
   return [...new Set(ofScenario.map((one) => one.situation))];
 }
 
-/** How much of a core all that is not part of the bench used: the median and the most. */
-export function others({ measured }: Pick<Results, "measured">): { median: number; most: number } {
+/**
+ * Returns the share of a core that processes outside a measurement used: the median and the
+ * maximum.
+ */
+export function othersShares(
+  { measured }: Pick<Results, "measured">,
+): { median: number; max: number } {
   const all = measured.map(({ values }) => values.othersShare).filter((share) => share >= 0);
-  return all.length === 0
-    ? { median: 0, most: 0 }
-    : { median: median(all), most: Math.max(...all) };
+  return all.length === 0 ? { median: 0, max: 0 } : { median: median(all), max: Math.max(...all) };
 }
 
-/** The one in the middle, or the mean of both. */
+/** Returns the middle value, or the mean of the two middle values. */
 export function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const half = sorted.length / 2;

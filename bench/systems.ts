@@ -1,19 +1,27 @@
 /**
- * What is compared: our server, in both of its protocols, and its peers. The files of the peers that run on Node.js and
- * Bun are CommonJS, because `deno check` would look for the packages of ES modules in `deno.json`.
+ * The systems that are compared: this server, in both of its protocols, and its peers. The peers
+ * for Node.js and Bun are CommonJS files, because `deno check` would look up the packages that an
+ * ES module imports in `deno.json`.
  *
  * @module
  */
-import { type Dialect, ECHOING_TEXT, JSON_LINES, NCHAN, SOCKET_IO, TEXT } from "./dialects.ts";
+import {
+  type ClientProtocol,
+  ECHOED_TEXT_PROTOCOL,
+  JSON_PROTOCOL,
+  NCHAN_PROTOCOL,
+  SOCKET_IO_PROTOCOL,
+  TEXT_PROTOCOL,
+} from "./client_protocols.ts";
 import type { Command } from "./process.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
-const SOURCES = new URL("peers", import.meta.url).pathname;
-/** Where the peers run, with their packages; not in git. */
-const FOLDER = new URL(".peers", import.meta.url).pathname;
+const PEER_SOURCES = new URL("peers", import.meta.url).pathname;
+/** The directory where the peers run, with their packages; not in git. */
+const PEERS_DIRECTORY = new URL(".peers", import.meta.url).pathname;
 const NCHAN_MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
-/** Where a server is to listen, and where its Redis does. */
+/** The ports of a server and of its Redis. */
 export interface Ports {
   readonly port: number;
   readonly redis: number;
@@ -21,33 +29,35 @@ export interface Ports {
 
 /** A server to measure. */
 export interface System {
-  /** What it is called on the command line and in the table. */
+  /** Its name on the command line and in the table. */
   readonly name: string;
-  readonly dialect: Dialect;
-  /** Makes sure that it can be started; fails with why it cannot. */
+  readonly protocol: ClientProtocol;
+  /** The system with which this one is compared, if this one is started from the base build. */
+  readonly baseOf?: System;
+  /** Installs what it needs; throws with the reason if it cannot be started. */
   prepare(): Promise<void>;
-  /** How to start it, with more variables in its environment where there are some to try. */
+  /** Returns the command that starts it. `env` adds variables to its environment. */
   command(ports: Ports, env?: Record<string, string>): Promise<Command>;
 }
 
-/** What `deno task start` runs. */
-async function startCommand(): Promise<string> {
-  return JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`)).tasks.start.command;
+/** Returns the command that `deno task start` runs in a checkout. */
+async function startCommand(root: string): Promise<string> {
+  return JSON.parse(await Deno.readTextFile(`${root}/deno.json`)).tasks.start.command;
 }
 
-function ours(name: string, dialect: Dialect): System {
+function ourServer(name: string, protocol: ClientProtocol, root = ROOT): System {
   return {
     name,
-    dialect,
+    protocol,
     prepare: () => Promise.resolve(),
     async command({ port, redis }, env) {
-      const folder = Deno.execPath().slice(0, Deno.execPath().lastIndexOf("/"));
+      const denoDirectory = Deno.execPath().slice(0, Deno.execPath().lastIndexOf("/"));
       return {
         program: "sh",
-        args: ["-c", `exec ${await startCommand()}`],
-        cwd: ROOT,
+        args: ["-c", `exec ${await startCommand(root)}`],
+        cwd: root,
         env: {
-          PATH: `${folder}:${Deno.env.get("PATH")}`,
+          PATH: `${denoDirectory}:${Deno.env.get("PATH")}`,
           HOST: "127.0.0.1",
           PORT: `${port}`,
           REDIS_HOST: `127.0.0.1:${redis}`,
@@ -58,16 +68,16 @@ function ours(name: string, dialect: Dialect): System {
   };
 }
 
-function packaged(name: string, dialect: Dialect, runtime: string, file: string): System {
+function npmServer(name: string, protocol: ClientProtocol, runtime: string, file: string): System {
   return {
     name,
-    dialect,
+    protocol,
     prepare: installPackages,
     command: ({ port, redis }) =>
       Promise.resolve({
-        program: `${FOLDER}/node_modules/.bin/${runtime}`,
+        program: `${PEERS_DIRECTORY}/node_modules/.bin/${runtime}`,
         args: [file],
-        cwd: FOLDER,
+        cwd: PEERS_DIRECTORY,
         env: { PORT: `${port}`, REDIS_PORT: `${redis}`, NODE_ENV: "production" },
       }),
   };
@@ -75,20 +85,20 @@ function packaged(name: string, dialect: Dialect, runtime: string, file: string)
 
 const nchan: System = {
   name: "nchan",
-  dialect: NCHAN,
+  protocol: NCHAN_PROTOCOL,
   async prepare() {
-    const isThere = await Deno.stat(NCHAN_MODULE).then(() => true, () => false);
-    if (!isThere) throw new Error("apt-get install nginx-light libnginx-mod-nchan");
-    await Deno.mkdir(FOLDER, { recursive: true });
+    const isInstalled = await Deno.stat(NCHAN_MODULE).then(() => true, () => false);
+    if (!isInstalled) throw new Error("apt-get install nginx-light libnginx-mod-nchan");
+    await Deno.mkdir(PEERS_DIRECTORY, { recursive: true });
   },
   async command({ port, redis }) {
-    const template = await Deno.readTextFile(`${SOURCES}/nchan.conf`);
+    const template = await Deno.readTextFile(`${PEER_SOURCES}/nchan.conf`);
     const conf = template.replaceAll("${PORT}", `${port}`).replaceAll("${REDIS_PORT}", `${redis}`);
-    await Deno.writeTextFile(`${FOLDER}/nchan.conf`, conf);
+    await Deno.writeTextFile(`${PEERS_DIRECTORY}/nchan.conf`, conf);
     const path = `${Deno.env.get("PATH")}:/usr/sbin`;
     return {
       program: "nginx",
-      args: ["-p", FOLDER, "-c", `${FOLDER}/nchan.conf`, "-e", "stderr"],
+      args: ["-p", PEERS_DIRECTORY, "-c", `${PEERS_DIRECTORY}/nchan.conf`, "-e", "stderr"],
       env: { PATH: path },
     };
   },
@@ -96,57 +106,84 @@ const nchan: System = {
 
 const bareDeno: System = {
   name: "bare Deno",
-  dialect: ECHOING_TEXT,
+  protocol: ECHOED_TEXT_PROTOCOL,
   prepare: () => Promise.resolve(),
   async command({ port }) {
-    // The same heap as ours, or how it grows would count as what connections take.
-    const flags = /--v8-flags=\S+/.exec(await startCommand()) ?? [];
+    // The same heap settings as this server's. Otherwise heap growth would count as memory of the
+    // connections.
+    const flags = /--v8-flags=\S+/.exec(await startCommand(ROOT)) ?? [];
     const permissions = ["--allow-net", "--allow-env"];
     return {
       program: Deno.execPath(),
-      args: ["run", "--no-config", ...flags, ...permissions, `${SOURCES}/bare_deno.ts`],
+      args: ["run", "--no-config", ...flags, ...permissions, `${PEER_SOURCES}/bare_deno.ts`],
       env: { PORT: `${port}` },
     };
   },
 };
 
-export const json = ours("JSON", JSON_LINES);
-export const text = ours("text", TEXT);
-const bun = packaged("Bun", ECHOING_TEXT, "bun", "bun.cjs");
-const ws = packaged("ws", ECHOING_TEXT, "node", "ws_node.cjs");
-const socketIo = packaged("Socket.IO", SOCKET_IO, "node", "socketio.cjs");
+/** This server, with JSON clients. */
+export const json = ourServer("JSON", JSON_PROTOCOL);
+/** This server, with text clients. */
+export const text = ourServer("text", TEXT_PROTOCOL);
+const bun = npmServer("Bun", ECHOED_TEXT_PROTOCOL, "bun", "bun.cjs");
+const ws = npmServer("ws", ECHOED_TEXT_PROTOCOL, "node", "ws_node.cjs");
+const socketIo = npmServer("Socket.IO", SOCKET_IO_PROTOCOL, "node", "socketio.cjs");
 
-/** Our server with one and with two workers. */
-export const SEVERAL_WORKERS: readonly System[] = ["1", "2"].map((WORKERS) => ({
+/** This server with one and with two workers. */
+export const WORKER_SYSTEMS: readonly System[] = ["1", "2"].map((WORKERS) => ({
   ...json,
   name: `WORKERS=${WORKERS}`,
   command: (ports) => json.command(ports, { WORKERS }),
 }));
 
-/** Who broadcasts messages. */
-export const CHATS: readonly System[] = [json, text, ws, bun, socketIo, nchan];
-/** Who tells everyone of each join. */
-export const ROOMS: readonly System[] = [json, text, bun, ws, socketIo];
-/** Who keeps connections. */
-export const ALL: readonly System[] = [...CHATS, bareDeno];
+/** The systems that broadcast messages. */
+export const BROADCAST_SYSTEMS: readonly System[] = [json, text, ws, bun, socketIo, nchan];
+/** The systems that notify a room of each join. */
+export const JOIN_NOTICE_SYSTEMS: readonly System[] = [json, text, bun, ws, socketIo];
+/** The systems that keep connections open. */
+export const CONNECTION_SYSTEMS: readonly System[] = [...BROADCAST_SYSTEMS, bareDeno];
 
-/** Installs the packages of the peers, unless they are there as they should be; fails with what npm says. */
+/**
+ * Adds the base build of this server: `JSON base` after `JSON`, and `text base` after `text`.
+ *
+ * @param directory the checkout of the base build
+ */
+export function withBase(systems: readonly System[], directory: string): System[] {
+  return systems.flatMap((system) => {
+    if (system !== json && system !== text) return [system];
+    const base = ourServer(`${system.name} base`, system.protocol, directory);
+    return [system, { ...base, baseOf: system, prepare: () => installDependencies(directory) }];
+  });
+}
+
+/** Runs `deno task deps` in a checkout. */
+async function installDependencies(cwd: string): Promise<void> {
+  const deps = new Deno.Command(Deno.execPath(), { args: ["task", "--quiet", "deps"], cwd });
+  const { success, stderr } = await deps.output();
+  if (success) return;
+  throw new Error(`deno task deps failed in ${cwd}: ${new TextDecoder().decode(stderr).trim()}`);
+}
+
+/** Installs the peers' npm packages unless they are up to date; throws with npm's error. */
 async function installPackages(): Promise<void> {
-  await Deno.mkdir(FOLDER, { recursive: true });
+  await Deno.mkdir(PEERS_DIRECTORY, { recursive: true });
   const names = ["package.json", "package-lock.json", "bun.cjs", "ws_node.cjs", "socketio.cjs"];
-  for (const name of names) await Deno.copyFile(`${SOURCES}/${name}`, `${FOLDER}/${name}`);
-  // Written last, so that an installation that was broken off is not taken for one.
-  const installed = `${FOLDER}/installed.json`;
-  const lock = await Deno.readTextFile(`${SOURCES}/package-lock.json`);
+  for (const name of names) {
+    await Deno.copyFile(`${PEER_SOURCES}/${name}`, `${PEERS_DIRECTORY}/${name}`);
+  }
+  // This file is written last, so that an interrupted installation is repeated.
+  const installed = `${PEERS_DIRECTORY}/installed.json`;
+  const lock = await Deno.readTextFile(`${PEER_SOURCES}/package-lock.json`);
   if (await Deno.readTextFile(installed).catch(() => "") === lock) return;
   const npm = new Deno.Command("npm", {
     args: ["ci", "--no-audit", "--no-fund", "--loglevel=error"],
-    cwd: FOLDER,
+    cwd: PEERS_DIRECTORY,
   });
   const { success, stderr } = await npm.output();
   if (!success) {
-    const said = new TextDecoder().decode(stderr).replaceAll("npm error ", "").replace(/\s+/g, " ");
-    throw new Error(`npm ci failed: ${said.slice(0, 150)}`);
+    const error = new TextDecoder().decode(stderr).replaceAll("npm error ", "")
+      .replace(/\s+/g, " ");
+    throw new Error(`npm ci failed: ${error.slice(0, 150)}`);
   }
   await Deno.writeTextFile(installed, lock);
 }

@@ -5,36 +5,39 @@
  */
 import type { Scenario } from "./bench.ts";
 import { claims } from "./claims.ts";
-import { digits, percent } from "./format.ts";
-import { medians, others, type Results, situationsOf } from "./results.ts";
+import { digits, percent, us } from "./format.ts";
+import { medians, othersShares, type Results, situationsOf } from "./results.ts";
+import type { System } from "./systems.ts";
 
-/** Writes everything that came of a run. */
+/** Writes all results of a run. */
 export function writeTable(results: Results, scenarios: readonly Scenario[]): string {
   const { machine, rounds, isQuick, startedAt, failures } = results;
-  const { median, most } = others(results);
+  const { median, max } = othersShares(results);
   const parts = [
     "# Results of `deno task bench`",
     `${machine.hardware}; ${machine.system}. ${machine.versions}. Commit ${machine.commit}, ` +
     `${startedAt.slice(0, 10)}. ` +
     (rounds > 1
-      ? `Medians of ${rounds} rounds, in each of which every system had its turn. `
+      ? `The figures are medians of ${rounds} rounds. Every system is measured in every round. `
       : "One round. ") +
-    (isQuick ? "**A quick run**: short windows, one round, figures to about a quarter. " : "") +
-    "Servers on one core, Redis and the load generator on the other. The load generator never " +
-    "sleeps, because a server on the same machine would pay for waking it; its share is the time " +
-    "in which it had something to do. Whatever else ran on the machine, servers that waited for " +
-    `their turn among it, used ${percent(median)} of a core (median), at most ${percent(most)}.`,
-    "## What has to hold",
-    markdownTable(["claim", "measured", "at most", ""], claimRows(results)),
+    (isQuick ? "**A quick run**: it is short, and its figures may be off by a quarter. " : "") +
+    "The servers run on one core, Redis and the load generator on the other. The load generator " +
+    "polls and never sleeps, because on one machine the server would pay for waking it. Its " +
+    "share of a core is the time in which it had something to do. The rest of the machine, " +
+    `including servers that waited for their turn, used ${percent(median)} of a core (median), ` +
+    `and at most ${percent(max)}.`,
+    "## Claims that must hold",
+    markdownTable(["claim", "measured", "at most", "result"], claimRows(results)),
   ];
-  if (failures.length > 0) parts.push("## What could not be measured", failureLines(results));
+  if (failures.length > 0) parts.push("## Failures", failureLines(results));
   for (const scenario of scenarios) parts.push(...scenarioParts(results, scenario));
+  for (const scenario of scenarios) parts.push(...baseParts(results, scenario));
   return parts.join("\n\n") + "\n";
 }
 
 function claimRows(results: Results): string[][] {
-  return claims(results).map(({ what, atMost, measured }) => [
-    what,
+  return claims(results).map(({ claim, atMost, measured }) => [
+    claim,
     measured === undefined ? "not measured" : digits(measured),
     digits(atMost),
     measured === undefined ? "" : measured <= atMost ? "holds" : "**does not hold**",
@@ -48,11 +51,12 @@ function failureLines({ failures }: Results): string {
   }).join("\n");
 }
 
-function scenarioParts(results: Results, { name, about, systems, columns }: Scenario): string[] {
+function scenarioParts(results: Results, scenario: Scenario): string[] {
+  const { name, description, systems, columns } = scenario;
   const situations = situationsOf(results, name);
   if (situations.length === 0) return [];
-  const parts = [`## ${name}`, about];
-  // One system: what was measured of it goes across; several: they do, and each figure has its table.
+  const parts = [`## ${name}`, description];
+  // With one system, its figures are the columns. With several, each figure has its own table.
   if (systems.length === 1) {
     const rows = situations.map((situation) => {
       const values = medians(results, name, situation, systems[0].name);
@@ -74,7 +78,32 @@ function scenarioParts(results: Results, { name, about, systems, columns }: Scen
   return parts;
 }
 
-/** What stands where nothing was measured: a system that was not asked for is another thing than one that failed. */
+/** Compares this build with the base build, if a scenario has measured both. */
+function baseParts(results: Results, { name, systems }: Scenario): string[] {
+  const bases = systems.filter(({ baseOf }) => baseOf !== undefined);
+  const situations = situationsOf(results, name);
+  if (bases.length === 0 || situations.length === 0) return [];
+  const cell = (situation: string, base: System) => {
+    const cpu = (system: System) => medians(results, name, situation, system.name)?.cpu;
+    const oldCpu = cpu(base), newCpu = cpu(base.baseOf!);
+    if (oldCpu === undefined || newCpu === undefined) return "not measured";
+    return `${digits(newCpu / oldCpu)} (${us(newCpu)} / ${us(oldCpu)})`;
+  };
+  return [
+    `## ${name}: this build against the base build`,
+    `The base build is commit ${results.baseCommit}. The figures are the ratio of the CPU per ` +
+    "delivery, new / base, and in parentheses both medians in µs.",
+    markdownTable(
+      ["", ...bases.map(({ baseOf }) => baseOf!.name)],
+      situations.map((situation) => [situation, ...bases.map((base) => cell(situation, base))]),
+    ),
+  ];
+}
+
+/**
+ * The text for a figure that was not measured: it tells a failure from a system that was not
+ * chosen.
+ */
 function whyAbsent({ failures }: Results, scenario: string, system: string): string {
   const failure = failures.find((one) =>
     one.system === system && [undefined, scenario].includes(one.scenario)

@@ -1,25 +1,26 @@
 import type { Config } from "./config/config.ts";
+import { startServer } from "./http/server.ts";
 import { openMemoryStore } from "./store/memory/memory_store.ts";
 import { openRedisStore } from "./store/redis/redis_store.ts";
-import { startServer } from "./http/server.ts";
 import { StoreUnavailable } from "./store/store.ts";
 
-/** A server with its store, ready to serve. */
+/** A server with its store. */
 export interface Instance {
   /** The port it listens on. */
   readonly port: number;
-  /** Resolves if it can do everything that it is there for, right now. */
+  /** Resolves if the instance can serve every request now, and rejects if it cannot. */
   ready(): Promise<void>;
-  /** Takes every session out of its room, closes every socket, and ends what it has with the store. */
+  /** Takes every session out of its room, closes every socket and then the store. */
   stop(): Promise<void>;
 }
 
 /**
  * Starts an instance.
  *
- * @param config everything that is set
- * @param ready what `/readyz` asks; by default whether this instance itself is ready
- * @throws {StoreUnavailable} if the store cannot be used, and an error that names host and port if it cannot listen there
+ * @param config all settings
+ * @param ready is called for `/readyz`; by default it asks whether this instance is ready
+ * @throws {StoreUnavailable} if the store cannot be used
+ * @throws an error that names host and port if the server cannot listen there
  */
 export async function startInstance(
   config: Config,

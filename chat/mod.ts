@@ -1,10 +1,12 @@
 /**
  * A chat server for Deno and Redis.
  *
- * The way of a message: a socket's frame reaches its session, which says it through the hub to the
- * {@linkcode Store}; the store appends it to the room's log and publishes it, in one step; the subscriber of every
- * instance hears it, the sender's own too, and fills from the log what it could not hear; the hub hands it to the room,
- * which builds its frame once for each protocol and sends it to every session. There is no other way.
+ * The path of a message: a client's frame arrives at its session, which decodes it and publishes
+ * the message through the hub to the {@linkcode Store}. The store appends the message to the room's
+ * log and publishes it to every instance, in one step. On each instance, the sender's own included,
+ * the subscriber receives it, first fills any gap from the log, and passes it through the hub to
+ * the room. The room's broadcaster encodes it once for each protocol and delivers it to every
+ * session. There is no other path.
  *
  * @example
  * ```ts
@@ -15,8 +17,8 @@
  * const store = openMemoryStore(config);
  * const server = await startServer(config, store);
  * const socket = new WebSocket(`ws://127.0.0.1:${server.port}/chat/foo`);
- * const welcome = await new Promise<string>((resolve) => socket.onmessage = (e) => resolve(e.data));
- * assertEquals(welcome, "Welcome foo!");
+ * const welcome = await new Promise<MessageEvent>((resolve) => socket.onmessage = resolve);
+ * assertEquals(welcome.data, "Welcome foo!");
  *
  * const closed = new Promise((resolve) => socket.onclose = resolve);
  * await server.stop();
@@ -27,15 +29,12 @@
  * @module
  */
 export { type Config, ConfigError, type Environment, readConfig } from "./config/config.ts";
-export { MemoryLog } from "./store/memory/memory_log.ts";
-export { MemoryBackend, openMemoryStore } from "./store/memory/memory_store.ts";
+export type { RedisSettings } from "./config/redis_settings.ts";
 export { type Instance, startInstance } from "./instance.ts";
-export type { RedisSettings } from "./store/redis/connections.ts";
-export { openRedisStore } from "./store/redis/redis_store.ts";
-export type { SessionLimits } from "./session/session.ts";
-export { startWorkers } from "./workers/start.ts";
+export { startWorkers } from "./workers/start_workers.ts";
 export { type ChatServer, type ServerOptions, startServer } from "./http/server.ts";
-export type { Joined, Left, Message, Notice, RoomEvent } from "./protocol/events.ts";
+export type { SessionLimits } from "./session/session.ts";
+export type * from "./protocol/events.ts";
 export {
   type LogEntry,
   type LogLimits,
@@ -45,3 +44,6 @@ export {
   StoreUnavailable,
   type UsersPage,
 } from "./store/store.ts";
+export { MemoryBackend, openMemoryStore } from "./store/memory/memory_store.ts";
+export { MemoryLog } from "./store/memory/memory_log.ts";
+export { openRedisStore } from "./store/redis/redis_store.ts";

@@ -1,5 +1,6 @@
 /**
- * What a connection costs on Deno before there is a chat: every upgrade is welcomed, and nothing else happens.
+ * The smallest WebSocket server on Deno. It sends a welcome to every client and does nothing else,
+ * which shows what a connection costs without a chat.
  *
  * @module
  */

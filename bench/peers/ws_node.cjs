@@ -1,7 +1,8 @@
 /**
- * The same chat with ws on Node.js. What the documentation of ws advises for speed: the native add-on bufferutil, no
- * compression; ioredis's: automatic pipelines. A message goes from Redis to the sockets as one Buffer, so that it is
- * encoded once and not for each of them; to prepare its whole frame once is nothing that ws documents.
+ * The same chat with ws on Node.js. It follows the advice on speed in the documentation of ws: the
+ * native add-on bufferutil, and no compression. It also follows ioredis's documentation: automatic
+ * pipelines. A message from Redis stays one Buffer for all sockets, so that it is not encoded for
+ * each of them. ws documents no way to build the whole frame only once.
  *
  * @module
  */

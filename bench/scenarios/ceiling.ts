@@ -1,14 +1,14 @@
-import { type Bench, oneByOne, type Sample, type Scenario, type Values } from "../bench.ts";
-import { NCHAN } from "../dialects.ts";
+import { type Bench, runSequentially, type Sample, type Scenario, type Values } from "../bench.ts";
+import { NCHAN_PROTOCOL } from "../client_protocols.ts";
 import { percent, us } from "../format.ts";
 import type { System } from "../systems.ts";
-import { Talk } from "../talk.ts";
+import { Traffic } from "../traffic.ts";
 
 const CLIENTS = 1_000;
 
 const blaster: System = {
   name: "blaster",
-  dialect: NCHAN,
+  protocol: NCHAN_PROTOCOL,
   prepare: () => Promise.resolve(),
   command: ({ port }, { FRAMES } = { FRAMES: "1" }) =>
     Promise.resolve({
@@ -25,23 +25,23 @@ const blaster: System = {
     }),
 };
 
-/** How much the load generator takes in, so that one sees whether it is what was measured. */
+/** Measures the limit of the load generator, to show that it does not limit the other scenarios. */
 export const ceiling: Scenario = {
   name: "ceiling",
   systems: [blaster],
-  about:
-    `A server that only sends the same frame again and again to ${CLIENTS} clients, one or many ` +
-    "with each send.",
+  description:
+    `The limit of the load generator: a server sends the same frame to ${CLIENTS} clients as ` +
+    "fast as it can, one or many copies with each send.",
   columns: [
     ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],
     ["Share of a core: load generator", ({ generatorShare }) => percent(generatorShare)],
     [
-      "Its time per delivery, µs",
+      "Load generator time per delivery, µs",
       ({ rate, generatorShare }) => us(generatorShare * 1e6 / rate),
     ],
     ["Share of a core: blaster", ({ serverShare }) => percent(serverShare)],
   ],
-  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
+  measure: runSequentially(async (system: System, bench: Bench): Promise<Sample[]> => {
     const samples: Sample[] = [];
     for (const frames of [1, 64]) {
       const situation = frames === 1 ? "1 frame a send" : `${frames} frames a send`;
@@ -52,14 +52,14 @@ export const ceiling: Scenario = {
 };
 
 async function measure(system: System, bench: Bench, frames: number): Promise<Values> {
-  await using server = await bench.start(system, { FRAMES: `${frames}` });
-  const crowd = server.crowd();
-  crowd.join(CLIENTS);
-  const talk = new Talk(crowd);
-  talk.say(crowd.clients[0]);
-  crowd.pumpFor(500);
-  const from = bench.cpu(server);
-  talk.clear();
-  crowd.pumpFor(1_500);
-  return bench.figures(talk, from, server);
+  await using server = await bench.startAlone(system, { FRAMES: `${frames}` });
+  const group = server.addClients();
+  group.join(CLIENTS);
+  const traffic = new Traffic(group);
+  traffic.publish(group.clients[0]);
+  group.pollFor(500);
+  const from = bench.readCpu(server);
+  traffic.resetFigures();
+  group.pollFor(1_500);
+  return bench.figures(traffic, from, server);
 }

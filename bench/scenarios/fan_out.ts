@@ -1,55 +1,68 @@
-import { audited, auditText, type Bench, type Scenario, type Server } from "../bench.ts";
-import { beside, type Phase } from "../beside.ts";
+import { type Bench, describeErrors, errorValues, type Scenario, type Server } from "../bench.ts";
+import type { ClientGroup } from "../client_group.ts";
 import { ms, percent, us } from "../format.ts";
-import type { Crowd } from "../crowd.ts";
-import { CHATS } from "../systems.ts";
-import { Talk } from "../talk.ts";
+import { type Phase, runInterleaved } from "../interleave.ts";
+import { BROADCAST_SYSTEMS, type System } from "../systems.ts";
+import { Traffic } from "../traffic.ts";
 
-/** How many clients, and how many messages are in flight among them. */
+/** Numbers of clients, each with the numbers of messages in flight. */
 const SITUATIONS: readonly [number, readonly number[]][] = [
   [100, [1, 8, 64]],
   [1_000, [1, 8, 32, 64]],
   [5_000, [1, 8, 64]],
 ];
-const QUICK: typeof SITUATIONS = [[100, [1, 8, 64]], [1_000, [32]]];
+const QUICK_SITUATIONS: typeof SITUATIONS = [[100, [1, 8, 64]], [1_000, [32]]];
 
-/** So many turns a system has before the first that counts, in which its code is compiled. */
-const WARM_UP = 4;
+/** The turns of each system whose results are discarded, while its code is being compiled. */
+const WARM_UP_TURNS = 4;
 
-/** So many turns a system has in a round: with 5,000 clients each takes seconds. */
-function turnsARound(clients: number): number {
+/**
+ * Returns the number of turns of each system in a round. With 5,000 clients a turn takes seconds.
+ */
+function turnsPerRound(clients: number): number {
   return clients < 5_000 ? 6 : 2;
 }
 
-/** A turn in milliseconds, the first of which do not count. Short ones, so that a bad moment of the machine is everyone's. */
-const [BEGINNING, TURN] = [250, 500];
+/**
+ * A turn is measured for this long. Turns are short, so that a slow moment of the machine affects
+ * all systems alike.
+ */
+const TURN_MS = 500;
+/** The traffic runs this long before the measurement of a turn begins. */
+const RAMP_UP_MS = 250;
 
 /**
- * Nor does what comes before so much was read for each client: after a pause Linux acknowledges up to 16 segments as they
- * come (`TCP_MAX_QUICKACKS`), which within one machine is the sender's work. In one turn few come to each of 5,000.
+ * The traffic also runs until the clients have each read this often on average. After a pause Linux
+ * acknowledges each of up to 16 segments as it arrives (`TCP_MAX_QUICKACKS`), and on one machine
+ * the sender does that work. With 5,000 clients only a few segments reach each client in a turn.
  */
-const FIRST_READS = 16;
+const RAMP_UP_READS = 16;
 
-/** For these it waits no longer than so many milliseconds. */
-const FIRST_WITHIN = 10_000;
+/** A turn fails if the clients have not read that often by then. */
+const RAMP_UP_TIMEOUT_MS = 10_000;
 
-/** The load generator may often have no more than 20,000 files open: where it would, fewer servers are measured at a time. */
-const MOST_CONNECTIONS = 16_000;
+/**
+ * The load generator may have as few as 20,000 open files. Above this limit, fewer servers run at
+ * the same time.
+ */
+const MAX_CONNECTIONS = 16_000;
 
-/** The name of a situation, for whoever looks for its samples. */
-export function situation(clients: number, inFlight: number): string {
+/** Returns the name of a situation in the results. */
+export function situationName(clients: number, inFlight: number): string {
   return `${clients.toLocaleString("en")} clients, ${inFlight} in flight`;
 }
 
-/** Everyone says something as soon as everyone has what they said before. */
+/** Clients publish their next message as soon as all recipients have the one before. */
 export const fanOut: Scenario = {
   name: "fan-out",
-  systems: CHATS,
-  about: "So many messages of 64 bytes are in flight, each of another client in one room; when " +
-    "everyone who should has one, its sender says the next. All servers run beside one another, with " +
-    "5,000 clients three of them, and one after the other has its turn of half a second, after " +
-    `${WARM_UP} that do not count, and in each of them after a beginning of ${FIRST_READS} reads for ` +
-    "each client, because TCP acknowledges the first segments after a pause at the sender's cost.",
+  systems: BROADCAST_SYSTEMS,
+  description:
+    "All clients are in one room. Some of them each have one message of 64 bytes in flight. When " +
+    "all recipients have a message, its sender publishes the next. All servers run at the same " +
+    "time (with 5,000 clients, three at a time) and take turns of half a second, after " +
+    `${WARM_UP_TURNS} turns for warm-up. In each turn the measurement begins when the clients ` +
+    `have each read ${RAMP_UP_READS} times on average, because after a pause TCP acknowledges ` +
+    "the first segments at the sender's cost.",
   columns: [
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
     ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],
@@ -59,65 +72,85 @@ export const fanOut: Scenario = {
       ({ serverShare, generatorShare, redisShare }) =>
         [serverShare, generatorShare, redisShare].map(percent).join(" / "),
     ],
-    ["Deliveries lost or repeated", auditText],
+    ["Delivery errors", describeErrors],
   ],
   async *measure(systems, bench, rounds) {
-    const situations = bench.isQuick ? QUICK : SITUATIONS;
-    const few = situations.filter(([clients]) => clients * systems.length <= MOST_CONNECTIONS);
-    yield* beside(systems, phases(few, bench, rounds), bench);
-    for (const situation of situations.filter((one) => !few.includes(one))) {
-      const atOnce = Math.floor(MOST_CONNECTIONS / situation[0]);
-      for (let i = 0; i < systems.length; i += atOnce) {
-        yield* beside(systems.slice(i, i + atOnce), phases([situation], bench, rounds), bench);
+    const situations = bench.isQuick ? QUICK_SITUATIONS : SITUATIONS;
+    const together = situations.filter(([clients]) => clients * systems.length <= MAX_CONNECTIONS);
+    yield* runInterleaved(systems, phases(together, bench, rounds), bench);
+    for (const situation of situations.filter((one) => !together.includes(one))) {
+      const maxServers = Math.floor(MAX_CONNECTIONS / situation[0]);
+      for (const group of split(systems, maxServers)) {
+        yield* runInterleaved(group, phases([situation], bench, rounds), bench);
       }
     }
   },
 };
 
-/** So many messages in flight among so many clients. */
+/**
+ * Splits systems into groups of at most `maxSize`, and keeps a base build in the group of the build
+ * before it.
+ */
+function split(systems: readonly System[], maxSize: number): System[][] {
+  const groups: System[][] = [];
+  systems.forEach((system, i) => {
+    const group = groups.at(-1);
+    const size = systems[i + 1]?.baseOf === system ? 2 : 1;
+    if (group && (system.baseOf || group.length + size <= maxSize)) group.push(system);
+    else groups.push([system]);
+  });
+  return groups;
+}
+
 function phases(situations: typeof SITUATIONS, bench: Bench, rounds: number): Phase[] {
   return situations.flatMap(([clients, inFlights]) =>
     inFlights.map((inFlight) => ({
       clients: () => clients,
-      turns: rounds * turnsARound(clients),
-      warmUp: WARM_UP,
-      measure: ({ crowd, server }) => ({
-        situation: situation(clients, inFlight),
-        values: talkInFlight(crowd, inFlight, server, bench),
+      turns: rounds * turnsPerRound(clients),
+      warmUpTurns: WARM_UP_TURNS,
+      measure: ({ group, server }) => ({
+        situation: situationName(clients, inFlight),
+        values: measureInFlight(group, inFlight, server, bench),
       }),
     }))
   );
 }
 
-/** Lets a crowd hear enough of a talk that what follows is as it goes on. */
-function begin(crowd: Crowd): void {
-  const enough = crowd.reads + FIRST_READS * crowd.clients.length;
-  const giveUp = performance.now() + FIRST_WITHIN;
-  crowd.pumpFor(BEGINNING);
-  while (crowd.reads < enough) {
-    if (performance.now() > giveUp) throw new Error("too little is delivered to be measured");
-    crowd.pump(100);
+/** Lets traffic run until it has reached its steady state. */
+function rampUp(group: ClientGroup): void {
+  const enoughReads = group.reads + RAMP_UP_READS * group.clients.length;
+  const deadline = performance.now() + RAMP_UP_TIMEOUT_MS;
+  group.pollFor(RAMP_UP_MS);
+  while (group.reads < enoughReads) {
+    if (performance.now() > deadline) throw new Error("too little is delivered to be measured");
+    group.poll(100);
   }
 }
 
-/** Keeps so many messages in flight for a while. */
-export function talkInFlight(crowd: Crowd, inFlight: number, server: Server, bench: Bench) {
-  const talk = new Talk(crowd);
-  let isTalking = true;
-  talk.done = (sender) => isTalking && talk.say(sender);
-  for (let i = 0; i < inFlight; i++) talk.say(crowd.clients[i]);
-  begin(crowd);
-  const from = bench.cpu(server);
-  talk.clear();
-  crowd.pumpFor(TURN);
-  const figures = bench.figures(talk, from, server);
-  isTalking = false;
-  const audit = audited(talk.finish(), crowd);
-  // Where a turn is too short for what is in flight, the longest latencies end after it.
+/** Measures one turn with `inFlight` messages in flight. */
+export function measureInFlight(
+  group: ClientGroup,
+  inFlight: number,
+  server: Server,
+  bench: Bench,
+) {
+  const traffic = new Traffic(group);
+  let isPublishing = true;
+  traffic.onDelivered = (sender) => isPublishing && traffic.publish(sender);
+  for (let i = 0; i < inFlight; i++) traffic.publish(group.clients[i]);
+  rampUp(group);
+  const from = bench.readCpu(server);
+  traffic.resetFigures();
+  group.pollFor(TURN_MS);
+  const figures = bench.figures(traffic, from, server);
+  isPublishing = false;
+  const errors = errorValues(traffic.finish(), group);
+  // These latencies include the messages that were in flight when the turn ended, which may be the
+  // slowest ones.
   return {
     ...figures,
-    p50: talk.latencies.quantile(0.5),
-    p99: talk.latencies.quantile(0.99),
-    ...audit,
+    p50: traffic.latencies.quantile(0.5),
+    p99: traffic.latencies.quantile(0.99),
+    ...errors,
   };
 }

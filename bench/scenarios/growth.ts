@@ -1,59 +1,59 @@
-import { auditText, type Scenario } from "../bench.ts";
-import { beside, type Running } from "../beside.ts";
+import { describeErrors, type Scenario } from "../bench.ts";
 import { us } from "../format.ts";
+import { runInterleaved, type RunningServer } from "../interleave.ts";
 import { json, type System, text } from "../systems.ts";
-import { talkInFlight } from "./fan_out.ts";
+import { measureInFlight } from "./fan_out.ts";
 
-/** A few clients and many. */
-export const [FEW, MANY] = [100, 5_000];
-/** How many messages are in flight. */
+/** The numbers of clients that are compared. */
+export const SMALL_ROOM = 100, LARGE_ROOM = 5_000;
+/** The numbers of messages in flight. */
 export const IN_FLIGHT = [1, 8, 64];
-/** So many turns each has in a round, and so many before the first, in which its code is compiled. */
-const [TURNS_A_ROUND, WARM_UP] = [5, 4];
+const TURNS_PER_ROUND = 5;
+/** The turns of each system whose results are discarded, while its code is being compiled. */
+const WARM_UP_TURNS = 4;
 
-/** The name of a situation. */
-export function situationOf(inFlight: number): string {
+/** Returns the name of a situation in the results. */
+export function growthSituationName(inFlight: number): string {
   return `${inFlight} in flight`;
 }
 
-/** The name of a server with so many clients. */
-export function withClients(system: string, clients: number): string {
+/** Returns the name of a server with a number of clients. */
+export function systemName(system: string, clients: number): string {
   return `${system}, ${clients.toLocaleString("en")}`;
 }
 
-const clientsOf = new Map<System, number>(
+const clientCounts = new Map<System, number>(
   [json, text].flatMap((system) =>
-    [FEW, MANY].map((clients) =>
-      [{ ...system, name: withClients(system.name, clients) }, clients] as const
+    [SMALL_ROOM, LARGE_ROOM].map((clients) =>
+      [{ ...system, name: systemName(system.name, clients) }, clients] as const
     )
   ),
 );
 
-/** What a delivery costs where there are many clients, beside what it costs where there are few. */
+/** Compares the cost of a delivery in a large room with that in a small one. */
 export const growth: Scenario = {
   name: "growth",
-  systems: [...clientsOf.keys()],
-  about:
-    `The same as in the fan-out, with servers of ${FEW} and of ${
-      MANY.toLocaleString("en")
-    } clients ` +
-    `beside one another, so that a bad moment of the machine is everyone's, after ${WARM_UP} turns ` +
-    "that do not count. Not in a quick run.",
+  systems: [...clientCounts.keys()],
+  description:
+    `The traffic of fan-out, in rooms of ${SMALL_ROOM} and of ${LARGE_ROOM.toLocaleString("en")} ` +
+    "clients. Each room has its own server. All servers run at the same time and take turns, " +
+    `after ${WARM_UP_TURNS} turns for warm-up, so that a slow moment of the machine affects all ` +
+    "of them alike. A quick run leaves this scenario out.",
   columns: [
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
-    ["Deliveries lost or repeated", auditText],
+    ["Delivery errors", describeErrors],
   ],
   async *measure(systems, bench, rounds) {
     if (bench.isQuick) return;
     const phases = IN_FLIGHT.map((inFlight) => ({
-      clients: (system: System) => clientsOf.get(system)!,
-      turns: rounds * TURNS_A_ROUND,
-      warmUp: WARM_UP,
-      measure: ({ crowd, server }: Running) => ({
-        situation: situationOf(inFlight),
-        values: talkInFlight(crowd, inFlight, server, bench),
+      clients: (system: System) => clientCounts.get(system)!,
+      turns: rounds * TURNS_PER_ROUND,
+      warmUpTurns: WARM_UP_TURNS,
+      measure: ({ group, server }: RunningServer) => ({
+        situation: growthSituationName(inFlight),
+        values: measureInFlight(group, inFlight, server, bench),
       }),
     }));
-    yield* beside(systems, phases, bench);
+    yield* runInterleaved(systems, phases, bench);
   },
 };

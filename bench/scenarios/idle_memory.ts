@@ -1,32 +1,36 @@
-import { type Bench, oneByOne, type Sample, type Scenario } from "../bench.ts";
+import { type Bench, runSequentially, type Sample, type Scenario } from "../bench.ts";
 import { kib, mib } from "../format.ts";
-import { ALL, type System } from "../systems.ts";
+import { CONNECTION_SYSTEMS, type System } from "../systems.ts";
 
-/** So many to a room, because to tell thousands of each other leaves more behind than their connections take. */
-const PER_ROOM = 100;
+/**
+ * Rooms are small, because join notices to thousands of clients take more memory than their
+ * connections.
+ */
+const CLIENTS_PER_ROOM = 100;
 
-/** What a connection takes that does nothing. */
+/** Measures the memory of an idle connection. */
 export const idleMemory: Scenario = {
   name: "idle-memory",
-  systems: ALL,
-  about: `Clients join, ${PER_ROOM} to a room, and are silent: how much more resident memory the ` +
-    "server has then than before, for each of them.",
+  systems: CONNECTION_SYSTEMS,
+  description:
+    `Clients join, ${CLIENTS_PER_ROOM} to a room, and send nothing. The memory per connection is ` +
+    "the increase in the server's resident memory, divided by the number of clients.",
   columns: [
     ["Memory per connection", ({ perConnection }) => kib(perConnection)],
-    ["Memory before", ({ before }) => mib(before)],
-    ["Memory with them", ({ after }) => mib(after)],
+    ["Memory without clients", ({ before }) => mib(before)],
+    ["Memory with all clients", ({ after }) => mib(after)],
   ],
-  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
+  measure: runSequentially(async (system: System, bench: Bench): Promise<Sample[]> => {
     const connections = bench.isQuick ? 1_000 : 5_000;
-    await using server = await bench.start(system);
-    const crowd = server.crowd();
-    crowd.pumpFor(1_000);
-    const before = server.process.memory();
-    for (let joined = 0; joined < connections; joined += PER_ROOM) {
-      crowd.join(PER_ROOM, { room: `room${joined / PER_ROOM}` });
+    await using server = await bench.startAlone(system);
+    const group = server.addClients();
+    group.pollFor(1_000);
+    const before = server.process.memoryBytes();
+    for (let joined = 0; joined < connections; joined += CLIENTS_PER_ROOM) {
+      group.join(CLIENTS_PER_ROOM, { room: `room${joined / CLIENTS_PER_ROOM}` });
     }
-    crowd.pumpFor(bench.isQuick ? 2_000 : 10_000);
-    const after = server.process.memory();
+    group.pollFor(bench.isQuick ? 2_000 : 10_000);
+    const after = server.process.memoryBytes();
     const values = { before, after, perConnection: (after - before) / connections };
     return [{ situation: `${connections.toLocaleString("en")} connections`, values }];
   }),

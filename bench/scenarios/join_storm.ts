@@ -1,46 +1,46 @@
-import { type Bench, oneByOne, type Sample, type Scenario, shares } from "../bench.ts";
-import { countWords } from "../crowd.ts";
+import { type Bench, coreShares, runSequentially, type Sample, type Scenario } from "../bench.ts";
+import { countOccurrences } from "../client_group.ts";
 import { digits, ms, percent } from "../format.ts";
-import { ROOMS, type System } from "../systems.ts";
+import { JOIN_NOTICE_SYSTEMS, type System } from "../systems.ts";
 
 const JOINED = new TextEncoder().encode("joined");
 
-/** Everyone comes, and everyone is told of everyone. */
+/** Many users join one room, and the server notifies everyone in it of each join. */
 export const joinStorm: Scenario = {
   name: "join-storm",
-  systems: ROOMS,
-  about:
-    "Users join one room one after the other, each as soon as the one before was welcomed, and " +
-    "everyone in the room is told of each of them.",
+  systems: JOIN_NOTICE_SYSTEMS,
+  description:
+    "Users join one room one after the other, each as soon as the previous user has received the " +
+    "welcome. The server notifies everyone in the room of each join.",
   columns: [
-    ["Server CPU in all, s", ({ cpuMs }) => digits(cpuMs / 1000)],
+    ["Total server CPU, s", ({ cpuMs }) => digits(cpuMs / 1000)],
     ["Server CPU per join, ms", ({ cpuMs, users }) => ms(cpuMs / users)],
-    ["Time in all, s", ({ elapsed }) => digits(elapsed / 1000)],
+    ["Total time, s", ({ elapsedMs }) => digits(elapsedMs / 1000)],
     ["Share of a core: load generator", ({ generatorShare }) => percent(generatorShare)],
-    ["Notices lost", ({ lost }) => lost > 0 ? `${lost}` : "none"],
+    ["Lost join notices", ({ lost }) => lost > 0 ? `${lost}` : "none"],
   ],
-  measure: oneByOne(async (system: System, bench: Bench): Promise<Sample[]> => {
+  measure: runSequentially(async (system: System, bench: Bench): Promise<Sample[]> => {
     const users = bench.isQuick ? 500 : 3_000;
-    await using server = await bench.start(system);
-    const crowd = server.crowd();
-    const heard = new Int32Array(users);
+    await using server = await bench.startAlone(system);
+    const group = server.addClients();
+    const notices = new Int32Array(users);
     let lastAt = 0;
-    crowd.hear = (client, bytes, start, end) => {
-      heard[client.index] += countWords(bytes, start, end, JOINED);
-      lastAt = crowd.now;
+    group.onText = (client, bytes, start, end) => {
+      notices[client.index] += countOccurrences(bytes, start, end, JOINED);
+      lastAt = group.receivedAt;
     };
-    const from = bench.cpu(server);
-    crowd.join(users, { atOnce: 1 });
-    crowd.pumpUntilQuiet(500);
-    const to = bench.cpu(server);
-    // Some peers tell a newcomer of itself too.
-    const lost = heard.reduce((sum, count, i) => sum + Math.max(0, users - 1 - i - count), 0);
+    const from = bench.readCpu(server);
+    group.join(users, { concurrency: 1 });
+    group.pollUntilQuiet(500);
+    const to = bench.readCpu(server);
+    // Some peers also notify a new user of its own join.
+    const lost = notices.reduce((sum, count, i) => sum + Math.max(0, users - 1 - i - count), 0);
     const values = {
       users,
       cpuMs: to.server - from.server,
-      elapsed: lastAt - from.at,
+      elapsedMs: lastAt - from.at,
       lost,
-      ...shares(from, to),
+      ...coreShares(from, to),
     };
     return [{ situation: `${users.toLocaleString("en")} users`, values }];
   }),

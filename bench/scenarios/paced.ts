@@ -1,75 +1,78 @@
-import { audited, auditText, type Scenario } from "../bench.ts";
-import { beside } from "../beside.ts";
+import { describeErrors, errorValues, type Scenario } from "../bench.ts";
+import type { ClientGroup } from "../client_group.ts";
 import { ms, percent, us } from "../format.ts";
-import { CHATS } from "../systems.ts";
-import { Talk } from "../talk.ts";
-import type { Crowd } from "../crowd.ts";
+import { runInterleaved } from "../interleave.ts";
+import { BROADCAST_SYSTEMS } from "../systems.ts";
+import { Traffic } from "../traffic.ts";
 
 const CLIENTS = 100;
-const PER_SECOND = 500;
-/** So many turns a system has in a round, and so many before the first, in which its code is compiled. */
-const [TURNS_A_ROUND, WARM_UP] = [2, 4];
+const MESSAGES_PER_SECOND = 500;
+const TURNS_PER_ROUND = 2;
+/** The turns of each system whose results are discarded, while its code is being compiled. */
+const WARM_UP_TURNS = 4;
 
-/** Messages that come whether or not the server has done with those before. */
+/** Clients publish at a fixed rate, whether or not the server has delivered the messages before. */
 export const paced: Scenario = {
   name: "paced",
-  systems: CHATS,
-  about:
-    `${PER_SECOND} messages a second to ${CLIENTS} clients, each when it is due. Latency counts ` +
-    "from the time when it was due. All servers run beside one another, and one after the other has " +
-    `its turn of five seconds, after ${WARM_UP} that do not count.`,
+  systems: BROADCAST_SYSTEMS,
+  description:
+    `${CLIENTS} clients publish ${MESSAGES_PER_SECOND} messages a second at a fixed rate. The ` +
+    "latency counts from the time when a message was due. All servers run at the same time and " +
+    `take turns of five seconds, after ${WARM_UP_TURNS} turns for warm-up.`,
   columns: [
     ["Latency p50 / p99, ms", ({ p50, p99 }) => `${ms(p50)} / ${ms(p99)}`],
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
-    ["CPU share of the server", ({ serverShare }) => percent(serverShare)],
-    ["Deliveries lost or repeated", auditText],
+    ["Share of a core: server", ({ serverShare }) => percent(serverShare)],
+    ["Delivery errors", describeErrors],
   ],
   async *measure(systems, bench, rounds) {
-    yield* beside(systems, [{
+    yield* runInterleaved(systems, [{
       clients: () => CLIENTS,
-      turns: rounds * TURNS_A_ROUND,
-      warmUp: WARM_UP,
-      measure({ crowd, server }) {
-        const talk = new Talk(crowd);
-        const pace = new Pace(talk, crowd, PER_SECOND);
-        pace.keep(1);
-        const from = bench.cpu(server);
-        talk.clear();
-        pace.keep(bench.isQuick ? 2 : 5);
-        const figures = bench.figures(talk, from, server);
-        const values = { ...figures, ...audited(talk.finish(), crowd) };
-        return { situation: `${PER_SECOND} messages a second, ${CLIENTS} clients`, values };
+      turns: rounds * TURNS_PER_ROUND,
+      warmUpTurns: WARM_UP_TURNS,
+      measure({ group, server }) {
+        const traffic = new Traffic(group);
+        const publisher = new PacedPublisher(traffic, group, MESSAGES_PER_SECOND);
+        publisher.run(1);
+        const from = bench.readCpu(server);
+        traffic.resetFigures();
+        publisher.run(bench.isQuick ? 2 : 5);
+        const figures = bench.figures(traffic, from, server);
+        const values = { ...figures, ...errorValues(traffic.finish(), group) };
+        const situation = `${MESSAGES_PER_SECOND} messages a second, ${CLIENTS} clients`;
+        return { situation, values };
       },
     }], bench);
   },
 };
 
-/** Says so many messages a second, everyone in turn. */
-export class Pace {
-  readonly #talk: Talk;
-  readonly #crowd: Crowd;
-  readonly #interval: number;
-  #due = performance.now();
+/** Publishes at a fixed rate; the clients take turns as senders. */
+export class PacedPublisher {
+  readonly #traffic: Traffic;
+  readonly #group: ClientGroup;
+  readonly #intervalMs: number;
+  #dueAt = performance.now();
 
-  constructor(talk: Talk, crowd: Crowd, perSecond: number) {
-    this.#talk = talk;
-    this.#crowd = crowd;
-    this.#interval = 1000 / perSecond;
+  constructor(traffic: Traffic, group: ClientGroup, messagesPerSecond: number) {
+    this.#traffic = traffic;
+    this.#group = group;
+    this.#intervalMs = 1000 / messagesPerSecond;
   }
 
-  /** Goes on for so many seconds. */
-  keep(seconds: number): void {
-    const { clients } = this.#crowd;
-    for (const end = this.#due + seconds * 1000; this.#due < end;) {
-      const wait = this.#due - performance.now();
-      if (wait > 0) {
-        this.#crowd.pump(wait);
+  /** Publishes the messages of the next `seconds`. */
+  run(seconds: number): void {
+    const { clients } = this.#group;
+    for (const end = this.#dueAt + seconds * 1000; this.#dueAt < end;) {
+      const waitMs = this.#dueAt - performance.now();
+      if (waitMs > 0) {
+        this.#group.poll(waitMs);
         continue;
       }
-      this.#talk.say(clients[this.#talk.messages % clients.length], this.#due);
-      this.#due += this.#interval;
-      // Behind its time it must read too, or what waits only grows.
-      this.#crowd.pump(0);
+      const sender = clients[this.#traffic.publishedCount % clients.length];
+      this.#traffic.publish(sender, this.#dueAt);
+      this.#dueAt += this.#intervalMs;
+      // A publisher that is late must read too, or the unread data only grows.
+      this.#group.poll(0);
     }
   }
 }

@@ -1,58 +1,54 @@
 import { STATUS_CODE } from "@std/http/status";
-import { BadRequest } from "../protocol/bad_request.ts";
 import { CLOSE } from "../protocol/close_codes.ts";
-import { deadline } from "../store/deadline.ts";
 import { Hub } from "../rooms/hub.ts";
-import { type JoinRequest, parseJoinRequest } from "../session/join_request.ts";
-import { answerRooms } from "./rooms_api.ts";
-import { Session, type SessionLimits, STALL_CHECKS } from "../session/session.ts";
-import { type Store, StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
+import { Session, type SessionLimits } from "../session/session.ts";
+import { STALL_CHECKS } from "../session/writer.ts";
+import { deadline } from "../store/deadline.ts";
+import type { Store } from "../store/store.ts";
+import { refuse } from "./responses.ts";
+import { makeRoutes, respond } from "./routes.ts";
+import { asksForWebSocket, parseJoinRequest, upgrade } from "./upgrade.ts";
 
-/** What a server is told when it starts. */
+/** What a server is given when it starts. */
 export interface ServerOptions extends SessionLimits {
   /** The address to listen on. */
   readonly host: string;
-  /** The port to listen on; 0 for any free one. */
+  /** The port to listen on; 0 for any free port. */
   readonly port: number;
   /** How many servers of this process share the port. */
   readonly workers: number;
-  /** The longest that something may wait to be sent together with more, in milliseconds. */
+  /** The longest that an event may wait to be sent together with later ones, in milliseconds. */
   readonly maxFlushMs: number;
+  /** A client that reads nothing for this many seconds is disconnected. */
+  readonly maxStallSeconds: number;
+  /** A client that answers no ping for this many seconds is disconnected. */
+  readonly idleSeconds: number;
 }
 
-/** A server that is running. */
-export interface ChatServer {
-  /** The port it listens on. */
-  readonly port: number;
-  /**
-   * Takes no new connections, takes every session out of its room, closes every socket with 1001 and resolves when all
-   * that is done, or after two seconds for the sockets of peers that do not read.
-   */
-  stop(): Promise<void>;
-}
-
-/** How long a stop waits for peers to answer its close frame, in milliseconds. */
-const GOODBYE_WITHIN = 2_000;
+/** How long closing waits for peers to answer the close frame, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 /**
- * Starts to serve the chat.
+ * Starts a server.
  *
- * @param options where to listen, and what to allow
- * @param store where this instance meets the others
+ * @param options where to listen, and the limits
+ * @param store the store that the server shares with other instances
  * @param ready what `/readyz` asks; by default whether the store answers
- * @throws {Deno.errors.AddrInUse} and other errors of `Deno.serve` if it cannot listen there
+ * @returns the server, listening
+ * @throws {Deno.errors.AddrInUse} and other errors of `Deno.serve` if it cannot listen
+ * @throws {StoreUnavailable} if the store does not answer
  *
  * @example
  * ```ts
- * import { readConfig } from "./config.ts";
- * import { openMemoryStore } from "./memory/store.ts";
+ * import { readConfig } from "../config/config.ts";
+ * import { openMemoryStore } from "../store/memory/memory_store.ts";
  * import { startServer } from "./server.ts";
  * import { assertEquals } from "@std/assert";
  *
  * const options = readConfig({ HOST: "127.0.0.1", PORT: "0" });
  * const server = await startServer(options, openMemoryStore(options));
- * const answer = await fetch(`http://127.0.0.1:${server.port}/healthz`);
- * assertEquals(await answer.text(), "ok\n");
+ * const response = await fetch(`http://127.0.0.1:${server.port}/healthz`);
+ * assertEquals(await response.text(), "ok\n");
  * await server.stop();
  * ```
  */
@@ -61,49 +57,76 @@ export async function startServer(
   store: Store,
   ready: () => Promise<void> = () => store.ping(),
 ): Promise<ChatServer> {
-  const hub = new Hub(store, options.maxFlushMs);
+  const now = performance.now.bind(performance);
+  const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
   await hub.start();
-  const sessions = new Set<Session>();
-  let stopping = false;
+  return new ChatServer(options, store, hub, ready);
+}
 
-  function answer(request: Request): Response | Promise<Response> {
-    const url = URL.parse(request.url);
-    if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return refuse(STATUS_CODE.MethodNotAllowed, `${request.method} is not understood, use GET`, {
-        allow: "GET, HEAD",
-      });
-    }
-    switch (url.pathname) {
-      case "/":
-        return plain(STATUS_CODE.OK, "you are good to go!");
-      case "/healthz":
-        return plain(STATUS_CODE.OK, "ok\n");
-      case "/readyz":
-        return answerReady();
-    }
-    return answerPath(request, url).catch(explain);
+/** A server that is listening: see {@linkcode startServer}. */
+export class ChatServer {
+  readonly #options: ServerOptions;
+  readonly #hub: Hub;
+  readonly #sessions = new Set<Session>();
+  readonly #http: Deno.HttpServer<Deno.NetAddr>;
+  readonly #stallTimer: ReturnType<typeof setInterval>;
+  #isClosing = false;
+
+  /** Use {@linkcode startServer}. */
+  constructor(options: ServerOptions, store: Store, hub: Hub, ready: () => Promise<void>) {
+    this.#options = options;
+    this.#hub = hub;
+    const routes = makeRoutes({
+      store,
+      ready,
+      isClosing: () => this.#isClosing,
+      startSession: (request, url) => this.#startSession(request, url),
+    });
+    this.#http = Deno.serve({
+      hostname: options.host,
+      port: options.port,
+      reusePort: options.workers > 1,
+      onListen: () => {},
+      onError(error) {
+        console.error("a request failed:", error);
+        return refuse(STATUS_CODE.InternalServerError, "something went wrong here");
+      },
+    }, (request) => respond(routes, request));
+    this.#stallTimer = setInterval(
+      () => this.#sessions.forEach((session) => session.checkStall()),
+      options.maxStallSeconds * 1000 / STALL_CHECKS,
+    );
   }
 
-  async function answerPath(request: Request, url: URL): Promise<Response> {
-    if (/^\/chat(\/|$)/.test(url.pathname)) return answerChat(request, url);
-    const answer = await answerRooms(url, store);
-    if (answer) return Response.json(answer);
-    return refuse(STATUS_CODE.NotFound, `${url.pathname} is not here, the chat is at /chat/{user}`);
+  /** The port that the server listens on. */
+  get port(): number {
+    return this.#http.addr.port;
   }
 
-  async function answerReady(): Promise<Response> {
-    if (stopping) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
-    try {
-      await ready();
-      return plain(STATUS_CODE.OK, "ready\n");
-    } catch {
-      return refuse(STATUS_CODE.ServiceUnavailable, "the store does not answer");
-    }
+  /** How many sockets are open. */
+  get sessionCount(): number {
+    return this.#sessions.size;
   }
 
-  function answerChat(request: Request, url: URL): Response {
-    const asked = parseJoinRequest(url, request.headers.get("sec-websocket-protocol"));
+  /**
+   * Closes every session with 1001 and stops listening. Resolves when all users have left their
+   * rooms and all sockets are closed; after two seconds it does not wait for sockets whose peers do
+   * not read.
+   */
+  async stop(): Promise<void> {
+    this.#isClosing = true;
+    clearInterval(this.#stallTimer);
+    const closed = [...this.#sessions].map((session) => session.closed);
+    for (const session of this.#sessions) session.close(CLOSE.shutdown);
+    // `shutdown` sends close frames too, without a reason, so it must come a turn later.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    const stopped = this.#http.shutdown();
+    await this.#hub.drained();
+    await deadline(Promise.all([...closed, stopped]), CLOSE_TIMEOUT_MS).catch(() => {});
+  }
+
+  #startSession(request: Request, url: URL): Response {
+    const joinRequest = parseJoinRequest(url, request.headers.get("sec-websocket-protocol"));
     if (request.method !== "GET" || !asksForWebSocket(request)) {
       return refuse(
         STATUS_CODE.UpgradeRequired,
@@ -111,81 +134,15 @@ export async function startServer(
         { upgrade: "websocket", connection: "upgrade" },
       );
     }
-    if (stopping) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
-    return join(request, asked);
+    if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
+    const { socket, response } = upgrade(
+      request,
+      joinRequest.protocol,
+      this.#options.idleSeconds,
+    );
+    const session = new Session(socket, this.#hub, joinRequest, this.#options);
+    this.#sessions.add(session);
+    session.closed.then(() => this.#sessions.delete(session));
+    return response;
   }
-
-  function join(request: Request, asked: JoinRequest): Response {
-    let upgrade: Deno.WebSocketUpgrade;
-    try {
-      upgrade = Deno.upgradeWebSocket(request, {
-        idleTimeout: options.idleSeconds,
-        protocol: asked.protocol.name || undefined,
-      });
-    } catch (error) {
-      const cause = (error as Error).message;
-      throw new BadRequest(`this is no WebSocket handshake: ${cause}`);
-    }
-    const session = new Session(upgrade.socket, hub, asked, options);
-    sessions.add(session);
-    session.closed.then(() => sessions.delete(session));
-    return upgrade.response;
-  }
-
-  const http = Deno.serve({
-    hostname: options.host,
-    port: options.port,
-    reusePort: options.workers > 1,
-    onListen: () => {},
-    onError(error) {
-      console.error("a request failed:", error);
-      return refuse(STATUS_CODE.InternalServerError, "something went wrong here");
-    },
-  }, answer);
-
-  const looks = setInterval(
-    () => sessions.forEach((session) => session.checkStall()),
-    options.maxStallSeconds * 1000 / STALL_CHECKS,
-  );
-
-  return {
-    port: http.addr.port,
-    async stop() {
-      stopping = true;
-      clearInterval(looks);
-      const closed = [...sessions].map((session) => session.closed);
-      for (const session of sessions) session.close(CLOSE.shutdown);
-      // The server's own end says goodbye to every socket too, but less clearly, and so it comes a turn later.
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      const ended = http.shutdown();
-      await hub.drained();
-      await deadline(Promise.all([...closed, ended]), GOODBYE_WITHIN).catch(() => {});
-    },
-  };
-}
-
-/** RFC 6455, section 4.2.1: `Upgrade` is a list, and its words are compared without regard to case. */
-function asksForWebSocket(request: Request): boolean {
-  const asked = request.headers.get("upgrade") ?? "";
-  return asked.split(",").some((protocol) => protocol.trim().toLowerCase() === "websocket");
-}
-
-/** Answers a request that failed; what is nobody's fault here goes on to the log. */
-function explain(error: unknown): Response {
-  if (error instanceof BadRequest) return refuse(STATUS_CODE.BadRequest, error.message);
-  if (error instanceof StoreUnavailable || error instanceof StoreOutcomeUnknown) {
-    return refuse(STATUS_CODE.ServiceUnavailable, "the store does not answer");
-  }
-  throw error;
-}
-
-function plain(status: number, text: string, headers: HeadersInit = {}): Response {
-  return new Response(text, {
-    status,
-    headers: { "content-type": "text/plain; charset=utf-8", ...headers },
-  });
-}
-
-function refuse(status: number, line: string, headers: HeadersInit = {}): Response {
-  return plain(status, `${line}\n`, headers);
 }

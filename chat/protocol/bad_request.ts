@@ -1,4 +1,7 @@
-/** A request that cannot be answered; the message is one line that says what is wrong and what would be right. */
+/**
+ * A request that the server refuses with 400. The message is one line: what is wrong, and what
+ * would be right.
+ */
 export class BadRequest extends Error {
   /** Always `"BadRequest"`. */
   override name = "BadRequest";

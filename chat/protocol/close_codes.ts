@@ -1,10 +1,15 @@
-/** Why a session is closed: a code of RFC 6455, section 7.4, and the reason in words (at most 123 bytes). */
+/**
+ * Why the server closes a connection: a code of RFC 6455, section 7.4, and the reason in words (at
+ * most 123 bytes).
+ */
 export interface CloseReason {
+  /** The status code of the close frame. */
   readonly code: number;
+  /** The reason in words. */
   readonly reason: string;
 }
 
-/** Every way in which the server ends a session. */
+/** Every reason for which the server closes a connection. */
 export const CLOSE = {
   shutdown: { code: 1001, reason: "the server is shutting down" },
   binary: { code: 1003, reason: "binary frames are not understood, send text" },

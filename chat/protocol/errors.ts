@@ -1,16 +1,42 @@
-import type { ErrorCode, ErrorReply } from "./protocol.ts";
+/**
+ * The kinds of errors that a client can be told. After the first two the server closes the
+ * connection (with 4409 and 1013); after all others the session goes on.
+ *
+ * - `name_taken`: another user in the room has the name
+ * - `unavailable`: the server cannot reach the store
+ * - `bad_since`: `since` is no id, or it is later than the newest message; the session does not
+ *   resume
+ * - `bad_message`: the server does not understand what the client sent
+ * - `too_large`: the text of a message has too many bytes
+ * - `not_delivered`: the store refused a message, or the room is overloaded
+ * - `unknown`: the store may have taken a message or not; sending it again with the same `ref` is
+ *   safe
+ */
+export type ErrorCode =
+  | "name_taken"
+  | "unavailable"
+  | "bad_since"
+  | "bad_message"
+  | "too_large"
+  | "not_delivered"
+  | "unknown";
 
-function make(code: ErrorCode, message: string, ref?: string): ErrorReply {
-  return { type: "error", code, message, ref };
+/** An error, sent to the one session that it concerns. */
+export interface ErrorReply {
+  /** Always `"error"`. */
+  readonly type: "error";
+  /** The kind of error, for programs. */
+  readonly code: ErrorCode;
+  /** The error in words, for people. The text protocol sends just this. */
+  readonly message: string;
+  /** The `ref` of the message that the error is about, if it had one. */
+  readonly ref?: string;
 }
 
-/** Everything that a client may be told to have gone wrong. The text protocol sends the words as they stand here. */
+/** Every error that a client can be told, by its kind. */
 export const errorReply = {
   nameTaken: (user: string) =>
-    make(
-      "name_taken",
-      `username ${user} is already taken. please retry with a different name`,
-    ),
+    make("name_taken", `username ${user} is already taken. please retry with a different name`),
   unavailable: () => make("unavailable", "failed to connect. please try again"),
   badSince: (message: string) => make("bad_since", message),
   badMessage: (message: string, ref?: string) => make("bad_message", message, ref),
@@ -20,3 +46,7 @@ export const errorReply = {
     make("not_delivered", "message not delivered. please try again", ref),
   unknown: (ref?: string) => make("unknown", "message may not have been delivered", ref),
 } satisfies Record<string, (...args: never[]) => ErrorReply>;
+
+function make(code: ErrorCode, message: string, ref?: string): ErrorReply {
+  return { type: "error", code, message, ref };
+}

@@ -1,57 +1,72 @@
 import { isId } from "./ids.ts";
 
-/** Someone has joined the room. */
+/** A user joined the room. Not in the log. */
 export interface Joined {
   /** Always `"joined"`. */
   readonly type: "joined";
-  /** Who it is. */
+  /** The user's name. */
   readonly user: string;
-  /** Names the connection, because a name may change hands. */
+  /** The id of the session, because a name can pass from one session to another. */
   readonly session: string;
   /** How many users are in the room now. */
   readonly users: number;
 }
 
-/** Someone has left the room. */
+/** A user left the room. Not in the log. */
 export interface Left {
   /** Always `"left"`. */
   readonly type: "left";
-  /** Who it was. */
+  /** The user's name. */
   readonly user: string;
 }
 
-/** Someone has said something, and the log has it. */
+/** A user published a message, and it is in the log. */
 export interface Message {
   /** Always `"message"`. */
   readonly type: "message";
-  /** Where it stands in the log. */
+  /** The message's position in the log. */
   readonly id: string;
-  /** The id of the message before it, so that everyone can see for themselves that nothing is missing. */
+  /**
+   * The id of the message before it. A receiver whose last message has another id has missed some.
+   */
   readonly prev: string;
-  /** Who said it. */
+  /** The sender's name. */
   readonly user: string;
-  /** What was said, as it was. */
+  /** The text, unchanged. */
   readonly text: string;
-  /** What its sender named it with. */
+  /** The sender's own name for the message, if it gave one. */
   readonly ref?: string;
 }
 
-/** A plain line that was published on the room's channel with Redis itself. */
+/** A plain line that somebody published on the room's channel with Redis itself. */
 export interface Notice {
   /** Always `"notice"`. */
   readonly type: "notice";
-  /** The line, as it was. */
+  /** The line, unchanged. */
   readonly text: string;
 }
 
-/** What travels between the instances, as JSON on the room's channel, a line each: the very line that JSON sessions get. */
+/**
+ * What instances publish to one another on a room's channel. Each event is one line of JSON, and
+ * JSON clients receive that very line.
+ */
 export type RoomEvent = Joined | Left | Message;
 
+/** Whether a value that claims to be of a type has the fields of that type. */
+// deno-lint-ignore no-explicit-any -- the fields are checked here
+const HAS_FIELDS: Readonly<Record<RoomEvent["type"], (value: any) => boolean>> = {
+  joined: ({ user, session, users }) =>
+    typeof user === "string" && typeof session === "string" && typeof users === "number",
+  left: ({ user }) => typeof user === "string",
+  message: ({ id, prev, user, text }) =>
+    typeof user === "string" && typeof text === "string" && isId(id) && isId(prev),
+};
+
 /**
- * Reads a line of what was heard on a room's channel.
+ * Parses a line that was received on a room's channel.
  *
- * @param payload an {@linkcode RoomEvent} as one line of JSON, or anything else from outside
- * @returns the event; a {@linkcode Notice} with the payload as it is where it is none
+ * @param line a {@linkcode RoomEvent} as one line of JSON, or anything that somebody else published
+ * @returns the event; a {@linkcode Notice} with the line as its text if it is no event
  *
  * @example
  * ```ts
@@ -62,30 +77,20 @@ export type RoomEvent = Joined | Left | Message;
  * assertEquals(parseEvent("ops: deploy at five"), { type: "notice", text: "ops: deploy at five" });
  * ```
  */
-export function parseEvent(payload: string): RoomEvent | Notice {
-  // An event is one line, because a frame of the JSON protocol holds an event a line.
-  if (payload.startsWith('{"type":"') && !payload.includes("\n")) {
+export function parseEvent(line: string): RoomEvent | Notice {
+  // An event is one line, because a frame of the JSON protocol has one event a line.
+  if (line.startsWith('{"type":"') && !line.includes("\n")) {
     try {
-      const event = JSON.parse(payload);
-      if (isEvent(event)) return event;
+      const value = JSON.parse(line);
+      if (isEvent(value)) return value;
     } catch {
-      // Not JSON, and so a line from outside.
+      // It is not JSON, so it is a notice.
     }
   }
-  return { type: "notice", text: payload };
+  return { type: "notice", text: line };
 }
 
-// deno-lint-ignore no-explicit-any -- the answer of JSON.parse, looked at before it is trusted
-function isEvent(value: any): value is RoomEvent {
-  if (typeof value.user !== "string") return false;
-  switch (value.type) {
-    case "joined":
-      return typeof value.session === "string" && typeof value.users === "number";
-    case "left":
-      return true;
-    case "message":
-      return typeof value.text === "string" && isId(value.id) && isId(value.prev);
-    default:
-      return false;
-  }
+function isEvent(value: { type: string }): value is RoomEvent {
+  return Object.hasOwn(HAS_FIELDS, value.type) &&
+    HAS_FIELDS[value.type as RoomEvent["type"]](value);
 }

@@ -1,34 +1,37 @@
 /**
- * The ids of the log: `milliseconds-sequence`, as Redis gives them to the entries of a stream, see
- * https://redis.io/docs/latest/develop/data-types/streams/#entry-ids
+ * The ids of messages: `milliseconds-sequence`, as Redis assigns them to the entries of a stream,
+ * see https://redis.io/docs/latest/develop/data-types/streams/#entry-ids
  *
  * @module
  */
 
-/** The id before every message: that of the newest one in a room where nothing was said. */
+/** The id that is lower than every message's: the `prev` of a room's first message. */
 export const BEFORE_FIRST_ID = "0-0";
 
-/** Both numbers without leading zeros, and small enough to be exact: the first is a time until the year 33658. */
+/**
+ * Both numbers without leading zeros, and small enough to be exact: the first is a time until the
+ * year 33658.
+ */
 const ID = /^(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})$/;
 
-/** Whether a text is an id. */
+/** Tells whether a text is an id. */
 export function isId(text: string): boolean {
   return ID.test(text);
 }
 
-/** The id right after another. */
+/** Returns the lowest id that is later than another one. */
 export function nextId(id: string): string {
   const [time, sequence] = id.split("-");
   return `${time}-${Number(sequence) + 1}`;
 }
 
-/** The time that is in an id, in milliseconds since 1970. */
+/** Returns the time in an id, in milliseconds since 1970. */
 export function timestampOf(id: string): number {
   return Number(id.slice(0, id.indexOf("-")));
 }
 
 /**
- * Whether one id comes after another.
+ * Tells whether one id comes after another one.
  *
  * @param one an id
  * @param other an id

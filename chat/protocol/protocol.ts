@@ -1,104 +1,91 @@
+import type { ErrorReply } from "./errors.ts";
 import type { Notice, RoomEvent } from "./events.ts";
 
-/** What a session is told first. */
+/** The first thing that a session receives. */
 export interface Welcome {
   /** Always `"welcome"`. */
   readonly type: "welcome";
-  /** The name that it has now. */
+  /** The user's name, as everyone in the room sees it. */
   readonly user: string;
-  /** The room that it is in. */
+  /** The room's name. */
   readonly room: string;
   /** The id of the room's newest message; `0-0` if there is none. */
   readonly last: string;
-  /** Whether nothing is missing after the id that the session resumes from; `false` if it does not resume. */
+  /** Whether no message is missing after `since`; `false` if the session does not resume. */
   readonly recovered: boolean;
-  /** How many users are in the room, the new one included. */
+  /** How many users are in the room, this one included. */
   readonly users: number;
+  /** The most bytes that the text of a message can have, in UTF-8. */
+  readonly maxMessageBytes: number;
+  /**
+   * The most bytes that a client can have in flight: sent, and not yet answered. A message counts
+   * as the length of its text in UTF-16 code units plus 100. A single frame cannot have more bytes
+   * in UTF-8 either.
+   */
+  readonly maxInFlightBytes: number;
 }
 
-/** The log has a message that its sender named with a `ref`. */
+/** The reply to a message with a `ref`, once the message is in the log. */
 export interface Ack {
   /** Always `"ack"`. */
   readonly type: "ack";
-  /** What its sender named it with. */
+  /** The message's `ref`. */
   readonly ref: string;
   /** The message's id. */
   readonly id: string;
 }
 
-/** The answer to a ping. */
+/** The reply to a ping. */
 export interface Pong {
   /** Always `"pong"`. */
   readonly type: "pong";
 }
 
-/**
- * What may go wrong for a client:
- *
- * | code | what | then |
- * | --- | --- | --- |
- * | `name_taken` | someone in the room has the name | the session is closed with 4409 |
- * | `unavailable` | the store cannot be reached | the session is closed with 1013 |
- * | `bad_since` | `since` is no id, or later than everything that was said | the session goes on, not resumed |
- * | `bad_message` | what the client sent cannot be understood | the session goes on |
- * | `too_large` | the text of a message has too many bytes | the session goes on |
- * | `not_delivered` | a message was not taken, by the store or because its room is behind | the session goes on |
- * | `unknown` | the store may have taken a message, or not; saying it again with the same `ref` settles it | the same |
- */
-export type ErrorCode =
-  | "name_taken"
-  | "unavailable"
-  | "bad_since"
-  | "bad_message"
-  | "too_large"
-  | "not_delivered"
-  | "unknown";
-
-/** Something went wrong. */
-export interface ErrorReply {
-  /** Always `"error"`. */
-  readonly type: "error";
-  /** What it is, for programs. */
-  readonly code: ErrorCode;
-  /** What it is, in words, for people. */
-  readonly message: string;
-  /** Which message it is about, if it was named. */
-  readonly ref?: string;
-}
-
-/** What a session is told that nobody else is. */
+/** What the server sends to one session alone. */
 export type Reply = Welcome | Ack | Pong | ErrorReply;
 
-/** A client says something in the room. */
+/** A client publishes a message in its room. */
 export interface ClientMessage {
   /** Always `"message"`. */
   readonly type: "message";
-  /** What it says. */
+  /** The text. */
   readonly text: string;
-  /** What the client names it with; it is acknowledged then, and safe to repeat. */
+  /**
+   * The client's own name for the message. It asks for an ack, and makes sending the message again
+   * safe.
+   */
   readonly ref?: string;
 }
 
-/** A client wants to know whether the server is there. */
+/** A client asks whether the server is still there. */
 export interface Ping {
   /** Always `"ping"`. */
   readonly type: "ping";
 }
 
-/** How a session and its client speak with one another. */
+/**
+ * What a client's frame can contain; an {@linkcode ErrorReply} takes the place of what cannot be
+ * decoded.
+ */
+export type Decoded = ClientMessage | Ping | ErrorReply;
+
+/** How events become frames, and frames become messages. */
 export interface Protocol {
-  /** Its name among WebSocket subprotocols; `""` for none. */
+  /** The name of the WebSocket subprotocol; `""` for none. */
   readonly name: string;
-  /** Whether a sender gets its own messages, as everyone else. */
+  /** Whether a sender receives its own messages too. */
   readonly echoes: boolean;
-  /** What everyone in the room is told of an event, which is also given as one line of JSON. */
-  encodeEvent(event: RoomEvent | Notice, line: string): string;
   /** Whether several frames can be sent as one. */
   readonly canBatch: boolean;
-  /** The same frames, or fewer, where they can be joined. */
+  /** Encodes an event for everyone in a room; `line` is the same event as one line of JSON. */
+  encodeEvent(event: RoomEvent | Notice, line: string): string;
+  /**
+   * Encodes a reply for one session; `undefined` if clients of this protocol do not get such a
+   * reply.
+   */
+  encodeReply(reply: Reply): string | undefined;
+  /** Joins frames to as few as the protocol allows. */
   batch(frames: string[]): string[];
-  /** A frame for one session; `undefined` where its client is told nothing. */
-  encodeReply(answer: Reply): string | undefined;
-  /** What a client's frame says, one after the other. */
-  decode(frame: string): (ClientMessage | Ping | ErrorReply)[];
+  /** Decodes a client's frame. */
+  decode(frame: string): Decoded[];
 }

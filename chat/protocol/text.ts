@@ -4,23 +4,16 @@
  * @module
  */
 import type { Notice, RoomEvent } from "./events.ts";
-import type { Protocol } from "./protocol.ts";
+import type { Protocol, Reply } from "./protocol.ts";
 
-/** The protocol of clients that ask for none. */
+/** The protocol of clients that ask for no subprotocol. */
 export const TEXT: Protocol = {
   name: "",
   echoes: false,
-  encodeEvent,
   canBatch: false,
+  encodeEvent,
+  encodeReply,
   batch: (frames) => frames,
-  encodeReply(answer) {
-    switch (answer.type) {
-      case "welcome":
-        return `Welcome ${answer.user}!`;
-      case "error":
-        return answer.message;
-    }
-  },
   decode: (frame) => [{ type: "message", text: frame }],
 };
 
@@ -34,5 +27,19 @@ function encodeEvent(event: RoomEvent | Notice): string {
       return `${event.user}: has left the chat!`;
     case "notice":
       return event.text;
+  }
+}
+
+function encodeReply(reply: Reply): string | undefined {
+  switch (reply.type) {
+    case "welcome":
+      return `Welcome ${reply.user}!`;
+    case "error":
+      return reply.message;
+    case "ack":
+    case "pong":
+      return undefined;
+    default:
+      reply satisfies never;
   }
 }

@@ -1,57 +1,59 @@
-import type { Member } from "./member.ts";
 import type { Protocol } from "../protocol/protocol.ts";
+import type { Member } from "./member.ts";
 
-/** What goes to one member in a turn is about so long, in characters, unless one message is longer. */
-const LONGEST = 48 * 1024;
+/** A batch is full at this length, so that no member is sent much more in one turn. */
+const FULL_CHARS = 48 * 1024;
 
-/** What the members of an audience are told together. */
+/**
+ * The frames that a broadcaster sends to its members in one flush. Most members get all of them.
+ */
 export class Batch {
   readonly #protocol: Protocol;
   readonly #frames: string[] = [];
-  #length = 0;
-  /** Who came after its first frames, and how many these were. */
-  readonly #newcomers = new Map<Member, number>();
-  /** Who does not hear what. */
-  readonly #exceptions = new Map<Member, Set<number>>();
-  /** What everyone else hears. */
-  #joined: string[] | undefined;
+  #chars = 0;
+  /** How many frames were there before a member joined: that member gets only the later ones. */
+  readonly #skipped = new Map<Member, number>();
+  /** Which single frames a member does not get. */
+  readonly #excluded = new Map<Member, Set<number>>();
+  /** What all other members get, encoded once. */
+  #shared: string[] | undefined;
 
-  /** @param protocol how they speak */
+  /** @param protocol the protocol of all members */
   constructor(protocol: Protocol) {
     this.#protocol = protocol;
   }
 
-  /** Whether it is long enough. */
+  /** Whether the next frame should go to another batch. */
   get isFull(): boolean {
-    return this.#length >= LONGEST;
+    return this.#chars >= FULL_CHARS;
   }
 
-  /** Adds a frame, for everyone but one member, if there is such a one. */
+  /** Adds a frame for everyone, or for everyone except one member. */
   add(frame: string, except?: Member): void {
-    const place = this.#frames.push(frame) - 1;
-    this.#length += frame.length;
+    const index = this.#frames.push(frame) - 1;
+    this.#chars += frame.length;
     if (!except) return;
-    const exceptions = this.#exceptions.get(except);
-    if (exceptions) exceptions.add(place);
-    else this.#exceptions.set(except, new Set([place]));
+    const excluded = this.#excluded.get(except);
+    if (excluded) excluded.add(index);
+    else this.#excluded.set(except, new Set([index]));
   }
 
-  /** Takes note of someone who hears only what is added from here on. */
-  welcome(member: Member): void {
-    if (this.#frames.length > 0) this.#newcomers.set(member, this.#frames.length);
+  /** Notes that a member joined now, and gets only the frames that are added from here on. */
+  skipFor(member: Member): void {
+    if (this.#frames.length > 0) this.#skipped.set(member, this.#frames.length);
   }
 
-  /** Whether a member hears the same of it as everyone else. */
-  isWholeFor(member: Member): boolean {
-    return !this.#newcomers.has(member) && !this.#exceptions.has(member);
+  /** Whether a member gets every frame. */
+  isCompleteFor(member: Member): boolean {
+    return !this.#skipped.has(member) && !this.#excluded.has(member);
   }
 
-  /** The frames for one member, when everything has been added. */
-  of(member: Member): readonly string[] {
-    if (this.isWholeFor(member)) return this.#joined ??= this.#protocol.batch(this.#frames);
-    const from = this.#newcomers.get(member) ?? 0;
-    const exceptions = this.#exceptions.get(member);
-    const heard = this.#frames.filter((_, place) => place >= from && !exceptions?.has(place));
-    return this.#protocol.batch(heard);
+  /** Returns the frames for one member. No frame can be added after the first call. */
+  framesFor(member: Member): readonly string[] {
+    if (this.isCompleteFor(member)) return this.#shared ??= this.#protocol.batch(this.#frames);
+    const first = this.#skipped.get(member) ?? 0;
+    const excluded = this.#excluded.get(member);
+    const frames = this.#frames.filter((_, index) => index >= first && !excluded?.has(index));
+    return this.#protocol.batch(frames);
   }
 }

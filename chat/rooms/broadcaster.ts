@@ -1,133 +1,143 @@
 import { setImmediate } from "node:timers";
-import { Batch } from "./batch.ts";
 import type { Notice, RoomEvent } from "../protocol/events.ts";
-import type { Member } from "./member.ts";
-import { FlushScheduler } from "./flush_scheduler.ts";
 import type { Protocol } from "../protocol/protocol.ts";
+import { Batch } from "./batch.ts";
+import { FlushScheduler } from "./flush_scheduler.ts";
+import type { Member } from "./member.ts";
 
-/** What a flush costs is measured no more often, in milliseconds, because that costs two turns. */
-const MEASURE_EVERY = 50;
+/** How often the cost of a flush is measured at most, because measuring takes two turns. */
+const COST_SAMPLE_INTERVAL_MS = 50;
 
 /**
- * After so many characters the rest of a flush waits a turn, in which Deno writes them while they are in the cache, and
- * clients that are not in this room are heard.
+ * After this many characters the rest of a flush waits for the next turn. Deno writes the frames
+ * while they are in the cache, and sessions of other rooms get their turn.
  */
-const PORTION = 512 * 1024;
+const PORTION_CHARS = 512 * 1024;
 
-/** To send a frame costs as much as so many characters more: measured. */
-const FRAME = 8 * 1024;
+/** Sending a frame costs as much as this many characters more: measured. */
+const FRAME_OVERHEAD_CHARS = 8 * 1024;
 
-/** A flush that takes longer than this, in milliseconds, is so far behind that nothing more should be said. */
-const LONGEST_FLUSH = 10_000;
+/** A room is overloaded while one of its flushes takes longer than this. */
+const MAX_FLUSH_DURATION_MS = 10_000;
+
+/** What a broadcaster is given. */
+export interface BroadcasterOptions {
+  /** The longest that an event may wait to be sent together with later ones, in milliseconds. */
+  readonly maxFlushMs: number;
+  /** A monotonic clock, in milliseconds. */
+  readonly now: () => number;
+}
 
 /**
- * The members of a room who speak one protocol. Everything that happens in one turn reaches them together. Where their
- * protocol can join frames, it is one frame, the same for all, because most of what a delivery costs is the write. Such a
- * frame waits a moment for what its room expects to happen next. A room that is so busy that sending is the load itself
- * gets pauses, in which more can be joined: see {@linkcode FlushScheduler}.
+ * Delivers a room's events to the members who speak one protocol. It encodes each event once.
+ *
+ * Events of one turn are delivered in one flush. Where the protocol can batch frames, a flush is
+ * one frame, the same for every member, because most of the cost of a delivery is the write.
+ * {@linkcode FlushScheduler} decides how long a flush is held back for more events.
  */
 export class Broadcaster {
   readonly #protocol: Protocol;
-  readonly #pace: FlushScheduler;
-  readonly #isMoreExpected: () => boolean;
+  readonly #now: () => number;
+  readonly #scheduler: FlushScheduler;
+  readonly #isMoreInFlight: () => boolean;
   readonly #members = new Set<Member>();
-  /** What has happened and was not sent yet; only the last one is not full. */
+  /** The events that are not flushed yet. Every batch but the last one is full. */
   #batches: Batch[] = [];
-  /** How many frames are in these. */
-  #frames = 0;
-  /** How many of them are messages. */
-  #messages = 0;
-  /** How many frames there were when the pause began. */
-  #framesBefore = 0;
-  /** Ends a pause, or the wait for what the room expects. */
+  #frameCount = 0;
+  #messageCount = 0;
+  /** What the events that are not flushed yet are held back for. */
+  #heldFor: "nothing" | "batch delay" | "messages in flight" = "nothing";
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #isPaused = false;
-  #isWaiting = false;
-  /** Whether a flush is under way, from one portion to the next. */
-  #isSending = false;
-  #sendingSince = 0;
-  #measuredAt = 0;
+  /** Whether a batch delay came before the next flush. */
+  #wasDelayed = false;
+  #isFlushing = false;
+  #flushStartedAt = 0;
+  #costSampledAt = 0;
 
   /**
-   * @param protocol how they speak
-   * @param maxFlushMs the longest that something may wait to be joined, in milliseconds
-   * @param isMoreExpected whether more will happen soon, or {@linkcode Broadcaster.expectNothing} be called
+   * @param protocol the protocol of all members
+   * @param options how long events may wait
+   * @param isMoreInFlight whether a message is in flight; when the last one has arrived,
+   * {@linkcode Broadcaster.onNothingInFlight} is called
    */
-  constructor(protocol: Protocol, maxFlushMs: number, isMoreExpected: () => boolean) {
+  constructor(protocol: Protocol, options: BroadcasterOptions, isMoreInFlight: () => boolean) {
     this.#protocol = protocol;
-    this.#pace = new FlushScheduler(maxFlushMs);
-    this.#isMoreExpected = isMoreExpected;
+    this.#now = options.now;
+    this.#scheduler = new FlushScheduler(options.maxFlushMs);
+    this.#isMoreInFlight = isMoreInFlight;
   }
 
-  /** Whether so much waits to be sent that nothing more should be said. */
+  /** Whether a flush has taken so long that the room should take no more messages. */
   get isOverloaded(): boolean {
-    return this.#isSending && performance.now() - this.#sendingSince > LONGEST_FLUSH;
+    return this.#isFlushing && this.#now() - this.#flushStartedAt > MAX_FLUSH_DURATION_MS;
   }
 
-  /** Takes someone in, who hears what happens from here on. */
+  /** Adds a member, who receives the events from here on. */
   add(member: Member): void {
     this.#members.add(member);
-    for (const batch of this.#batches) batch.welcome(member);
+    for (const batch of this.#batches) batch.skipFor(member);
   }
 
-  /** Takes someone out. */
+  /** Removes a member. */
   delete(member: Member): void {
     this.#members.delete(member);
   }
 
   /**
-   * Tells everyone of an event.
+   * Broadcasts an event to every member.
    *
-   * @param event what has happened
-   * @param line the same as one line of JSON
-   * @param except who is not told, if there is someone
+   * @param event the event
+   * @param line the same event as one line of JSON
+   * @param except a member who does not receive it
    */
   broadcast(event: RoomEvent | Notice, line: string, except?: Member): void {
     if (this.#members.size === 0) return;
     let batch = this.#batches.at(-1);
     if (!batch || batch.isFull) this.#batches.push(batch = new Batch(this.#protocol));
     batch.add(this.#protocol.encodeEvent(event, line), except);
-    if (event.type === "message") this.#messages++;
-    if (++this.#frames === 1) this.#begin();
-    else this.#endPauseIfComplete();
+    if (event.type === "message") this.#messageCount++;
+    if (++this.#frameCount === 1) this.#scheduleFlush();
+    else this.#endBatchDelayIfComplete();
   }
 
-  /** Whether a member is sure to hear something in the next flush, which begins within `maxFlushMs`. */
-  willTell(member: Member): boolean {
-    return !this.#isSending && this.#batches.length > 0 && this.#batches[0].isWholeFor(member);
+  /** Whether a member is certain to receive a frame within `maxFlushMs`. */
+  isFlushPendingFor(member: Member): boolean {
+    return !this.#isFlushing && this.#batches.length > 0 && this.#batches[0].isCompleteFor(member);
   }
 
-  /** What was expected has come, or never will. */
-  expectNothing(): void {
-    if (this.#isWaiting) this.#flushSoon();
-    else this.#endPauseIfComplete();
+  /** Called when no message is in flight any more. */
+  onNothingInFlight(): void {
+    if (this.#heldFor === "messages in flight") this.#flushSoon();
+    else this.#endBatchDelayIfComplete();
   }
 
-  /** Decides when what has just happened is sent; while a flush is under way, its end decides. */
-  #begin(): void {
-    if (this.#isSending) return;
+  /**
+   * Decides when to flush the first event since the last flush. A flush under way decides later.
+   */
+  #scheduleFlush(): void {
+    if (this.#isFlushing) return;
     if (!this.#protocol.canBatch) return this.#flushSoon();
-    const pause = this.#pace.batchDelayMs(this.#members.size);
-    this.#isPaused = pause > 0;
-    if (!this.#isPaused) return this.#waitForExpected(0);
-    this.#framesBefore = this.#frames;
-    this.#timer = setTimeout(() => this.#waitForExpected(pause), pause);
-    this.#endPauseIfComplete();
+    const delayMs = this.#scheduler.batchDelayMs(this.#members.size);
+    if (delayMs === 0) return this.#awaitInFlight(0);
+    this.#heldFor = "batch delay";
+    this.#wasDelayed = true;
+    this.#timer = setTimeout(() => this.#awaitInFlight(delayMs), delayMs);
+    this.#endBatchDelayIfComplete();
   }
 
-  #waitForExpected(waited: number): void {
-    const patience = this.#pace.maxWaitMs(this.#members.size) - waited;
-    if (patience <= 0 || !this.#isMoreExpected()) return this.#flushSoon();
-    this.#isWaiting = true;
-    this.#timer = setTimeout(() => this.#flush(), patience);
+  #awaitInFlight(waitedMs: number): void {
+    const waitMs = this.#scheduler.maxWaitMs(this.#members.size) - waitedMs;
+    if (waitMs <= 0 || !this.#isMoreInFlight()) return this.#flushSoon();
+    this.#heldFor = "messages in flight";
+    this.#timer = setTimeout(() => this.#flush(), waitMs);
   }
 
-  #endPauseIfComplete(): void {
-    if (!this.#isPaused || this.#isMoreExpected()) return;
-    if (this.#pace.isBatchComplete(this.#messages)) this.#flushSoon();
+  #endBatchDelayIfComplete(): void {
+    if (this.#heldFor !== "batch delay" || this.#isMoreInFlight()) return;
+    if (this.#scheduler.isBatchComplete(this.#messageCount)) this.#flushSoon();
   }
 
-  /** With what else happens in this turn. */
+  /** Flushes at the end of this turn, together with whatever else happens in it. */
   #flushSoon(): void {
     const batches = this.#batches;
     queueMicrotask(() => {
@@ -137,60 +147,63 @@ export class Broadcaster {
 
   #flush(): void {
     clearTimeout(this.#timer);
-    this.#isWaiting = false;
-    const start = this.#sendingSince = performance.now();
-    const cameInPause = this.#isPaused ? this.#frames - this.#framesBefore : undefined;
-    this.#pace.recordFlush(start, this.#frames, this.#messages, cameInPause);
-    this.#isPaused = false;
-    const portions = this.#sendPortions(this.#batches);
+    this.#flushStartedAt = this.#now();
+    this.#scheduler.recordFlush(
+      this.#flushStartedAt,
+      this.#frameCount,
+      this.#messageCount,
+      this.#wasDelayed,
+    );
+    const portions = this.#deliverInPortions(this.#batches);
     this.#batches = [];
-    this.#frames = this.#messages = 0;
-    this.#isSending = true;
-    this.#goOn(portions, this.#members.size);
+    this.#frameCount = this.#messageCount = 0;
+    this.#heldFor = "nothing";
+    this.#wasDelayed = false;
+    this.#isFlushing = true;
+    this.#deliverNext(portions, this.#members.size);
   }
 
-  /** Sends batches to everyone who is here now; yields after each portion, and after each batch. */
-  *#sendPortions(batches: readonly Batch[]): Iterator<void> {
+  /** Delivers batches to the members of this moment, and yields where the rest must wait a turn. */
+  *#deliverInPortions(batches: readonly Batch[]): Iterator<void> {
     const members = [...this.#members];
-    let length = 0;
+    let chars = 0;
     for (const batch of batches) {
-      // Nobody is sent two long ones in a turn, in which nothing can be read.
-      if (batch !== batches[0]) length = Infinity;
+      // No member is sent two long batches in one turn, in which the server can read nothing.
+      if (batch !== batches[0]) chars = Infinity;
       for (const member of members) {
-        if (length > PORTION) {
+        if (chars > PORTION_CHARS) {
           yield;
-          length = 0;
+          chars = 0;
         }
-        // Who has left meanwhile hears nothing more.
-        if (!this.#members.has(member)) continue;
-        for (const frame of batch.of(member)) {
+        const hasLeft = !this.#members.has(member);
+        if (hasLeft) continue;
+        for (const frame of batch.framesFor(member)) {
           member.deliver(frame);
-          length += frame.length + FRAME;
+          chars += frame.length + FRAME_OVERHEAD_CHARS;
         }
       }
     }
   }
 
-  #goOn(portions: Iterator<void>, members: number): void {
-    this.#isSending = !portions.next().done;
-    if (this.#isSending) {
-      setImmediate(() => this.#goOn(portions, members));
+  #deliverNext(portions: Iterator<void>, members: number): void {
+    this.#isFlushing = !portions.next().done;
+    if (this.#isFlushing) {
+      setImmediate(() => this.#deliverNext(portions, members));
       return;
     }
-    this.#measure(members);
-    if (this.#frames > 0) this.#begin();
+    this.#sampleCost(members);
+    if (this.#frameCount > 0) this.#scheduleFlush();
   }
 
-  /** Learns what a flush costs that has just been sent. */
-  #measure(members: number): void {
-    const start = this.#sendingSince;
-    if (!this.#protocol.canBatch || members === 0 || start - this.#measuredAt < MEASURE_EVERY) {
-      return;
-    }
-    this.#measuredAt = start;
-    // What was sent in a turn is written before the next one is over.
+  /** Measures what the flush that has just ended costs, if the last sample is old enough. */
+  #sampleCost(members: number): void {
+    const start = this.#flushStartedAt;
+    if (!this.#protocol.canBatch || members === 0) return;
+    if (start - this.#costSampledAt < COST_SAMPLE_INTERVAL_MS) return;
+    this.#costSampledAt = start;
+    // Deno writes the frames of one turn before the next turn is over.
     setImmediate(() =>
-      setImmediate(() => this.#pace.recordCost(performance.now() - start, members))
+      setImmediate(() => this.#scheduler.recordCost(this.#now() - start, members))
     );
   }
 }

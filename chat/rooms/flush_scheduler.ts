@@ -1,103 +1,106 @@
-/** What it costs to write a frame to one member, in milliseconds, as long as it was not measured. */
-const WRITE = 0.005;
+/** The assumed cost of writing a frame to one member, in milliseconds, until it is measured. */
+const INITIAL_WRITE_COST_MS = 0.005;
 
-/** More than this is not what it costs, but what else goes on in this process. */
-const DEAREST_WRITE = 10 * WRITE;
+/** A measurement above this shows what else the process was busy with, not the cost of a write. */
+const MAX_WRITE_COST_MS = 10 * INITIAL_WRITE_COST_MS;
 
-/** Of what is measured so much is believed at once, in which there may have been something else. */
-const TRUST = 1 / 4;
+/** The weight of the newest measurement in the moving average of the write cost. */
+const SMOOTHING = 1 / 4;
 
-/** What happened longer ago than about so many flushes says nothing of how busy the room is now. */
+/** About how many of the latest flushes say how busy the room is. */
 const FLUSHES_REMEMBERED = 10;
 
-/** Nor does how long nothing happened, once it was so many milliseconds. */
-const QUIET = 250;
+/** A longer gap between two flushes counts as this many milliseconds. */
+const MAX_GAP_MS = 250;
 
-/** For what is on its way a flush waits no longer than so many times as long as it takes itself. */
-const PATIENCE = 4;
+/** A flush waits for messages in flight up to this many times its own cost. */
+const MAX_WAIT_COSTS = 4;
 
-/** A pause is so many times as long as a flush. */
-const PAUSE = 2;
+/** A batch delay lasts this many times the cost of the flush. */
+const BATCH_DELAY_COSTS = 2;
 
-/** A shorter pause than this is none, in milliseconds: no timer of Deno is more exact. */
-const SHORTEST_PAUSE = 2;
+/** A shorter batch delay is not worth its timer: timers are not more exact. */
+const MIN_BATCH_DELAY_MS = 2;
 
-/** After a pause in which nothing was joined some flushes come without one, after the next about twice as many, up to this. */
-const MOST_WITHOUT_PAUSE = 31;
+/**
+ * One in this many batch delays is never cut short, to learn how many messages can arrive in one.
+ */
+const FULL_DELAY_EVERY = 32;
 
-/** One of so many pauses is never cut short, to see how much can come in one. */
-const FULL_PAUSE_EVERY = 32;
-
-/** When an audience flushes: how long it waits for more, judged by what flushes cost and by what came of them lately. */
+/**
+ * Decides how long a broadcaster collects events before it flushes them, so that one frame carries
+ * many. It learns from the measured cost of flushes and from what earlier flushes contained.
+ *
+ * There are two reasons to hold a flush back. The *wait* ends when no message is in flight between
+ * this instance and the store. The *batch delay* collects whatever arrives; it applies only where
+ * sending is the main load, and ends early when as many messages have arrived as usual. Measured
+ * with 1,000 clients: CPU per delivery rises by 71 % without the batch delay and by 19 % if no
+ * delay ends early; with 100 clients it rises by up to 51 % without the wait.
+ */
 export class FlushScheduler {
-  /** Nothing waits longer than this, in milliseconds. */
-  readonly #longest: number;
-  /** What it costs to write a frame to one member, in milliseconds. */
-  #write = WRITE;
+  readonly #maxFlushMs: number;
+  #writeCostMs = INITIAL_WRITE_COST_MS;
   #flushedAt = 0;
-  /** How much has happened lately, and in how many milliseconds. */
-  readonly #lately = { frames: 0, time: 0 };
-  /** How many messages there are at the end of a pause. */
-  #usual = 0;
-  #pauses = 0;
-  #fruitlessPauses = 0;
-  #flushesWithoutPause = 0;
+  /** How many frames were flushed lately, and over how many milliseconds. */
+  readonly #recent = { frames: 0, milliseconds: 0 };
+  /** How many messages a delayed flush usually has. */
+  #usualMessages = 0;
+  #delayedFlushes = 0;
 
-  /** @param longest the longest that something may wait to be joined, in milliseconds */
-  constructor(longest: number) {
-    this.#longest = longest;
+  /** @param maxFlushMs the longest that an event may wait for a flush, in milliseconds */
+  constructor(maxFlushMs: number) {
+    this.#maxFlushMs = maxFlushMs;
   }
 
-  /** How long to wait for what is on its way to so many members, in milliseconds. */
+  /** Returns how long a flush to some members may wait for messages in flight, in milliseconds. */
   maxWaitMs(members: number): number {
-    return Math.min(PATIENCE * this.#write * members, this.#longest);
+    return Math.min(MAX_WAIT_COSTS * this.#writeCostMs * members, this.#maxFlushMs);
   }
 
   /**
-   * How long to wait for whatever may happen, in milliseconds: not at all, unless sending would be the load itself, that
-   * is, would take a quarter of the time if each thing were sent alone.
+   * Returns how long to collect events for some members before a flush, in milliseconds. It is 0
+   * unless sending is the main load: unless it would take more than a quarter of the time if each
+   * frame were sent alone.
    */
   batchDelayMs(members: number): number {
-    const cost = this.#write * members;
-    const pause = Math.min(PAUSE * cost, this.#longest);
-    if (pause < SHORTEST_PAUSE || this.#flushesWithoutPause > 0) return 0;
-    return 4 * cost * this.#lately.frames > this.#lately.time ? pause : 0;
+    const cost = this.#writeCostMs * members;
+    const delay = Math.min(BATCH_DELAY_COSTS * cost, this.#maxFlushMs);
+    if (delay < MIN_BATCH_DELAY_MS) return 0;
+    return 4 * cost * this.#recent.frames > this.#recent.milliseconds ? delay : 0;
   }
 
   /**
-   * Whether so many messages are all that come in this pause: those who answer one another say nothing more until they
-   * have heard these.
+   * Tells whether a batch delay can end, given how many messages have arrived. Users who reply to
+   * one another publish nothing more until these messages are delivered.
    */
   isBatchComplete(messages: number): boolean {
-    const isWhole = this.#pauses % FULL_PAUSE_EVERY === 0;
-    return !isWhole && messages > 0 && messages >= Math.round(this.#usual);
+    const mustRunInFull = this.#delayedFlushes % FULL_DELAY_EVERY === 0;
+    return !mustRunInFull && messages > 0 && messages >= Math.round(this.#usualMessages);
   }
 
   /**
-   * Learns from a flush.
+   * Records a flush.
    *
-   * @param now when it began
-   * @param frames how much it joins
-   * @param messages how many messages are among these
-   * @param cameInPause how much of it came in the pause before it, if there was one
+   * @param now when it began, in milliseconds
+   * @param frames how many frames it has
+   * @param messages how many of these are messages
+   * @param wasDelayed whether a batch delay came before it
    */
-  recordFlush(now: number, frames: number, messages: number, cameInPause?: number): void {
+  recordFlush(now: number, frames: number, messages: number, wasDelayed: boolean): void {
     const keep = 1 - 1 / FLUSHES_REMEMBERED;
-    this.#lately.frames = keep * this.#lately.frames + frames;
-    this.#lately.time = keep * this.#lately.time + Math.min(now - this.#flushedAt, QUIET);
+    const gapMs = Math.min(now - this.#flushedAt, MAX_GAP_MS);
+    this.#recent.frames = keep * this.#recent.frames + frames;
+    this.#recent.milliseconds = keep * this.#recent.milliseconds + gapMs;
     this.#flushedAt = now;
-    if (this.#flushesWithoutPause > 0) this.#flushesWithoutPause--;
-    if (cameInPause === undefined) return;
-    this.#pauses++;
-    this.#usual = Math.max(messages, keep * this.#usual + (1 - keep) * messages);
-    // Where everyone waits for one message before the next is said, nothing happens in a pause.
-    this.#fruitlessPauses = cameInPause > 0 ? 0 : this.#fruitlessPauses + 1;
-    this.#flushesWithoutPause = Math.min(2 ** this.#fruitlessPauses - 1, MOST_WITHOUT_PAUSE);
+    if (!wasDelayed) return;
+    this.#delayedFlushes++;
+    this.#usualMessages = Math.max(messages, keep * this.#usualMessages + (1 - keep) * messages);
   }
 
-  /** Learns how long it took until a flush to so many members was written, in milliseconds. */
+  /** Records how long a flush to some members took until it was written, in milliseconds. */
   recordCost(milliseconds: number, members: number): void {
-    const write = Math.min(milliseconds / members, this.#write / TRUST, DEAREST_WRITE);
-    this.#write += TRUST * (write - this.#write);
+    const measured = milliseconds / members;
+    const cost = Math.min(measured, this.#writeCostMs / SMOOTHING, MAX_WRITE_COST_MS);
+    this.#writeCostMs += SMOOTHING * (cost - this.#writeCostMs);
   }
 }

@@ -1,40 +1,44 @@
 import { isLater, nextId } from "../protocol/ids.ts";
 import type { LogEntry, Store } from "../store/store.ts";
 
-/** So many messages are read at a time: few, since each may be large, and a session holds what it has not sent yet. */
-const PAGE = 16;
+/**
+ * How many messages are read at a time: few, because each may be large and sessions hold a page.
+ */
+const PAGE_SIZE = 16;
 
-/** What was said, for those who come later. Whoever asks for the same at the same moment shares one read of the store. */
+/**
+ * Reads rooms' messages from the store. Sessions that ask for the same page at once share a read.
+ */
 export class History {
   readonly #store: Store;
-  readonly #underWay = new Map<string, Promise<readonly LogEntry[]>>();
+  readonly #pending = new Map<string, Promise<readonly LogEntry[]>>();
 
-  /** @param store where the log is */
+  /** @param store the store that keeps the log */
   constructor(store: Store) {
     this.#store = store;
   }
 
   /**
-   * Reads the messages of a room after one position, up to and with another one, page by page.
+   * Reads the messages of a room after one id, up to and including another one, page by page.
    *
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
    */
-  async *between(room: string, position: string, end: string): AsyncGenerator<readonly LogEntry[]> {
-    while (isLater(end, position)) {
-      // With the end in it: a read that began before the end was known may not have it.
+  async *between(room: string, after: string, end: string): AsyncGenerator<readonly LogEntry[]> {
+    while (isLater(end, after)) {
+      // The end is part of the key: a read that began before this end existed may not have it.
       const page = await this.#share(
-        `${room} ${position} ${end}`,
-        () => this.#store.readAfter(room, position, PAGE),
+        `${room} ${after} ${end}`,
+        () => this.#store.readAfter(room, after, PAGE_SIZE),
       );
       const wanted = page.filter(({ event }) => !isLater(event.id, end));
       if (wanted.length === 0) return;
       yield wanted;
-      position = wanted.at(-1)!.event.id;
+      after = wanted.at(-1)!.event.id;
     }
   }
 
   /**
-   * Reads the last messages of a room, up to and with a position.
+   * Reads the last messages of a room, up to and including an id.
    *
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
    */
@@ -46,10 +50,10 @@ export class History {
   }
 
   #share(key: string, read: () => Promise<readonly LogEntry[]>): Promise<readonly LogEntry[]> {
-    const known = this.#underWay.get(key);
+    const known = this.#pending.get(key);
     if (known) return known;
-    const reading = read().finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, reading);
+    const reading = read().finally(() => this.#pending.delete(key));
+    this.#pending.set(key, reading);
     return reading;
   }
 }

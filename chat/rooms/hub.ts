@@ -1,134 +1,143 @@
-import { deadline } from "../store/deadline.ts";
-import { History } from "./history.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
+import { deadline } from "../store/deadline.ts";
+import { type Store, StoreUnavailable } from "../store/store.ts";
+import type { BroadcasterOptions } from "./broadcaster.ts";
+import { History } from "./history.ts";
 import type { Member } from "./member.ts";
 import { Room } from "./room.ts";
-import { type Store, StoreUnavailable } from "../store/store.ts";
 
-/** How long after a claim was granted the room may take to hear of it, in milliseconds. */
-const HEARD_WITHIN = 2_000;
+/** How long the room's `joined` event may take after the store granted a claim. */
+const JOINED_TIMEOUT_MS = 2_000;
 
-interface Opened {
+interface ActiveRoom {
   readonly room: Room;
-  /** Resolves once the store hands this instance what happens in the room. */
+  /** Resolves when the store delivers the room's events to this instance. */
   readonly subscribed: Promise<void>;
 }
 
-/** The rooms that have a session on this instance; what the store hears goes to the right one. */
+/**
+ * The rooms that have sessions on this instance. The hub subscribes to a room when its first
+ * session arrives, and unsubscribes when its last one has left.
+ */
 export class Hub {
-  /** What was said in all rooms. */
+  /** The messages of all rooms, for sessions that resume or ask for history. */
   readonly history: History;
   readonly #store: Store;
-  readonly #maxFlushMs: number;
-  readonly #rooms = new Map<string, Opened>();
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #options: BroadcasterOptions;
+  readonly #rooms = new Map<string, ActiveRoom>();
+  readonly #pending = new Set<Promise<unknown>>();
 
   /**
-   * @param store where the rooms are
-   * @param maxFlushMs the longest that something may wait to be sent together with more, in milliseconds
+   * @param store the store behind the rooms
+   * @param options how long events may wait to be sent together
    */
-  constructor(store: Store, maxFlushMs: number) {
+  constructor(store: Store, options: BroadcasterOptions) {
     this.#store = store;
-    this.#maxFlushMs = maxFlushMs;
+    this.#options = options;
     this.history = new History(store);
   }
 
   /**
-   * Opens the default room, which stays open with nobody in it too.
+   * Subscribes to the default room, which stays subscribed even when it is empty.
    *
-   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be heard
+   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
    */
   async start(): Promise<void> {
-    await this.#enter(DEFAULT_ROOM).subscribed;
+    await this.#activate(DEFAULT_ROOM).subscribed;
   }
 
   /**
-   * Brings a session into a room.
+   * Joins a session to a room.
    *
-   * @returns whether it has its name and was admitted; `false` if the name is taken
-   * @throws {StoreUnavailable}, {@linkcode StoreOutcomeUnknown} or `Deno.errors.TimedOut` if it could not be brought in
+   * @returns `true` when the session is a member; `false` if its name is taken
+   * @throws {StoreUnavailable}, {@linkcode StoreOutcomeUnknown} or `Deno.errors.TimedOut` if the
+   * store or the room's channel does not answer; the name is released then
    */
   async join(name: string, member: Member): Promise<boolean> {
     return await this.#track(this.#join(name, member));
   }
 
   async #join(name: string, member: Member): Promise<boolean> {
-    const { room, subscribed } = this.#enter(name);
+    const { room, subscribed } = this.#activate(name);
     if (room.has(member.user)) return false;
-    const admitted = room.reserve(member);
+    const joined = room.reserve(member);
     try {
       await subscribed;
       if (!await this.#store.claim(name, member.user, member.id)) return false;
-      await deadline(admitted, HEARD_WITHIN);
+      await deadline(joined, JOINED_TIMEOUT_MS);
       return true;
     } catch (error) {
-      // The claim's answer was lost, but the room heard of it.
+      // The outcome of the claim is unknown to the store, but the room has received the event.
       if (room.isMember(member)) return true;
-      // The place is kept until the release is on its way: nobody here claims the name between the two.
+      // The reservation lasts until the release is on its way, so that no other session of this
+      // instance claims the name in between.
       if (!(error instanceof StoreUnavailable)) this.#track(this.#store.release(name, member.user));
       throw error;
     } finally {
       room.cancel(member);
-      this.#closeIfEmpty(name);
+      this.#deactivateIfEmpty(name);
     }
   }
 
-  /** Takes a session out of a room and frees its name. Does nothing if it is not a member. */
+  /** Removes a session from its room and releases its name. Does nothing if it is no member. */
   leave(name: string, member: Member): void {
     if (!this.#rooms.get(name)?.room.remove(member)) return;
     this.#track(this.#store.release(name, member.user));
-    this.#closeIfEmpty(name);
+    this.#deactivateIfEmpty(name);
   }
 
   /**
-   * Says something in a room, for one of its members.
+   * Publishes a message in a room, for one of its members.
    *
-   * @param ref what its sender named it with, if it was named: see {@linkcode Store.publish}
-   * @returns its id
-   * @throws {StoreUnavailable} if it was not taken, also because the room is behind, {@linkcode StoreOutcomeUnknown} if nobody can tell
+   * @param ref the sender's own name for the message, if it has one: see {@linkcode Store.publish}
+   * @returns the message's id
+   * @throws {StoreUnavailable} if the message was not taken, which includes that the room is
+   * overloaded; {@linkcode StoreOutcomeUnknown} if nobody can tell
    */
   publish(name: string, user: string, text: string, ref?: string): Promise<string> {
     const { room } = this.#rooms.get(name)!;
-    if (room.isOverloaded) return Promise.reject(new StoreUnavailable(`room ${name} is behind`));
-    const said = this.#store.publish(name, user, text, ref);
-    room.trackPublish(said);
-    return said;
+    if (room.isOverloaded) {
+      return Promise.reject(new StoreUnavailable(`room ${name} is overloaded`));
+    }
+    const published = this.#store.publish(name, user, text, ref);
+    room.trackPublish(published);
+    return published;
   }
 
-  /** Whether a member is sure to hear something of its room soon: see {@linkcode Broadcaster.willTell}. */
-  willTell(name: string, member: Member): boolean {
-    return this.#rooms.get(name)?.room.willTell(member) ?? false;
+  /** Tells whether a member is certain to receive a frame of its room within `maxFlushMs`. */
+  isFlushPendingFor(name: string, member: Member): boolean {
+    return this.#rooms.get(name)?.room.isFlushPendingFor(member) ?? false;
   }
 
-  /** Resolves once every join and every release that is under way has come to its end. */
+  /** Resolves when every join and every release that has begun is done. */
   async drained(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
   }
 
-  #enter(name: string): Opened {
-    let opened = this.#rooms.get(name);
-    if (!opened) {
-      const room = new Room(this.#maxFlushMs);
+  #activate(name: string): ActiveRoom {
+    let active = this.#rooms.get(name);
+    if (!active) {
+      const room = new Room(this.#options);
       const subscribed = this.#store.subscribe(name, {
         onEvent: (event, line) => room.handleEvent(event, line),
         onNameLost: (user, session) => room.handleNameLost(user, session),
-      }).then((newest) => room.start(newest));
-      opened = { room, subscribed };
-      this.#rooms.set(name, opened);
+      }).then((newestId) => room.start(newestId));
+      active = { room, subscribed };
+      this.#rooms.set(name, active);
     }
-    return opened;
+    return active;
   }
 
-  #closeIfEmpty(name: string): void {
+  #deactivateIfEmpty(name: string): void {
     if (name === DEFAULT_ROOM || !this.#rooms.get(name)?.room.isEmpty) return;
     this.#rooms.delete(name);
-    // A store that is away forgets the room by itself.
+    // If the store is away, it drops the subscription by itself.
     this.#track(this.#store.unsubscribe(name)).catch(() => {});
   }
 
   #track<T>(promise: Promise<T>): Promise<T> {
-    this.#underWay.add(promise);
-    promise.catch(() => {}).finally(() => this.#underWay.delete(promise));
+    this.#pending.add(promise);
+    promise.catch(() => {}).finally(() => this.#pending.delete(promise));
     return promise;
   }
 }

@@ -1,22 +1,23 @@
 import type { Protocol } from "../protocol/protocol.ts";
 
-/** What a room needs of a session. */
+/** What a room needs to know of a session. */
 export interface Member {
-  /** The name of the user. */
+  /** The user's name. */
   readonly user: string;
-  /** Names this connection, whoever else has the name before or after it. */
+  /** The id of the session. A name can pass to another session; an id cannot. */
   readonly id: string;
-  /** How it speaks with its client. */
+  /** The protocol that the client speaks. */
   readonly protocol: Protocol;
   /**
-   * Called once, when the room has heard that this member joined: from here on it hears what happens.
+   * Called once, when the room receives this member's `joined` event. From here on the room
+   * delivers every event to the member.
    *
    * @param last the id of the last message before
-   * @param users how many are in the room now
+   * @param users how many users are in the room now
    */
   onJoined(last: string, users: number): void;
-  /** Gives the client one frame of what happens in the room. */
+  /** Sends one frame of the room's events to the client. */
   deliver(frame: string): void;
-  /** Called when someone else got the name in an outage: this session has to go. */
+  /** Called when another session took the name during an outage. This session must end. */
   onNameLost(): void;
 }

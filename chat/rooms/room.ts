@@ -1,162 +1,168 @@
-import { Broadcaster } from "./broadcaster.ts";
 import type { Notice, RoomEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
-import type { Member } from "./member.ts";
 import type { Protocol } from "../protocol/protocol.ts";
+import { Broadcaster, type BroadcasterOptions } from "./broadcaster.ts";
+import type { Member } from "./member.ts";
 
-interface Newcomer {
+/** A session that is claiming a name. */
+interface Reservation {
   readonly member: Member;
-  readonly heard: () => void;
+  readonly onJoined: () => void;
 }
 
 /**
- * The sessions of one room on this instance, and the fan-out to them.
+ * The sessions of one room on this instance.
  *
- * A session becomes a member when the room hears it join, not when its claim is answered. So everyone, wherever they
- * are, is in the room between the same two events, and the holder of a name at a message is its sender.
+ * A session becomes a member when the room receives its `joined` event, not when the store grants
+ * its claim. So each user is in the room between the same two events for everyone, on every
+ * instance, and the holder of a name at the time of a message is the message's sender.
  */
 export class Room {
+  readonly #options: BroadcasterOptions;
   readonly #members = new Map<string, Member>();
-  /** The same, by how they speak. */
-  readonly #audiences = new Map<Protocol, Broadcaster>();
-  readonly #maxFlushMs: number;
-  readonly #newcomers = new Map<string, Newcomer>();
-  /** The members whom everyone saw leave, because this instance was taken for dead. */
-  readonly #seenLeaving = new Set<string>();
-  #last = BEFORE_FIRST_ID;
-  /** How many messages of members are on their way to the store and back. */
-  #expected = 0;
-  /** Whether the only one of these is back, before its answer. */
-  #isOnlyOneBack = false;
+  readonly #broadcasters = new Map<Protocol, Broadcaster>();
+  readonly #reservations = new Map<string, Reservation>();
+  /** Members whom everyone else saw leave, because another instance reaped this one. */
+  readonly #reportedLeft = new Set<string>();
+  #lastId = BEFORE_FIRST_ID;
+  /** How many messages this instance has sent to the store without a reply so far. */
+  #inFlight = 0;
 
-  /** @param maxFlushMs the longest that something may wait to be sent together with more, in milliseconds */
-  constructor(maxFlushMs: number) {
-    this.#maxFlushMs = maxFlushMs;
+  /** @param options how long events may wait to be sent together */
+  constructor(options: BroadcasterOptions) {
+    this.#options = options;
   }
 
-  /** Whether nobody is here or about to be. */
+  /** Whether the room has no members and no reservations. */
   get isEmpty(): boolean {
-    return this.#members.size === 0 && this.#newcomers.size === 0;
+    return this.#members.size === 0 && this.#reservations.size === 0;
   }
 
-  /** Whether so much waits to be sent to everyone here that nothing more should be said. */
+  /** Whether so many deliveries are waiting that the room should take no more messages. */
   get isOverloaded(): boolean {
-    for (const audience of this.#audiences.values()) if (audience.isOverloaded) return true;
+    for (const broadcaster of this.#broadcasters.values()) {
+      if (broadcaster.isOverloaded) return true;
+    }
     return false;
   }
 
-  /** Begins with the id of the newest message when the room was opened. */
-  start(newest: string): void {
-    if (isLater(newest, this.#last)) this.#last = newest;
+  /** Starts with the id of the newest message at the time of the subscription. */
+  start(newestId: string): void {
+    if (isLater(newestId, this.#lastId)) this.#lastId = newestId;
   }
 
-  /** Whether someone on this instance has a name or claims it. */
+  /** Tells whether a session of this instance has a name or is claiming it. */
   has(user: string): boolean {
-    return this.#members.has(user) || this.#newcomers.has(user);
+    return this.#members.has(user) || this.#reservations.has(user);
   }
 
   /**
-   * Keeps a place for someone who claims a name.
+   * Reserves a name on this instance while its session claims it from the store.
    *
-   * @returns what resolves once the room has heard them join; they are a member then
+   * @returns a promise that resolves when the session has become a member
    */
   reserve(member: Member): Promise<void> {
-    return new Promise((heard) => this.#newcomers.set(member.user, { member, heard }));
+    return new Promise((onJoined) => this.#reservations.set(member.user, { member, onJoined }));
   }
 
-  /** Gives up a place that was kept by {@linkcode Room.reserve}, unless its holder has been admitted. */
+  /** Cancels a reservation, unless its session has become a member. */
   cancel(member: Member): void {
-    if (this.#newcomers.get(member.user)?.member === member) this.#newcomers.delete(member.user);
+    if (this.#reservations.get(member.user)?.member === member) {
+      this.#reservations.delete(member.user);
+    }
   }
 
-  /** Whether a session has been admitted and not been removed since. */
+  /** Tells whether a session is a member. */
   isMember(member: Member): boolean {
     return this.#members.get(member.user) === member;
   }
 
-  /** Takes a member out; says whether it was one. */
+  /** Removes a member; returns whether the session was one. */
   remove(member: Member): boolean {
     if (!this.isMember(member)) return false;
-    this.#seenLeaving.delete(member.user);
-    this.#audiences.get(member.protocol)?.delete(member);
+    this.#reportedLeft.delete(member.user);
+    this.#broadcasters.get(member.protocol)?.delete(member);
     return this.#members.delete(member.user);
   }
 
-  /** Tells a session that someone else has its name now. */
+  /** Tells a session that another session has taken its name. */
   handleNameLost(user: string, session: string): void {
-    const member = this.#members.get(user) ?? this.#newcomers.get(user)?.member;
+    const member = this.#members.get(user) ?? this.#reservations.get(user)?.member;
     if (member?.id === session) member.onNameLost();
   }
 
-  /** Hands an event, which is also given as one line of JSON, to everyone whom it concerns. */
+  /** Broadcasts an event, which is also given as one line of JSON, to every member it concerns. */
   handleEvent(event: RoomEvent | Notice, line: string): void {
     switch (event.type) {
       case "notice":
-        return this.#tell(event, line);
+        return this.#broadcast(event, line);
       case "message": {
-        this.#last = event.id;
+        this.#lastId = event.id;
         const sender = this.#members.get(event.user);
-        if (sender) this.#isOnlyOneBack = this.#expected === 1;
-        return this.#tell(event, line, sender?.protocol.echoes ? undefined : sender);
+        return this.#broadcast(event, line, sender?.protocol.echoes ? undefined : sender);
       }
       case "left": {
-        const holder = this.#members.get(event.user);
-        if (holder) this.#seenLeaving.add(event.user);
-        return this.#tell(event, line, holder);
+        const member = this.#members.get(event.user);
+        if (member) this.#reportedLeft.add(event.user);
+        return this.#broadcast(event, line, member);
       }
       case "joined": {
-        const holder = this.#members.get(event.user);
-        // Back after an outage: nobody here needs to hear of it who has not seen it leave.
-        const isNews = holder?.id !== event.session || this.#seenLeaving.delete(event.user);
-        if (isNews) this.#tell(event, line, holder);
-        this.#admit(event.user, event.session, event.users);
+        const member = this.#members.get(event.user);
+        // After an outage a member joins again. That is news only where it was seen leaving.
+        const isNews = member?.id !== event.session || this.#reportedLeft.delete(event.user);
+        if (isNews) this.#broadcast(event, line, member);
+        return this.#admit(event.user, event.session, event.users);
       }
+      default:
+        event satisfies never;
     }
   }
 
   /**
-   * Lets what is heard wait a moment for a message that is on its way: both may reach everyone together.
+   * Lets broadcasts wait a moment for a message in flight, so that one frame can carry both.
    *
-   * @param said settles when the store has answered
+   * @param published settles when the store has replied
    */
-  trackPublish(said: Promise<unknown>): void {
-    this.#expected++;
-    this.#isOnlyOneBack = false;
-    said.then(this.#noteAnswer, this.#noteAnswer);
+  trackPublish(published: Promise<unknown>): void {
+    this.#inFlight++;
+    published.then(this.#onReply, this.#onReply);
   }
 
-  /** Whether a member is sure to hear something soon: see {@linkcode Broadcaster.willTell}. */
-  willTell(member: Member): boolean {
-    return this.#audiences.get(member.protocol)?.willTell(member) ?? false;
+  /** Tells whether a member is certain to receive a frame soon. */
+  isFlushPendingFor(member: Member): boolean {
+    return this.#broadcasters.get(member.protocol)?.isFlushPendingFor(member) ?? false;
   }
 
-  /** Most messages are back a moment before their answer: what is to be joined waits for that, but not what is alone. */
-  get #isMoreExpected(): boolean {
-    return this.#expected > (this.#isOnlyOneBack ? 1 : 0);
-  }
+  readonly #isMoreInFlight = (): boolean => this.#inFlight > 0;
 
-  readonly #noteAnswer = (): void => {
-    if (--this.#expected > 0) return;
-    for (const audience of this.#audiences.values()) audience.expectNothing();
+  readonly #onReply = (): void => {
+    if (--this.#inFlight > 0) return;
+    for (const broadcaster of this.#broadcasters.values()) broadcaster.onNothingInFlight();
   };
 
-  #tell(event: RoomEvent | Notice, line: string, except?: Member): void {
-    for (const [protocol, audience] of this.#audiences) {
-      audience.broadcast(event, line, except?.protocol === protocol ? except : undefined);
+  #broadcast(event: RoomEvent | Notice, line: string, except?: Member): void {
+    for (const [protocol, broadcaster] of this.#broadcasters) {
+      broadcaster.broadcast(event, line, except?.protocol === protocol ? except : undefined);
     }
   }
 
   #admit(user: string, session: string, users: number): void {
-    const newcomer = this.#newcomers.get(user);
-    if (newcomer?.member.id !== session) return;
-    const { member, heard } = newcomer;
-    this.#newcomers.delete(user);
+    const reservation = this.#reservations.get(user);
+    if (reservation?.member.id !== session) return;
+    const { member, onJoined } = reservation;
+    this.#reservations.delete(user);
     this.#members.set(user, member);
-    const audience = this.#audiences.get(member.protocol) ??
-      new Broadcaster(member.protocol, this.#maxFlushMs, () => this.#isMoreExpected);
-    this.#audiences.set(member.protocol, audience);
-    audience.add(member);
-    member.onJoined(this.#last, users);
-    heard();
+    this.#broadcasterFor(member.protocol).add(member);
+    member.onJoined(this.#lastId, users);
+    onJoined();
+  }
+
+  #broadcasterFor(protocol: Protocol): Broadcaster {
+    let broadcaster = this.#broadcasters.get(protocol);
+    if (!broadcaster) {
+      broadcaster = new Broadcaster(protocol, this.#options, this.#isMoreInFlight);
+      this.#broadcasters.set(protocol, broadcaster);
+    }
+    return broadcaster;
   }
 }

@@ -2,9 +2,9 @@
 const CHECK_INTERVAL_MS = 250;
 
 /**
- * Waits for a promise, but no longer than a number of milliseconds. The deadline counts timer ticks of 250 ms instead of
- * reading a clock. The event loop handles what has arrived between two ticks, so a process that was too busy to read does
- * not mistake its own pause for silence.
+ * Waits for a promise, but no longer than a number of milliseconds. The deadline counts timer ticks
+ * of 250 ms instead of reading a clock. The event loop handles what has arrived between two ticks,
+ * so a process that was too busy to read does not mistake its own pause for silence.
  *
  * @param promise what to wait for; it keeps running after the deadline
  * @param milliseconds how long to wait, rounded up to a multiple of 250

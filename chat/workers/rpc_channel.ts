@@ -1,56 +1,58 @@
-/** What both ends of a worker have: the `Worker` outside, `self` within. */
-interface End {
+/** What both ends of a worker have: the `Worker` outside of it, `self` inside. */
+interface Endpoint {
   onmessage: ((event: MessageEvent) => unknown) | null;
-  postMessage(message: Sent): void;
+  postMessage(message: Packet): void;
 }
 
-type Sent =
-  | { readonly id: number; readonly question: unknown }
-  | { readonly id: number; readonly answer: unknown }
+type Packet =
+  | { readonly id: number; readonly request: unknown }
+  | { readonly id: number; readonly response: unknown }
   | { readonly id: number; readonly error: { readonly name: string; readonly message: string } };
 
-/** A line between a worker and the one who started it, on which both ask and both answer. */
-export class RpcChannel<Question> {
-  readonly #end: End;
-  readonly #asked = new Map<number, PromiseWithResolvers<unknown>>();
+/** A channel between a worker and the thread that started it. Both ends send requests. */
+export class RpcChannel<Request> {
+  readonly #endpoint: Endpoint;
+  readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
   #lastId = 0;
 
   /**
-   * @param end this end of it
-   * @param answer answers what is asked from the other end
+   * Makes one end of a channel.
+   *
+   * @param endpoint carries the packets to the other end
+   * @param handle returns the response to a request from the other end
    */
-  constructor(end: End, answer: (question: never) => Promise<unknown>) {
-    this.#end = end;
-    end.onmessage = async ({ data }: MessageEvent<Sent>) => {
-      if ("question" in data) {
-        end.postMessage(await reply(data.id, () => answer(data.question as never)));
+  constructor(endpoint: Endpoint, handle: (request: never) => Promise<unknown>) {
+    this.#endpoint = endpoint;
+    endpoint.onmessage = async ({ data }: MessageEvent<Packet>) => {
+      if ("request" in data) {
+        endpoint.postMessage(await respond(data.id, () => handle(data.request as never)));
         return;
       }
-      const asked = this.#asked.get(data.id);
-      this.#asked.delete(data.id);
-      if ("answer" in data) asked?.resolve(data.answer);
-      else asked?.reject(Object.assign(new Error(data.error.message), { name: data.error.name }));
+      const pending = this.#pending.get(data.id);
+      this.#pending.delete(data.id);
+      if ("response" in data) pending?.resolve(data.response);
+      else pending?.reject(Object.assign(new Error(data.error.message), { name: data.error.name }));
     };
   }
 
   /**
-   * Asks the other end.
+   * Sends a request to the other end.
    *
-   * @returns its answer
-   * @throws an error with the name and the message of what was thrown there
+   * @returns the response
+   * @throws an error with the name and the message of the one that was thrown at the other end
    */
-  async call(question: Question): Promise<unknown> {
+  async call(request: Request): Promise<unknown> {
     const id = ++this.#lastId;
-    const asked = Promise.withResolvers<unknown>();
-    this.#asked.set(id, asked);
-    this.#end.postMessage({ id, question });
-    return await asked.promise;
+    const pending = Promise.withResolvers<unknown>();
+    this.#pending.set(id, pending);
+    this.#endpoint.postMessage({ id, request });
+    return await pending.promise;
   }
 }
 
-async function reply(id: number, answer: () => Promise<unknown>): Promise<Sent> {
+async function respond(id: number, handle: () => Promise<unknown>): Promise<Packet> {
   try {
-    return { id, answer: await answer() };
+    return { id, response: await handle() };
   } catch (error) {
     const { name, message } = error as Error;
     return { id, error: { name, message } };

@@ -1,5 +1,5 @@
 /**
- * A worker: one instance among several of this process that share a port. See `start.ts`, which starts it.
+ * Runs in a worker thread, which `start_workers.ts` starts: one of the instances that share a port.
  *
  * @module
  */
@@ -7,22 +7,22 @@ import type { Config } from "../config/config.ts";
 import { type Instance, startInstance } from "../instance.ts";
 import { RpcChannel } from "./rpc_channel.ts";
 
-/** What a worker is asked. */
-export type ToWorker =
-  | { readonly ask: "start"; readonly config: Config }
-  | { readonly ask: "ready" }
-  | { readonly ask: "stop" };
+/** A request from the main thread to a worker. */
+export type WorkerRequest =
+  | { readonly method: "start"; readonly config: Config }
+  | { readonly method: "ready" }
+  | { readonly method: "stop" };
 
-/** What a worker asks: whether all of them are ready. */
-export type FromWorker = { readonly ask: "all ready" };
+/** A request from a worker to the main thread: it succeeds if all workers are ready. */
+export type MainRequest = { readonly method: "allReady" };
 
 let instance: Instance | undefined;
 
-const line = new RpcChannel<FromWorker>(self as never, async (question: ToWorker) => {
-  switch (question.ask) {
+const channel = new RpcChannel<MainRequest>(self as never, async (request: WorkerRequest) => {
+  switch (request.method) {
     case "start":
-      instance = await startInstance(question.config, async () => {
-        await line.call({ ask: "all ready" });
+      instance = await startInstance(request.config, async () => {
+        await channel.call({ method: "allReady" });
       });
       return;
     case "ready":

@@ -1,19 +1,20 @@
 import { assertEquals } from "@std/assert";
-import { Client, settle } from "../support/client.ts";
-import { startTwo } from "../support/two.ts";
+import { joinMany } from "../support/recording_client.ts";
+import { TextClient, untilCaughtUp } from "../support/text_client.ts";
+import { startTwoInstances } from "../support/two_instances.ts";
 
 const TAKEN = "username foo is already taken. please retry with a different name";
 
-Deno.test("the reference conversation goes word for word over two instances", async () => {
-  await using chat = await startTwo();
-  const foo = await Client.join(chat.one, "foo");
-  const bar = await Client.join(chat.one, "bar");
+Deno.test("the reference conversation works word for word across two instances", async () => {
+  await using chat = await startTwoInstances();
+  const foo = await TextClient.join(chat.one, "foo");
+  const bar = await TextClient.join(chat.one, "bar");
   await foo.until("bar: has joined the chat!");
   foo.send("hi, this is foo");
   await bar.until("foo: hi, this is foo");
   bar.send("hello foo, bar here");
   await foo.until("bar: hello foo, bar here");
-  const pi = await Client.join(chat.two, "pi");
+  const pi = await TextClient.join(chat.two, "pi");
   await foo.until("pi: has joined the chat!");
   await bar.until("pi: has joined the chat!");
   pi.send("hi all, I am on the other instance");
@@ -31,7 +32,7 @@ Deno.test("the reference conversation goes word for word over two instances", as
   await foo.until("bar: has left the chat!");
   await pi.until("bar: has left the chat!");
   assertEquals(await chat.redis.users(), ["foo", "pi"]);
-  await settle(chat.redis, [foo, pi]);
+  await untilCaughtUp(chat.redis, [foo, pi]);
 
   assertEquals(foo.frames, [
     "Welcome foo!",
@@ -58,19 +59,19 @@ Deno.test("the reference conversation goes word for word over two instances", as
   await Promise.all([foo.leave(), pi.leave()]);
 });
 
-Deno.test("a taken name is refused on either instance, and free after its holder left", async () => {
-  await using chat = await startTwo();
-  const foo = await Client.join(chat.one, "foo");
+Deno.test("a taken name is refused on both instances until its owner leaves", async () => {
+  await using chat = await startTwoInstances();
+  const foo = await TextClient.join(chat.one, "foo");
   for (const port of [chat.one, chat.two]) {
-    const second = new Client(port, "foo");
+    const second = new TextClient(port, "foo");
     assertEquals(await second.closed, { code: 4409, reason: "the name is taken" });
     assertEquals(second.frames, [TAKEN]);
   }
-  const bar = await Client.join(chat.two, "bar");
+  const bar = await TextClient.join(chat.two, "bar");
   await foo.leave();
   await bar.until("foo: has left the chat!");
-  const next = await Client.join(chat.two, "foo");
-  await settle(chat.redis, [bar, next]);
+  const next = await TextClient.join(chat.two, "foo");
+  await untilCaughtUp(chat.redis, [bar, next]);
   assertEquals(bar.frames, [
     "Welcome bar!",
     "foo: has left the chat!",
@@ -79,11 +80,11 @@ Deno.test("a taken name is refused on either instance, and free after its holder
   await Promise.all([bar.leave(), next.leave()]);
 });
 
-Deno.test("of 50 who claim one name at once over two instances one is welcomed", async () => {
-  await using chat = await startTwo();
+Deno.test("of 50 clients that claim the same name at once, exactly one is welcomed", async () => {
+  await using chat = await startTwoInstances();
   const clients = Array.from(
     { length: 50 },
-    (_, i) => new Client([chat.one, chat.two][i % 2], "foo"),
+    (_, i) => new TextClient([chat.one, chat.two][i % 2], "foo"),
   );
   const first = await Promise.all(clients.map((client) => client.next()));
   assertEquals(first.filter((frame) => frame === "Welcome foo!").length, 1);
@@ -92,17 +93,17 @@ Deno.test("of 50 who claim one name at once over two instances one is welcomed",
 
   const welcomed = clients[first.indexOf("Welcome foo!")];
   await Promise.all(clients.filter((client) => client !== welcomed).map((client) => client.closed));
-  assertEquals(await chat.redis.users(), ["foo"], "those who were refused free nothing");
-  await settle(chat.redis, [welcomed]);
+  assertEquals(await chat.redis.users(), ["foo"], "a refused client does not release the name");
+  await untilCaughtUp(chat.redis, [welcomed]);
   assertEquals(welcomed.frames, ["Welcome foo!"]);
   await welcomed.leave();
 });
 
-Deno.test("texts of every kind arrive unchanged, at everyone but their sender", async () => {
-  await using chat = await startTwo();
-  const foo = await Client.join(chat.one, "foo");
-  const bar = await Client.join(chat.two, "bar");
-  const near = await Client.join(chat.one, "near");
+Deno.test("texts of every kind are delivered unchanged to everyone but their sender", async () => {
+  await using chat = await startTwoInstances();
+  const foo = await TextClient.join(chat.one, "foo");
+  const bar = await TextClient.join(chat.two, "bar");
+  const near = await TextClient.join(chat.one, "near");
   await foo.until("near: has joined the chat!");
   await bar.until("near: has joined the chat!");
   const texts = [
@@ -122,7 +123,7 @@ Deno.test("texts of every kind arrive unchanged, at everyone but their sender", 
   bar.send("done");
   const expected = texts.map((text) => `foo: ${text}`);
   await Promise.all([bar, near].map((client) => client.until(expected.at(-1)!)));
-  await settle(chat.redis, [foo, bar, near]);
+  await untilCaughtUp(chat.redis, [foo, bar, near]);
   assertEquals(bar.frames, ["Welcome bar!", "near: has joined the chat!", ...expected]);
   assertEquals(near.frames.filter((frame) => frame !== "bar: done"), [
     "Welcome near!",
@@ -137,15 +138,15 @@ Deno.test("texts of every kind arrive unchanged, at everyone but their sender", 
   await Promise.all([foo, bar, near].map((client) => client.leave()));
 });
 
-Deno.test("what comes before the welcome is said after it", async () => {
-  await using chat = await startTwo();
-  const foo = await Client.join(chat.one, "foo");
-  const hasty = new Client(chat.two, "hasty");
+Deno.test("messages that are sent before the welcome are published after it", async () => {
+  await using chat = await startTwoInstances();
+  const foo = await TextClient.join(chat.one, "foo");
+  const hasty = new TextClient(chat.two, "hasty");
   await hasty.opened;
   hasty.send("one");
   hasty.send("two");
   await foo.until("hasty: two");
-  await settle(chat.redis, [foo, hasty]);
+  await untilCaughtUp(chat.redis, [foo, hasty]);
   assertEquals(hasty.frames, ["Welcome hasty!"]);
   assertEquals(foo.frames, [
     "Welcome foo!",
@@ -156,20 +157,20 @@ Deno.test("what comes before the welcome is said after it", async () => {
   await Promise.all([foo.leave(), hasty.leave()]);
 });
 
-Deno.test("a line published with Redis itself reaches every text session as it is", async () => {
-  await using chat = await startTwo();
-  const clients = [await Client.join(chat.one, "foo"), await Client.join(chat.two, "bar")];
+Deno.test("a line published with Redis itself reaches every text session unchanged", async () => {
+  await using chat = await startTwoInstances();
+  const clients = [await TextClient.join(chat.one, "foo"), await TextClient.join(chat.two, "bar")];
   await clients[0].until("bar: has joined the chat!");
   await chat.redis.command("PUBLISH", "chat", "ops: deploy at five");
   for (const client of clients) assertEquals(await client.next(), "ops: deploy at five");
   await Promise.all(clients.map((client) => client.leave()));
 });
 
-Deno.test("rooms are apart: names, messages, channels", async () => {
-  await using chat = await startTwo();
-  const foo = await Client.join(chat.one, "foo");
-  const red = await Client.join(chat.one, "foo", "red");
-  const bar = await Client.join(chat.two, "bar", "red");
+Deno.test("each room has its own names, messages and channel", async () => {
+  await using chat = await startTwoInstances();
+  const foo = await TextClient.join(chat.one, "foo");
+  const red = await TextClient.join(chat.one, "foo", { room: "red" });
+  const bar = await TextClient.join(chat.two, "bar", { room: "red" });
   await red.until("bar: has joined the chat!");
   assertEquals(await chat.redis.users(), ["foo"]);
   assertEquals(await chat.redis.users("red"), ["bar", "foo"]);
@@ -179,43 +180,45 @@ Deno.test("rooms are apart: names, messages, channels", async () => {
   ]);
   red.send("in red");
   assertEquals(await bar.next(), "foo: in red");
-  await settle(chat.redis, [red, bar], "chat:red");
-  await settle(chat.redis, [foo]);
+  await untilCaughtUp(chat.redis, [red, bar], "chat:red");
+  await untilCaughtUp(chat.redis, [foo]);
   assertEquals(foo.frames, ["Welcome foo!"]);
 
   await red.leave();
   await bar.until("foo: has left the chat!");
   await bar.leave();
   await foo.leave();
-  // The last one out frees the last name and unsubscribes its instance: nothing is left behind.
-  await chat.redis.becomes("PUBSUB CHANNELS", ["chat"]);
-  await chat.redis.becomes("KEYS *chat-users*", []);
+  // The last user to leave a room leaves no name and no subscription behind.
+  await chat.redis.untilReply("PUBSUB CHANNELS", ["chat"]);
+  await chat.redis.untilReply("KEYS *chat-users*", []);
 
-  // And whoever comes then finds the room as good as new.
+  // The room works again for the users who join it next.
   const [again, other] = [
-    await Client.join(chat.one, "foo", "red"),
-    await Client.join(chat.two, "bar", "red"),
+    await TextClient.join(chat.one, "foo", { room: "red" }),
+    await TextClient.join(chat.two, "bar", { room: "red" }),
   ];
   other.send("here again");
   await again.until("bar: here again");
   await Promise.all([again.leave(), other.leave()]);
 });
 
-Deno.test("200 users on two instances get each other's 20 messages in one order", async () => {
-  await using chat = await startTwo();
+Deno.test("200 users on two instances receive all messages in the same order", async () => {
+  await using chat = await startTwoInstances();
   const [users, messages] = [200, 20];
-  const clients = await Promise.all(
-    Array.from({ length: users }, (_, i) => Client.join([chat.one, chat.two][i % 2], `user-${i}`)),
+  const names = Array.from({ length: users }, (_, i) => `user-${i}`);
+  const clients = await joinMany(
+    names,
+    (name, i) => TextClient.join([chat.one, chat.two][i % 2], name),
   );
-  await settle(chat.redis, clients);
-  for (const client of clients) client.forgetAll();
+  await untilCaughtUp(chat.redis, clients);
+  for (const client of clients) client.clear();
   for (let n = 0; n < messages; n++) {
     clients.forEach((client, i) => client.send(`message ${n} of ${i}`));
   }
   await Promise.all(clients.map((client) => client.received((users - 1) * messages)));
-  await settle(chat.redis, clients);
+  await untilCaughtUp(chat.redis, clients);
 
-  // With one's own put in where everyone else has them, all orders are the same.
+  // A client does not receive its own messages: compare what each pair of clients has in common.
   const order = clients[0].frames;
   const withOwn = new Set([...clients[1].frames, ...order]);
   assertEquals(withOwn.size, users * messages);
@@ -226,7 +229,7 @@ Deno.test("200 users on two instances get each other's 20 messages in one order"
     assertEquals(theirs, others);
   }
   const [last, ...leaving] = clients;
-  last.forgetAll();
+  last.clear();
   await Promise.all(leaving.map((client) => client.leave()));
   await last.received(users - 1);
   assertEquals(await chat.redis.users(), ["user-0"]);

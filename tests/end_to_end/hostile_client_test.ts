@@ -1,29 +1,32 @@
 import { assertEquals } from "@std/assert";
-import { Client, settle } from "../support/client.ts";
+import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
-import { frame, handshake, RawPeer } from "../support/raw.ts";
+import { frame, handshake, RawClient } from "../support/raw_client.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 
 const TEXT = 1;
 const CLOSE = 8;
 
-/** Runs a test beside an instance with a watcher, who must see just these frames and nothing printed as an error. */
-function hostile(
-  statement: string,
-  body: (chat: { redis: TestRedis; instance: Instance; watcher: Client }) => Promise<string[]>,
+/**
+ * Defines a test in which a client misbehaves. The body returns the frames that another client, the
+ * watcher, must have received; the instance must not have printed an error.
+ */
+function testHostile(
+  name: string,
+  body: (chat: { redis: TestRedis; instance: Instance; watcher: TextClient }) => Promise<string[]>,
   env: Record<string, string> = {},
 ): void {
-  Deno.test(statement, async () => {
+  Deno.test(name, async () => {
     await using redis = await startRedis();
     await using instance = await startInstance({ ...redis.env, ...env });
-    const watcher = await Client.join(instance.port, "watcher");
+    const watcher = await TextClient.join(instance.port, "watcher");
     const expected = await body({ redis, instance, watcher });
-    await settle(redis, [watcher]);
+    await untilCaughtUp(redis, [watcher]);
     assertEquals(watcher.frames, ["Welcome watcher!", ...expected]);
     assertEquals(await redis.users(), ["watcher"]);
 
-    // The name is free again, and the instance as good as new.
-    const next = await Client.join(instance.port, "foo");
+    // The name is free again, and the instance still works.
+    const next = await TextClient.join(instance.port, "foo");
     await next.leave();
     await watcher.until("foo: has left the chat!");
     await watcher.leave();
@@ -32,39 +35,42 @@ function hostile(
   });
 }
 
-const CAME_AND_WENT = ["foo: has joined the chat!", "foo: has left the chat!"];
+const JOINED_AND_LEFT = ["foo: has joined the chat!", "foo: has left the chat!"];
 
-hostile("a frame after a close frame is not said", async ({ instance, watcher }) => {
-  const peer = await RawPeer.join(instance.port, "foo");
-  await peer.write(
+testHostile("a frame after a close frame is not published", async ({ instance, watcher }) => {
+  const client = await RawClient.join(instance.port, "foo");
+  await client.write(
     new Uint8Array([
       ...frame(CLOSE, new Uint8Array([0x03, 0xe8])),
       ...frame(TEXT, "too late"),
     ]),
   );
   await watcher.until("foo: has left the chat!");
-  peer.close();
-  return CAME_AND_WENT;
+  client.close();
+  return JOINED_AND_LEFT;
 });
 
-hostile("a connection cut in the middle of a frame leaves", async ({ instance, watcher }) => {
-  const peer = await RawPeer.join(instance.port, "foo");
-  await peer.write(frame(TEXT, "half of this is never sent").subarray(0, 12));
-  peer.close();
-  await watcher.until("foo: has left the chat!");
-  return CAME_AND_WENT;
-});
+testHostile(
+  "a user whose connection ends in the middle of a frame leaves",
+  async ({ instance, watcher }) => {
+    const client = await RawClient.join(instance.port, "foo");
+    await client.write(frame(TEXT, "half of this is never sent").subarray(0, 12));
+    client.close();
+    await watcher.until("foo: has left the chat!");
+    return JOINED_AND_LEFT;
+  },
+);
 
-hostile("a connection that is reset leaves", async ({ instance, watcher }) => {
-  const peer = await RawPeer.join(instance.port, "foo");
-  // Unread data makes the kernel answer the close with a reset.
+testHostile("a user whose connection is reset leaves", async ({ instance, watcher }) => {
+  const client = await RawClient.join(instance.port, "foo");
+  // The kernel resets the connection on close because there is unread data.
   watcher.send("unread by foo");
   await watcher.until("foo: has joined the chat!");
-  const second = await Client.join(instance.port, "bar");
+  const second = await TextClient.join(instance.port, "bar");
   watcher.send("unread by foo too");
   await second.until("watcher: unread by foo too");
-  await peer.write(frame(TEXT, "half").subarray(0, 7));
-  peer.close();
+  await client.write(frame(TEXT, "half").subarray(0, 7));
+  client.close();
   await watcher.until("foo: has left the chat!");
   await second.leave();
   await watcher.until("bar: has left the chat!");
@@ -76,135 +82,159 @@ hostile("a connection that is reset leaves", async ({ instance, watcher }) => {
   ];
 });
 
-hostile("a handshake that stops half way claims nothing", async ({ instance }) => {
-  const peer = await RawPeer.connect(instance.port);
-  await peer.write(handshake("/chat/foo").slice(0, 60));
-  peer.close();
+testHostile("an incomplete handshake claims no name", async ({ instance }) => {
+  const client = await RawClient.connect(instance.port);
+  await client.write(handshake("/chat/foo").slice(0, 60));
+  client.close();
   await (await fetch(`${instance.http}/healthz`)).body?.cancel();
   return [];
 });
 
-hostile("a frame that is not UTF-8 ends its session alone", async ({ instance, watcher }) => {
-  const peer = await RawPeer.join(instance.port, "foo");
-  await peer.write(frame(TEXT, new Uint8Array([0xff, 0xff])));
-  await watcher.until("foo: has left the chat!");
-  peer.close();
-  return CAME_AND_WENT;
-});
+testHostile(
+  "a frame that is not UTF-8 closes only its own session",
+  async ({ instance, watcher }) => {
+    const client = await RawClient.join(instance.port, "foo");
+    await client.write(frame(TEXT, new Uint8Array([0xff, 0xff])));
+    await watcher.until("foo: has left the chat!");
+    client.close();
+    return JOINED_AND_LEFT;
+  },
+);
 
-hostile("a binary frame closes its session with 1003", async ({ instance, watcher }) => {
-  const foo = await Client.join(instance.port, "foo");
+testHostile("a binary frame closes its session with 1003", async ({ instance, watcher }) => {
+  const foo = await TextClient.join(instance.port, "foo");
   foo.send(new Uint8Array([1, 2, 3]));
   assertEquals((await foo.closed).code, 1003);
   await watcher.until("foo: has left the chat!");
-  return CAME_AND_WENT;
+  return JOINED_AND_LEFT;
 });
 
-hostile("a message over the limit closes its session with 1009", async ({ instance, watcher }) => {
-  const foo = await Client.join(instance.port, "foo");
-  foo.send("ab😀c");
-  await watcher.until("foo: ab😀c");
-  foo.send("ab😀cd");
-  assertEquals((await foo.closed).code, 1009);
-  await watcher.until("foo: has left the chat!");
-  return ["foo: has joined the chat!", "foo: ab😀c", "foo: has left the chat!"];
-}, { MAX_MESSAGE_BYTES: "7" });
+testHostile(
+  "a message over the limit closes its session with 1009",
+  async ({ instance, watcher }) => {
+    const foo = await TextClient.join(instance.port, "foo");
+    foo.send("ab😀c");
+    await watcher.until("foo: ab😀c");
+    foo.send("ab😀cd");
+    assertEquals((await foo.closed).code, 1009);
+    await watcher.until("foo: has left the chat!");
+    return ["foo: has joined the chat!", "foo: ab😀c", "foo: has left the chat!"];
+  },
+  { MAX_MESSAGE_BYTES: "7" },
+);
 
-hostile("a flood before the welcome is not kept", async ({ redis, instance, watcher }) => {
-  redis.process.signal("SIGSTOP");
-  const peer = await RawPeer.connect(instance.port);
-  await peer.write(handshake("/chat/foo"));
-  for (let i = 0; i < 20; i++) await peer.write(frame(TEXT, "x".repeat(60_000)));
-  // Not by a close frame that it could read: Deno drops a peer that goes on sending after it.
-  await peer.ended();
-  redis.process.signal("SIGCONT");
-  await watcher.until("foo: has left the chat!");
-  peer.close();
-  return CAME_AND_WENT;
-});
-
-hostile(
-  "a flood faster than the store takes it is not kept",
+testHostile(
+  "a client that sends too much before the welcome is disconnected",
   async ({ redis, instance, watcher }) => {
-    const peer = await RawPeer.join(instance.port, "foo");
-    await watcher.until("foo: has joined the chat!");
     redis.process.signal("SIGSTOP");
-    for (let i = 0; i < 20; i++) await peer.write(frame(TEXT, "x".repeat(60_000)));
-    await peer.ended();
+    const client = await RawClient.connect(instance.port);
+    await client.write(handshake("/chat/foo"));
+    for (let i = 0; i < 20; i++) await client.write(frame(TEXT, "x".repeat(60_000)));
+    // The client may not see a close frame: Deno resets a peer that keeps sending after one.
+    await client.ended();
     redis.process.signal("SIGCONT");
     await watcher.until("foo: has left the chat!");
-    peer.close();
+    client.close();
+    return JOINED_AND_LEFT;
+  },
+);
+
+testHostile(
+  "a client that sends faster than the store appends is disconnected",
+  async ({ redis, instance, watcher }) => {
+    const client = await RawClient.join(instance.port, "foo");
+    await watcher.until("foo: has joined the chat!");
+    redis.process.signal("SIGSTOP");
+    for (let i = 0; i < 20; i++) await client.write(frame(TEXT, "x".repeat(60_000)));
+    await client.ended();
+    redis.process.signal("SIGCONT");
+    await watcher.until("foo: has left the chat!");
+    client.close();
     return watcher.frames.slice(1);
   },
 );
 
-hostile("peers that say goodbye in the middle of a flood disturb nobody", async (chat) => {
-  const { instance, watcher } = chat;
-  const talker = await Client.join(instance.port, "talker");
-  const users = Array.from({ length: 50 }, (_, i) => `peer-${i}`);
-  const peers = await Promise.all(users.map((user) => RawPeer.join(instance.port, user)));
-  const goodbye = frame(CLOSE, new Uint8Array([0x03, 0xe8]));
-  const said = Array.from({ length: 2_000 }, (_, i) => `talker: ${i}`);
-  for (const [i, text] of said.entries()) {
-    talker.send(text.slice("talker: ".length));
-    // Between two of them, so that all come while the flood is on.
-    if (i % 40 === 0) {
-      await watcher.until(text);
-      await peers[i / 40].write(goodbye);
+testHostile(
+  "clients that leave during a flood of messages do not disturb the others",
+  async (chat) => {
+    const { instance, watcher } = chat;
+    const talker = await TextClient.join(instance.port, "talker");
+    const users = Array.from({ length: 50 }, (_, i) => `leaving-${i}`);
+    const leaving = await Promise.all(users.map((user) => RawClient.join(instance.port, user)));
+    const closeFrame = frame(CLOSE, new Uint8Array([0x03, 0xe8]));
+    const texts = Array.from({ length: 2_000 }, (_, i) => `talker: ${i}`);
+    for (const [i, text] of texts.entries()) {
+      talker.send(text.slice("talker: ".length));
+      // One client leaves after every 40 messages.
+      if (i % 40 === 0) {
+        await watcher.until(text);
+        await leaving[i / 40].write(closeFrame);
+      }
     }
-  }
-  await watcher.until(said.at(-1)!);
-  for (const peer of peers) peer.close();
-  await talker.leave();
-  await watcher.until("talker: has left the chat!");
-  const expected = watcher.frames.slice(1);
-  assertEquals(expected.filter((text) => /^talker: \d/.test(text)), said);
-  assertEquals(expected.filter((text) => /^peer.*left/.test(text)).length, users.length);
-  return expected;
-});
+    await watcher.until(texts.at(-1)!);
+    for (const client of leaving) client.close();
+    await talker.leave();
+    await watcher.until("talker: has left the chat!");
+    const expected = watcher.frames.slice(1);
+    assertEquals(expected.filter((text) => /^talker: \d/.test(text)), texts);
+    assertEquals(expected.filter((text) => /^leaving.*left/.test(text)).length, users.length);
+    return expected;
+  },
+);
 
-hostile("a client that stops reading delays nobody, and leaves", async ({ instance, watcher }) => {
-  const stuck = await RawPeer.join(instance.port, "foo");
-  const talker = await Client.join(instance.port, "talker");
-  await watcher.until("talker: has joined the chat!");
-  const text = "x".repeat(16 * 1024);
-  let said = 0;
-  const left = watcher.until("foo: has left the chat!");
-  let isThere = true;
-  left.then(() => isThere = false);
-  // Each round is heard while foo hangs: if foo held anyone up, this would not come to its end.
-  for (; isThere; said++) {
-    talker.send(text);
-    await watcher.received(3 + said + 1);
-  }
-  await left;
-  stuck.close();
-  await talker.leave();
-  await watcher.until("talker: has left the chat!");
-  const expected = watcher.frames.slice(1);
-  assertEquals(expected.filter((f) => f === `talker: ${text}`).length, said);
-  return expected;
-});
+testHostile(
+  "a client that stops reading is disconnected and delays nobody",
+  async ({ instance, watcher }) => {
+    const stuck = await RawClient.join(instance.port, "foo");
+    const talker = await TextClient.join(instance.port, "talker");
+    await watcher.until("talker: has joined the chat!");
+    const text = "x".repeat(16 * 1024);
+    let sent = 0;
+    const left = watcher.until("foo: has left the chat!");
+    let isConnected = true;
+    left.then(() => isConnected = false);
+    // The watcher receives each message before the next is sent: a delay would stop this loop.
+    for (; isConnected; sent++) {
+      talker.send(text);
+      await watcher.received(3 + sent + 1);
+    }
+    await left;
+    stuck.close();
+    await talker.leave();
+    await watcher.until("talker: has left the chat!");
+    const expected = watcher.frames.slice(1);
+    assertEquals(expected.filter((f) => f === `talker: ${text}`).length, sent);
+    return expected;
+  },
+);
 
-hostile("a client that answers no ping leaves", async ({ instance, watcher }) => {
-  const silent = await RawPeer.join(instance.port, "foo");
-  await watcher.until("foo: has left the chat!");
-  silent.close();
-  return CAME_AND_WENT;
-}, { IDLE_SECONDS: "1" });
+testHostile(
+  "a client that does not answer pings is disconnected",
+  async ({ instance, watcher }) => {
+    const silent = await RawClient.join(instance.port, "foo");
+    await watcher.until("foo: has left the chat!");
+    silent.close();
+    return JOINED_AND_LEFT;
+  },
+  { IDLE_SECONDS: "1" },
+);
 
-hostile("a client that takes nothing leaves, however little waits", async (chat) => {
-  const { instance, watcher } = chat;
-  const stuck = await RawPeer.join(instance.port, "foo");
-  const talker = await Client.join(instance.port, "talker");
-  // More than the kernels on the way hold, and far less than the bound.
-  const text = "x".repeat(64 * 1024);
-  for (let i = 0; i < 256; i++) talker.send(text);
-  await watcher.until("foo: has left the chat!");
-  stuck.close();
-  await talker.leave();
-  await watcher.until("talker: has left the chat!");
-  const expected = watcher.frames.slice(1);
-  assertEquals(expected.filter((f) => f === `talker: ${text}`).length, 256);
-  return expected;
-}, { MAX_STALL_SECONDS: "1", MAX_BUFFERED_BYTES: "1073741824" });
+testHostile(
+  "a client that reads nothing is disconnected even if its outbound queue is short",
+  async (chat) => {
+    const { instance, watcher } = chat;
+    const stuck = await RawClient.join(instance.port, "foo");
+    const talker = await TextClient.join(instance.port, "talker");
+    // More than the kernel buffers hold, and far less than MAX_BUFFERED_BYTES.
+    const text = "x".repeat(64 * 1024);
+    for (let i = 0; i < 256; i++) talker.send(text);
+    await watcher.until("foo: has left the chat!");
+    stuck.close();
+    await talker.leave();
+    await watcher.until("talker: has left the chat!");
+    const expected = watcher.frames.slice(1);
+    assertEquals(expected.filter((f) => f === `talker: ${text}`).length, 256);
+    return expected;
+  },
+  { MAX_STALL_SECONDS: "1", MAX_BUFFERED_BYTES: "1073741824" },
+);

@@ -1,27 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { isLater } from "../../chat/protocol/ids.ts";
-import { Client, settle } from "../support/client.ts";
-import { type FromServer, JsonClient } from "../support/json_client.ts";
-import { startTwo } from "../support/two.ts";
+import { JsonClient, type ServerEvent } from "../support/json_client.ts";
+import { TextClient, untilCaughtUp } from "../support/text_client.ts";
+import { startTwoInstances } from "../support/two_instances.ts";
 
-/** Joins many, some at a time, so that no listen queue runs over. */
-async function joinMany(count: number, port: (i: number) => number, since?: string) {
-  const clients: JsonClient[] = [];
-  for (let i = 0; i < count; i += 50) {
-    const part = Array.from({ length: Math.min(50, count - i) }, (_, j) => i + j);
-    clients.push(
-      ...await Promise.all(part.map((n) => JsonClient.join(port(n), `user-${n}`, { since }))),
-    );
-  }
-  return clients;
-}
-
-Deno.test("a JSON conversation over two instances has every event with its fields", async () => {
-  await using chat = await startTwo();
+Deno.test("a JSON conversation across two instances has every event and field", async () => {
+  await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
   const bar = await JsonClient.join(chat.two, "bar");
   await foo.find("joined");
-  const hi = await foo.say("hi bar", "first");
+  const hi = await foo.publish("hi bar", "first");
   await bar.find("message");
   bar.send({ type: "message", text: "hello foo" });
   await foo.find("message", ({ user }) => user === "bar");
@@ -35,12 +23,16 @@ Deno.test("a JSON conversation over two instances has every event with its field
   const { session } = foo.all("joined")[0];
   const second = foo.all("message")[1].id;
   assert(isLater(second, hi) && isLater(hi, "0-0"));
-  const messages: FromServer[] = [
+  const messages: ServerEvent[] = [
     { type: "message", id: hi, prev: "0-0", user: "foo", text: "hi bar", ref: "first" },
     { type: "message", id: second, prev: hi, user: "bar", text: "hello foo" },
   ];
-  const notice: FromServer = { type: "notice", text: "ops: deploy at five" };
-  const welcome = { type: "welcome", room: "chat", last: "0-0", recovered: false } as const;
+  const notice: ServerEvent = { type: "notice", text: "ops: deploy at five" };
+  const limits = { maxMessageBytes: 65_536, maxInFlightBytes: 1_048_576 };
+  const welcome = {
+    ...{ type: "welcome", room: "chat", last: "0-0", recovered: false } as const,
+    ...limits,
+  };
   assertEquals(foo.events.filter(({ type }) => type !== "ack"), [
     { ...welcome, user: "foo", users: 1 },
     { type: "joined", user: "bar", session, users: 2 },
@@ -54,24 +46,25 @@ Deno.test("a JSON conversation over two instances has every event with its field
   await foo.leave();
 });
 
-Deno.test("20 text and 20 JSON sessions in one room see the same conversation", async () => {
-  await using chat = await startTwo();
+Deno.test("20 text and 20 JSON sessions in one room receive the same conversation", async () => {
+  await using chat = await startTwoInstances();
   const port = (i: number) => [chat.one, chat.two][i % 2];
-  const programs = await joinMany(20, port);
+  const numbers = Array.from({ length: 20 }, (_, i) => i);
+  const programs = await Promise.all(numbers.map((i) => JsonClient.join(port(i), `user-${i}`)));
   const people = await Promise.all(
-    Array.from({ length: 20 }, (_, i) => Client.join(port(i >> 1), `person-${i}`)),
+    numbers.map((i) => TextClient.join(port(i >> 1), `person-${i}`)),
   );
-  await settle(chat.redis, people);
-  people.forEach((person) => person.forgetAll());
+  await untilCaughtUp(chat.redis, people);
+  people.forEach((person) => person.clear());
   for (let n = 0; n < 20; n++) {
     people.forEach((person, i) => person.send(`text ${n} of ${i}`));
     programs.forEach((program, i) => program.send({ type: "message", text: `json ${n} of ${i}` }));
   }
-  await Promise.all(programs.map((program) => program.messages(800)));
+  await Promise.all(programs.map((program) => program.receivedMessages(800)));
   const conversation = programs[0].all("message");
   for (const program of programs) assertEquals(program.all("message"), conversation);
   conversation.forEach(({ prev }, i) => assertEquals(prev, conversation[i - 1]?.id ?? "0-0"));
-  await settle(chat.redis, people);
+  await untilCaughtUp(chat.redis, people);
   for (const [i, person] of people.entries()) {
     const expected = conversation.filter(({ user }) => user !== `person-${i}`);
     assertEquals(person.frames, expected.map(({ user, text }) => `${user}: ${text}`));
@@ -79,8 +72,8 @@ Deno.test("20 text and 20 JSON sessions in one room see the same conversation", 
   await Promise.all([...programs, ...people].map((one) => one.leave()));
 });
 
-Deno.test("each wrong message gets an error that names what is wrong, and the session goes on", async () => {
-  await using chat = await startTwo({ MAX_MESSAGE_BYTES: "1000" });
+Deno.test("an invalid message gets an error with its cause, and the session goes on", async () => {
+  await using chat = await startTwoInstances({ MAX_MESSAGE_BYTES: "1000" });
   const foo = await JsonClient.join(chat.one, "foo");
   const cases: [unknown, string, string, string?][] = [
     ["hi", "bad_message", '"hi" is not JSON'],
@@ -108,12 +101,12 @@ Deno.test("each wrong message gets an error that names what is wrong, and the se
     assertEquals([error.code, error.ref], [code, ref], JSON.stringify(line));
     assert(error.message.startsWith(message), `${error.message} for ${JSON.stringify(line)}`);
   }
-  await foo.say("é".repeat(500));
+  await foo.publish("é".repeat(500));
   await foo.leave();
 });
 
-Deno.test("a frame may hold many lines, and empty ones", async () => {
-  await using chat = await startTwo();
+Deno.test("a frame may contain several lines, some of them empty", async () => {
+  await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
   foo.send(
     { type: "message", text: "one", ref: "😀".repeat(64) },
@@ -131,17 +124,17 @@ Deno.test("a frame may hold many lines, and empty ones", async () => {
   await foo.leave();
 });
 
-Deno.test("a frame that is blank says nothing", async () => {
-  await using chat = await startTwo();
+Deno.test("a blank frame is ignored", async () => {
+  await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
   for (const blank of ["", " ", "\r\n\r\n", " \n\t"]) foo.send(blank);
-  await foo.say("hi");
+  await foo.publish("hi");
   assertEquals(foo.all("error"), []);
   await foo.leave();
 });
 
-Deno.test("what breaks the protocol ends the session: bytes, a frame without end", async () => {
-  await using chat = await startTwo();
+Deno.test("a binary frame or a frame that is too long closes the session", async () => {
+  await using chat = await startTwoInstances();
   const bytes = await JsonClient.join(chat.one, "bytes");
   bytes.sendBytes(new Uint8Array([1, 2]));
   assertEquals((await bytes.closed).code, 1003);
@@ -150,9 +143,9 @@ Deno.test("what breaks the protocol ends the session: bytes, a frame without end
   assertEquals((await huge.closed).code, 1009);
 });
 
-Deno.test("a taken name is told as an error before the close", async () => {
-  await using chat = await startTwo();
-  const foo = await Client.join(chat.one, "foo");
+Deno.test("a client whose name is taken receives an error before the close", async () => {
+  await using chat = await startTwoInstances();
+  const foo = await TextClient.join(chat.one, "foo");
   const second = new JsonClient(chat.two, "foo");
   assertEquals((await second.closed).code, 4409);
   const message = "username foo is already taken. please retry with a different name";
@@ -160,9 +153,9 @@ Deno.test("a taken name is told as an error before the close", async () => {
   await foo.leave();
 });
 
-Deno.test("what cannot be asked for is refused before the upgrade", async () => {
-  await using chat = await startTwo();
-  async function ask(query: string, subprotocol?: string): Promise<string> {
+Deno.test("an invalid join request is refused before the upgrade", async () => {
+  await using chat = await startTwoInstances();
+  async function get(query: string, subprotocol?: string): Promise<string> {
     const response = await fetch(`http://127.0.0.1:${chat.one}/chat/foo${query}`, {
       headers: subprotocol === undefined ? {} : { "sec-websocket-protocol": subprotocol },
     });
@@ -170,36 +163,36 @@ Deno.test("what cannot be asked for is refused before the upgrade", async () => 
   }
   const json = "chat.json.v1";
   assertEquals(
-    await ask("", "chat.xml"),
+    await get("", "chat.xml"),
     '400 the subprotocol "chat.xml" is not known: ask for chat.json.v1, or for none\n',
   );
   assertEquals(
-    await ask("?since=1-0"),
+    await get("?since=1-0"),
     "400 since is for clients that ask for the subprotocol chat.json.v1\n",
   );
   assertEquals(
-    await ask("?since=1-0&history=5", `x, ${json}`),
+    await get("?since=1-0&history=5", `x, ${json}`),
     "400 since and history are both given: give one of them\n",
   );
   for (const history of ["201", "-1", "x", "1.5", ""]) {
     assertEquals(
-      await ask(`?history=${history}`, json),
+      await get(`?history=${history}`, json),
       `400 history is "${history}": give a whole number from 0 to 200\n`,
     );
   }
 });
 
-Deno.test("history comes after the welcome and before what is said then, in both protocols", async () => {
-  await using chat = await startTwo();
+Deno.test("both protocols send history after the welcome and before new messages", async () => {
+  await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
-  for (let i = 0; i < 5; i++) await foo.say(`message ${i}`);
-  const person = await Client.join(chat.two, "person", undefined, { history: 3 });
+  for (let i = 0; i < 5; i++) await foo.publish(`message ${i}`);
+  const person = await TextClient.join(chat.two, "person", { history: 3 });
   const program = await JsonClient.join(chat.two, "program", { history: 3 });
   const few = await JsonClient.join(chat.two, "few", { history: 0 });
   const all = await JsonClient.join(chat.two, "all", { history: 200 });
-  const last = await foo.say("live");
+  const last = await foo.publish("live");
   await Promise.all([program, few, all].map((one) => one.find("message", ({ id }) => id === last)));
-  await settle(chat.redis, [person]);
+  await untilCaughtUp(chat.redis, [person]);
   assertEquals(person.frames.filter((frame) => !frame.endsWith("joined the chat!")), [
     "Welcome person!",
     "foo: message 2",
@@ -214,12 +207,12 @@ Deno.test("history comes after the welcome and before what is said then, in both
   await Promise.all([foo, person, program, few, all].map((one) => one.leave()));
 });
 
-Deno.test("a client that resumes gets what it has missed, whatever was said meanwhile", async () => {
-  await using chat = await startTwo();
+Deno.test("a client that resumes misses nothing while others keep publishing", async () => {
+  await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
   let isDone = false;
-  const talk = (async () => {
-    for (let i = 0; !isDone; i++) await foo.say(`message ${i}`);
+  const publishing = (async () => {
+    for (let i = 0; !isDone; i++) await foo.publish(`message ${i}`);
   })();
   const first = await foo.find("message");
   const resumed: JsonClient[] = [];
@@ -227,11 +220,11 @@ Deno.test("a client that resumes gets what it has missed, whatever was said mean
     const client = await JsonClient.join([chat.one, chat.two][i % 2], `resumed-${i}`, { since });
     resumed.push(client);
     await client.find("message", ({ id }) => isLater(id, since));
-    // Some later than the last one, some together with many from further back.
+    // Some clients resume after the one before them has, others from the same message as it.
     if (i % 3 > 0) since = client.all("message").at(-1)!.id;
   }
   isDone = true;
-  await talk;
+  await publishing;
   const all = foo.all("message");
   for (const client of resumed) {
     await client.find("message", ({ id }) => id === all.at(-1)!.id);
@@ -244,13 +237,13 @@ Deno.test("a client that resumes gets what it has missed, whatever was said mean
   await Promise.all([foo, ...resumed].map((one) => one.leave()));
 });
 
-Deno.test("history is as much as was asked for, also while many are talking", async () => {
-  await using chat = await startTwo();
+Deno.test("history has the requested length while others keep publishing", async () => {
+  await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
-  for (let i = 0; i < 5; i++) await foo.say(`message ${i}`);
+  for (let i = 0; i < 5; i++) await foo.publish(`message ${i}`);
   let isDone = false;
-  const talk = (async () => {
-    for (let i = 5; !isDone; i++) await foo.say(`message ${i}`);
+  const publishing = (async () => {
+    for (let i = 5; !isDone; i++) await foo.publish(`message ${i}`);
   })();
   for (let i = 0; i < 20; i++) {
     const late = await JsonClient.join(chat.two, `late-${i}`, { history: 3 });
@@ -262,15 +255,15 @@ Deno.test("history is as much as was asked for, also while many are talking", as
     await late.leave();
   }
   isDone = true;
-  await talk;
+  await publishing;
   await foo.leave();
 });
 
-Deno.test("since the newest message, or since the beginning, all is recovered", async () => {
-  await using chat = await startTwo();
+Deno.test("a client that resumes within the log recovers everything", async () => {
+  await using chat = await startTwoInstances();
   const early = await JsonClient.join(chat.one, "early", { since: "0-0" });
   assertEquals((await early.welcome()).recovered, true);
-  const ids = [await early.say("one"), await early.say("two")];
+  const ids = [await early.publish("one"), await early.publish("two")];
   const cases: [string, string[]][] = [
     ["0-0", ["one", "two"]],
     [ids[0], ["two"]],
@@ -280,22 +273,20 @@ Deno.test("since the newest message, or since the beginning, all is recovered", 
     const late = await JsonClient.join(chat.two, "late", { since });
     await chat.redis.command("PUBLISH", "chat", "a mark");
     await late.find("notice");
-    assertEquals([await late.welcome(), late.texts], [
-      { type: "welcome", user: "late", room: "chat", last: ids[1], recovered: true, users: 2 },
-      texts,
-    ]);
+    const { last, recovered, users } = await late.welcome();
+    assertEquals([last, recovered, users, late.texts], [ids[1], true, 2, texts]);
     await late.leave();
   }
   await early.leave();
 });
 
-Deno.test("since older than the log: what is left comes in order, and shows where the hole is", async () => {
-  await using chat = await startTwo({ HISTORY_LIMIT: "20" });
+Deno.test("a client that resumes from before the log can see the gap", async () => {
+  await using chat = await startTwoInstances({ HISTORY_LIMIT: "20" });
   const foo = await JsonClient.join(chat.one, "foo");
-  const since = await foo.say("first");
-  await Promise.all(Array.from({ length: 400 }, (_, i) => foo.say(`message ${i}`)));
-  // What is acknowledged may not have been heard yet.
-  await foo.messages(401);
+  const since = await foo.publish("first");
+  await Promise.all(Array.from({ length: 400 }, (_, i) => foo.publish(`message ${i}`)));
+  // An ack may arrive before the message itself.
+  await foo.receivedMessages(401);
   const last = foo.all("message").at(-1)!;
   const late = await JsonClient.join(chat.two, "late", { since });
   assertEquals((await late.welcome()).recovered, false);
@@ -303,16 +294,16 @@ Deno.test("since older than the log: what is left comes in order, and shows wher
   const left = late.all("message");
   assert(left.length >= 20 && left.length < 400, `${left.length} are left`);
   assertEquals(left, foo.all("message").slice(-left.length));
-  assert(isLater(left[0].prev, since), "the first one shows that more was said before it");
+  assert(isLater(left[0].prev, since), "the first message shows that others are missing before it");
   await Promise.all([foo, late].map((one) => one.leave()));
 });
 
-Deno.test("since in a log that went away: nobody can say what is missing, and it is no error", async () => {
-  await using chat = await startTwo();
+Deno.test("a client that resumes in a deleted log is not recovered, without an error", async () => {
+  await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
-  const since = await foo.say("forgotten");
+  const since = await foo.publish("forgotten");
   await chat.redis.command("DEL", "{chat}:log");
-  const last = await foo.say("remembered");
+  const last = await foo.publish("remembered");
   const late = await JsonClient.join(chat.two, "late", { since });
   await late.find("message", ({ id }) => id === last);
   assertEquals([(await late.welcome()).recovered, late.texts], [false, ["remembered"]]);
@@ -320,16 +311,16 @@ Deno.test("since in a log that went away: nobody can say what is missing, and it
 
   const red = await JsonClient.join(chat.two, "red", { room: "red", since });
   assertEquals((await red.welcome()).recovered, false);
-  const id = await red.say("first");
+  const id = await red.publish("first");
   await red.find("message", (message) => message.id === id);
   assertEquals(red.all("error"), []);
   await Promise.all([foo, late, red].map((one) => one.leave()));
 });
 
-Deno.test("since from the future or malformed is told as an error, and the session goes on", async () => {
-  await using chat = await startTwo();
+Deno.test("an invalid since gets an error, and the session goes on", async () => {
+  await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
-  const last = await foo.say("hi");
+  const last = await foo.publish("hi");
   const future = `${Date.now() + 3_600_000}-0`;
   const cases = [
     [future, `since is ${future}, but the room's newest message is ${last}`],
@@ -339,7 +330,7 @@ Deno.test("since from the future or malformed is told as an error, and the sessi
   for (const [since, message] of cases) {
     const bar = await JsonClient.join(chat.two, "bar", { since });
     assertEquals((await bar.welcome()).recovered, false);
-    const id = await bar.say("hello");
+    const id = await bar.publish("hello");
     await bar.find("message", (message) => message.id === id);
     assertEquals(bar.all("error"), [{ type: "error", code: "bad_since", message }]);
     assertEquals(bar.texts, ["hello"]);
@@ -348,32 +339,36 @@ Deno.test("since from the future or malformed is told as an error, and the sessi
   await foo.leave();
 });
 
-Deno.test("1,000 who resume at the same moment all do, with few reads of bounded size", async () => {
-  await using chat = await startTwo();
+Deno.test("1,000 clients that resume at the same moment share few reads", async () => {
+  await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
-  const since = await foo.say("first");
+  const since = await foo.publish("first");
   const texts = Array.from({ length: 250 }, (_, i) => `message ${i}`);
-  for (const text of texts) await foo.say(text);
-  const before = await readsOf(chat.redis);
+  for (const text of texts) await foo.publish(text);
+  const before = await countReads(chat.redis);
   const start = performance.now();
   const clients = Array.from(
     { length: 1_000 },
     (_, i) => new JsonClient([chat.one, chat.two][i % 2], `user-${i}`, { since }),
   );
-  await Promise.all(clients.map((client) => client.messages(texts.length)));
-  console.log(`all had resumed after ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  await Promise.all(clients.map((client) => client.receivedMessages(texts.length)));
+  console.log(
+    `all clients have resumed after ${((performance.now() - start) / 1000).toFixed(1)} s`,
+  );
   for (const client of clients) {
     assertEquals((await client.welcome()).recovered, true);
     assertEquals(client.texts, texts);
   }
-  const reads = await readsOf(chat.redis) - before;
+  const reads = await countReads(chat.redis) - before;
   console.log(`Redis was read ${reads} times, 16 messages at most each`);
   assert(reads < 2_000, `Redis was read ${reads} times`);
   await Promise.all([foo, ...clients].map((one) => one.leave()));
 });
 
-/** How often Redis was asked for a part of a log. */
-async function readsOf(redis: { command(...words: string[]): Promise<unknown> }): Promise<number> {
+/** Returns how many times Redis has been asked for a part of a log. */
+async function countReads(
+  redis: { command(...words: string[]): Promise<unknown> },
+): Promise<number> {
   const stats = await redis.command("INFO", "commandstats") as string;
   return Number(/cmdstat_xrange:calls=(\d+)/.exec(stats)?.[1] ?? 0);
 }

@@ -2,11 +2,11 @@ import { assert, assertEquals } from "@std/assert";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { errorReply } from "../../chat/protocol/errors.ts";
 import { JsonClient } from "../support/json_client.ts";
-import { startTwo } from "../support/two.ts";
+import { startTwoInstances } from "../support/two_instances.ts";
 
 const page = await Deno.readTextFile(new URL("../../docs/protocol.md", import.meta.url));
 
-/** What the page has under each of its headings. */
+/** The text under each heading of the page. */
 const sections = new Map(
   page.split(/^#+ /m).slice(1).map((section) => {
     const end = section.indexOf("\n");
@@ -14,23 +14,23 @@ const sections = new Map(
   }),
 );
 
-/** The first cells of all rows of a table with this head. */
-function rows(text: string, head: string): string[] {
-  const [, table] = new RegExp(`^\\| ${head} +\\|.*\n\\|.*\n((\\|.*\n)+)`, "m").exec(text) ?? [];
-  assert(table, `no table of ${head} in ${text}`);
+/** Returns the first cell of each row in the table whose first column has a heading. */
+function rows(text: string, heading: string): string[] {
+  const [, table] = new RegExp(`^\\| ${heading} +\\|.*\n\\|.*\n((\\|.*\n)+)`, "m").exec(text) ?? [];
+  assert(table, `no table of ${heading} in ${text}`);
   return table.trim().split("\n").map((row) => row.split("|")[1].trim().replaceAll("`", ""));
 }
 
 // deno-lint-ignore no-explicit-any -- JSON of any shape
 type Json = any;
 
-/** The examples of a section. */
+/** Returns the examples in a section. */
 function examples(text: string): Json[] {
   return [...text.matchAll(/^```json\n([^`]*)\n```$/gm)].map(([, example]) => JSON.parse(example));
 }
 
-/** The same without what is different in every run: ids, sessions. */
-function withoutChance(value: Json): Json {
+/** Replaces what differs from run to run: ids and sessions. */
+function normalize(value: Json): Json {
   return JSON.parse(
     JSON.stringify(value)
       .replaceAll(/\d{13}-\d+/g, "ID")
@@ -38,17 +38,17 @@ function withoutChance(value: Json): Json {
   );
 }
 
-/** Looks that a section has an example, which is what came, and says something of each of its fields. */
-function assertDocumented(name: string, came: Json): void {
+/** Asserts that a section shows a value as its example, and describes each field. */
+function assertDocumented(name: string, value: Json): void {
   const section = sections.get(name);
   assert(section !== undefined, `the page has no ${name}`);
   const [example] = examples(section);
-  assertEquals(withoutChance(example), withoutChance(came), name);
+  assertEquals(normalize(example), normalize(value), name);
   assertEquals(Object.keys(example), rows(section, "field"), name);
 }
 
-Deno.test("the protocol page says of every event what it is, with what really comes", async () => {
-  await using chat = await startTwo({ MAX_MESSAGE_BYTES: "1000" });
+Deno.test("the protocol page describes every event, with a real example", async () => {
+  await using chat = await startTwoInstances({ MAX_MESSAGE_BYTES: "1000" });
   const foo = await JsonClient.join(chat.one, "foo");
   const bar = await JsonClient.join(chat.two, "bar");
   const fromClient = ["message", "ping"].map((type) => {
@@ -65,10 +65,13 @@ Deno.test("the protocol page says of every event what it is, with what really co
   await chat.redis.command("PUBLISH", "chat", "ops: deploy at five");
   await foo.find("notice");
 
-  const came = new Map(foo.events.map((event) => [event.type, event]));
-  for (const [type, event] of came) assertDocumented(`From the server: ${type}`, event);
+  const received = new Map(foo.events.map((event) => [event.type, event]));
+  for (const [type, event] of received) assertDocumented(`From the server: ${type}`, event);
   const documented = [...sections.keys()].filter((name) => name.startsWith("From the server: "));
-  assertEquals(new Set(documented), new Set([...came.keys()].map((t) => `From the server: ${t}`)));
+  assertEquals(
+    new Set(documented),
+    new Set([...received.keys()].map((t) => `From the server: ${t}`)),
+  );
 
   const http = sections.get("Over HTTP")!;
   const [messages, users] = examples(http);
@@ -80,14 +83,14 @@ Deno.test("the protocol page says of every event what it is, with what really co
     ]
   ) {
     const response = await fetch(`http://127.0.0.1:${chat.two}/rooms/chat/${path}`);
-    const answer = await response.json();
-    assertEquals(withoutChance(answer), withoutChance(example));
-    assertEquals(Object.keys(answer), rows(about, "field"));
+    const body = await response.json();
+    assertEquals(normalize(body), normalize(example));
+    assertEquals(Object.keys(body), rows(about, "field"));
   }
   await foo.leave();
 });
 
-Deno.test("the protocol page has every error code and every close code", () => {
+Deno.test("the protocol page lists every error code and every close code", () => {
   const made = Object.values(errorReply).map((make) => (make as (of: string) => Json)("x").code);
   assertEquals(rows(sections.get("From the server: error")!, "code"), made);
   const closing = Object.values(CLOSE).map(({ code }) => `${code}`);

@@ -2,13 +2,14 @@ import { assert, assertEquals } from "@std/assert";
 import { readConfig } from "../../chat/config/config.ts";
 import type { Message } from "../../chat/protocol/events.ts";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
-import { startServer } from "../../chat/http/server.ts";
-import { type Store, StoreUnavailable } from "../../chat/store/store.ts";
-import { joinMany } from "../support/client.ts";
+import { StoreUnavailable } from "../../chat/store/store.ts";
+import { startHttpServer } from "../support/http_server.ts";
 import { JsonClient } from "../support/json_client.ts";
-import { startTwo } from "../support/two.ts";
+import { joinMany } from "../support/recording_client.ts";
+import { TextClient } from "../support/text_client.ts";
+import { startTwoInstances } from "../support/two_instances.ts";
 
-// deno-lint-ignore no-explicit-any -- whatever the server answers, compared with what it should
+// deno-lint-ignore no-explicit-any -- the tests compare it with what they expect
 async function get(url: string): Promise<any> {
   const response = await fetch(url);
   assertEquals(response.status, 200, url);
@@ -16,13 +17,13 @@ async function get(url: string): Promise<any> {
   return await response.json();
 }
 
-Deno.test("GET /rooms/{room}/messages gives what was said, page by page back to the beginning", async () => {
-  await using chat = await startTwo();
+Deno.test("GET /rooms/{room}/messages pages backwards through all messages", async () => {
+  await using chat = await startTwoInstances();
   const url = `http://127.0.0.1:${chat.two}/rooms/red/messages`;
   assertEquals(await get(url), { messages: [], before: null });
   const foo = await JsonClient.join(chat.one, "foo", { room: "red" });
-  for (let i = 0; i < 70; i++) await foo.say(`message ${i}`, `${i}`);
-  await foo.messages(70);
+  for (let i = 0; i < 70; i++) await foo.publish(`message ${i}`, `${i}`);
+  await foo.receivedMessages(70);
   const all = foo.all("message");
 
   const first = await get(url);
@@ -48,10 +49,13 @@ Deno.test("GET /rooms/{room}/messages gives what was said, page by page back to 
   await foo.leave();
 });
 
-Deno.test("GET /rooms/{room}/users lists who is in a room on all instances", async () => {
-  await using chat = await startTwo();
+Deno.test("GET /rooms/{room}/users lists the users in a room on all instances", async () => {
+  await using chat = await startTwoInstances();
   const names = Array.from({ length: 300 }, (_, i) => `user-${i}`);
-  const clients = await joinMany(names.map((name, i) => [[chat.one, chat.two][i % 2], name]));
+  const clients = await joinMany(
+    names,
+    (name, i) => TextClient.join([chat.one, chat.two][i % 2], name),
+  );
   const url = `http://127.0.0.1:${chat.one}/rooms/chat/users`;
   const seen: string[] = [];
   let count = 0;
@@ -71,41 +75,33 @@ Deno.test("GET /rooms/{room}/users lists who is in a room on all instances", asy
   await Promise.all(clients.map((client) => client.leave()));
 });
 
-async function serve(store: Store | undefined, body: (origin: string) => Promise<void>) {
-  const config = readConfig({ HOST: "127.0.0.1", PORT: "0" });
-  const server = await startServer(config, store ?? openMemoryStore(config));
-  await body(`http://127.0.0.1:${server.port}`);
-  await server.stop();
-}
+Deno.test("an invalid listing request is refused with a line that says why", async () => {
+  await using server = await startHttpServer();
+  const cases = {
+    "/rooms/a%20b/users":
+      '400 the room name "a%20b" is not 1 to 64 of the characters A-Z a-z 0-9 . _ -',
+    "/rooms/chat/users?limit=0": '400 limit is "0": give a whole number from 1 to 200',
+    "/rooms/chat/messages?limit=201": '400 limit is "201": give a whole number from 1 to 200',
+    "/rooms/chat/messages?before=now": '400 before is "now": give the id of a message',
+    "/rooms/chat/users?from=x": '400 from is "x": give what the page before has in it',
+    "/rooms/chat": "404 /rooms/chat is not here, the chat is at /chat/{user}",
+    "/rooms/chat/others": "404 /rooms/chat/others is not here, the chat is at /chat/{user}",
+  };
+  for (const [path, expected] of Object.entries(cases)) {
+    const response = await fetch(server.origin + path);
+    assertEquals(`${response.status} ${await response.text()}`, `${expected}\n`);
+  }
+});
 
-Deno.test("what cannot be listed is refused with a line that says why", () =>
-  serve(undefined, async (origin) => {
-    const cases = {
-      "/rooms/a%20b/users":
-        '400 the room name "a%20b" is not 1 to 64 of the characters A-Z a-z 0-9 . _ -',
-      "/rooms/chat/users?limit=0": '400 limit is "0": give a whole number from 1 to 200',
-      "/rooms/chat/messages?limit=201": '400 limit is "201": give a whole number from 1 to 200',
-      "/rooms/chat/messages?before=now": '400 before is "now": give the id of a message',
-      "/rooms/chat/users?from=x": '400 from is "x": give what the page before has in it',
-      "/rooms/chat": "404 /rooms/chat is not here, the chat is at /chat/{user}",
-      "/rooms/chat/others": "404 /rooms/chat/others is not here, the chat is at /chat/{user}",
-    };
-    for (const [path, answer] of Object.entries(cases)) {
-      const response = await fetch(origin + path);
-      assertEquals(`${response.status} ${await response.text()}`, `${answer}\n`);
-    }
-  }));
-
-Deno.test("while the store is away nothing is listed, with 503", () => {
-  const away = () => Promise.reject(new StoreUnavailable("it is away"));
-  const store = { ...openMemoryStore(readConfig({})), readBefore: away, users: away };
-  return serve(store, async (origin) => {
-    for (const path of ["/rooms/chat/users", "/rooms/chat/messages"]) {
-      const response = await fetch(origin + path);
-      assertEquals(
-        `${response.status} ${await response.text()}`,
-        "503 the store does not answer\n",
-      );
-    }
-  });
+Deno.test("while the store is unavailable, a listing request is refused with 503", async () => {
+  const fail = () => Promise.reject(new StoreUnavailable("it is away"));
+  const store = { ...openMemoryStore(readConfig({})), readBefore: fail, listUsers: fail };
+  await using server = await startHttpServer(store);
+  for (const path of ["/rooms/chat/users", "/rooms/chat/messages"]) {
+    const response = await fetch(server.origin + path);
+    assertEquals(
+      `${response.status} ${await response.text()}`,
+      "503 the store does not answer\n",
+    );
+  }
 });

@@ -1,24 +1,30 @@
+import { renderSettings } from "../../chat/config/help.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 import config from "../../deno.json" with { type: "json" };
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Client, settle } from "../support/client.ts";
+import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { launch, startInstance } from "../support/instance.ts";
-import { RawPeer } from "../support/raw.ts";
-import { freePort, makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
+import { RawClient } from "../support/raw_client.ts";
+import { freePort } from "../support/ports.ts";
+import { makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
 
-/** Starts an instance that must not come up; what it printed. */
-async function failedStart(env: Record<string, string>): Promise<string[]> {
-  await using instance = launch({ HOST: "127.0.0.1", PORT: "0", ...env });
-  assertEquals((await instance.exit).code, 1);
+/** A start that fails takes no longer, or its test is red. */
+const START_DEADLINE_MS = 30_000;
+
+/** Starts an instance that must fail to start, and returns what it printed. */
+async function failedStart(env: Record<string, string>, args?: string[]): Promise<string[]> {
+  await using instance = launch({ HOST: "127.0.0.1", PORT: "0", ...env }, args);
+  assertEquals((await deadline(instance.exit, START_DEADLINE_MS)).code, 1);
   return await instance.output.end();
 }
 
-Deno.test("a start without any setting runs alone, and says so", async () => {
+Deno.test("without any setting, an instance runs alone and says so", async () => {
   await using instance = await startInstance();
   await instance.output.find(
     /^This instance is alone: set REDIS_HOST=host:port to share its chat with others$/,
   );
-  const foo = await Client.join(instance.port, "foo");
-  const bar = await Client.join(instance.port, "bar");
+  const foo = await TextClient.join(instance.port, "foo");
+  const bar = await TextClient.join(instance.port, "bar");
   bar.send("hi");
   await foo.until("bar: hi");
   instance.signal("SIGTERM");
@@ -26,14 +32,47 @@ Deno.test("a start without any setting runs alone, and says so", async () => {
   await Promise.all([foo.closed, bar.closed]);
 });
 
-Deno.test("wrong settings end the start with a line for each", async () => {
+Deno.test("the first line shows address and version", async () => {
+  await using instance = await startInstance();
+  const [first] = instance.output.all;
+  assertEquals(
+    first,
+    `Listening on http://127.0.0.1:${instance.port} (deno-redis-chat ${config.version})`,
+  );
+});
+
+Deno.test("--help prints the settings and exits with 0, whatever is set", async () => {
+  await using help = launch({ PORT: "many", REDIS_HSOT: "r" }, ["--help"]);
+  assertEquals((await help.exit).code, 0);
+  const lines = await help.output.end();
+  assertEquals(lines[0], `deno-redis-chat ${config.version}, a chat server for Deno and Redis`);
+  assert(lines.join("\n").endsWith(renderSettings()), lines.join("\n"));
+});
+
+Deno.test("any other argument ends the start with one line that names it", async () => {
+  assertEquals(await failedStart({}, ["--port=9090", "--help"]), [
+    "unknown argument --port=9090: only --help is one, settings are environment variables",
+  ]);
+});
+
+Deno.test("an unknown variable that looks like a setting is named in a warning", async () => {
+  const lines = await failedStart({ CHAT_STORE: "redis", REDIS_HSOT: "r", REDIS_PORT: "6379" });
+  assertEquals(lines.sort(), [
+    "CHAT_STORE is redis: set REDIS_HOST=host:port too, or REDIS_URL",
+    "Warning: REDIS_HSOT is not a setting and is ignored. Did you mean REDIS_HOST?",
+    "Warning: REDIS_PORT is not a setting and is ignored. " +
+    "Put the port into REDIS_HOST: REDIS_HOST=host:port",
+  ]);
+});
+
+Deno.test("wrong settings end the start with a line for each of them", async () => {
   assertEquals(await failedStart({ PORT: "many", CHAT_STORE: "redis" }), [
     'PORT is "many": give a whole number from 0 to 65535',
     "CHAT_STORE is redis: set REDIS_HOST=host:port too, or REDIS_URL",
   ]);
 });
 
-Deno.test("a port that is in use ends the start with one line", async () => {
+Deno.test("a port in use ends the start with one line", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const lines = await failedStart({ PORT: `${listener.addr.port}`, CHAT_STORE: "memory" });
   assertEquals(lines.length, 1);
@@ -43,7 +82,7 @@ Deno.test("a port that is in use ends the start with one line", async () => {
   );
 });
 
-Deno.test("no Redis ends the start with one line that names host, port and cause", async () => {
+Deno.test("without Redis, one line names host, port and cause", async () => {
   const port = freePort();
   const lines = await failedStart({ REDIS_HOST: `127.0.0.1:${port}` });
   assertEquals(lines, [
@@ -51,14 +90,14 @@ Deno.test("no Redis ends the start with one line that names host, port and cause
   ]);
 });
 
-Deno.test("a Redis that takes connections and says nothing ends the start too", async () => {
+Deno.test("a Redis that accepts connections and never replies ends the start", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const lines = await failedStart({ REDIS_HOST: `127.0.0.1:${listener.addr.port}` });
   assertEquals(lines.length, 1, lines.join("\n"));
   assertStringIncludes(lines[0], `cannot use Redis at 127.0.0.1:${listener.addr.port}, TLS off: `);
 });
 
-Deno.test("a wrong or missing password ends the start with one line, and is not shown", async () => {
+Deno.test("a wrong or missing password ends the start, and is not shown", async () => {
   await using redis = await startRedis();
   const wrong = await failedStart({ ...redis.env, REDIS_PASSWORD: "wrong-secret" });
   assertEquals(wrong.length, 1, wrong.join("\n"));
@@ -69,7 +108,7 @@ Deno.test("a wrong or missing password ends the start with one line, and is not 
   assertStringIncludes(missing[0], `cannot use Redis at 127.0.0.1:${redis.port}, TLS off: NOAUTH`);
 });
 
-Deno.test("a database that Redis does not have ends the start with one line", async () => {
+Deno.test("an unknown Redis database ends the start with one line", async () => {
   await using redis = await startRedis();
   const url = `redis://:${encodeURIComponent(PASSWORD)}@127.0.0.1:${redis.port}/99`;
   assertEquals(await failedStart({ REDIS_URL: url }), [
@@ -77,7 +116,7 @@ Deno.test("a database that Redis does not have ends the start with one line", as
   ]);
 });
 
-Deno.test("Redis is asked and subscribed to before the port opens", async () => {
+Deno.test("an instance subscribes to Redis before it listens", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
   assertEquals(await redis.command("PUBSUB", "NUMSUB", "chat"), ["chat", 1]);
@@ -85,7 +124,7 @@ Deno.test("Redis is asked and subscribed to before the port opens", async () => 
   assertEquals([response.status, await response.text()], [200, "ready\n"]);
 });
 
-Deno.test("TLS, a user name and a URL get into a Redis that asks for them", async () => {
+Deno.test("TLS, a user name and a URL work with a Redis that requires them", async () => {
   const folder = await Deno.makeTempDir();
   const tls = await makeCertificate(folder);
   await using redis = await startRedis({ tls });
@@ -96,11 +135,11 @@ Deno.test("TLS, a user name and a URL get into a Redis that asks for them", asyn
       ...trust,
       REDIS_URL: `rediss://chat:p%40ss@localhost:${redis.port}`,
     });
-    await (await Client.join(instance.port, "foo")).leave();
+    await (await TextClient.join(instance.port, "foo")).leave();
   }
   {
     await using instance = await startInstance({ ...trust, ...redis.env, REDIS_TLS: "on" });
-    await (await Client.join(instance.port, "bar")).leave();
+    await (await TextClient.join(instance.port, "bar")).leave();
   }
   const untrusted = await failedStart({ ...redis.env, REDIS_TLS: "on" });
   assertEquals(untrusted.length, 1, untrusted.join("\n"));
@@ -113,15 +152,15 @@ Deno.test("TLS, a user name and a URL get into a Redis that asks for them", asyn
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  Deno.test(`${signal} ends an instance in order`, async () => {
+  Deno.test(`${signal} shuts an instance down in order`, async () => {
     await using redis = await startRedis();
     await using instance = await startInstance(redis.env);
     await using other = await startInstance(redis.env);
     const leaving = await Promise.all(
-      ["a", "b", "c"].map((user) => Client.join(instance.port, user)),
+      ["a", "b", "c"].map((user) => TextClient.join(instance.port, user)),
     );
-    const red = await Client.join(instance.port, "a", "red");
-    const staying = await Client.join(other.port, "staying");
+    const red = await TextClient.join(instance.port, "a", { room: "red" });
+    const staying = await TextClient.join(other.port, "staying");
 
     instance.signal(signal);
     for (const client of [...leaving, red]) {
@@ -130,7 +169,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     assertEquals((await instance.exit).code, 0);
     assertEquals(await redis.users(), ["staying"]);
     assertEquals(await redis.users("red"), []);
-    await settle(redis, [staying]);
+    await untilCaughtUp(redis, [staying]);
     assertEquals(staying.frames.sort(), [
       "Welcome staying!",
       ...["a", "b", "c"].map((user) => `${user}: has left the chat!`),
@@ -141,20 +180,20 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-Deno.test("an instance ends in order beside a peer that never reads", async () => {
+Deno.test("an instance shuts down in order while a client never reads", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const stuck = await RawPeer.join(instance.port, "stuck");
+  const stuck = await RawClient.join(instance.port, "stuck");
   instance.signal("SIGTERM");
   assertEquals((await instance.exit).code, 0);
   assertEquals(await redis.users(), []);
   stuck.close();
 });
 
-Deno.test("an instance ends with 0 while Redis is away", async () => {
+Deno.test("an instance exits with 0 while Redis does not reply", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const foo = await Client.join(instance.port, "foo");
+  const foo = await TextClient.join(instance.port, "foo");
   redis.process.signal("SIGSTOP");
   instance.signal("SIGTERM");
   assertEquals((await foo.closed).code, 1001);
@@ -162,9 +201,9 @@ Deno.test("an instance ends with 0 while Redis is away", async () => {
   redis.process.signal("SIGCONT");
 });
 
-Deno.test("the same Ctrl-C that arrives twice ends an instance in order", async () => {
+Deno.test("one Ctrl-C that arrives twice shuts an instance down in order", async () => {
   await using instance = await startInstance();
-  const foo = await Client.join(instance.port, "foo");
+  const foo = await TextClient.join(instance.port, "foo");
   instance.signal("SIGINT");
   await instance.output.find(/^Stopping/);
   instance.signal("SIGINT");
@@ -172,10 +211,10 @@ Deno.test("the same Ctrl-C that arrives twice ends an instance in order", async 
   assertEquals((await instance.exit).code, 0);
 });
 
-Deno.test("a second signal ends an instance at once", async () => {
+Deno.test("a second signal ends the process at once", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
-  const foo = await Client.join(instance.port, "foo");
+  const foo = await TextClient.join(instance.port, "foo");
   redis.process.signal("SIGSTOP");
   instance.signal("SIGTERM");
   await instance.output.find(/^Stopping/);
@@ -185,7 +224,7 @@ Deno.test("a second signal ends an instance at once", async () => {
   await foo.closed;
 });
 
-Deno.test("the image runs the server as `deno task start` does", async () => {
+Deno.test("the image runs the same command as `deno task start`", async () => {
   const dockerfile = await Deno.readTextFile(new URL("../../Dockerfile", import.meta.url));
   const command: string[] = JSON.parse(/^CMD (.+)$/m.exec(dockerfile)![1]);
   const onlyThere = ["--cached-only", "--no-prompt"];

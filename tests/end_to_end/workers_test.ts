@@ -1,23 +1,26 @@
 import { assert, assertEquals } from "@std/assert";
-import { joinMany, settle } from "../support/client.ts";
+import { joinMany } from "../support/recording_client.ts";
+import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { launch, startInstance } from "../support/instance.ts";
-import { freePort, startRedis } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
+import { startRedis } from "../support/redis.ts";
+import { sleep } from "../support/wait.ts";
 
-Deno.test("two workers share a port, a chat, and an end", async () => {
+Deno.test("two workers share a port, a chat and a shutdown", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance({ ...redis.env, WORKERS: "2" });
   const names = Array.from({ length: 60 }, (_, i) => `user-${i}`);
-  const clients = await joinMany(names.map((name) => [instance.port, name]));
-  await settle(redis, clients);
+  const clients = await joinMany(names, (name) => TextClient.join(instance.port, name));
+  await untilCaughtUp(redis, clients);
   const owners = await redis.command("HVALS", "{chat-users}:owners") as string[];
   const shares = [...Map.groupBy(owners, (owner) => owner).values()].map((some) => some.length);
   assertEquals(shares.length, 2, "each worker has some of the sessions");
   console.log(`60 sessions are shared ${shares.join(" to ")}`);
 
-  clients.forEach((client) => client.forgetAll());
+  clients.forEach((client) => client.clear());
   for (const [i, client] of clients.entries()) client.send(`message of ${i}`);
   await Promise.all(clients.map((client) => client.received(59)));
-  await settle(redis, clients);
+  await untilCaughtUp(redis, clients);
   for (const client of clients) assertEquals(client.frames.length, 59);
 
   instance.signal("SIGTERM");
@@ -31,7 +34,7 @@ Deno.test("two workers share a port, a chat, and an end", async () => {
   );
 });
 
-Deno.test("workers are ready together, or not", async () => {
+Deno.test("workers are ready only if all of them are", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance({ ...redis.env, WORKERS: "2" });
   const ask = async (path: string) => {
@@ -40,7 +43,7 @@ Deno.test("workers are ready together, or not", async () => {
     return response.status;
   };
   assertEquals(await ask("/readyz"), 200);
-  // One of the two loses its connection, and whoever is asked says so.
+  // One of the two loses its connection, and both report it.
   const [first] = (await redis.command("CLIENT", "LIST") as string).split("\n")
     .filter((line) => line.includes("name=chat-subscriber"));
   const id = /^id=(\d+)/.exec(first)![1];
@@ -49,10 +52,10 @@ Deno.test("workers are ready together, or not", async () => {
   for (let i = 0; i < 20; i++) assertEquals(await ask("/readyz"), 503);
   assertEquals(await ask("/healthz"), 200);
   await redis.command("ACL", "SETUSER", "default", "+subscribe");
-  while (await ask("/readyz") !== 200) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (await ask("/readyz") !== 200) await sleep(20);
 });
 
-Deno.test("workers that cannot start end the start with one line", async () => {
+Deno.test("if workers cannot start, the process ends with one line", async () => {
   const port = freePort();
   await using away = launch({
     ...{ HOST: "127.0.0.1", PORT: "0", WORKERS: "2" },
@@ -70,7 +73,7 @@ Deno.test("workers that cannot start end the start with one line", async () => {
     ...redis.env,
   });
   assertEquals((await taken.exit).code, 1);
-  const said = await taken.output.end();
-  assertEquals(said.length, 1, said.join("\n"));
-  assert(said[0].startsWith(`cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: `));
+  const printed = await taken.output.end();
+  assertEquals(printed.length, 1, printed.join("\n"));
+  assert(printed[0].startsWith(`cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: `));
 });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Client } from "../support/client.ts";
+import { TextClient } from "../support/text_client.ts";
 import { startInstance } from "../support/instance.ts";
 import { Lines } from "../support/process.ts";
 import { startRedis } from "../support/redis.ts";
@@ -8,7 +8,7 @@ Deno.test("the real wscat holds a conversation with a user on another instance",
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
-  const bar = await Client.join(two.port, "bar");
+  const bar = await TextClient.join(two.port, "bar");
   const wscat = new Deno.Command("npx", {
     args: ["-y", "wscat@6.1.0", "-c", `ws://127.0.0.1:${one.port}/chat/foo`],
     stdin: "piped",
@@ -28,7 +28,7 @@ Deno.test("the real wscat holds a conversation with a user on another instance",
   await keyboard.close();
   await bar.until("foo: has left the chat!");
   await wscat.status;
-  const heard = (await screen.end()).filter((line) => line.includes("foo") || line.includes("bar"));
-  assertEquals(heard.length, 2, heard.join("\n"));
+  const chat = (await screen.end()).filter((line) => line.includes("foo") || line.includes("bar"));
+  assertEquals(chat.length, 2, chat.join("\n"));
   await bar.leave();
 });

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
@@ -10,7 +9,9 @@ import {
 } from "../../chat/store/store.ts";
 import { testStore } from "./store_contract.ts";
 import { startProxy } from "../support/proxy.ts";
-import { freePort, PASSWORD, startRedis } from "../support/redis.ts";
+import { freePort } from "../support/ports.ts";
+import { PASSWORD, startRedis } from "../support/redis.ts";
+import { endOfTurn, sleep } from "../support/wait.ts";
 
 function settings(port: number) {
   return { host: "127.0.0.1", port, password: PASSWORD, database: 0, tls: false };
@@ -168,7 +169,7 @@ Deno.test("redis: in an outage calls are rejected; afterwards events arrive agai
   await assertRejects(() => store.subscribe("q", NO_LISTENER), StoreUnavailable);
 
   await using again = await startRedis({ port: redis.port });
-  await again.becomes("PUBSUB NUMSUB chat:r", ["chat:r", 1]);
+  await again.untilReply("PUBSUB NUMSUB chat:r", ["chat:r", 1]);
   await again.command("PUBLISH", "chat:r", "hello again");
   assertEquals(await received, { type: "notice", text: "hello again" });
   await store.close();
@@ -203,7 +204,7 @@ Deno.test("redis: messages after one with an unknown outcome come after it", asy
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   const store = await openRedisStore(settings(proxy.port), LIMITS);
-  assertEquals(proxy.silence("chat-commands"), 1);
+  assertEquals(proxy.freeze("chat-commands"), 1);
   const retried = ["a", "b"].map((text) => store.publish("r", "foo", text, text));
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
   // The first message that is accepted after the connection is back.
@@ -220,17 +221,17 @@ Deno.test("redis: nothing waits for a retry in an outage, or when its sender lea
   const store = await openRedisStore(settings(proxy.port), LIMITS);
   await store.subscribe("r", NO_LISTENER);
   assert(await store.claim("r", "foo", "s1"));
-  assertEquals(proxy.silence("chat-commands"), 1);
+  assertEquals(proxy.freeze("chat-commands"), 1);
   const retried = store.publish("r", "foo", "a", "a");
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
-  proxy.cut();
+  proxy.block();
   await assertRejects(() => store.publish("r", "foo", "b"), StoreUnavailable, "connection is down");
-  proxy.open();
+  proxy.unblock();
 
   let queued: Promise<string>;
   for (let isRejected = true; isRejected;) {
     // In every turn, so that no retry can end between the return of the connection and this call.
-    await new Promise((resolve) => setImmediate(resolve));
+    await endOfTurn();
     isRejected = false;
     queued = store.publish("r", "foo", "c");
     queued.catch(() => isRejected = true);
@@ -253,7 +254,7 @@ async function publishOnceAvailable(store: Store, text: string): Promise<string>
       return await store.publish("r", "foo", text, text);
     } catch (error) {
       assert(error instanceof StoreUnavailable, `${error}`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await sleep(1);
     }
   }
 }

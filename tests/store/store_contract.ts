@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Message, Notice, RoomEvent } from "../../chat/protocol/events.ts";
 import { isLater } from "../../chat/protocol/ids.ts";
 import type { LogLimits, RoomListener, Store } from "../../chat/store/store.ts";
+import { sleep } from "../support/wait.ts";
 
 /** Two stores that share their rooms, as the stores of two instances do. */
 export interface Pair {
@@ -321,7 +322,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     const giveUpAt = Date.now() + 10_000;
     while ((await here.readAfter("r", "0-0", 10)).length > 0) {
       assert(Date.now() < giveUpAt, "the log is still there");
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
     }
     const recorder = await record(here, "r");
     assertEquals(recorder.newest, "0-0");

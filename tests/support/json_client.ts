@@ -1,140 +1,88 @@
-import { deadline } from "../../chat/store/deadline.ts";
 import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
 import type { Reply } from "../../chat/protocol/protocol.ts";
+import { type JoinOptions, RecordingClient } from "./recording_client.ts";
 
-/** No event is waited for longer than this, in milliseconds: a test that is red then must not hang. */
-const PATIENCE = 60_000;
+/** Everything that a server may send. */
+export type ServerEvent = Reply | RoomEvent | Notice;
 
-/** Whatever a server may send. */
-export type FromServer = Reply | RoomEvent | Notice;
+/** The events of one type. */
+export type EventOf<Type extends ServerEvent["type"]> = Extract<ServerEvent, { type: Type }>;
 
-/** An event of one type. */
-export type Of<T extends FromServer["type"]> = Extract<FromServer, { type: T }>;
-
-/** What a client of the JSON protocol may ask for. */
-export interface Asked {
-  readonly room?: string;
-  readonly since?: string;
-  readonly history?: number;
-}
-
-/** A bare client of the JSON protocol that writes down every event it gets. */
-export class JsonClient {
-  /** Every event so far. */
-  readonly events: FromServer[] = [];
-  /** How many frames they came in. */
-  frames = 0;
-  /** How the connection ended. */
-  readonly closed: Promise<{ code: number; reason: string }>;
-  readonly #socket: WebSocket;
-  #wake = Promise.withResolvers<void>();
-  #isClosed = false;
-  #messages = 0;
-
-  constructor(port: number, user: string, asked: Asked = {}) {
-    const url = new URL(`ws://127.0.0.1:${port}/chat/${encodeURIComponent(user)}`);
-    for (const [name, value] of Object.entries(asked)) url.searchParams.set(name, `${value}`);
-    this.#socket = new WebSocket(url, "chat.json.v1");
-    this.#socket.onmessage = ({ data }) => {
-      this.frames++;
-      for (const line of data.split("\n")) {
-        const event: FromServer = JSON.parse(line);
-        this.events.push(event);
-        if (event.type === "message") this.#messages++;
-      }
-      this.#notify();
-    };
-    this.#socket.onerror = () => {};
-    this.closed = new Promise((resolve) =>
-      this.#socket.onclose = ({ code, reason }) => {
-        this.#isClosed = true;
-        this.#notify();
-        resolve({ code, reason });
-      }
+/** A client of the JSON protocol that records every event it receives. */
+export class JsonClient extends RecordingClient<ServerEvent> {
+  constructor(port: number, user: string, options: JoinOptions = {}) {
+    super(
+      port,
+      user,
+      options,
+      (frame) => frame.split("\n").map((line) => JSON.parse(line)),
+      ["chat.json.v1"],
     );
   }
 
-  /** Joins and waits for the welcome. */
-  static async join(port: number, user: string, asked: Asked = {}): Promise<JsonClient> {
-    const client = new JsonClient(port, user, asked);
+  /** Joins a room and waits for the welcome. */
+  static async join(port: number, user: string, options?: JoinOptions): Promise<JsonClient> {
+    const client = new JsonClient(port, user, options);
     await client.welcome();
     return client;
   }
 
-  /** The welcome; fails if something else came first. */
-  async welcome(): Promise<Of<"welcome">> {
+  /** Waits for the welcome; fails if something else comes first. */
+  async welcome(): Promise<EventOf<"welcome">> {
     await this.received(1);
     const [first] = this.events;
-    if (first.type !== "welcome") throw new Error(`no welcome, but: ${JSON.stringify(first)}`);
+    if (first.type !== "welcome") {
+      throw new Error(`expected a welcome, received ${JSON.stringify(first)}`);
+    }
     return first;
   }
 
-  /** All events of a type so far. */
-  all<T extends FromServer["type"]>(type: T): Of<T>[] {
-    return this.events.filter((event) => event.type === type) as Of<T>[];
+  /** Every event received so far. */
+  get events(): ServerEvent[] {
+    return this.items;
   }
 
-  /** The texts of all messages so far. */
+  /** Every event of one type received so far. */
+  all<Type extends ServerEvent["type"]>(type: Type): EventOf<Type>[] {
+    return this.events.filter((event) => event.type === type) as EventOf<Type>[];
+  }
+
+  /** The texts of all messages received so far. */
   get texts(): string[] {
     return this.all("message").map(({ text }) => text);
   }
 
-  /** Resolves once so many events have come in all. */
-  async received(count: number): Promise<void> {
-    while (this.events.length < count) await this.#change(`${count} events`);
+  /** Waits until the client has received a number of messages in all. */
+  async receivedMessages(count: number): Promise<void> {
+    await this.waitUntil(() => this.all("message").length >= count, `${count} messages`);
   }
 
-  /** Resolves once so many messages have come in all. */
-  async messages(count: number): Promise<void> {
-    while (this.#messages < count) await this.#change(`${count} messages`);
+  /** Waits for an event of one type for which a condition holds, and which may have come before. */
+  async find<Type extends ServerEvent["type"]>(
+    type: Type,
+    isWanted: (event: EventOf<Type>) => boolean = () => true,
+  ): Promise<EventOf<Type>> {
+    let found: EventOf<Type> | undefined;
+    await this.waitUntil(
+      () => (found = this.all(type).find(isWanted)) !== undefined,
+      `${type} for which ${isWanted}`,
+    );
+    return found!;
   }
 
-  /** Resolves with the first event of a type that is as wanted, which may have come before. */
-  async find<T extends FromServer["type"]>(
-    type: T,
-    isWanted: (event: Of<T>) => boolean = () => true,
-  ): Promise<Of<T>> {
-    for (;;) {
-      const found = this.all(type).find(isWanted);
-      if (found) return found;
-      await this.#change(type);
-    }
-  }
-
-  /** Sends objects, each as a line of one frame; strings as they are. */
+  /** Sends objects as JSON and strings as they are, one to a line, in one frame. */
   send(...lines: unknown[]): void {
     const texts = lines.map((line) => typeof line === "string" ? line : JSON.stringify(line));
-    this.#socket.send(texts.join("\n"));
+    this.socket.send(texts.join("\n"));
   }
 
   sendBytes(data: Uint8Array<ArrayBuffer>): void {
-    this.#socket.send(data);
+    this.socket.send(data);
   }
 
-  /** Says something and waits for its ack; gives its id. */
-  async say(text: string, ref: string = crypto.randomUUID()): Promise<string> {
+  /** Publishes a message, waits for its ack and returns its id. */
+  async publish(text: string, ref: string = crypto.randomUUID()): Promise<string> {
     this.send({ type: "message", text, ref });
     return (await this.find("ack", (ack) => ack.ref === ref)).id;
-  }
-
-  /** Says goodbye; resolves when the server has too. */
-  async leave(): Promise<void> {
-    this.#socket.close(1000);
-    await this.closed;
-  }
-
-  async #change(wanted: string): Promise<void> {
-    if (this.#isClosed) {
-      throw new Error(`closed, but ${wanted} wanted after ${JSON.stringify(this.events)}`);
-    }
-    await deadline(this.#wake.promise, PATIENCE).catch((error) => {
-      const last = JSON.stringify(this.events.slice(-5)).slice(0, 1_000);
-      throw new Error(`${wanted} wanted, but after ${last} ${error.message}`);
-    });
-  }
-
-  #notify(): void {
-    this.#wake.resolve();
-    this.#wake = Promise.withResolvers();
   }
 }

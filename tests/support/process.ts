@@ -1,9 +1,7 @@
 import { deadline } from "../../chat/store/deadline.ts";
+import { TIMEOUT_MS } from "./wait.ts";
 
-/** No line is waited for longer than this, in milliseconds: a test that is red then must not hang. */
-const PATIENCE = 60_000;
-
-/** Waits for text that arrives piece by piece: a process's output, line by line. */
+/** The output of a process, line by line, while the process still prints. */
 export class Lines {
   readonly all: string[] = [];
   #ended = false;
@@ -28,9 +26,9 @@ export class Lines {
     if (rest) this.all.push(rest);
   }
 
-  /** The first line that matches; fails with everything that was printed if the output ends without it. */
+  /** Waits for the first line that matches; fails with the whole output if it ends without one. */
   async find(pattern: RegExp): Promise<RegExpExecArray> {
-    for (let seen = 0;; await deadline(this.#wake.promise, PATIENCE)) {
+    for (let seen = 0;; await deadline(this.#wake.promise, TIMEOUT_MS)) {
       for (; seen < this.all.length; seen++) {
         const match = pattern.exec(this.all[seen]);
         if (match) return match;
@@ -39,14 +37,14 @@ export class Lines {
     }
   }
 
-  /** Resolves with all lines once the output has ended. */
+  /** Waits for the end of the output, and returns all lines. */
   async end(): Promise<string[]> {
     while (!this.#ended) await this.#wake.promise;
     return this.all;
   }
 }
 
-/** A process that a test started, and ends. */
+/** A process that a test has started; disposing it kills it. */
 export interface Running extends AsyncDisposable {
   readonly pid: number;
   readonly output: Lines;
@@ -54,7 +52,7 @@ export interface Running extends AsyncDisposable {
   signal(signal: Deno.Signal): void;
 }
 
-/** Starts a program with both of its outputs in one {@linkcode Lines}. */
+/** Starts a program; its standard output and standard error come as one {@linkcode Lines}. */
 export function run(program: string, args: string[], env: Record<string, string> = {}): Running {
   const child = new Deno.Command(program, {
     args,

@@ -1,73 +1,78 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** A way to a server that a test can cut, with or without a word. */
+/** A TCP proxy in front of a server, with which a test interrupts connections. */
 export interface Proxy extends AsyncDisposable {
   readonly port: number;
-  /** Carries nothing more on the connections that are there now and said this in their first words; ends none. */
-  silence(said: string): number;
-  /** Ends every connection, in order or by TCP reset. */
-  drop(how: "in order" | "by reset"): void;
-  /** Ends every connection, and takes no new one until {@linkcode Proxy.open}. */
-  cut(): void;
-  open(): void;
+  /**
+   * Stops forwarding on the open connections whose first bytes contain a text; closes none.
+   *
+   * @returns how many connections these are
+   */
+  freeze(text: string): number;
+  /** Ends every connection, in order or by a TCP reset. */
+  disconnect(how: "in order" | "by reset"): void;
+  /** Ends every connection and accepts none until {@linkcode Proxy.unblock}. */
+  block(): void;
+  unblock(): void;
 }
 
-interface Carried {
+interface Connection {
   readonly ends: readonly [Socket, Socket];
-  first: string;
-  isSilent: boolean;
+  /** The first bytes, about 500, of both directions. */
+  start: string;
+  isFrozen: boolean;
 }
 
-/** Starts a proxy on a free port of 127.0.0.1. */
-export async function startProxy(target: number): Promise<Proxy> {
-  const carried = new Set<Carried>();
-  let isCut = false;
+/** Starts a proxy on a free port of 127.0.0.1, in front of a server on another port. */
+export async function startProxy(targetPort: number): Promise<Proxy> {
+  const connections = new Set<Connection>();
+  let isBlocked = false;
 
-  function carry(near: Socket): void {
-    if (isCut) return void near.destroy();
-    const far = connect(target, "127.0.0.1");
-    const one: Carried = { ends: [near, far], first: "", isSilent: false };
-    carried.add(one);
+  function forward(near: Socket): void {
+    if (isBlocked) return void near.destroy();
+    const far = connect(targetPort, "127.0.0.1");
+    const connection: Connection = { ends: [near, far], start: "", isFrozen: false };
+    connections.add(connection);
     for (const [from, to] of [[near, far], [far, near]]) {
       from.on("data", (bytes) => {
-        if (one.first.length < 500) one.first += bytes.toString("latin1");
-        if (!one.isSilent && !to.write(bytes)) from.pause();
+        if (connection.start.length < 500) connection.start += bytes.toString("latin1");
+        if (!connection.isFrozen && !to.write(bytes)) from.pause();
       });
       to.on("drain", () => from.resume());
       from.on("error", () => {});
       from.on("close", () => {
-        carried.delete(one);
+        connections.delete(connection);
         to.destroySoon();
       });
     }
   }
 
-  function drop(how: "in order" | "by reset"): void {
-    for (const { ends } of carried) {
+  function disconnect(how: "in order" | "by reset"): void {
+    for (const { ends } of connections) {
       for (const end of ends) how === "in order" ? end.destroySoon() : end.resetAndDestroy();
     }
   }
 
-  const server: Server = createServer({ noDelay: true }, carry);
+  const server: Server = createServer({ noDelay: true }, forward);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as { port: number }).port,
-    silence(said) {
-      const ones = [...carried].filter((one) => one.first.includes(said));
-      for (const one of ones) one.isSilent = true;
-      return ones.length;
+    freeze(text) {
+      const found = [...connections].filter(({ start }) => start.includes(text));
+      for (const connection of found) connection.isFrozen = true;
+      return found.length;
     },
-    drop,
-    cut() {
-      isCut = true;
-      drop("in order");
+    disconnect,
+    block() {
+      isBlocked = true;
+      disconnect("in order");
     },
-    open() {
-      isCut = false;
+    unblock() {
+      isBlocked = false;
     },
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
-      drop("by reset");
+      disconnect("by reset");
       await closed;
     },
   };

@@ -1,4 +1,4 @@
-/** A small generator of random numbers from 0 to 1 (mulberry32), so that a run can be repeated. */
+/** Returns a generator of numbers from 0 to 1 (mulberry32), the same ones for the same seed. */
 export function makeRandom(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,48 +1,43 @@
 import { Redis } from "ioredis";
+import { freePort } from "./ports.ts";
 import { run, type Running } from "./process.ts";
-
-/** No answer of Redis is waited for longer than this, in milliseconds: a test that is red then must not hang. */
-const PATIENCE = 30_000;
+import { until } from "./wait.ts";
 
 export const PASSWORD = "a password with spaces & signs";
 
-/** A real `redis-server` of a test's own. */
+/** A real `redis-server` that belongs to one test. */
 export interface TestRedis extends AsyncDisposable {
   readonly port: number;
   readonly process: Running;
-  /** What an instance needs to find it. */
+  /** The environment variables with which an instance connects to it. */
   readonly env: Record<string, string>;
-  /** Runs one command on it, as redis-cli would. */
+  /** Runs a command, as redis-cli would, and returns the reply. */
   command(...words: string[]): Promise<unknown>;
-  /** Asks again and again until a command's answer is this. */
-  becomes(command: string, answer: unknown): Promise<void>;
-  /** The names in a room, sorted. */
+  /** Runs a command again and again until the reply is the expected one. */
+  untilReply(command: string, expected: unknown): Promise<void>;
+  /** Lists the names that are taken in a room, sorted. */
   users(room?: string): Promise<string[]>;
 }
 
-/** Files for a server with TLS, as of {@linkcode makeCertificate}. */
+/** The files of a TLS certificate and its key. */
 export interface Certificate {
   readonly cert: string;
   readonly key: string;
 }
 
-/** A port that nobody listens on right now. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
 /**
- * Starts a Redis with a password on a free port. It listens with TLS only if a certificate is given, and knows of a disk
- * only if a folder is: there `SAVE` puts its data, and it finds them when it starts; with `keeps` it puts them there by
- * itself before it answers.
+ * Starts a Redis with a password, on a free port unless one is given.
+ *
+ * @param options.tls makes it accept TLS connections only
+ * @param options.folder where it loads its data from when it starts, and where `SAVE` writes them
+ * @param options.appendOnly makes it write each command to a file in the folder before it replies
  */
 export async function startRedis(
-  { port = freePort(), tls, folder, keeps = false }: {
+  { port = freePort(), tls, folder, appendOnly = false }: {
     port?: number;
     tls?: Certificate;
     folder?: string;
-    keeps?: boolean;
+    appendOnly?: boolean;
   } = {},
 ): Promise<TestRedis> {
   const listen = tls
@@ -53,7 +48,7 @@ export async function startRedis(
     ...listen,
     ...(folder ? ["--dir", folder] : []),
     ...["--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", ""],
-    ...["--appendonly", keeps ? "yes" : "no", "--appendfsync", "always"],
+    ...["--appendonly", appendOnly ? "yes" : "no", "--appendfsync", "always"],
   ]);
   await process.output.find(/Ready to accept connections/);
   const client = new Redis({
@@ -69,15 +64,16 @@ export async function startRedis(
     process,
     env: { REDIS_HOST: `127.0.0.1:${port}`, REDIS_PASSWORD: PASSWORD },
     command: (name, ...args) => client.call(name, ...args),
-    async becomes(command, answer) {
+    async untilReply(command, expected) {
       const [name, ...args] = command.split(" ");
-      const wanted = JSON.stringify(answer);
-      for (const giveUp = Date.now() + PATIENCE;;) {
-        const seen = JSON.stringify(await client.call(name, ...args));
-        if (seen === wanted) return;
-        if (Date.now() > giveUp) throw new Error(`${command} is ${seen}, not ${wanted}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      const wanted = JSON.stringify(expected);
+      let reply = "";
+      await until(async () => {
+        reply = JSON.stringify(await client.call(name, ...args));
+        return reply === wanted;
+      }, 20).catch((cause) => {
+        throw new Error(`${command} returns ${reply}, not ${wanted}`, { cause });
+      });
     },
     async users(room) {
       return (await client.smembers(room ? `chat-users:${room}` : "chat-users")).sort();
@@ -100,19 +96,13 @@ function startProcess(args: string[]): Running {
   }
 }
 
-/** Makes a certificate for localhost and 127.0.0.1 that is its own authority, in a folder that exists. */
+/** Makes a self-signed certificate for localhost and 127.0.0.1 in a folder that exists. */
 export async function makeCertificate(folder: string): Promise<Certificate> {
   const files = { cert: `${folder}/cert.pem`, key: `${folder}/key.pem` };
   const openssl = run("openssl", [
     ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-    ...[
-      "-days",
-      "2",
-      "-subj",
-      "/CN=localhost",
-      "-addext",
-      "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    ],
+    ...["-days", "2", "-subj", "/CN=localhost"],
+    ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
     ...["-addext", "basicConstraints=critical,CA:FALSE"],
     ...["-keyout", files.key, "-out", files.cert],
   ]);

@@ -5,19 +5,23 @@ import { JSON_LINES } from "../../chat/protocol/json.ts";
 import type { Protocol } from "../../chat/protocol/protocol.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { Room } from "../../chat/rooms/room.ts";
+import { endOfTurn, until } from "../support/wait.ts";
 
-/** A room in which one after the other joins who writes down every frame, and what is said has the next id. */
+/** A room whose members record every frame, and whose messages get one id after the other. */
 function makeRoom(maxFlushMs = 20) {
-  const room = new Room(maxFlushMs);
+  let clockOffsetMs = 0;
+  const room = new Room({ maxFlushMs, now: () => performance.now() + clockOffsetMs });
   const members = new Map<string, Member>();
-  let said = 0;
-  function hear(event: RoomEvent | Notice): void {
+  let published = 0;
+  function receive(event: RoomEvent | Notice): void {
     room.handleEvent(event, JSON.stringify(event));
   }
   return {
     room,
-    hear,
-    /** @param milliseconds how long each frame keeps the server busy */
+    receive,
+    /** Lets the room's clock jump ahead. */
+    passTime: (milliseconds: number) => clockOffsetMs += milliseconds,
+    /** @param milliseconds how long each delivery keeps the process busy */
     join(user: string, protocol: Protocol, milliseconds = 0): string[] {
       const frames: string[] = [];
       const member: Member = {
@@ -31,20 +35,20 @@ function makeRoom(maxFlushMs = 20) {
       };
       members.set(user, member);
       room.reserve(member);
-      hear({ type: "joined", user, session: user, users: 1 });
+      receive({ type: "joined", user, session: user, users: 1 });
       return frames;
     },
     member: (user: string): Member => members.get(user)!,
     leave(user: string): void {
       room.remove(members.get(user)!);
     },
-    say(user: string, text: string): void {
-      hear({ type: "message", id: `${said + 1}-0`, prev: `${said++}-0`, user, text });
+    publish(user: string, text: string): void {
+      receive({ type: "message", id: `${published + 1}-0`, prev: `${published++}-0`, user, text });
     },
   };
 }
 
-/** What each frame says, in short. */
+/** What each frame has in it, in short. */
 function short(frames: string[]): string[] {
   return frames.map((frame) =>
     frame.split("\n").map((line) => {
@@ -54,78 +58,66 @@ function short(frames: string[]): string[] {
   );
 }
 
-const turn = () => new Promise((resolve) => setTimeout(resolve, 50));
-
-/** Lets what was sent be written, and the next portion be sent. */
-const oneTurn = () => new Promise((resolve) => setImmediate(resolve));
-
-/** As many turns as it takes; fails where that is too many. */
-async function until(isSo: () => boolean): Promise<void> {
-  for (const end = performance.now() + 5_000; !isSo(); await oneTurn()) {
-    assert(performance.now() < end, "it never happens");
-  }
-}
-
-Deno.test("what happens in one turn is one frame for programs, and one each for people", async () => {
-  const { join, say, hear } = makeRoom();
+Deno.test("events of one turn share a frame for JSON clients, but not for text clients", async () => {
+  const { join, publish, receive } = makeRoom();
   const program = join("program", JSON_LINES);
   const person = join("person", TEXT);
-  say("person", "one");
-  say("program", "two");
-  hear({ type: "left", user: "someone" });
+  publish("person", "one");
+  publish("program", "two");
+  receive({ type: "left", user: "someone" });
   assertEquals(program, []);
-  await turn();
-  say("person", "three");
-  await turn();
+  await endOfTurn();
+  publish("person", "three");
+  await endOfTurn();
   assertEquals(short(program), ["joined person + one + two + left someone", "three"]);
   assertEquals(person, ["program: two", "someone: has left the chat!"]);
 });
 
-Deno.test("a newcomer gets of a frame what happened after it came", async () => {
-  const { join, say } = makeRoom();
+Deno.test("a newcomer receives only the part of a frame that follows its join", async () => {
+  const { join, publish } = makeRoom();
   const first = join("first", JSON_LINES);
-  say("first", "one");
+  publish("first", "one");
   const second = join("second", JSON_LINES);
   const third = join("third", JSON_LINES);
-  say("first", "two");
-  await turn();
+  publish("first", "two");
+  await endOfTurn();
   assertEquals(short(first), ["one + joined second + joined third + two"]);
   assertEquals(short(second), ["joined third + two"]);
   assertEquals(short(third), ["two"]);
 });
 
-Deno.test("what one may not hear the others hear in its place", async () => {
-  const { join, say, hear } = makeRoom();
+Deno.test("an event that excludes a member keeps its place in the others' frame", async () => {
+  const { join, publish, receive } = makeRoom();
   const [foo, bar] = [join("foo", JSON_LINES), join("bar", JSON_LINES)];
-  await turn();
+  await endOfTurn();
   foo.length = 0;
-  say("bar", "one");
-  hear({ type: "left", user: "foo" });
-  say("bar", "two");
-  hear({ type: "joined", user: "foo", session: "foo", users: 2 });
-  say("bar", "three");
-  await turn();
+  publish("bar", "one");
+  receive({ type: "left", user: "foo" });
+  publish("bar", "two");
+  receive({ type: "joined", user: "foo", session: "foo", users: 2 });
+  publish("bar", "three");
+  await endOfTurn();
   assertEquals(short(foo).join(" + "), "one + two + three");
   assertEquals(short(bar).join(" + "), "one + left foo + two + joined foo + three");
 });
 
-Deno.test("many lines that are too long for one frame are several", async () => {
-  const { join, say } = makeRoom();
+Deno.test("lines that are too long for one frame are split over several frames", async () => {
+  const { join, publish } = makeRoom();
   const frames = join("foo", JSON_LINES);
-  for (let i = 0; i < 5; i++) say("bar", "x".repeat(30_000));
-  await turn();
+  for (let i = 0; i < 5; i++) publish("bar", "x".repeat(30_000));
+  await until(() => frames.length === 3);
   assertEquals(short(frames).map((frame) => frame.split(" + ").length), [2, 2, 1]);
 });
 
-Deno.test("a busy room joins what happens in several turns, and loses and swaps nothing", async () => {
-  const { join, say } = makeRoom();
+Deno.test("a busy room batches events of several turns, all and in order", async () => {
+  const { join, publish } = makeRoom();
   const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES, 0.05));
-  await turn();
+  await until(() => all[98].length > 0);
   all.forEach((frames) => frames.length = 0);
   const texts = Array.from({ length: 200 }, (_, i) => `message ${i}`);
   for (const text of texts) {
-    say("someone", text);
-    await oneTurn();
+    publish("someone", text);
+    await endOfTurn();
   }
   await until(() => all[99].join().includes(texts[199]));
   for (const frames of all) {
@@ -134,180 +126,151 @@ Deno.test("a busy room joins what happens in several turns, and loses and swaps 
   }
 });
 
-/** A full room that has learned what a flush costs, and so that it may wait about 70 ms for what is on its way. */
-async function makePatientRoom() {
+/** A room that has learned that a flush is expensive: it may wait 80 ms for messages in flight. */
+async function makeRoomThatWaits() {
   const room = makeRoom(1_000);
   const all = Array.from({ length: 400 }, (_, i) => room.join(`user-${i}`, JSON_LINES, 0.05));
   const [first, last] = [all[0], all.at(-1)!];
   for (let i = 1; i <= 12; i++) {
-    room.say("someone", "something");
+    room.publish("someone", "something");
     await until(() => short(last).join().split("something").length > i);
-    await turn();
-    await turn();
+    // The cost of a flush is measured up to two turns later, and not again within 50 ms.
+    for (let turns = 0; turns < 4; turns++) await endOfTurn();
+    room.passTime(100);
   }
   all.forEach((frames) => frames.length = 0);
   return { ...room, first, last };
 }
 
-Deno.test("what happens waits for what is on its way, so that both are one frame", async () => {
-  const { room, say, last: frames } = await makePatientRoom();
+Deno.test("an event waits for a message in flight, so that one frame carries both", async () => {
+  const { room, publish, last: frames } = await makeRoomThatWaits();
   const { promise, resolve } = Promise.withResolvers<string>();
   room.trackPublish(promise);
-  say("someone", "one");
-  await oneTurn();
+  publish("someone", "one");
+  await endOfTurn();
   assertEquals(frames, []);
-  say("someone", "two");
+  publish("someone", "two");
   resolve("2-0");
   await until(() => frames.length > 0);
   assertEquals(short(frames), ["one + two"]);
 });
 
-Deno.test("who is about to hear something is known, so that an answer can come with it", async () => {
-  const { room, join, say, hear, member } = makeRoom();
+Deno.test("a room knows which members will receive the next flush", async () => {
+  const { room, join, publish, receive, member } = makeRoom();
   const foo = join("foo", JSON_LINES);
   const bar = join("bar", JSON_LINES);
   join("person", TEXT);
-  await turn();
-  const whoHears = () => ["foo", "bar", "person"].filter((user) => room.willTell(member(user)));
+  await endOfTurn();
+  const whoHears = () =>
+    ["foo", "bar", "person"].filter((user) => room.isFlushPendingFor(member(user)));
   assertEquals(whoHears(), []);
-  say("foo", "one");
+  publish("foo", "one");
   join("newcomer", JSON_LINES);
   assertEquals(whoHears(), ["foo", "bar", "person"]);
-  assert(!room.willTell(member("newcomer")), "what came before it is not for a newcomer");
-  await turn();
+  assert(!room.isFlushPendingFor(member("newcomer")), "what came before it is not for a newcomer");
+  await endOfTurn();
   assertEquals(
     [foo, bar].map((frames) => short(frames).at(-1)),
     Array(2).fill("one + joined newcomer"),
   );
-  hear({ type: "left", user: "foo" });
+  receive({ type: "left", user: "foo" });
   assertEquals(whoHears(), ["bar", "person"]);
-  await turn();
+  await endOfTurn();
 });
 
-Deno.test("an answer comes in time to be told together with what waits for it", async () => {
-  const { room, say, member, last } = await makePatientRoom();
+Deno.test("a reply arrives before the flush that waits for it", async () => {
+  const { room, publish, member, last } = await makeRoomThatWaits();
   const { promise, resolve } = Promise.withResolvers<string>();
   room.trackPublish(promise);
-  say("someone", "one");
-  const isInTime = promise.then(() => room.willTell(member("user-1")));
-  await oneTurn();
+  publish("someone", "one");
+  const isInTime = promise.then(() => room.isFlushPendingFor(member("user-1")));
+  await endOfTurn();
   resolve("1-0");
   assert(await isInTime);
   await until(() => last.length > 0);
 });
 
-Deno.test("what comes after a message that was alone waits for what is on its way again", async () => {
-  const { room, hear, say, first, last } = await makePatientRoom();
-  const { promise, resolve } = Promise.withResolvers<string>();
-  room.trackPublish(promise);
-  say("user-0", "one");
-  resolve("1-0");
-  await until(() => last.length > 0);
-  room.trackPublish(new Promise(() => {}));
-  hear({ type: "notice", text: "two" });
-  await oneTurn();
-  assertEquals(short(first), ["one"]);
-});
-
-Deno.test("a message that is alone does not wait for its answer", async () => {
-  const { room, say, first } = await makePatientRoom();
-  room.trackPublish(new Promise(() => {}));
-  say("user-0", "one");
-  await oneTurn();
-  assertEquals(short(first), ["one"]);
-});
-
-Deno.test("what others say does not make a message wait that is alone", async () => {
-  const { room, say, first, last } = await makePatientRoom();
-  room.trackPublish(new Promise(() => {}));
-  say("user-0", "one");
-  await until(() => last.length > 0);
-  say("someone elsewhere", "two");
-  await oneTurn();
-  assertEquals(short(first), ["one", "two"]);
-});
-
-Deno.test("a message waits for another one that is on its way, also if one of them is back", async () => {
-  const { room, say, first, last } = await makePatientRoom();
+Deno.test("a message waits for another one in flight, also after a reply", async () => {
+  const { room, publish, first, last } = await makeRoomThatWaits();
   const answers = [1, 2].map(() => Promise.withResolvers<string>());
   for (const { promise } of answers) room.trackPublish(promise);
-  say("user-0", "one");
-  await oneTurn();
+  publish("user-0", "one");
+  await endOfTurn();
   assertEquals(first, []);
   answers[0].resolve("1-0");
-  await oneTurn();
+  await endOfTurn();
   assertEquals(first, []);
-  say("user-1", "two");
+  publish("user-1", "two");
   answers[1].resolve("2-0");
   await until(() => last.length > 0);
   assertEquals(short(first), ["one + two"]);
 });
 
-Deno.test("what happens does not wait long for what never comes", async () => {
-  const { room, join, say } = makeRoom();
+Deno.test("an event does not wait long for a message that never arrives", async () => {
+  const { room, join, publish } = makeRoom();
   const frames = join("foo", JSON_LINES);
-  await turn();
+  await endOfTurn();
   room.trackPublish(new Promise(() => {}));
-  say("bar", "one");
-  await turn();
+  publish("bar", "one");
+  await until(() => frames.length > 0);
   assertEquals(short(frames), ["one"]);
 });
 
-/** Of 100 members as many hear so long a message in each portion of a flush as make half a mebibyte. */
+/** So long that a flush to 100 members takes several portions of half a mebibyte. */
 const LONG = "x".repeat(20_000);
 
 /** A room whose 100 members are being sent a long message: not all of them have it yet. */
 async function startLongFlush() {
   const room = makeRoom();
   const all = Array.from({ length: 100 }, (_, i) => room.join(`user-${i}`, JSON_LINES));
-  await turn();
+  await until(() => all[98].length > 0);
   all.forEach((frames) => frames.length = 0);
-  room.say("someone", LONG);
+  room.publish("someone", LONG);
   await Promise.resolve();
   return { room, all };
 }
 
-Deno.test("what happens while a long flush goes on comes after it, to everyone once and in order", async () => {
-  const { room: { say }, all } = await startLongFlush();
+Deno.test("events during a long flush follow it, once and in order for every member", async () => {
+  const { room: { publish }, all } = await startLongFlush();
   assertEquals([all[0].length, all[99].length], [1, 0], "not everyone is sent it in one turn");
-  say("someone", "two");
-  say("someone", "three");
+  publish("someone", "two");
+  publish("someone", "three");
   await until(() => all[99].join().includes("three"));
   for (const frames of all) {
     assertEquals(short(frames).join(" + "), [LONG, "two", "three"].join(" + "));
   }
 });
 
-Deno.test("who comes while a long flush goes on hears nothing of it", async () => {
-  const { room: { join, hear }, all } = await startLongFlush();
+Deno.test("a member who joins during a long flush receives nothing of it", async () => {
+  const { room: { join, receive }, all } = await startLongFlush();
   const newcomer = join("newcomer", JSON_LINES);
-  hear({ type: "left", user: "someone" });
+  receive({ type: "left", user: "someone" });
   await until(() => newcomer.length > 0);
   assertEquals(short(newcomer), ["left someone"]);
   assertEquals(short(all[99]).join(" + "), [LONG, "joined newcomer", "left someone"].join(" + "));
 });
 
-Deno.test("what one may not hear is left out of its frame alone, in a long flush too", async () => {
-  const { room: { say, hear }, all } = await startLongFlush();
-  say("someone", "two");
-  hear({ type: "left", user: "user-99" });
-  say("someone", "three");
-  hear({ type: "joined", user: "user-99", session: "user-99", users: 100 });
+Deno.test("during a long flush, an event is left out only for the excluded member", async () => {
+  const { room: { publish, receive }, all } = await startLongFlush();
+  publish("someone", "two");
+  receive({ type: "left", user: "user-99" });
+  publish("someone", "three");
+  receive({ type: "joined", user: "user-99", session: "user-99", users: 100 });
   await until(() => all[99].length > 1);
   assertEquals(short(all[99]), [LONG, "two + three"]);
   assertEquals(short(all[98]), [LONG, "two + left user-99 + three + joined user-99"]);
 });
 
-Deno.test("what people are told of a full room leaves time for others, and comes in order", async () => {
-  const { join, say } = makeRoom();
+Deno.test("a flush to many text clients yields between portions and keeps the order", async () => {
+  const { join, publish } = makeRoom();
   const all = Array.from({ length: 500 }, (_, i) => join(`user-${i}`, TEXT));
   await until(() => all[498].length > 0);
   all.forEach((frames) => frames.length = 0);
-  for (const text of ["one", "two", "three"]) say("user-0", text);
+  for (const text of ["one", "two", "three"]) publish("user-0", text);
   await Promise.resolve();
   assertEquals(all[1], ["user-0: one", "user-0: two", "user-0: three"]);
   assertEquals(all[499], [], "not everyone is told in one turn");
-  say("user-499", "four");
+  publish("user-499", "four");
   await until(() => all[498].length === 4);
   assertEquals(all[0], ["user-499: four"]);
   assertEquals(all[499], ["user-0: one", "user-0: two", "user-0: three"]);
@@ -316,29 +279,24 @@ Deno.test("what people are told of a full room leaves time for others, and comes
   }
 });
 
-Deno.test("a room is behind when a flush takes more than ten seconds, until it is over", async () => {
-  const { room: { room }, all } = await startLongFlush();
+Deno.test("a room is overloaded while a flush takes more than ten seconds", async () => {
+  const { room: { room, passTime }, all } = await startLongFlush();
   assertEquals(room.isOverloaded, false);
-  const { now } = performance;
-  performance.now = () => now.call(performance) + 10_000;
-  try {
-    assertEquals(room.isOverloaded, true);
-    await until(() => all[99].length > 0);
-    assertEquals(room.isOverloaded, false);
-  } finally {
-    performance.now = now;
-  }
+  passTime(10_001);
+  assertEquals(room.isOverloaded, true);
+  await until(() => all[99].length > 0);
+  assertEquals(room.isOverloaded, false);
 });
 
-Deno.test("of much that waits nobody is sent more in a turn than one frame has", async () => {
+Deno.test("no member is sent more than one frame's worth in a turn", async () => {
   for (const protocol of [JSON_LINES, TEXT]) {
-    const { join, say } = makeRoom();
+    const { join, publish } = makeRoom();
     const frames = join("foo", protocol);
-    await turn();
+    await endOfTurn();
     const texts = Array.from({ length: 60 }, (_, i) => `${i}`.padEnd(10_000, "x"));
-    for (const text of texts) say("bar", text);
+    for (const text of texts) publish("bar", text);
     const lengths: number[] = [];
-    for (let length = 0; !frames.join().includes(texts[59]); await oneTurn()) {
+    for (let length = 0; !frames.join().includes(texts[59]); await endOfTurn()) {
       const { length: now } = frames.join("");
       if (now > length) lengths.push(now - length);
       length = now;
@@ -349,51 +307,52 @@ Deno.test("of much that waits nobody is sent more in a turn than one frame has",
   }
 });
 
-Deno.test("who comes while much waits hears only what happens from then on", async () => {
-  const { join, say } = makeRoom();
+Deno.test("a member who joins while many events wait receives only later ones", async () => {
+  const { join, publish } = makeRoom();
   join("foo", JSON_LINES);
-  await turn();
-  for (let i = 0; i < 10; i++) say("bar", `${i}`.padEnd(10_000, "x"));
+  await endOfTurn();
+  for (let i = 0; i < 10; i++) publish("bar", `${i}`.padEnd(10_000, "x"));
   const newcomer = join("newcomer", JSON_LINES);
-  say("bar", "hi");
+  publish("bar", "hi");
   await until(() => newcomer.length > 0);
   assertEquals(short(newcomer), ["hi"]);
 });
 
-Deno.test("no answer that comes during a long flush waits for its end", async () => {
-  const { room: { room, say, member }, all } = await startLongFlush();
-  say("someone", "two");
-  assert(!room.willTell(member("user-0")));
+Deno.test("no reply waits for the end of a long flush", async () => {
+  const { room: { room, publish, member }, all } = await startLongFlush();
+  publish("someone", "two");
+  assert(!room.isFlushPendingFor(member("user-0")));
   await until(() => all[99].join().includes("two"));
 });
 
-Deno.test("who leaves while a long flush goes on hears nothing more", async () => {
+Deno.test("a member who leaves during a long flush receives nothing more", async () => {
   const { room: { leave }, all } = await startLongFlush();
   leave("user-98");
   await until(() => all[99].length > 0);
   assertEquals([all[97].length, all[98].length, all[99].length], [1, 0, 1]);
 });
 
-Deno.test("without time to wait what happens in one turn is one frame all the same", async () => {
-  const { room, join, say } = makeRoom(0);
+Deno.test("with MAX_FLUSH_MS=0, events of one turn still share a frame", async () => {
+  const { room, join, publish } = makeRoom(0);
   const frames = join("foo", JSON_LINES);
-  await turn();
+  await endOfTurn();
   room.trackPublish(new Promise(() => {}));
-  say("bar", "one");
-  say("bar", "two");
-  await turn();
+  publish("bar", "one");
+  publish("bar", "two");
+  await endOfTurn();
   assertEquals(short(frames), ["one + two"]);
 });
 
-Deno.test("a pause ends when as much was said as usual", async () => {
-  const { join, say } = makeRoom(1_000);
-  const frames = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES, 0.1))[99];
-  await turn();
+Deno.test("a batch delay ends as soon as the usual number of messages has arrived", async () => {
+  const { join, publish } = makeRoom(1_000);
+  const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES, 0.1));
+  await until(() => all[98].length > 0);
+  const frames = all[99];
   frames.length = 0;
-  /** Four say something as soon as they have heard what was said before. */
+  /** Four publish something as soon as they have heard what was said before. */
   async function talk(rounds: number, name: string): Promise<void> {
     for (let round = 0; round < rounds; round++) {
-      for (let i = 0; i < 4; i++) say("someone", `${name} ${round}.${i}`);
+      for (let i = 0; i < 4; i++) publish("someone", `${name} ${round}.${i}`);
       await until(() => frames.join().includes(`${name} ${round}.3`));
     }
   }

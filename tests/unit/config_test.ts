@@ -11,7 +11,7 @@ function redis(env: Environment): unknown {
   return readConfig(env).redis;
 }
 
-Deno.test("readConfig() has a default for everything", () => {
+Deno.test("readConfig() has a default for every setting", () => {
   assertEquals(readConfig({}), {
     port: 8080,
     host: "0.0.0.0",
@@ -27,7 +27,7 @@ Deno.test("readConfig() has a default for everything", () => {
   });
 });
 
-Deno.test("readConfig() reads how many workers there are, which need a Redis", () => {
+Deno.test("readConfig() reads the number of workers; more than one needs Redis", () => {
   const shared = { REDIS_HOST: "r" };
   assertEquals(readConfig({ ...shared, WORKERS: "3" }).workers, 3);
   assertEquals(readConfig({ ...shared, WORKERS: "auto" }).workers, navigator.hardwareConcurrency);
@@ -36,22 +36,23 @@ Deno.test("readConfig() reads how many workers there are, which need a Redis", (
   ]);
   for (const env of [{ WORKERS: "2" }, { ...shared, CHAT_STORE: "memory", WORKERS: "2" }]) {
     assertEquals(problems(env), [
-      'WORKERS is "2", but in memory each has a chat of its own: set REDIS_HOST=host:port, or leave it at 1',
+      'WORKERS is "2", but in memory each has a chat of its own: ' +
+      "set REDIS_HOST=host:port, or leave it at 1",
     ]);
   }
 });
 
-Deno.test("readConfig() takes a variable that is empty as not set", () => {
+Deno.test("readConfig() treats an empty variable as not set", () => {
   assertEquals(readConfig({ PORT: "", HOST: "", REDIS_HOST: "", CHAT_STORE: "" }), readConfig({}));
 });
 
-Deno.test("readConfig() chooses Redis where it is said where Redis is", () => {
+Deno.test("readConfig() chooses Redis if its address is set", () => {
   assertEquals(redis({ REDIS_HOST: "r:6379" }), { ...REDIS, tls: false });
   assertEquals(redis({ REDIS_URL: "redis://r" }), { ...REDIS, tls: false });
   assertEquals(readConfig({ REDIS_HOST: "r:6379", CHAT_STORE: "memory" }).redis, undefined);
 });
 
-Deno.test("readConfig() reads a host with and without a port, by name and by address", () => {
+Deno.test("readConfig() reads REDIS_HOST as a name or an address, with or without a port", () => {
   assertEquals(redis({ REDIS_HOST: "r" }), { ...REDIS, tls: false });
   assertEquals(redis({ REDIS_HOST: "[::1]:7000" }), {
     ...REDIS,
@@ -67,7 +68,7 @@ Deno.test("readConfig() reads a host with and without a port, by name and by add
   });
 });
 
-Deno.test("readConfig() reads credentials, also percent-encoded from a URL", () => {
+Deno.test("readConfig() reads credentials from variables and from a percent-encoded URL", () => {
   const expected = { ...REDIS, username: "me", password: "p@ss/:word", tls: false };
   assertEquals(
     redis({ REDIS_HOST: "r", REDIS_USERNAME: "me", REDIS_PASSWORD: "p@ss/:word" }),
@@ -81,7 +82,7 @@ Deno.test("readConfig() reads credentials, also percent-encoded from a URL", () 
   });
 });
 
-Deno.test("readConfig() turns TLS on for port 6380 and rediss://, unless it is told", () => {
+Deno.test("readConfig() turns TLS on for port 6380 and rediss://, unless REDIS_TLS decides", () => {
   const tls = (env: Environment) => readConfig(env).redis?.tls;
   assertEquals(tls({ REDIS_HOST: "r:6379" }), false);
   assertEquals(tls({ REDIS_HOST: "r:6380" }), true);
@@ -92,7 +93,7 @@ Deno.test("readConfig() turns TLS on for port 6380 and rediss://, unless it is t
   assertEquals(tls({ REDIS_URL: "redis://r:6379", REDIS_TLS: "true" }), true);
 });
 
-Deno.test("readConfig() says of every wrong value what would be right", () => {
+Deno.test("readConfig() says what would be right for each wrong value", () => {
   assertEquals(problems({ PORT: "http" }), [
     'PORT is "http": give a whole number from 0 to 65535',
   ]);
@@ -120,7 +121,7 @@ Deno.test("readConfig() says of every wrong value what would be right", () => {
   );
 });
 
-Deno.test("readConfig() does not leave alone in memory who gives a password for Redis", () => {
+Deno.test("readConfig() rejects a Redis password without the address of Redis", () => {
   assertStringIncludes(problems({ REDIS_PASSWORD: "secret" })[0], "set REDIS_HOST=host:port too");
   assertEquals(readConfig({ REDIS_PASSWORD: "secret", CHAT_STORE: "memory" }).redis, undefined);
 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { parseEvent, type RoomEvent } from "../../chat/protocol/events.ts";
 
-Deno.test("parseEvent() reads back every event that is published", () => {
+Deno.test("parseEvent() parses every event that is published", () => {
   const events: RoomEvent[] = [
     { type: "joined", user: "foo", session: "1", users: 2 },
     { type: "left", user: "foo" },
@@ -11,7 +11,7 @@ Deno.test("parseEvent() reads back every event that is published", () => {
   for (const event of events) assertEquals(parseEvent(JSON.stringify(event)), event);
 });
 
-Deno.test("parseEvent() takes everything else for a line from outside, as it is", () => {
+Deno.test("parseEvent() returns everything else unchanged as a notice", () => {
   const lines = [
     "ops: deploy at five",
     "",

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { PublishRetrier } from "../../chat/store/redis/publish_retrier.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
+import { sleep } from "../support/wait.ts";
 
 const UNKNOWN = new StoreOutcomeUnknown("the connection broke");
 
@@ -59,7 +60,7 @@ Deno.test("after the deadline retries stop, and queued messages are appended", a
   assertEquals(await queued, "id of c");
   isUp = true;
   // Longer than the time between two attempts.
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await sleep(300);
   assertEquals(log, ["c"]);
 });
 

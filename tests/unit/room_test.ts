@@ -3,8 +3,11 @@ import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import type { Member } from "../../chat/rooms/member.ts";
 import { Room } from "../../chat/rooms/room.ts";
+import { endOfTurn } from "../support/wait.ts";
 
-/** A member that writes down what happens to it. */
+const OPTIONS = { maxFlushMs: 20, now: () => performance.now() };
+
+/** A member that records what happens to it. */
 function makeMember(user: string, id = `session of ${user}`): Member & { log: string[] } {
   const log: string[] = [];
   return {
@@ -18,20 +21,17 @@ function makeMember(user: string, id = `session of ${user}`): Member & { log: st
   };
 }
 
-function hear(room: Room, event: RoomEvent | Notice): void {
+function receive(room: Room, event: RoomEvent | Notice): void {
   room.handleEvent(event, JSON.stringify(event));
 }
 
-/** What happens in one turn is sent at its end. */
-const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
-
-/** A room with foo and bar in it, who have nothing on their logs. */
+/** A room whose members foo and bar have empty logs. */
 async function makeRoom() {
-  const room = new Room(20);
+  const room = new Room(OPTIONS);
   const [foo, bar] = ["foo", "bar"].map((user) => {
     const member = makeMember(user);
     room.reserve(member);
-    hear(room, { type: "joined", user, session: member.id, users: 2 });
+    receive(room, { type: "joined", user, session: member.id, users: 2 });
     return member;
   });
   await endOfTurn();
@@ -39,49 +39,49 @@ async function makeRoom() {
   return { room, foo, bar };
 }
 
-Deno.test("a newcomer is admitted by its own joined event, not by that of another of its name", async () => {
-  const room = new Room(20);
+Deno.test("a session joins by its own joined event, not by a namesake's", async () => {
+  const room = new Room(OPTIONS);
   const foo = makeMember("foo");
   room.reserve(foo);
-  hear(room, { type: "joined", user: "foo", session: "of another instance", users: 2 });
-  hear(room, {
+  receive(room, { type: "joined", user: "foo", session: "of another instance", users: 2 });
+  receive(room, {
     type: "message",
     id: "5-1",
     prev: "0-0",
     user: "foo",
     text: "not from here",
   });
-  hear(room, { type: "left", user: "foo" });
+  receive(room, { type: "left", user: "foo" });
   assertEquals(foo.log, []);
-  hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
-  hear(room, { type: "message", id: "6-0", prev: "5-1", user: "bar", text: "hi" });
+  receive(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
+  receive(room, { type: "message", id: "6-0", prev: "5-1", user: "bar", text: "hi" });
   await endOfTurn();
   assertEquals(foo.log, ["admitted after 5-1, 2 are there", "bar: hi"]);
 });
 
-Deno.test("a place that was given up admits nobody", () => {
-  const room = new Room(20);
+Deno.test("a session whose reservation was cancelled does not join", () => {
+  const room = new Room(OPTIONS);
   const foo = makeMember("foo");
   room.reserve(foo);
   assertEquals(room.isEmpty, false);
   room.cancel(foo);
   assertEquals(room.isEmpty, true);
-  hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
+  receive(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
   assertEquals(foo.log, []);
 });
 
-Deno.test("a member that comes back after an outage is news only to who saw it leave", async () => {
+Deno.test("a member's return after an outage is news only if it was seen leaving", async () => {
   const { room, foo, bar } = await makeRoom();
-  hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
+  receive(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
   await endOfTurn();
   assertEquals([foo.log, bar.log], [[], []]);
-  hear(room, { type: "left", user: "foo" });
-  hear(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
+  receive(room, { type: "left", user: "foo" });
+  receive(room, { type: "joined", user: "foo", session: foo.id, users: 2 });
   await endOfTurn();
   assertEquals([foo.log, bar.log], [[], ["foo: has left the chat!", "foo: has joined the chat!"]]);
 });
 
-Deno.test("who loses a name is the session that had it, and nobody else", async () => {
+Deno.test("a lost name ends the session that held it, and no other session", async () => {
   const { room, foo, bar } = await makeRoom();
   room.handleNameLost("foo", "an earlier session");
   assertEquals([foo.log, bar.log], [[], []]);

@@ -5,22 +5,21 @@ import { JSON_LINES } from "../../chat/protocol/json.ts";
 import type { Protocol } from "../../chat/protocol/protocol.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { Session } from "../../chat/session/session.ts";
+import { sleep, until } from "../support/wait.ts";
 
-const BOUND = 1024 * 1024;
-const LIMITS = {
-  ...{ maxMessageBytes: 65_536, maxBufferedBytes: BOUND, maxStallSeconds: 30, idleSeconds: 30 },
-};
+const MAX_BUFFERED_BYTES = 1024 * 1024;
+const LIMITS = { maxMessageBytes: 65_536, maxBufferedBytes: MAX_BUFFERED_BYTES };
 
-/** So many frames come in a turn. */
-const AT_ONCE = 50;
+/** How many frames are delivered in a turn. */
+const FRAMES_PER_TURN = 50;
 
-/** A session whose socket takes nothing until it is told to. */
+/** A session whose socket sends nothing until `readEverything` is called. */
 async function makeSession(protocol: Protocol) {
   const sent: string[] = [];
   const left: Session[] = [];
-  let isTaking = false;
+  let isReading = false;
   let closedWith: number | undefined;
-  let isMoreToCome = false;
+  let isFlushPending = false;
   const socket = {
     bufferedAmount: 0,
     onopen: () => {},
@@ -28,7 +27,7 @@ async function makeSession(protocol: Protocol) {
     send(frame: string) {
       if (closedWith !== undefined) return;
       sent.push(frame);
-      if (!isTaking) socket.bufferedAmount += frame.length;
+      if (!isReading) socket.bufferedAmount += frame.length;
     },
     close: (code: number) => closedWith ??= code,
   };
@@ -40,12 +39,12 @@ async function makeSession(protocol: Protocol) {
     leave: (_room: string, session: Session) => left.push(session),
     publish: (_room: string, _user: string, _text: string, ref: string) =>
       Promise.resolve(`${ref}-0`),
-    willTell: () => isMoreToCome,
+    isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
   const request = { user: "foo", room: "chat", protocol, history: 0 };
   const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS);
   socket.onopen();
-  await turn();
+  await nextTimers();
   sent.length = 0;
   socket.bufferedAmount = 0;
   return {
@@ -53,181 +52,186 @@ async function makeSession(protocol: Protocol) {
     socket,
     sent,
     left,
-    takeEverything() {
-      isTaking = true;
+    readEverything() {
+      isReading = true;
       socket.bufferedAmount = 0;
     },
     closedWith: () => closedWith,
-    /** Whether its room is about to tell everyone something, from here on. */
-    expectMore: (isExpected: boolean) => isMoreToCome = isExpected,
+    /** Sets whether the room has a flush pending for the session. */
+    setFlushPending: (isPending: boolean) => isFlushPending = isPending,
   };
 }
 
-/** Long enough for what is due in a turn. */
-const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
-
-/** Resolves when something has come true. */
-async function until(isTrue: () => boolean): Promise<void> {
-  for (let looks = 0; !isTrue(); looks++) {
-    assert(looks < 1_000, "it never came");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+/** Waits until the timers that are due have run. */
+const nextTimers = () => sleep(0);
 
 function texts(count: number, length: number): string[] {
   return Array.from({ length: count }, (_, i) => `${i}`.padEnd(length, "x"));
 }
 
 for (const protocol of [JSON_LINES, TEXT]) {
-  const whom = protocol.canBatch ? "a program" : "a person";
+  const client = protocol.canBatch ? "a JSON client" : "a text client";
 
-  Deno.test(`${whom} that is behind gets everything in order when it reads again`, async () => {
-    const { session, sent, takeEverything, closedWith } = await makeSession(protocol);
-    const said = texts(900, 1_000);
-    for (const text of said.slice(0, 800)) {
+  Deno.test(`${client} receives everything in order after backpressure`, async () => {
+    const { session, sent, readEverything, closedWith } = await makeSession(protocol);
+    const published = texts(900, 1_000);
+    for (const text of published.slice(0, 800)) {
       session.deliver(text);
-      await turn();
+      await nextTimers();
     }
     assert(sent.length < 500, `${sent.length} frames wait at the socket`);
     const atSocket = sent.length;
-    takeEverything();
-    for (const text of said.slice(800)) session.deliver(text);
-    await until(() => sent.join("\n").endsWith(said.at(-1)!));
-    assertEquals(sent.join("\n").split("\n"), said);
+    readEverything();
+    for (const text of published.slice(800)) session.deliver(text);
+    await until(() => sent.join("\n").endsWith(published.at(-1)!));
+    assertEquals(sent.join("\n").split("\n"), published);
     if (protocol.canBatch) assert(sent.length < atSocket + 20, `${sent.length} frames in all`);
     session.deliver("live again");
     assertEquals(sent.at(-1), "live again");
     assertEquals(closedWith(), undefined);
   });
 
-  Deno.test(`${whom} that never reads leaves at the bound, short frames or long`, async () => {
+  Deno.test(`${client} that never reads is closed at the limit`, async () => {
     for (const length of [20, 1_000, 60_000]) {
       const { session, socket, sent, left, closedWith } = await makeSession(protocol);
-      let heard = 0;
+      let delivered = 0;
       while (left.length === 0) {
-        for (const text of texts(AT_ONCE, length)) {
-          // A room tells nobody who has left.
+        for (const text of texts(FRAMES_PER_TURN, length)) {
+          // A room delivers nothing to a session that has left.
           if (left.length > 0) break;
           session.deliver(text);
-          heard += length;
+          delivered += length;
         }
-        assert(heard < 2 * BOUND + AT_ONCE * length, `${heard} characters, and it is still there`);
-        await turn();
+        assert(
+          delivered < 2 * MAX_BUFFERED_BYTES + FRAMES_PER_TURN * length,
+          `${delivered} characters, and it is still there`,
+        );
+        await nextTimers();
       }
       assertEquals(left, [session]);
       assertEquals(closedWith(), 4408);
-      assert(heard > BOUND / 2, `it left after ${heard} characters`);
+      assert(delivered > MAX_BUFFERED_BYTES / 2, `it left after ${delivered} characters`);
       const memory = socket.bufferedAmount + 900 * sent.length;
-      assert(memory < BOUND + AT_ONCE * (length + 900), `${memory} bytes at the socket`);
+      assert(
+        memory < MAX_BUFFERED_BYTES + FRAMES_PER_TURN * (length + 900),
+        `${memory} bytes at the socket`,
+      );
     }
   });
 }
 
-Deno.test("a client that takes no answers leaves at the bound, however many it asks for at once", async () => {
+Deno.test("a client that reads no replies is closed at the limit", async () => {
   for (const atOnce of [10, 999]) {
     const { session, socket, sent, left, closedWith } = await makeSession(JSON_LINES);
     const ping = new MessageEvent("message", { data: '{"type":"ping"}\n'.repeat(atOnce) });
     while (left.length === 0) {
       socket.onmessage(ping);
-      await turn();
+      await nextTimers();
       const memory = socket.bufferedAmount + 900 * sent.length;
-      assert(memory < BOUND + 1_000 * 915, `${memory} bytes at the socket, and it is still there`);
+      assert(
+        memory < MAX_BUFFERED_BYTES + 1_000 * 915,
+        `${memory} bytes at the socket, and it is still there`,
+      );
     }
     assertEquals(left, [session]);
     assertEquals(closedWith(), 4408);
   }
 });
 
-Deno.test("a client that is behind may ask, whatever waits for it", async () => {
+Deno.test("a backpressured client still gets replies", async () => {
   const { session, socket, sent, closedWith } = await makeSession(JSON_LINES);
   for (const text of texts(15, 60_000)) {
     session.deliver(text);
-    await turn();
+    await nextTimers();
   }
   const ping = new MessageEvent("message", { data: '{"type":"ping"}' });
   for (let i = 0; i < 200; i++) {
     socket.onmessage(ping);
-    await turn();
+    await nextTimers();
   }
   assertEquals(sent.filter((frame) => frame === '{"type":"pong"}').length, 200);
   assertEquals(closedWith(), undefined);
 });
 
-Deno.test("what was taken long ago does not count as waiting", async () => {
-  const { session, socket, sent, takeEverything } = await makeSession(JSON_LINES);
-  takeEverything();
+Deno.test("frames that the client has read do not count as waiting", async () => {
+  const { session, socket, sent, readEverything } = await makeSession(JSON_LINES);
+  readEverything();
   for (const text of texts(3_000, 20)) session.deliver(text);
   // From here on one long frame always waits.
   socket.bufferedAmount = 60_000;
   for (let i = 0; i < 10; i++) {
     for (const text of texts(100, 1_000)) session.deliver(text);
-    await turn();
+    await nextTimers();
   }
   assertEquals(sent.length, 4_000);
 });
 
-Deno.test("what is acknowledged in one turn is one frame", async () => {
+Deno.test("the acks of one turn share a frame", async () => {
   const { socket, sent } = await makeSession(JSON_LINES);
   const line = (ref: string) => JSON.stringify({ type: "message", text: "hi", ref });
   socket.onmessage(new MessageEvent("message", { data: ["1", "2", "3"].map(line).join("\n") }));
-  await turn();
+  await nextTimers();
   const acks = ["1", "2", "3"].map((ref) => JSON.stringify({ type: "ack", ref, id: `${ref}-0` }));
   assertEquals(sent, [acks.join("\n")]);
 });
 
-/** A session that has said "1", which is in the log, while its room is about to tell everyone something. */
-async function sayBeforeMore() {
+/** A session that has published message 1, while its room has a flush pending. */
+async function publishBeforeFlush() {
   const made = await makeSession(JSON_LINES);
-  const say = (ref: string) =>
+  const publish = (ref: string) =>
     made.socket.onmessage(
       new MessageEvent("message", { data: JSON.stringify({ type: "message", text: "hi", ref }) }),
     );
-  made.expectMore(true);
-  say("1");
-  await turn();
-  return { ...made, say, ack: (ref: string) => `{"type":"ack","ref":"${ref}","id":"${ref}-0"}` };
+  made.setFlushPending(true);
+  publish("1");
+  await nextTimers();
+  return {
+    ...made,
+    publish,
+    ack: (ref: string) => `{"type":"ack","ref":"${ref}","id":"${ref}-0"}`,
+  };
 }
 
-Deno.test("an ack comes with what its room is told next, before it", async () => {
-  const { session, sent, say, ack } = await sayBeforeMore();
-  say("2");
-  await turn();
+Deno.test("an ack shares a frame with the room's next event, and comes first", async () => {
+  const { session, sent, publish, ack } = await publishBeforeFlush();
+  publish("2");
+  await nextTimers();
   assertEquals(sent, []);
   session.deliver("one");
   session.deliver("two");
   assertEquals(sent, [`${ack("1")}\n${ack("2")}\none`, "two"]);
 });
 
-Deno.test("no ack waits longer than one that comes later", async () => {
-  const { sent, say, ack, expectMore } = await sayBeforeMore();
-  expectMore(false);
-  say("2");
-  await turn();
+Deno.test("no ack waits longer than a later one", async () => {
+  const { sent, publish, ack, setFlushPending } = await publishBeforeFlush();
+  setFlushPending(false);
+  publish("2");
+  await nextTimers();
   assertEquals(sent, [`${ack("1")}\n${ack("2")}`]);
 });
 
-Deno.test("another answer comes after the acks that were there before it", async () => {
-  const { socket, sent, ack } = await sayBeforeMore();
+Deno.test("a reply follows the acks that were waiting before it", async () => {
+  const { socket, sent, ack } = await publishBeforeFlush();
   socket.onmessage(new MessageEvent("message", { data: '{"type":"ping"}' }));
   assertEquals(sent, [`${ack("1")}\n{"type":"pong"}`]);
 });
 
-Deno.test("an ack that waits for what its room is told next is not lost when the session ends", async () => {
-  const { session, sent, ack, closedWith } = await sayBeforeMore();
+Deno.test("an ack that waits for the next event is sent when the session closes", async () => {
+  const { session, sent, ack, closedWith } = await publishBeforeFlush();
   assertEquals([sent, closedWith()], [[], undefined]);
   session.close(CLOSE.shutdown);
   assertEquals([sent, closedWith()], [[ack("1")], 1001]);
 });
 
-Deno.test("no ack waits where what its room is told does", async () => {
-  const { session, sent, say, ack, takeEverything } = await sayBeforeMore();
+Deno.test("no ack waits while the room's events are queued", async () => {
+  const { session, sent, publish, ack, readEverything } = await publishBeforeFlush();
   session.deliver("x".repeat(600_000));
-  say("2");
-  await turn();
+  publish("2");
+  await nextTimers();
   session.deliver("waits");
-  say("3");
-  await turn();
+  publish("3");
+  await nextTimers();
   assertEquals(sent.slice(-2), [ack("2"), ack("3")]);
-  takeEverything();
+  readEverything();
   await until(() => sent.at(-1) === "waits");
 });

@@ -7,7 +7,7 @@ function frame(event: RoomEvent | Notice): string {
   return TEXT.encodeEvent(event, JSON.stringify(event));
 }
 
-Deno.test("the text protocol says what its page says, to the letter", () => {
+Deno.test("the text protocol encodes every event and reply as its page says", () => {
   assertEquals(
     TEXT.encodeReply({
       type: "welcome",
@@ -16,6 +16,8 @@ Deno.test("the text protocol says what its page says, to the letter", () => {
       last: "0-0",
       recovered: false,
       users: 1,
+      maxMessageBytes: 65_536,
+      maxInFlightBytes: 1_048_576,
     }),
     "Welcome foo!",
   );
@@ -42,7 +44,7 @@ Deno.test("the text protocol says what its page says, to the letter", () => {
   assertEquals(TEXT.encodeReply({ type: "ack", ref: "1", id: "1-0" }), undefined);
 });
 
-Deno.test("the text protocol takes every frame for one message, whatever is in it", () => {
+Deno.test("the text protocol decodes every frame as one message", () => {
   for (const text of ["", '{"type":"ping"}', "a\nb"]) {
     assertEquals(TEXT.decode(text), [{ type: "message", text }]);
   }

@@ -1,6 +1,7 @@
 /**
- * Makes sure that the two JSR packages of `deno.json` can be imported. Where JSR answers, or where `vendor/` holds them
- * already, there is nothing to do. Where it does not (a closed network), stand-ins of the same shape go into `vendor/`.
+ * Makes sure that the two JSR packages of `deno.json` can be imported. If JSR responds, or if
+ * `vendor/` already holds them, there is nothing to do. In a closed network, it puts stand-ins of
+ * the same shape into `vendor/`.
  */
 
 interface StandIn {
@@ -36,7 +37,7 @@ async function isVendored({ scoped, version }: StandIn): Promise<boolean> {
   return await exists(new URL(`${scoped}/${version}_meta.json`, vendor));
 }
 
-async function registryAnswers(): Promise<boolean> {
+async function registryResponds(): Promise<boolean> {
   const url = `${registry}/${standIns[0].scoped}/meta.json`;
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
@@ -47,7 +48,7 @@ async function registryAnswers(): Promise<boolean> {
   }
 }
 
-async function lay({ scoped, version, exports, from }: StandIn): Promise<void> {
+async function install({ scoped, version, exports, from }: StandIn): Promise<void> {
   const folder = new URL(`${scoped}/`, vendor);
   await Deno.mkdir(new URL(`${version}/`, folder), { recursive: true });
   for (const path of Object.values(exports)) {
@@ -57,7 +58,7 @@ async function lay({ scoped, version, exports, from }: StandIn): Promise<void> {
     new URL("meta.json", folder),
     JSON.stringify({ versions: { [version]: {} } }),
   );
-  // Last, because its presence is what says that the package is there.
+  // Written last: isVendored() looks for it.
   await Deno.writeTextFile(
     new URL(`${version}_meta.json`, folder),
     JSON.stringify({ manifest: {}, exports }),
@@ -68,8 +69,8 @@ const missing: StandIn[] = [];
 for (const standIn of standIns) {
   if (!(await isVendored(standIn))) missing.push(standIn);
 }
-if (missing.length > 0 && !(await registryAnswers())) {
-  await Promise.all(missing.map(lay));
+if (missing.length > 0 && !(await registryResponds())) {
+  await Promise.all(missing.map(install));
   const names = missing.map((standIn) => standIn.scoped).join(" and ");
   console.error(
     `JSR cannot be reached: small stand-ins for ${names} are in vendor/ (delete it to try again).`,

@@ -1,22 +1,7 @@
 import { Redis, ReplyError } from "ioredis";
+import type { RedisSettings } from "../../config/redis_settings.ts";
 import { deadline } from "../deadline.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
-
-/** Where Redis is and how to log in. */
-export interface RedisSettings {
-  /** The host name or address. */
-  readonly host: string;
-  /** The port. */
-  readonly port: number;
-  /** The name of an ACL user; `undefined` for the default user. */
-  readonly username?: string;
-  /** The password; `undefined` if Redis asks for none. */
-  readonly password?: string;
-  /** The number of the database, see https://redis.io/docs/latest/commands/select/ */
-  readonly database: number;
-  /** Whether to use TLS. Certificates are checked against those that Deno trusts. */
-  readonly tls: boolean;
-}
 
 /**
  * A connection to Redis that reconnects by itself, for ever. While it is down every command is
@@ -219,9 +204,9 @@ class NodeConnection implements CommandConnection, SubscriberConnection {
   }
 
   /**
-   * Resets a connection that has fallen silent. It counts ticks instead of reading a clock, as the
-   * timeouts of ioredis do: when this process was too busy to read, the replies have arrived but
-   * are handled only after the timers.
+   * Resets a connection that has fallen silent. It counts ticks, and does not read a clock as the
+   * timeouts of ioredis do. After this process was too busy to read, the replies have arrived, but
+   * the timers run first: a clock would break a good connection.
    */
   #checkSilence(): void {
     const isWaiting = this.#pendingReplies > 0 || this.redis.status === "connect";

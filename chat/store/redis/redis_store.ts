@@ -1,5 +1,6 @@
+import type { RedisSettings } from "../../config/redis_settings.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
-import { connect, type RedisSettings } from "./connections.ts";
+import { connect } from "./connections.ts";
 import { Instances } from "./instances.ts";
 import { roomKeys } from "./keys.ts";
 import { Log } from "./log.ts";

@@ -1,4 +1,4 @@
-/** Stand-in for `@std/assert`: the common assertions, with the same names, parameters and outcomes. */
+/** Stand-in for `@std/assert`: the common assertions with the same names and parameters. */
 import { isDeepStrictEqual } from "node:util";
 
 export class AssertionError extends Error {

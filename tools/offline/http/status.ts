@@ -1,4 +1,4 @@
-/** Stand-in for `@std/http/status`: the codes that this project answers with, under the same names. */
+/** Stand-in for `@std/http/status`: the codes that this project uses, under the same names. */
 export const STATUS_CODE = {
   OK: 200,
   BadRequest: 400,

@@ -1,21 +1,22 @@
-/** A WebSocket peer over bare TCP, for what a well-behaved client never does. */
-export class RawPeer {
+/** A WebSocket client that writes raw bytes, for what a correct client never sends. */
+export class RawClient {
   readonly #connection: Deno.TcpConn;
 
   private constructor(connection: Deno.TcpConn) {
     this.#connection = connection;
   }
 
-  static async connect(port: number): Promise<RawPeer> {
-    return new RawPeer(await Deno.connect({ hostname: "127.0.0.1", port }));
+  /** Opens a TCP connection, without a handshake. */
+  static async connect(port: number): Promise<RawClient> {
+    return new RawClient(await Deno.connect({ hostname: "127.0.0.1", port }));
   }
 
-  /** Connects and shakes hands; the welcome is read and dropped with the answer. */
-  static async join(port: number, user: string): Promise<RawPeer> {
-    const peer = await RawPeer.connect(port);
-    await peer.write(handshake(`/chat/${user}`));
-    await peer.readUntil(`Welcome ${user}!`);
-    return peer;
+  /** Opens a connection, sends the handshake and reads up to the welcome. */
+  static async join(port: number, user: string): Promise<RawClient> {
+    const client = await RawClient.connect(port);
+    await client.write(handshake(`/chat/${user}`));
+    await client.readUntil(`Welcome ${user}!`);
+    return client;
   }
 
   async write(data: string | Uint8Array): Promise<void> {
@@ -25,19 +26,21 @@ export class RawPeer {
     }
   }
 
-  /** Reads until something has come; everything so far, as text. Fails if the connection ends first. */
-  async readUntil(wanted: string): Promise<string> {
+  /** Reads until a text appears, and returns all of it; fails if the connection ends first. */
+  async readUntil(expected: string): Promise<string> {
     let text = "";
     const buffer = new Uint8Array(65_536);
-    while (!text.includes(wanted)) {
+    while (!text.includes(expected)) {
       const count = await this.#connection.read(buffer);
-      if (count === null) throw new Error(`${JSON.stringify(wanted)} did not come: ${text}`);
+      if (count === null) {
+        throw new Error(`expected ${JSON.stringify(expected)} before the end of ${text}`);
+      }
       text += new TextDecoder().decode(buffer.subarray(0, count));
     }
     return text;
   }
 
-  /** Resolves when the other side has ended the connection, in whatever way. */
+  /** Waits until the server ends the connection, in order or by a reset. */
   async ended(): Promise<void> {
     const buffer = new Uint8Array(65_536);
     try {
@@ -47,19 +50,20 @@ export class RawPeer {
     }
   }
 
-  /** Ends the connection; with everything unread still in the kernel that is a TCP reset. */
+  /** Closes the connection. The kernel sends a TCP reset if there is unread data. */
   close(): void {
     this.#connection.close();
   }
 }
 
-/** The request of a WebSocket handshake. */
+/** Returns the request of a WebSocket handshake. */
 export function handshake(path: string): string {
-  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n` +
+    "Upgrade: websocket\r\nConnection: Upgrade\r\n" +
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 }
 
-/** A client's frame of up to 65,535 bytes, masked with zeros (RFC 6455, section 5.2). */
+/** Encodes a client's frame of up to 65,535 bytes, masked with zeros (RFC 6455, 5.2). */
 export function frame(opcode: number, payload: string | Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
   const length = bytes.length < 126

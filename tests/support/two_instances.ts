@@ -1,8 +1,8 @@
 import { startInstance } from "./instance.ts";
 import { startRedis } from "./redis.ts";
 
-/** Two instances on one Redis. */
-export async function startTwo(env: Record<string, string> = {}) {
+/** Starts two instances that share a Redis. */
+export async function startTwoInstances(env: Record<string, string> = {}) {
   const redis = await startRedis();
   const [one, two] = await Promise.all([1, 2].map(() => startInstance({ ...redis.env, ...env })));
   return {

@@ -1,0 +1,223 @@
+/**
+ * The messages of a client that the server has not acknowledged yet. The queue keeps them in order,
+ * limits how much is in flight, retries, and rejects. It knows nothing of sockets.
+ *
+ * @module
+ */
+import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
+import type { Ack, Welcome } from "../protocol/protocol.ts";
+import { byteLength } from "../protocol/utf8.ts";
+
+/** Why a message was not sent, or why the client closed. */
+export class ChatError extends Error {
+  /** Always `"ChatError"`. */
+  override name = "ChatError";
+  /**
+   * A code of the server's `error` event, or `closed`. With `closed` and `unknown` the message may
+   * or may not have been delivered. With every other code it was not delivered.
+   */
+  readonly code: ErrorCode | "closed";
+
+  /**
+   * Creates an error.
+   *
+   * @param code what went wrong, for programs
+   * @param message what went wrong, for people
+   */
+  constructor(code: ErrorCode | "closed", message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** What the server accepts, from its `welcome`. */
+export type SendLimits = Pick<Welcome, "maxMessageBytes" | "maxInFlightBytes">;
+
+/** The limits of servers from before 0.2, which do not state them. */
+const DEFAULT_LIMITS: SendLimits = { maxMessageBytes: 65_536, maxInFlightBytes: 1_048_576 };
+
+/** The most messages in flight, however short they are. */
+const MAX_IN_FLIGHT = 64;
+
+/** The server adds this to the size of each message that it has not answered yet. */
+const OVERHEAD_BYTES = 100;
+
+/** The time between an error reply and the retry. */
+const RETRY_DELAY_MS = 500;
+
+/** How long a message may be retried. The server remembers each `ref` for five minutes. */
+const RETRY_FOR_MS = 270_000;
+
+const OUTCOME_UNKNOWN = "message may not have been delivered";
+
+interface PendingSend {
+  readonly ref: string;
+  /** The message as a line of JSON. */
+  readonly line: string;
+  readonly lineBytes: number;
+  readonly textBytes: number;
+  readonly resolve: (id: string) => void;
+  readonly reject: (error: ChatError) => void;
+  /** Milliseconds since 1970. `undefined` if the server certainly does not have the message. */
+  firstSentAt?: number;
+  /** Whether the outcome of an earlier attempt is unknown. A refused retry does not change that. */
+  isInDoubt: boolean;
+}
+
+/** The messages that are not acknowledged yet, in the order of the calls to `send`. */
+export class SendQueue {
+  readonly #sendLines: (lines: readonly string[]) => void;
+  readonly #now: () => number;
+  readonly #refPrefix = makeRefPrefix();
+  #lastRef = 0;
+  readonly #pending = new Map<string, PendingSend>();
+  /** Those that were sent on the current connection and are not answered yet. */
+  readonly #inFlight = new Set<PendingSend>();
+  /** The limits of the server that welcomed the client; `undefined` while there is none. */
+  #limits: SendLimits | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * Creates an empty queue, which sends nothing before {@linkcode SendQueue.onWelcome}.
+   *
+   * @param sendLines sends lines of JSON in one frame
+   * @param now the clock, in milliseconds
+   */
+  constructor(sendLines: (lines: readonly string[]) => void, now: () => number = Date.now) {
+    this.#sendLines = sendLines;
+    this.#now = now;
+  }
+
+  /**
+   * Adds a message, and sends it when the connection and the limits allow it.
+   *
+   * @returns the message's id, once the server has acknowledged it
+   * @throws {ChatError} if the server refuses the message, or its outcome stays unknown
+   */
+  send(text: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const ref = `${this.#refPrefix}-${++this.#lastRef}`;
+      const line = JSON.stringify({ type: "message", text, ref });
+      const pending: PendingSend = {
+        ...{ ref, line, lineBytes: byteLength(line), textBytes: byteLength(text) },
+        ...{ resolve, reject, isInDoubt: false },
+      };
+      this.#pending.set(ref, pending);
+      this.#rejectIfTooLarge(pending);
+      this.#flush();
+    });
+  }
+
+  /** Starts to send on a new connection, whose server may omit its limits. */
+  onWelcome(limits: Partial<SendLimits>): void {
+    this.#limits = {
+      maxMessageBytes: limits.maxMessageBytes ?? DEFAULT_LIMITS.maxMessageBytes,
+      maxInFlightBytes: limits.maxInFlightBytes ?? DEFAULT_LIMITS.maxInFlightBytes,
+    };
+    for (const pending of this.#pending.values()) this.#rejectIfTooLarge(pending);
+    this.#flush();
+  }
+
+  /** Resolves the message that the server acknowledged. */
+  onAck({ ref, id }: Pick<Ack, "ref" | "id">): void {
+    const pending = this.#pending.get(ref);
+    if (!pending) return;
+    this.#remove(pending);
+    pending.resolve(id);
+    this.#flush();
+  }
+
+  /** Rejects the message that the error is about, or retries it after a pause. */
+  onError({ code, message, ref }: ErrorReply): void {
+    const pending = ref === undefined ? undefined : this.#pending.get(ref);
+    if (!pending) return;
+    if (code !== "not_delivered" && code !== "unknown") {
+      this.#reject(pending, code, message);
+      return this.#flush();
+    }
+    this.#inFlight.delete(pending);
+    if (code === "unknown") pending.isInDoubt = true;
+    if (!pending.isInDoubt) pending.firstSentAt = undefined;
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#flush();
+    }, RETRY_DELAY_MS);
+  }
+
+  /** Stops sending until the next welcome. What was in flight is in doubt. */
+  onConnectionLost(): void {
+    this.#limits = undefined;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    for (const pending of this.#inFlight) pending.isInDoubt = true;
+    this.#inFlight.clear();
+  }
+
+  /** Rejects everything with code `closed`. */
+  close(reason: string): void {
+    this.onConnectionLost();
+    for (const { reject } of this.#pending.values()) reject(new ChatError("closed", reason));
+    this.#pending.clear();
+  }
+
+  /** Sends the messages that wait, in order, as far as the limits allow. */
+  #flush(): void {
+    if (!this.#limits || this.#retryTimer !== undefined) return;
+    let bytesInFlight = 0;
+    for (const { lineBytes } of this.#inFlight) bytesInFlight += lineBytes + OVERHEAD_BYTES;
+    const lines: string[] = [];
+    for (const pending of this.#pending.values()) {
+      if (this.#inFlight.size === MAX_IN_FLIGHT) break;
+      if (this.#inFlight.has(pending)) continue;
+      const { firstSentAt, line, lineBytes } = pending;
+      if (firstSentAt !== undefined && this.#now() - firstSentAt > RETRY_FOR_MS) {
+        this.#reject(pending, "unknown", OUTCOME_UNKNOWN);
+        continue;
+      }
+      // A line has at least as many UTF-8 bytes as its text has UTF-16 units, and the overhead
+      // covers the line break too. So this sum keeps to both limits, of frames and of messages.
+      bytesInFlight += lineBytes + OVERHEAD_BYTES;
+      const isAlone = this.#inFlight.size === 0;
+      if (!isAlone && bytesInFlight > this.#limits.maxInFlightBytes) break;
+      this.#inFlight.add(pending);
+      pending.firstSentAt ??= this.#now();
+      lines.push(line);
+    }
+    if (lines.length > 0) this.#sendLines(lines);
+  }
+
+  /** Rejects a message that this server would not accept even if it were the only one. */
+  #rejectIfTooLarge(pending: PendingSend): void {
+    if (!this.#limits) return;
+    const { maxMessageBytes, maxInFlightBytes } = this.#limits;
+    const { textBytes, lineBytes } = pending;
+    if (textBytes > maxMessageBytes) {
+      const message = `the text is too large: at most ${maxMessageBytes} bytes are allowed`;
+      return this.#reject(pending, "too_large", message);
+    }
+    const bytes = Math.max(lineBytes, textBytes + OVERHEAD_BYTES);
+    if (bytes > maxInFlightBytes) {
+      const message = `the message is too large: it takes ${bytes} bytes as JSON, ` +
+        `and at most ${maxInFlightBytes} are allowed`;
+      this.#reject(pending, "too_large", message);
+    }
+  }
+
+  #reject(pending: PendingSend, code: ErrorCode, message: string): void {
+    this.#remove(pending);
+    // Whatever is wrong with this attempt, an earlier one may have been delivered.
+    if (pending.isInDoubt) pending.reject(new ChatError("unknown", OUTCOME_UNKNOWN));
+    else pending.reject(new ChatError(code, message));
+  }
+
+  #remove(pending: PendingSend): void {
+    this.#pending.delete(pending.ref);
+    this.#inFlight.delete(pending);
+  }
+}
+
+/** Creates the start of all refs of one client, which no other client's refs have. */
+function makeRefPrefix(): string {
+  const parts = crypto.getRandomValues(new Uint32Array(3));
+  return Array.from(parts, (part) => part.toString(36)).join("");
+}

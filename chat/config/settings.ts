@@ -1,0 +1,174 @@
+/** The environment; an empty variable counts as not set. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A setting whose value is a whole number. */
+export interface IntegerSetting {
+  /** The value if the variable is not set. */
+  readonly default: number;
+  /** The smallest value. */
+  readonly min: number;
+  /** The largest value. */
+  readonly max: number;
+  /** A setting whose doubled value is the smallest value here, whatever `default` and `min` say. */
+  readonly atLeastTwice?: string;
+  /** A word that may stand in place of a number. */
+  readonly word?: string;
+  /** What the setting does, in Markdown. */
+  readonly meaning: string;
+}
+
+/** A setting whose value is text. */
+export interface TextSetting {
+  /** What applies if the variable is not set, in Markdown; empty if nothing does. */
+  readonly default: string;
+  /** Which values are allowed, in Markdown; empty if any text is. */
+  readonly values: string;
+  /** What the setting does, in Markdown. */
+  readonly meaning: string;
+}
+
+/**
+ * Describes every environment variable that the server reads, by name. The parser, `--help` and the
+ * tables in the documentation are made from it: after a change, run `deno task settings`.
+ */
+export const SETTINGS = {
+  PORT: {
+    default: 8080,
+    min: 0,
+    max: 65_535,
+    meaning: "TCP port to listen on; 0 picks a free one",
+  },
+  HOST: {
+    default: "0.0.0.0",
+    values: "",
+    meaning: "address to listen on",
+  },
+  CHAT_STORE: {
+    default: "`redis` if `REDIS_HOST` or `REDIS_URL` is set, else `memory`",
+    values: "`redis` or `memory`",
+    meaning: "where the chat is kept: in Redis, shared by any number of instances, " +
+      "or in the memory of one instance",
+  },
+  REDIS_HOST: {
+    default: "",
+    values: "`host` or `host:port`",
+    meaning: "host name or address of Redis; the port is 6379 unless it is given",
+  },
+  REDIS_USERNAME: {
+    default: "",
+    values: "",
+    meaning: "Redis ACL user; leave it out for the default user",
+  },
+  REDIS_PASSWORD: {
+    default: "",
+    values: "",
+    meaning: "password or access key for Redis",
+  },
+  REDIS_URL: {
+    default: "",
+    values: "`redis://user:password@host:port/database`",
+    meaning: "replaces `REDIS_HOST`, `REDIS_USERNAME` and `REDIS_PASSWORD`; " +
+      "`rediss://` turns TLS on",
+  },
+  REDIS_TLS: {
+    default: "`on` for port 6380 and for `rediss://`, else `off`",
+    values: "`on` or `off`",
+    meaning: "whether to connect to Redis with TLS",
+  },
+  WORKERS: {
+    default: 1,
+    min: 1,
+    max: 256,
+    word: "auto",
+    meaning: "number of instances in this process; they share the port, and each has a thread; " +
+      "`auto` starts one per CPU core; more than one needs Redis",
+  },
+  MAX_MESSAGE_BYTES: {
+    default: 65_536,
+    min: 1,
+    max: 16_777_216,
+    meaning: "longest message, in bytes of UTF-8; after a longer one, a JSON client gets an " +
+      "error, and the server closes a text client's connection with code 1009",
+  },
+  MAX_BUFFERED_BYTES: {
+    default: 1_048_576,
+    min: 2,
+    max: 1_073_741_824,
+    atLeastTwice: "MAX_MESSAGE_BYTES",
+    meaning: "most bytes that may wait to be sent to a client, and most bytes of its messages " +
+      "that may wait for a reply; above that, the server closes the connection with code 4408 " +
+      "or 4429",
+  },
+  HISTORY_LIMIT: {
+    default: 1_000,
+    min: 1,
+    max: 1_000_000,
+    meaning: "number of messages that a room keeps; a few more may remain",
+  },
+  HISTORY_SECONDS: {
+    default: 86_400,
+    min: 1,
+    max: 31_536_000,
+    meaning: "how long a room keeps a message; a room's log is deleted if it gets no new message " +
+      "for this long",
+  },
+  MAX_STALL_SECONDS: {
+    default: 30,
+    min: 1,
+    max: 3_600,
+    meaning: "longest time that data may wait for a client that reads too slowly; after that, " +
+      "the server closes the connection with code 4408",
+  },
+  MAX_FLUSH_MS: {
+    default: 20,
+    min: 0,
+    max: 1_000,
+    meaning: "longest time that an event for JSON clients may wait to share a frame with others",
+  },
+  IDLE_SECONDS: {
+    default: 30,
+    min: 1,
+    max: 3_600,
+    meaning: "how long the server waits for the answer to a ping before it drops the client",
+  },
+} as const satisfies Readonly<Record<string, IntegerSetting | TextSetting>>;
+
+/** The name of a setting. */
+export type SettingName = keyof typeof SETTINGS;
+
+/** The name of a setting whose value is a whole number. */
+export type IntegerName = {
+  [Name in SettingName]: (typeof SETTINGS)[Name] extends IntegerSetting ? Name : never;
+}[SettingName];
+
+/** A setting as documentation shows it: every field is Markdown. */
+export interface SettingDescription {
+  /** The variable's name. */
+  readonly name: SettingName;
+  /** What applies if the variable is not set; empty if nothing does. */
+  readonly defaultValue: string;
+  /** Which values are allowed; empty if any text is. */
+  readonly values: string;
+  /** What the setting does. */
+  readonly meaning: string;
+}
+
+/** Describes every setting in the order of {@linkcode SETTINGS}. */
+export function describeSettings(): SettingDescription[] {
+  return Object.entries<IntegerSetting | TextSetting>(SETTINGS).map(([name, setting]) => ({
+    name: name as SettingName,
+    meaning: setting.meaning,
+    ...("values" in setting
+      ? { defaultValue: setting.default, values: setting.values }
+      : describeInteger(setting)),
+  }));
+}
+
+function describeInteger(setting: IntegerSetting): { defaultValue: string; values: string } {
+  const { min, max, atLeastTwice, word } = setting;
+  const twice = `twice \`${atLeastTwice}\``;
+  return {
+    defaultValue: `${setting.default}${atLeastTwice ? `, or ${twice} if that is more` : ""}`,
+    values: `${atLeastTwice ? twice : min} to ${max}${word ? ` or \`${word}\`` : ""}`,
+  };
+}

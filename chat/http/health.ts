@@ -1,0 +1,17 @@
+import { STATUS_CODE } from "@std/http/status";
+import { CLOSE } from "../protocol/close_codes.ts";
+import { plain, refuse } from "./responses.ts";
+
+/** Responds to `GET /readyz`: 200 while the server can do all of its work, otherwise 503. */
+export async function respondReady(
+  isClosing: boolean,
+  ready: () => Promise<void>,
+): Promise<Response> {
+  if (isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
+  try {
+    await ready();
+    return plain(STATUS_CODE.OK, "ready\n");
+  } catch {
+    return refuse(STATUS_CODE.ServiceUnavailable, "the store does not answer");
+  }
+}

@@ -1,0 +1,70 @@
+import { BadRequest } from "../protocol/bad_request.ts";
+import { JSON_LINES } from "../protocol/json.ts";
+import { parseRoom, parseUser, quote } from "../protocol/names.ts";
+import type { Protocol } from "../protocol/protocol.ts";
+import { TEXT } from "../protocol/text.ts";
+import type { JoinRequest } from "../session/join_request.ts";
+import { parseCount } from "./query.ts";
+
+/** The most messages that a client can ask for when it joins. */
+const MAX_HISTORY = 200;
+
+/** Tells whether a request asks to be upgraded to a WebSocket. */
+export function asksForWebSocket(request: Request): boolean {
+  // RFC 6455, section 4.2.1: `Upgrade` is a list, and case does not matter.
+  const protocols = (request.headers.get("upgrade") ?? "").split(",");
+  return protocols.some((protocol) => protocol.trim().toLowerCase() === "websocket");
+}
+
+/**
+ * Parses what a client asks for when it connects to `/chat/{user}`.
+ *
+ * @param url the URL of the request
+ * @param subprotocols the value of `Sec-WebSocket-Protocol`, if there is one
+ * @throws {BadRequest} if the name, the room or a parameter is not valid
+ */
+export function parseJoinRequest(url: URL, subprotocols: string | null): JoinRequest {
+  const query = url.searchParams;
+  const user = parseUser(url.pathname.slice("/chat/".length));
+  const room = parseRoom(query.getAll("room"));
+  const protocol = chooseProtocol(subprotocols);
+  const since = query.get("since") ?? undefined;
+  if (since !== undefined && protocol === TEXT) {
+    throw new BadRequest(`since is for clients that ask for the subprotocol ${JSON_LINES.name}`);
+  }
+  if (since !== undefined && query.has("history")) {
+    throw new BadRequest("since and history are both given: give one of them");
+  }
+  const history = parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY);
+  return { user, room, protocol, since, history };
+}
+
+function chooseProtocol(subprotocols: string | null): Protocol {
+  if (subprotocols === null) return TEXT;
+  const asked = subprotocols.split(",").map((name) => name.trim());
+  if (asked.includes(JSON_LINES.name)) return JSON_LINES;
+  throw new BadRequest(
+    `the subprotocol ${quote(subprotocols)} is not known: ask for ${JSON_LINES.name}, or for none`,
+  );
+}
+
+/**
+ * Upgrades a request to a WebSocket.
+ *
+ * @param idleSeconds Deno pings a silent client, and closes after this long without an answer
+ * @throws {BadRequest} if the request is no WebSocket handshake
+ */
+export function upgrade(
+  request: Request,
+  protocol: Protocol,
+  idleSeconds: number,
+): Deno.WebSocketUpgrade {
+  try {
+    return Deno.upgradeWebSocket(request, {
+      idleTimeout: idleSeconds,
+      protocol: protocol.name || undefined,
+    });
+  } catch (error) {
+    throw new BadRequest(`this is no WebSocket handshake: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,248 @@
+import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
+import type { Ack, Protocol, Reply } from "../protocol/protocol.ts";
+import { byteLength } from "../protocol/utf8.ts";
+
+/** Of `maxBufferedBytes`, this share may wait at the socket. The rest is for the outbound queue. */
+const SOCKET_SHARE = 1 / 2;
+
+/** The memory that Deno needs for a frame that waits at the socket, beside its text: measured. */
+const FRAME_OVERHEAD_BYTES = 900;
+
+/**
+ * The writer checks for backpressure after this many characters: a check costs more than a send.
+ */
+const BACKPRESSURE_CHECK_CHARS = 64 * 1024;
+
+/** How often a backpressured writer checks whether the client has read more. */
+const DRAIN_CHECK_INTERVAL_MS = 10;
+
+/** How many checks there are in `maxStallSeconds`: see {@linkcode Writer.checkStall}. */
+export const STALL_CHECKS = 10;
+
+/** How much was sent up to a moment. */
+interface SentCount {
+  chars: number;
+  frames: number;
+}
+
+/** What is known of a client that has not read everything. */
+interface Backlog {
+  /** How many bytes were sent since the backlog was noticed. */
+  sentBytes: number;
+  /** The same at the latest checks, the newest first. */
+  readonly sentBytesAtChecks: number[];
+}
+
+/**
+ * Sends everything that one client receives, and bounds what waits for it.
+ *
+ * The policy for clients that read slowly:
+ *
+ * 1. While less than half of `maxBufferedBytes` waits at the socket, every frame is sent at once.
+ * 2. Above that the client is *backpressured*: the room's events wait in the outbound queue, where
+ *    all clients share their text, until it has read more. Replies are still sent.
+ * 3. If the queue and the socket together exceed `maxBufferedBytes`, the writer closes with 4408.
+ * 4. A client that has read nothing of what was sent `maxStallSeconds` ago is *stalled*, however
+ *    little that is, and the writer closes with 4408.
+ *
+ * While a session replays messages, new events wait in the same queue.
+ */
+export class Writer {
+  readonly #socket: WebSocket;
+  readonly #protocol: Protocol;
+  readonly #maxBufferedBytes: number;
+  readonly #onOverflow: (reason: CloseReason) => void;
+  /** The room's events, while they cannot be sent; `undefined` if they are sent at once. */
+  #outboundQueue: string[] | undefined;
+  #queuedChars = 0;
+  /** Acks that wait to be sent together, or in one frame with the next events. */
+  #acks: string[] = [];
+  /** How much was sent: now, and at each check since what may still wait at the socket. */
+  readonly #sent: SentCount = { chars: 0, frames: 0 };
+  readonly #sentAtChecks: SentCount[] = [{ chars: 0, frames: 0 }];
+  #uncheckedChars = 0;
+  #backlog: Backlog | undefined;
+  #isClosed = false;
+
+  /**
+   * @param socket where to send
+   * @param protocol how to encode
+   * @param maxBufferedBytes the most bytes that may wait for the client
+   * @param onOverflow called with the reason when the client is too slow; must close the session
+   */
+  constructor(
+    socket: WebSocket,
+    protocol: Protocol,
+    maxBufferedBytes: number,
+    onOverflow: (reason: CloseReason) => void,
+  ) {
+    this.#socket = socket;
+    this.#protocol = protocol;
+    this.#maxBufferedBytes = maxBufferedBytes;
+    this.#onOverflow = onOverflow;
+  }
+
+  /** Sends a frame of the room's events, or queues it. */
+  deliver(frame: string): void {
+    if (!this.#outboundQueue) return this.#sendAfterAcks(frame);
+    this.#outboundQueue.push(frame);
+    this.#queuedChars += frame.length;
+    if (this.#queuedChars + this.#socket.bufferedAmount > this.#maxBufferedBytes) {
+      this.#onOverflow(CLOSE.tooSlow);
+    }
+  }
+
+  /** Sends a reply, which overtakes the outbound queue. */
+  reply(reply: Reply): void {
+    const frame = this.#protocol.encodeReply(reply);
+    if (frame !== undefined) this.#sendAfterAcks(frame);
+  }
+
+  /**
+   * Sends an ack at the end of the turn, together with others.
+   *
+   * @param canWait whether the next event is certain to come soon. Where as many clients publish as
+   * receive, every second frame would be an ack: with 100 clients and 64 messages in flight, acks
+   * that share a frame with events save 18 % of the CPU per delivery.
+   */
+  acknowledge(ack: Ack, canWait: () => boolean): void {
+    const frame = this.#protocol.encodeReply(ack);
+    if (frame === undefined || this.#isClosed) return;
+    this.#acks.push(frame);
+    if (this.#outboundQueue || !canWait()) queueMicrotask(() => this.#flushAcks());
+  }
+
+  /** Queues the room's events from here on, until {@linkcode Writer.drainQueue} has sent them. */
+  startQueue(): void {
+    this.#outboundQueue ??= [];
+  }
+
+  /** Sends frames no faster than the client reads them. */
+  async sendPaced(frames: string[]): Promise<void> {
+    for (const frame of this.#protocol.batch(frames)) {
+      await this.#drained();
+      this.#send(frame);
+    }
+  }
+
+  /** Sends the outbound queue no faster than the client reads it, and then stops queueing. */
+  async drainQueue(): Promise<void> {
+    do {
+      await this.#drained();
+      await this.sendPaced(this.#takeQueued());
+    } while (this.#outboundQueue!.length > 0);
+    if (!this.#isClosed) this.#outboundQueue = undefined;
+  }
+
+  /**
+   * Closes if nothing of what waited {@linkcode STALL_CHECKS} checks ago has been read. The ping of
+   * Deno cannot tell: it waits behind the write that is stuck.
+   */
+  checkStall(): void {
+    if (this.#isClosed) return;
+    const waitingBytes = this.#socket.bufferedAmount;
+    if (waitingBytes === 0) {
+      this.#backlog = undefined;
+      return;
+    }
+    const { sentBytes, sentBytesAtChecks } = this.#backlog ??= {
+      sentBytes: 0,
+      sentBytesAtChecks: [],
+    };
+    const hasAllChecks = sentBytesAtChecks.length === STALL_CHECKS;
+    if (hasAllChecks && waitingBytes > sentBytes - sentBytesAtChecks.pop()!) {
+      return this.#onOverflow(CLOSE.tooSlow);
+    }
+    sentBytesAtChecks.unshift(sentBytes);
+  }
+
+  /** Sends the acks that wait and nothing else from here on, then closes the connection. */
+  close({ code, reason }: CloseReason): void {
+    this.#flushAcks();
+    this.discard();
+    this.#socket.close(code, reason);
+  }
+
+  /** Sends nothing from here on. */
+  discard(): void {
+    this.#isClosed = true;
+    this.#outboundQueue = [];
+  }
+
+  #flushAcks(): void {
+    if (this.#acks.length === 0) return;
+    const acks = this.#acks;
+    this.#acks = [];
+    for (const frame of this.#protocol.batch(acks)) this.#send(frame);
+  }
+
+  #sendAfterAcks(frame: string): void {
+    if (this.#acks.length === 0) return this.#send(frame);
+    this.#acks.push(frame);
+    this.#flushAcks();
+  }
+
+  #send(frame: string): void {
+    if (this.#isClosed) return;
+    this.#socket.send(frame);
+    if (this.#backlog) this.#backlog.sentBytes += byteLength(frame);
+    this.#sent.chars += frame.length;
+    this.#sent.frames++;
+    this.#uncheckedChars += frame.length + FRAME_OVERHEAD_BYTES;
+    if (this.#uncheckedChars < BACKPRESSURE_CHECK_CHARS) return;
+    this.#uncheckedChars = 0;
+    this.#sentAtChecks.push({ ...this.#sent });
+    // Deno writes nothing of what was sent in this turn before the next one.
+    if (this.#isBackpressured()) setTimeout(() => this.#checkBackpressure(), 0);
+  }
+
+  #isBackpressured(): boolean {
+    return this.#bytesAtSocket() > SOCKET_SHARE * this.#maxBufferedBytes;
+  }
+
+  /** Estimates how many bytes of memory the frames take that wait at the socket. */
+  #bytesAtSocket(): number {
+    const waitingBytes = this.#socket.bufferedAmount;
+    if (waitingBytes === 0) return 0;
+    const checks = this.#sentAtChecks;
+    while (checks.length > 1 && checks[1].chars <= this.#sent.chars - waitingBytes) checks.shift();
+    return waitingBytes + FRAME_OVERHEAD_BYTES * (this.#sent.frames - checks[0].frames);
+  }
+
+  #checkBackpressure(): void {
+    if (this.#isClosed || !this.#isBackpressured()) return;
+    const isQueueing = this.#outboundQueue !== undefined;
+    // The frames of one turn may be too many for a moment, as long as no more follow.
+    const waitingBytes = isQueueing ? this.#bytesAtSocket() : this.#socket.bufferedAmount;
+    if (waitingBytes > this.#maxBufferedBytes) return this.#onOverflow(CLOSE.tooSlow);
+    if (isQueueing) return;
+    this.#flushAcks();
+    this.startQueue();
+    this.drainQueue();
+  }
+
+  /** Takes as many events from the outbound queue as fill one long frame. */
+  #takeQueued(): string[] {
+    const queue = this.#outboundQueue!;
+    let count = 0, chars = 0;
+    while (count < queue.length && chars < BACKPRESSURE_CHECK_CHARS) chars += queue[count++].length;
+    this.#queuedChars -= chars;
+    return queue.splice(0, count);
+  }
+
+  async #drained(): Promise<void> {
+    while (!this.#isClosed && this.#isBackpressured()) await nextDrainCheck();
+  }
+}
+
+let drainCheck: Promise<void> | undefined;
+
+/** Resolves at the next drain check: one timer serves all backpressured writers. */
+function nextDrainCheck(): Promise<void> {
+  return drainCheck ??= new Promise((resolve) =>
+    setTimeout(() => {
+      drainCheck = undefined;
+      resolve();
+    }, DRAIN_CHECK_INTERVAL_MS)
+  );
+}

@@ -1,0 +1,28 @@
+import { assert } from "@std/assert";
+import { readConfig } from "../../chat/config/config.ts";
+import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
+import { PASSWORD, startRedis } from "../support/redis.ts";
+import { sleep } from "../support/wait.ts";
+
+Deno.test("an idle instance with 10,000 users sends less than a command a second", async () => {
+  await using redis = await startRedis();
+  const settings = { host: "127.0.0.1", port: redis.port, password: PASSWORD, database: 0 };
+  const store = await openRedisStore({ ...settings, tls: false }, readConfig({}));
+  const other = await openRedisStore({ ...settings, tls: false }, readConfig({}));
+  await store.subscribe("chat", { onEvent() {}, onNameLost() {} });
+  await Promise.all(
+    Array.from({ length: 10_000 }, (_, i) => store.claim("chat", `user-${i}`, `s${i}`)),
+  );
+  const countCommands = async () => {
+    const info = await redis.command("INFO", "stats") as string;
+    return Number(/total_commands_processed:(\d+)/.exec(info)![1]);
+  };
+  const [before, start] = [await countCommands(), performance.now()];
+  await sleep(30_000);
+  // The first INFO is among the commands.
+  const count = await countCommands() - before - 1;
+  const perSecond = count / ((performance.now() - start) / 1000) / 2;
+  console.log(`each of two idle instances sends ${perSecond.toFixed(2)} commands a second`);
+  assert(perSecond < 1);
+  await Promise.all([store.close(), other.close()]);
+});

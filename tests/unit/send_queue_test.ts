@@ -1,0 +1,253 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ChatError, SendQueue } from "../../chat/client/send_queue.ts";
+import type { ErrorCode } from "../../chat/protocol/errors.ts";
+import { makeRandom } from "../support/random.ts";
+
+interface Line {
+  readonly text: string;
+  readonly ref: string;
+}
+
+/** A queue whose frames are recorded, with a clock that the test moves. */
+function makeQueue() {
+  const frames: (readonly string[])[] = [];
+  const clock = { ms: 0 };
+  let onFrame = (_: Line[]) => {};
+  const queue = new SendQueue((lines) => {
+    frames.push(lines);
+    onFrame(lines.map((line) => JSON.parse(line)));
+  }, () => clock.ms);
+  return {
+    queue,
+    clock,
+    /** All lines that were sent since the last call. */
+    takeLines: (): Line[] => frames.splice(0).flat().map((line) => JSON.parse(line)),
+    takeTexts: (): string[] => frames.splice(0).flat().map((line) => JSON.parse(line).text),
+    nextFrame: () => new Promise<Line[]>((resolve) => onFrame = resolve),
+    /** The same as a server's error reply. */
+    fail: (code: ErrorCode, { ref }: Line) =>
+      queue.onError({ type: "error", code, message: `${code}!`, ref }),
+  };
+}
+
+async function assertCode(send: Promise<string>, code: ChatError["code"]): Promise<void> {
+  assertEquals((await assertRejects(() => send, ChatError)).code, code);
+}
+
+const byteLength = (text: string) => new TextEncoder().encode(text).length;
+
+Deno.test("the queue sends nothing before the welcome, and then everything in order", async () => {
+  const { queue, takeLines } = makeQueue();
+  const sends = ["one", "two"].map((text) => queue.send(text));
+  assertEquals(takeLines(), []);
+  queue.onWelcome({});
+  sends.push(queue.send("three"));
+  const lines = takeLines();
+  assertEquals(lines.map(({ text }) => text), ["one", "two", "three"]);
+  assertEquals(new Set(lines.map(({ ref }) => ref)).size, 3);
+  for (const [i, { ref }] of lines.toReversed().entries()) queue.onAck({ ref, id: `${i}-0` });
+  assertEquals(await Promise.all(sends), ["2-0", "1-0", "0-0"]);
+  queue.onAck({ ref: lines[0].ref, id: "3-0" });
+  queue.onAck({ ref: "unknown", id: "4-0" });
+});
+
+Deno.test("at most 64 messages are in flight", () => {
+  const { queue, takeLines, takeTexts } = makeQueue();
+  queue.onWelcome({});
+  for (let i = 0; i < 70; i++) queue.send(`${i}`).catch(() => {});
+  const lines = takeLines();
+  assertEquals(lines.length, 64);
+  queue.onAck({ ref: lines[5].ref, id: "1-0" });
+  assertEquals(takeTexts(), ["64"]);
+  queue.close("end of the test");
+});
+
+Deno.test("the lines in flight, and 100 bytes for each, stay within maxInFlightBytes", () => {
+  const { queue, takeLines } = makeQueue();
+  queue.send("x".repeat(200)).catch(() => {});
+  queue.onWelcome({ maxInFlightBytes: 1_000_000 });
+  const [first] = takeLines();
+  queue.onConnectionLost();
+  const size = byteLength(JSON.stringify({ type: "message", ...first })) + 100;
+  for (let i = 0; i < 3; i++) queue.send("é".repeat(100)).catch(() => {});
+
+  queue.onWelcome({ maxInFlightBytes: 3 * size - 1 });
+  const [, second, ...others] = takeLines();
+  assertEquals([second.text.length, others.length], [100, 0]);
+  queue.onAck({ ref: first.ref, id: "1-0" });
+  assertEquals(takeLines().length, 1);
+
+  queue.onConnectionLost();
+  queue.onWelcome({ maxInFlightBytes: 3 * size });
+  assertEquals(takeLines().length, 3);
+  queue.close("end of the test");
+});
+
+Deno.test("a message whose line just fits into a frame is sent alone", async () => {
+  const { queue, takeLines, takeTexts } = makeQueue();
+  const long = queue.send("\0".repeat(100));
+  queue.send("after it").catch(() => {});
+  queue.onWelcome({});
+  const [{ ref, text }] = takeLines();
+  queue.onConnectionLost();
+  const lineBytes = byteLength(JSON.stringify({ type: "message", text, ref }));
+  queue.onWelcome({ maxInFlightBytes: lineBytes });
+  assertEquals(takeTexts(), [text]);
+  queue.onAck({ ref, id: "1-0" });
+  assertEquals(await long, "1-0");
+  assertEquals(takeTexts(), ["after it"]);
+  queue.close("end of the test");
+});
+
+Deno.test("what is too large is rejected as soon as the limits are known", async () => {
+  const { queue, takeTexts } = makeQueue();
+  const waiting = [queue.send("é".repeat(251)), queue.send("\0".repeat(200)), queue.send("a")];
+  queue.onWelcome({ maxMessageBytes: 500, maxInFlightBytes: 1_000 });
+  await assertCode(waiting[0], "too_large");
+  await assertCode(waiting[1], "too_large");
+  await assertCode(queue.send("x".repeat(501)), "too_large");
+  queue.send("é".repeat(250)).catch(() => {});
+  assertEquals(takeTexts(), ["a", "é".repeat(250)]);
+
+  // The server adds 100 bytes to the text itself, which may be more than the rest of the line.
+  queue.onConnectionLost();
+  queue.onWelcome({ maxMessageBytes: 60, maxInFlightBytes: 120 });
+  await assertCode(queue.send("x".repeat(21)), "too_large");
+  queue.close("end of the test");
+  await assertCode(waiting[2], "closed");
+});
+
+Deno.test("a server that states no limits has the default ones", async () => {
+  const { queue, takeTexts } = makeQueue();
+  queue.onWelcome({});
+  await assertCode(queue.send("x".repeat(65_537)), "too_large");
+  for (let i = 0; i < 20; i++) queue.send("x".repeat(65_536)).catch(() => {});
+  assertEquals(takeTexts().length, 15);
+  queue.close("end of the test");
+});
+
+Deno.test("random messages stay within the limits as the server counts", async () => {
+  const random = makeRandom(1);
+  const below = (most: number) => Math.floor(random() * most);
+  for (const maxInFlightBytes of [400, 2_000, 20_000]) {
+    const unanswered: Line[] = [];
+    const queue = new SendQueue((lines) => {
+      assert(byteLength(lines.join("\n")) <= maxInFlightBytes, "the frame is too large");
+      unanswered.push(...lines.map((line) => JSON.parse(line)));
+      const sum = unanswered.reduce((sum, { text }) => sum + text.length + 100, 0);
+      assert(sum <= maxInFlightBytes, "too much is unanswered");
+    });
+    queue.onWelcome({ maxMessageBytes: maxInFlightBytes / 2, maxInFlightBytes });
+    let settled = 0;
+    const sends = Array.from({ length: 300 }, () => {
+      const text = ["x", "é", "€", "😀", "\0", "\ud800"][below(6)].repeat(below(300));
+      return queue.send(text).then(() => settled++, (error) => {
+        assertEquals(error.code, "too_large");
+        settled++;
+      });
+    });
+    while (unanswered.length > 0) {
+      const [{ ref }] = unanswered.splice(below(unanswered.length), 1);
+      queue.onAck({ ref, id: "1-0" });
+    }
+    await Promise.all(sends);
+    assertEquals(settled, 300);
+  }
+});
+
+Deno.test("a new connection first gets what was in flight on the old one", async () => {
+  const { queue, takeLines } = makeQueue();
+  queue.onWelcome({});
+  const sends = ["one", "two"].map((text) => queue.send(text));
+  const lines = takeLines();
+  queue.onAck({ ref: lines[0].ref, id: "1-0" });
+  queue.onConnectionLost();
+  sends.push(queue.send("three"));
+  assertEquals(takeLines(), []);
+  queue.onWelcome({});
+  const again = takeLines();
+  assertEquals(again[0], lines[1]);
+  assertEquals(again.map(({ text }) => text), ["two", "three"]);
+  queue.onAck({ ref: again[0].ref, id: "2-0" });
+  queue.onAck({ ref: again[1].ref, id: "3-0" });
+  assertEquals(await Promise.all(sends), ["1-0", "2-0", "3-0"]);
+});
+
+Deno.test("what was not delivered, or may not have been, is retried after a pause", async () => {
+  const { queue, takeLines, nextFrame, fail } = makeQueue();
+  queue.onWelcome({});
+  const sends = ["one", "two", "three"].map((text) => queue.send(text));
+  const lines = takeLines();
+  fail("not_delivered", lines[0]);
+  fail("unknown", lines[1]);
+  queue.onAck({ ref: lines[2].ref, id: "3-0" });
+  sends.push(queue.send("four"));
+  assertEquals(takeLines(), []);
+  const retried = await nextFrame();
+  assertEquals(retried.map(({ text }) => text), ["one", "two", "four"]);
+  assertEquals(retried.slice(0, 2), lines.slice(0, 2));
+  for (const [i, { ref }] of retried.entries()) queue.onAck({ ref, id: `${i}-0` });
+  assertEquals(await Promise.all(sends), ["0-0", "1-0", "3-0", "2-0"]);
+});
+
+Deno.test("a welcome ends the pause before a retry", () => {
+  const { queue, takeLines, takeTexts, fail } = makeQueue();
+  queue.onWelcome({});
+  queue.send("one").catch(() => {});
+  fail("not_delivered", takeLines()[0]);
+  queue.onConnectionLost();
+  queue.onWelcome({});
+  assertEquals(takeTexts(), ["one"]);
+  queue.close("end of the test");
+});
+
+Deno.test("other errors reject their message, and make room for the next one", async () => {
+  const { queue, takeLines, takeTexts, fail } = makeQueue();
+  queue.onWelcome({});
+  const sends = Array.from({ length: 65 }, (_, i) => queue.send(`${i}`));
+  const [first] = takeLines();
+  fail("bad_message", first);
+  const error = await assertRejects(() => sends[0], ChatError, "bad_message!");
+  assertEquals(error.code, "bad_message");
+  assertEquals(takeTexts(), ["64"]);
+  fail("bad_message", { text: "", ref: "unknown" });
+  queue.onError({ type: "error", code: "bad_since", message: "about no message" });
+  assertEquals(takeTexts(), []);
+  queue.close("end of the test");
+  const others = await Promise.allSettled(sends.slice(1));
+  assert(others.every((send) => send.status === "rejected" && send.reason.code === "closed"));
+});
+
+Deno.test("after 270 seconds what is in doubt is rejected, but not what was refused", async () => {
+  const { queue, clock, takeLines, takeTexts, fail } = makeQueue();
+  queue.onWelcome({});
+  const inDoubt = queue.send("in doubt");
+  const refused = queue.send("refused");
+  const lines = takeLines();
+  fail("unknown", lines[0]);
+  fail("not_delivered", lines[1]);
+  queue.onConnectionLost();
+  clock.ms = 270_000;
+  queue.onWelcome({});
+  assertEquals(takeTexts(), ["in doubt", "refused"]);
+  // The store refuses the retry, but the first attempt is still in doubt.
+  fail("not_delivered", lines[0]);
+  fail("not_delivered", lines[1]);
+  queue.onConnectionLost();
+  clock.ms = 270_001;
+  queue.onWelcome({});
+  await assertCode(inDoubt, "unknown");
+  assertEquals(takeTexts(), ["refused"]);
+  queue.close("end of the test");
+  await assertCode(refused, "closed");
+});
+
+Deno.test("what is in doubt and then too large may have been delivered", async () => {
+  const { queue, takeTexts } = makeQueue();
+  queue.onWelcome({ maxMessageBytes: 10 });
+  const send = queue.send("ten bytes!");
+  assertEquals(takeTexts(), ["ten bytes!"]);
+  queue.onConnectionLost();
+  queue.onWelcome({ maxMessageBytes: 9 });
+  await assertCode(send, "unknown");
+});

@@ -1,0 +1,27 @@
+import { assert, assertEquals } from "@std/assert";
+import { renderSettings } from "../../chat/config/help.ts";
+import { SETTINGS } from "../../chat/config/settings.ts";
+import { COPIES } from "../../tools/settings.ts";
+
+for (const { file, place, text } of COPIES) {
+  const name = file.pathname.split("/").at(-1);
+  Deno.test(`${name} shows the settings as they are; if not, run: deno task settings`, async () => {
+    const [shown] = place.exec(await Deno.readTextFile(file)) ?? [];
+    assertEquals(shown, text);
+  });
+}
+
+Deno.test("the server reads no variable that is not in the table of settings", async () => {
+  for (const file of ["config.ts", "redis_settings.ts"]) {
+    const code = await Deno.readTextFile(new URL(`../../chat/config/${file}`, import.meta.url));
+    for (const [, name] of code.matchAll(/\benv\.([A-Z_]+)/g)) assert(name in SETTINGS, name);
+  }
+});
+
+Deno.test("renderSettings() lists each setting in two columns of at most 100 characters", () => {
+  const lines = renderSettings().split("\n");
+  const names = lines.map((line) => line.slice(0, 20).trim()).filter((name) => name !== "");
+  assertEquals(names, Object.keys(SETTINGS));
+  for (const line of lines) assert(line.length <= 100 && /^.{20}\S/.test(line), line);
+  assert(lines.includes(`${" ".repeat(20)}values: 0 to 65535; default: 8080`), lines.join("\n"));
+});
