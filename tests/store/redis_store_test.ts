@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
@@ -12,7 +11,7 @@ import { testStore } from "./store_contract.ts";
 import { startProxy } from "../support/proxy.ts";
 import { freePort } from "../support/ports.ts";
 import { PASSWORD, startRedis } from "../support/redis.ts";
-import { sleep } from "../support/wait.ts";
+import { endOfTurn, sleep } from "../support/wait.ts";
 
 function settings(port: number) {
   return { host: "127.0.0.1", port, password: PASSWORD, database: 0, tls: false };
@@ -226,20 +225,20 @@ Deno.test("redis: nothing waits for a retry in an outage, or when its sender lea
   const retried = store.publish("r", "foo", "a", "a");
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
   proxy.block();
-  await assertRejects(() => store.publish("r", "foo", "b"), StoreUnavailable, "connection is away");
+  await assertRejects(() => store.publish("r", "foo", "b"), StoreUnavailable, "connection is down");
   proxy.unblock();
 
   let queued: Promise<string>;
   for (let isRejected = true; isRejected;) {
     // In every turn, so that no retry can end between the return of the connection and this call.
-    await new Promise((resolve) => setImmediate(resolve));
+    await endOfTurn();
     isRejected = false;
     queued = store.publish("r", "foo", "c");
     queued.catch(() => isRejected = true);
     await Promise.resolve();
   }
   await Promise.all([
-    assertRejects(() => queued, StoreUnavailable, "its sender has left"),
+    assertRejects(() => queued, StoreUnavailable, "the sender left"),
     store.release("r", "foo"),
   ]);
   await retried;

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { PublishRetrier } from "../../chat/store/redis/publish_retrier.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
+import { sleep } from "../support/wait.ts";
 
 const UNKNOWN = new StoreOutcomeUnknown("the connection broke");
 
@@ -10,7 +11,7 @@ function makeLog() {
   return {
     log,
     append: (text: string, failures = 0) => (): Promise<string> => {
-      if (failures-- > 0) return Promise.reject(new StoreUnavailable("still away"));
+      if (failures-- > 0) return Promise.reject(new StoreUnavailable("still down"));
       log.push(text);
       return Promise.resolve(`id of ${text}`);
     },
@@ -43,18 +44,23 @@ Deno.test("a sender's later messages wait, also one sent as the retries end", as
   assert(!retrier.isRetrying("r:foo"));
 });
 
-Deno.test("queued messages are appended after retries that reach their deadline", async () => {
+Deno.test("after the deadline retries stop, and queued messages are appended", async () => {
   const retrier = new PublishRetrier();
   const { log, append } = makeLog();
+  let isUp = false;
+  const appendWhenUp = (text: string) => () => append(text, isUp ? 0 : 1)();
   const retried = [
-    retrier.retry("r:foo", append("a", Infinity), UNKNOWN),
-    retrier.retry("r:foo", append("b", Infinity), UNKNOWN),
+    retrier.retry("r:foo", appendWhenUp("a"), UNKNOWN),
+    retrier.retry("r:foo", appendWhenUp("b"), UNKNOWN),
   ];
   const queued = retrier.enqueue("r:foo", append("c"));
   for (const id of retried) {
     await assertRejects(() => id, StoreOutcomeUnknown, "the connection broke");
   }
   assertEquals(await queued, "id of c");
+  isUp = true;
+  // Longer than the time between two attempts.
+  await sleep(300);
   assertEquals(log, ["c"]);
 });
 

@@ -6,6 +6,7 @@ import {
   type SubscriptionSource,
 } from "../../chat/store/redis/room_subscription.ts";
 import type { Log } from "../../chat/store/redis/log.ts";
+import { endOfTurn } from "../support/wait.ts";
 
 function message(n: number, prev = n - 1): { event: Message; line: string } {
   const event: Message = {
@@ -25,7 +26,7 @@ function makeSubscription() {
   let duringPing = () => {};
   const log = {
     newest() {
-      if (failures-- > 0) return Promise.reject(new Error("away"));
+      if (failures-- > 0) return Promise.reject(new Error("unavailable"));
       return Promise.resolve(logged.at(-1)?.event.id ?? "0-0");
     },
     readAfter(_room: string, position: string, count: number) {
@@ -61,9 +62,6 @@ function texts(from: number, to: number): string[] {
   return Array.from({ length: to - from + 1 }, (_, i) => `message ${from + i}`);
 }
 
-/** Long enough for a subscription on the fake log to finish a short gap fill. */
-const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
-
 Deno.test("a subscription delivers what follows the newest message at its start", async () => {
   const { subscription, logged, delivered } = makeSubscription();
   logged.push(message(1), message(2));
@@ -95,7 +93,7 @@ Deno.test("a gap before a payload of several events is filled in order", async (
   await subscription.start();
   for (let n = 1; n <= 4; n++) logged.push(message(n));
   subscription.handlePayload([2, 3, 4].map((n) => message(n).line).join("\n"));
-  await turn();
+  await endOfTurn();
   assertEquals(delivered, texts(1, 4));
 });
 
@@ -133,7 +131,7 @@ Deno.test("failed reads are retried, and the start is the newest message then", 
   const { subscription, logged, delivered, failReads } = makeSubscription();
   logged.push(message(1));
   failReads(1);
-  assertEquals(await subscription.start().catch(({ message }) => message), "away");
+  assertEquals(await subscription.start().catch(({ message }) => message), "unavailable");
   subscription.handlePayload(joined("bar"));
   await subscription.resync();
   logged.push(message(2), message(3));
@@ -173,7 +171,7 @@ Deno.test("a large gap is filled in bursts, with pauses between them", async () 
   }
   const filled = subscription.fillGap();
   subscription.handlePayload(message(20).line);
-  await turn();
+  await endOfTurn();
   assertEquals(delivered.length, 1);
   await filled;
   assertEquals(delivered, texts(1, 20));
@@ -185,7 +183,7 @@ Deno.test("a gap that has left the log is skipped, and the rest is delivered", a
   subscription.handlePayload(message(1).line);
   logged.push(message(8), message(9));
   subscription.handlePayload(message(9).line);
-  await turn();
+  await endOfTurn();
   assertEquals(delivered, ["message 1", "message 8", "message 9"]);
   subscription.handlePayload(message(10).line);
   assertEquals(delivered.at(-1), "message 10");
@@ -197,7 +195,7 @@ Deno.test("a closed subscription delivers nothing, also during a gap fill", asyn
   logged.push(message(1), message(2));
   subscription.handlePayload(message(2).line);
   subscription.close();
-  await turn();
+  await endOfTurn();
   subscription.handlePayload(message(3).line);
   assertEquals(delivered, []);
 });
@@ -217,9 +215,9 @@ Deno.test("a subscription that buffers too much resets its connection", async ()
       subscription.handlePayload(line);
     }
     assert(buffered > limit / 2, `it was reset at ${buffered} characters`);
-    assertEquals(resets, ["too much waits for the log"]);
+    assertEquals(resets, ["the gap fill buffer is full"]);
     subscription.close();
-    await turn();
+    await endOfTurn();
     subscription.handlePayload(line);
     assertEquals(resets.length, 1);
   }

@@ -204,9 +204,9 @@ class NodeConnection implements CommandConnection, SubscriberConnection {
   }
 
   /**
-   * Resets a connection that has fallen silent. It counts ticks instead of reading a clock, as the
-   * timeouts of ioredis do: when this process was too busy to read, the replies have arrived but
-   * are handled only after the timers.
+   * Resets a connection that has fallen silent. It counts ticks, and does not read a clock as the
+   * timeouts of ioredis do. After this process was too busy to read, the replies have arrived, but
+   * the timers run first: a clock would break a good connection.
    */
   #checkSilence(): void {
     const isWaiting = this.#pendingReplies > 0 || this.redis.status === "connect";

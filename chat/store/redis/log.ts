@@ -51,11 +51,11 @@ export class Log {
     });
   }
 
-  /** While Redis is away, nothing is queued. */
+  /** While the connection is down, nothing is queued. */
   #enqueue(sender: string, append: () => Promise<string>): Promise<string> {
     return this.#connection.isReady
       ? this.#retrier.enqueue(sender, append)
-      : Promise.reject(new StoreUnavailable("the connection is away"));
+      : Promise.reject(new StoreUnavailable("the connection is down"));
   }
 
   /**

@@ -28,7 +28,7 @@ export function startMaintenance(
   reaper: Reaper,
   subscriber: Subscriber,
 ): () => void {
-  // Everything here fails only while Redis is away, and runs again.
+  // Everything here fails only while Redis is unavailable, and is repeated.
   const timers = [
     setInterval(() => recovery.renewLease().catch(() => {}), RENEWAL_INTERVAL_MS),
     setInterval(() => reaper.sweepNext().catch(() => {}), SWEEP_INTERVAL_MS),

@@ -11,13 +11,11 @@ export class NameClaims {
   readonly #instances: Instances;
   readonly #reaper: Reaper;
   readonly #scripts: ClaimScripts;
-  /**
-   * For each room of this instance, the names that it holds, each with the session that claimed it.
-   */
+  /** For each room, the names that this instance holds, each with the session that claimed it. */
   readonly #rooms = new Map<string, Map<string, string>>();
   /** The claims that have no reply yet. */
   readonly #pending = new Set<Promise<unknown>>();
-  /** By room, the users who left while Redis could not free their names. */
+  /** By room, the names that were released here while Redis could not free them. */
   readonly #unreleased = new Map<string, Set<string>>();
 
   /**
@@ -92,8 +90,7 @@ export class NameClaims {
     const held = this.#rooms.get(room);
     if (!held) throw new StoreUnavailable(`room ${room} is not subscribed to`);
     if (held.has(user)) return false;
-    // Recorded before the command is sent: a release may come before the reply, and must find the
-    // name.
+    // Recorded before the claim is sent: a release that comes before the reply must find the name.
     held.set(user, session);
     try {
       for (;;) {
@@ -109,15 +106,12 @@ export class NameClaims {
       if (!(error instanceof StoreOutcomeUnknown) && held.get(user) === session) held.delete(user);
       throw error;
     }
-    // Meanwhile the caller released the name, or a recovery found another owner, which has released
-    // it since.
+    // Meanwhile the caller released the name, or a recovery found another owner, now gone.
     if (!held.has(user)) await this.#scripts.release(keys, user, this.#instances.id);
     return held.get(user) === session;
   }
 
-  /**
-   * Frees a name from an owner that has no right to it any more. Returns whether to claim it again.
-   */
+  /** Frees a name from an owner that is gone. Returns whether to claim it again. */
   async #freeFrom(owner: string, keys: RoomKeys, room: string, user: string): Promise<boolean> {
     if (owner === "") return false;
     if (!this.#instances.isOwn(owner)) return await this.#reaper.reapIfDead(room, owner);

@@ -69,7 +69,7 @@ export class PublishRetrier {
   /** Rejects the queued messages of a sender who leaves. The retries go on. */
   rejectQueued(sender: string): void {
     for (const { id } of this.#senders.get(sender)?.queue.splice(0) ?? []) {
-      id.reject(new StoreUnavailable("its sender has left before it was taken"));
+      id.reject(new StoreUnavailable("the sender left before the message was published"));
     }
   }
 

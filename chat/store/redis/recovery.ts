@@ -6,10 +6,7 @@ import type { NameClaims } from "./name_claims.ts";
 import type { Reaper } from "./reaper.ts";
 import { defineRecoveryScripts, type RecoveryScripts } from "./scripts.ts";
 
-/**
- * How many names one script reclaims at most. More would keep Redis from its other clients for too
- * long.
- */
+/** The most names that one script reclaims. Redis serves nobody else meanwhile. */
 const MAX_RECLAIM_NAMES = 500;
 
 /** Called with each name of this instance that someone else has got. */
@@ -60,12 +57,9 @@ export class Recovery {
     return this.#isRegistered && !this.#claims.hasUnreleased;
   }
 
-  /**
-   * Renews the lease. Recovers if the lease is lost, or if anything else in Redis is not as it
-   * should be.
-   */
+  /** Renews the lease. Recovers if the lease is lost, or if {@linkcode isRecovered} is false. */
   async renewLease(): Promise<void> {
-    // While Redis is away there is nothing to do: a recovery starts when the connection is back.
+    // While the connection is down there is nothing to do: its return starts a recovery.
     if (!this.#connection.isReady) return;
     let isHeld = false;
     try {
@@ -82,7 +76,7 @@ export class Recovery {
   /**
    * Registers this instance under a new id, and hands it every name from the former ids. Claims
    * names that Redis has lost, gives up names that others took, and frees what the former ids still
-   * hold. Calls during a recovery share it.
+   * hold. A call during a recovery waits for that one.
    */
   async recover(): Promise<void> {
     if (this.#isClosing) return;
@@ -110,8 +104,7 @@ export class Recovery {
       await Promise.all(unreleased.map(([room, users]) => this.#announceLeft(room, users)));
     }
     for (const id of this.#instances.retiredIds) await this.#reaper.reapInstance(id);
-    // If a release failed meanwhile, `isRecovered` stays false, and the next renewal recovers
-    // again.
+    // If a release has failed meanwhile, `isRecovered` is still false: the next renewal recovers.
     this.#isRegistered = true;
   }
 
@@ -135,9 +128,7 @@ export class Recovery {
     }
   }
 
-  /**
-   * The other instances reaped these users and saw them leave. So they have to see them join again.
-   */
+  /** Other instances reaped these names, and saw the users leave. They have to see them join. */
   async #announceJoined(room: string, users: string[]): Promise<void> {
     const keys = roomKeys(room);
     const count = await this.#connection.run<number>("SCARD", keys.users);
@@ -149,10 +140,7 @@ export class Recovery {
     }));
   }
 
-  /**
-   * When these users left, Redis had lost their names and published nothing. So the others did not
-   * see them leave.
-   */
+  /** When these users left, Redis had lost their names, so nobody else has seen them leave. */
   async #announceLeft(room: string, users: Set<string>): Promise<void> {
     await Promise.all([...users].map((user) => this.#scripts.announceLeft(roomKeys(room), user)));
   }

@@ -53,7 +53,7 @@ export async function openRedisStore(
 
   /** A user whose `joined` this instance would not receive must not claim a name. */
   function requireSubscriber(): void {
-    if (!subscriber.isSubscribed) throw new StoreUnavailable("the subscriber is away");
+    if (!subscriber.isSubscribed) throw new StoreUnavailable("the subscriber connection is down");
   }
 
   async function leaveRoom(room: string): Promise<void> {
@@ -92,7 +92,7 @@ export async function openRedisStore(
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),
     async ping() {
       requireSubscriber();
-      if (!recovery.isRecovered) throw new StoreUnavailable("names are being claimed again");
+      if (!recovery.isRecovered) throw new StoreUnavailable("names are being reclaimed");
       await Promise.all([commands.run("PING"), subscriber.ping()]);
     },
     async close() {

@@ -56,9 +56,7 @@ export class RoomSubscription {
   /** What was received before the position was known, or during a gap fill. */
   #buffered: Received[] = [];
   #bufferedChars = 0;
-  /**
-   * Identifies the current gap fill. A fill that finds another one here was superseded, and ends.
-   */
+  /** Identifies the current gap fill. A fill that finds another one here ends: it is superseded. */
   #currentFill: symbol | undefined;
 
   /**
@@ -75,8 +73,8 @@ export class RoomSubscription {
   }
 
   /**
-   * Handles a payload of the room's channel: one event, several events on a line each, or a foreign
-   * text.
+   * Handles a payload of the room's channel: one event, or several with one on each line. Any other
+   * text is a notice from another program.
    */
   handlePayload(payload: string): void {
     if (!payload.includes("\n")) return this.#handle(parseEvent(payload), payload);
@@ -109,7 +107,7 @@ export class RoomSubscription {
   #buffer(received: Received): void {
     this.#buffered.push(received);
     this.#bufferedChars += received.line.length + EVENT_OVERHEAD_CHARS;
-    if (this.#bufferedChars > MAX_BUFFERED_CHARS) this.#source.reset("too much waits for the log");
+    if (this.#bufferedChars > MAX_BUFFERED_CHARS) this.#source.reset("the gap fill buffer is full");
   }
 
   /**
@@ -161,6 +159,7 @@ export class RoomSubscription {
 
   /** Stops the delivery for good. */
   close(): void {
+    // No fill has this symbol, so nothing ends it. Payloads that still come are never delivered.
     this.#currentFill = Symbol();
     this.#takeBuffered();
   }
@@ -191,8 +190,8 @@ export class RoomSubscription {
   #reportHole(prev: string | undefined): void {
     if (prev === undefined || !isLater(prev, this.#position!)) return;
     console.error(
-      `Room ${this.#room} has lost the messages after ${this.#position} up to ${prev}: they ` +
-        "left the log before they were read. HISTORY_LIMIT is too small for an outage",
+      `Room ${this.#room}: the messages after ${this.#position} up to ${prev} left the log ` +
+        "before they could be delivered. HISTORY_LIMIT is too small for the messages of an outage",
     );
   }
 
@@ -215,7 +214,7 @@ export class RoomSubscription {
     }
   }
 
-  /** Delivers an event, unless it is a message that was delivered before. */
+  /** Delivers an event, unless it is a message that has been delivered already. */
   #deliver(event: RoomEvent | Notice, line: string): void {
     if (event.type === "message") {
       if (!isLater(event.id, this.#position!)) return;
