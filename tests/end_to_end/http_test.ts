@@ -4,6 +4,8 @@ import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { RawClient } from "../support/raw_client.ts";
+import { TextClient } from "../support/text_client.ts";
+import { until } from "../support/wait.ts";
 
 async function get(url: string, init?: RequestInit): Promise<[number, string]> {
   const response = await fetch(url, init);
@@ -85,4 +87,17 @@ Deno.test("an unknown path or method is refused with a line that says why", asyn
     405,
     "POST is not understood, use GET\n",
   ]);
+});
+
+Deno.test("a server counts its open sessions", async () => {
+  await using server = await startHttpServer();
+  assertEquals(server.sessionCount(), 0);
+  const clients = await Promise.all(
+    ["foo", "bar"].map((user) => TextClient.join(server.port, user)),
+  );
+  assertEquals(server.sessionCount(), 2);
+  await clients[0].leave();
+  await until(() => server.sessionCount() === 1);
+  await clients[1].leave();
+  await until(() => server.sessionCount() === 0);
 });

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { AN_HOUR_AHEAD, type Instance, startInstance } from "../support/instance.ts";
+import { CLOCK_ONE_HOUR_AHEAD, type Instance, startInstance } from "../support/instance.ts";
 import { startRedis } from "../support/redis.ts";
 import { countLeft, TextClient } from "../support/text_client.ts";
 import { sleep } from "../support/wait.ts";
@@ -14,7 +14,7 @@ async function readClock({ http }: Instance): Promise<number> {
 Deno.test("instances whose clocks differ by an hour agree on the users in a room", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
-  await using two = await startInstance({ ...redis.env, ...AN_HOUR_AHEAD });
+  await using two = await startInstance({ ...redis.env, ...CLOCK_ONE_HOUR_AHEAD });
   const skewMs = await readClock(two) - await readClock(one);
   assert(skewMs > 3_500_000, "faketime is not installed");
   const here = await TextClient.join(one.port, "here");

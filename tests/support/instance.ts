@@ -17,7 +17,10 @@ export function launch(env: Record<string, string> = {}, args: string[] = []): R
 }
 
 /** Sets the clock of a process forward by an hour, with Debian's package faketime. */
-export const AN_HOUR_AHEAD = { LD_PRELOAD: "/usr/$LIB/faketime/libfaketime.so.1", FAKETIME: "+1h" };
+export const CLOCK_ONE_HOUR_AHEAD = {
+  LD_PRELOAD: "/usr/$LIB/faketime/libfaketime.so.1",
+  FAKETIME: "+1h",
+};
 
 /** Starts `main.ts` on a free port of 127.0.0.1 and waits until it listens. */
 export async function startInstance(env: Record<string, string> = {}): Promise<Instance> {

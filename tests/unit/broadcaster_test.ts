@@ -161,12 +161,12 @@ Deno.test("a room knows which members will receive the next flush", async () => 
   const bar = join("bar", JSON_LINES);
   join("person", TEXT);
   await endOfTurn();
-  const whoHears = () =>
+  const whoIsPending = () =>
     ["foo", "bar", "person"].filter((user) => room.isFlushPendingFor(member(user)));
-  assertEquals(whoHears(), []);
+  assertEquals(whoIsPending(), []);
   publish("foo", "one");
   join("newcomer", JSON_LINES);
-  assertEquals(whoHears(), ["foo", "bar", "person"]);
+  assertEquals(whoIsPending(), ["foo", "bar", "person"]);
   assert(!room.isFlushPendingFor(member("newcomer")), "what came before it is not for a newcomer");
   await endOfTurn();
   assertEquals(
@@ -174,7 +174,7 @@ Deno.test("a room knows which members will receive the next flush", async () => 
     Array(2).fill("one + joined newcomer"),
   );
   receive({ type: "left", user: "foo" });
-  assertEquals(whoHears(), ["bar", "person"]);
+  assertEquals(whoIsPending(), ["bar", "person"]);
   await endOfTurn();
 });
 
@@ -302,8 +302,8 @@ Deno.test("no member is sent more than one frame's worth in a turn", async () =>
       length = now;
     }
     assert(Math.max(...lengths) < 65_536, `${lengths}`);
-    const said = frames.join("\n").split("\n").map((line) => line.match(/\d+x+/)![0]);
-    assertEquals(said, texts);
+    const received = frames.join("\n").split("\n").map((line) => line.match(/\d+x+/)![0]);
+    assertEquals(received, texts);
   }
 });
 
@@ -349,7 +349,7 @@ Deno.test("a batch delay ends as soon as the usual number of messages has arrive
   await until(() => all[98].length > 0);
   const frames = all[99];
   frames.length = 0;
-  /** Four publish something as soon as they have heard what was said before. */
+  /** Four users publish as soon as they have received the messages before. */
   async function talk(rounds: number, name: string): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       for (let i = 0; i < 4; i++) publish("someone", `${name} ${round}.${i}`);

@@ -1,0 +1,55 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { respond, type Route } from "../../chat/http/routes.ts";
+import { BadRequest } from "../../chat/protocol/bad_request.ts";
+import { StoreUnavailable } from "../../chat/store/store.ts";
+
+function fail(error: Error): () => Response {
+  return () => {
+    throw error;
+  };
+}
+
+const ROUTES: readonly Route[] = [
+  {
+    method: "GET",
+    path: /^\/a\/([^/]+)$/,
+    handle: (_, url, [id]) => new Response(id + url.search),
+  },
+  { method: "POST", path: /^\/a\/([^/]+)$/, handle: (request) => new Response(request.body) },
+  { method: "POST", path: /^\/b$/, handle: () => new Response("b") },
+  { method: "GET", path: /^\/bad$/, handle: fail(new BadRequest("say it better")) },
+  { method: "GET", path: /^\/away$/, handle: fail(new StoreUnavailable("down")) },
+  { method: "GET", path: /^\/broken$/, handle: fail(new TypeError("a bug")) },
+];
+
+async function ask(path: string, init?: RequestInit): Promise<[number, string, string | null]> {
+  const response = await respond(ROUTES, new Request(`http://chat.example${path}`, init));
+  return [response.status, await response.text(), response.headers.get("allow")];
+}
+
+Deno.test("a request gets the route of its path and method", async () => {
+  assertEquals(await ask("/a/x%20y?q=1"), [200, "x%20y?q=1", null]);
+  assertEquals(await ask("/a/x", { method: "POST", body: "hi" }), [200, "hi", null]);
+  assertEquals((await ask("/a/x", { method: "HEAD" }))[0], 200);
+});
+
+Deno.test("a path without the method is refused with the methods that it has", async () => {
+  assertEquals(await ask("/a/x", { method: "PUT" }), [
+    405,
+    "PUT is not understood, use GET or POST\n",
+    "GET, HEAD, POST",
+  ]);
+  assertEquals(await ask("/b"), [405, "GET is not understood, use POST\n", "POST"]);
+  assertEquals(await ask("/b", { method: "HEAD" }), [
+    405,
+    "HEAD is not understood, use POST\n",
+    "POST",
+  ]);
+  assertEquals((await ask("/b/", { method: "POST" }))[0], 404);
+});
+
+Deno.test("a handler that throws is answered by the kind of its error", async () => {
+  assertEquals(await ask("/bad"), [400, "say it better\n", null]);
+  assertEquals(await ask("/away"), [503, "the store does not answer\n", null]);
+  await assertRejects(() => ask("/broken"), TypeError, "a bug");
+});
