@@ -6,7 +6,7 @@
  * log and publishes it to every instance, in one step. On each instance, the sender's own included,
  * the subscriber receives it, first fills any gap from the log, and passes it through the hub to
  * the room. The room's broadcaster encodes it once for each protocol and delivers it to every
- * session. There is no other path.
+ * session. Every message takes this path.
  *
  * @example
  * ```ts

@@ -1,30 +1,19 @@
 import { namesRedis, readRedis, type RedisSettings, rejectRedisOptions } from "./redis_settings.ts";
-import { type Environment, type IntegerName, type IntegerSetting, SETTINGS } from "./settings.ts";
+import {
+  camelCase,
+  type Environment,
+  type IntegerSetting,
+  type IntegerValues,
+  SETTINGS,
+  type TextSetting,
+} from "./settings.ts";
 
-export type { Environment };
+export type { Environment, IntegerValues };
 
 /** All settings, checked. */
-export interface Config {
-  /** The port to listen on; 0 for a free one. */
-  readonly port: number;
+export interface Config extends IntegerValues {
   /** The address to listen on. */
   readonly host: string;
-  /** The number of instances in this process. */
-  readonly workers: number;
-  /** The longest message, in bytes of UTF-8. */
-  readonly maxMessageBytes: number;
-  /** The most bytes that may wait to be sent to a client, or for a reply to it. */
-  readonly maxBufferedBytes: number;
-  /** The longest time that data may wait for a client, in seconds. */
-  readonly maxStallSeconds: number;
-  /** The longest time that an event may wait to share a frame with others, in milliseconds. */
-  readonly maxFlushMs: number;
-  /** How long the server waits for the answer to a ping, in seconds. */
-  readonly idleSeconds: number;
-  /** The number of messages that a room keeps. */
-  readonly historyLimit: number;
-  /** How long a room keeps a message, in seconds. */
-  readonly historySeconds: number;
   /** Where Redis is; `undefined` if the chat is kept in memory. */
   readonly redis?: RedisSettings;
 }
@@ -111,35 +100,39 @@ export class ConfigError extends Error {
  */
 export function readConfig(env: Environment): Config {
   const problems: string[] = [];
-  const port = readInteger(env, "PORT", problems);
-  const maxMessageBytes = readInteger(env, "MAX_MESSAGE_BYTES", problems);
+  const integers = readIntegers(env, problems);
   const problemsBefore = problems.length;
   const redis = readStore(env, problems);
   const isInMemory = redis === undefined && problems.length === problemsBefore;
-  const config: Config = {
-    port,
-    host: env.HOST || SETTINGS.HOST.default,
-    maxMessageBytes,
-    maxBufferedBytes: readInteger(env, "MAX_BUFFERED_BYTES", problems, 2 * maxMessageBytes),
-    maxStallSeconds: readInteger(env, "MAX_STALL_SECONDS", problems),
-    maxFlushMs: readInteger(env, "MAX_FLUSH_MS", problems),
-    idleSeconds: readInteger(env, "IDLE_SECONDS", problems),
-    historyLimit: readInteger(env, "HISTORY_LIMIT", problems),
-    historySeconds: readInteger(env, "HISTORY_SECONDS", problems),
-    workers: readWorkers(env, isInMemory, problems),
-    redis,
-  };
+  if (isInMemory && integers.workers > 1) {
+    problems.push(
+      `WORKERS is ${JSON.stringify(env.WORKERS)}, but in memory each has a chat of its own: ` +
+        "set REDIS_HOST=host:port, or leave it at 1",
+    );
+  }
   if (problems.length > 0) throw new ConfigError(problems);
-  return config;
+  return { ...integers, host: env.HOST || SETTINGS.HOST.default, redis };
+}
+
+function readIntegers(env: Environment, problems: string[]): IntegerValues {
+  const values: Record<string, number> = {};
+  for (const [name, setting] of Object.entries<IntegerSetting | TextSetting>(SETTINGS)) {
+    if ("values" in setting) continue;
+    const half = setting.atLeastTwice && values[camelCase(setting.atLeastTwice)];
+    const min = half ? 2 * half : setting.min;
+    values[camelCase(name)] = setting.word && env[name] === setting.word
+      ? navigator.hardwareConcurrency
+      : readInteger(env, name, { ...setting, min }, problems);
+  }
+  return values as unknown as IntegerValues;
 }
 
 function readInteger(
   env: Environment,
-  name: IntegerName,
+  name: string,
+  { default: defaultValue, min, max, word }: IntegerSetting,
   problems: string[],
-  min: number = SETTINGS[name].min,
 ): number {
-  const { default: defaultValue, max, word }: IntegerSetting = SETTINGS[name];
   const fallback = Math.max(defaultValue, min);
   const given = env[name];
   if (!given) return fallback;
@@ -150,19 +143,6 @@ function readInteger(
       (word ? ` or ${word}` : ""),
   );
   return fallback;
-}
-
-function readWorkers(env: Environment, isInMemory: boolean, problems: string[]): number {
-  const workers = env.WORKERS === SETTINGS.WORKERS.word
-    ? navigator.hardwareConcurrency
-    : readInteger(env, "WORKERS", problems);
-  if (workers > 1 && isInMemory) {
-    problems.push(
-      `WORKERS is ${JSON.stringify(env.WORKERS)}, but in memory each has a chat of its own: ` +
-        "set REDIS_HOST=host:port, or leave it at 1",
-    );
-  }
-  return workers;
 }
 
 function readStore(env: Environment, problems: string[]): RedisSettings | undefined {

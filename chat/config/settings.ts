@@ -9,9 +9,9 @@ export interface IntegerSetting {
   readonly min: number;
   /** The largest value. */
   readonly max: number;
-  /** A setting whose doubled value is the smallest value here, whatever `default` and `min` say. */
+  /** An earlier setting whose doubled value is the smallest value here, instead of `min`. */
   readonly atLeastTwice?: string;
-  /** A word that may stand in place of a number. */
+  /** A word that stands for the number of CPU cores. */
   readonly word?: string;
   /** What the setting does, in Markdown. */
   readonly meaning: string;
@@ -136,10 +136,22 @@ export const SETTINGS = {
 /** The name of a setting. */
 export type SettingName = keyof typeof SETTINGS;
 
-/** The name of a setting whose value is a whole number. */
-export type IntegerName = {
-  [Name in SettingName]: (typeof SETTINGS)[Name] extends IntegerSetting ? Name : never;
-}[SettingName];
+/** A setting's name as programs write it: `MAX_FLUSH_MS` becomes `maxFlushMs`. */
+export type CamelCase<Name extends string> = Name extends `${infer First}_${infer Rest}`
+  ? `${Lowercase<First>}${Capitalize<CamelCase<Rest>>}`
+  : Lowercase<Name>;
+
+/** The values of all settings that are whole numbers. {@linkcode SETTINGS} has their meanings. */
+export type IntegerValues = {
+  readonly [
+    Name in SettingName as (typeof SETTINGS)[Name] extends IntegerSetting ? CamelCase<Name> : never
+  ]: number;
+};
+
+/** Converts a setting's name to camel case. */
+export function camelCase(name: string): string {
+  return name.toLowerCase().replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+}
 
 /** A setting as documentation shows it: every field is Markdown. */
 export interface SettingDescription {

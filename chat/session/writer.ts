@@ -38,7 +38,7 @@ interface Backlog {
  *
  * The policy for clients that read slowly:
  *
- * 1. While less than half of `maxBufferedBytes` waits at the socket, every frame is sent at once.
+ * 1. While at most half of `maxBufferedBytes` waits at the socket, every frame is sent at once.
  * 2. Above that the client is *backpressured*: the room's events wait in the outbound queue, where
  *    all clients share their text, until it has read more. Replies are still sent.
  * 3. If the queue and the socket together exceed `maxBufferedBytes`, the writer closes with 4408.

@@ -1,6 +1,6 @@
 import { RENEWAL_INTERVAL_MS } from "./instances.ts";
 import type { Reaper } from "./reaper.ts";
-import type { Recovery } from "./recovery.ts";
+import type { NameRecovery } from "./name_recovery.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /**
@@ -24,7 +24,7 @@ const WATCH_RETRY_DELAY_MS = 1_000;
  * @returns a function that stops them
  */
 export function startMaintenance(
-  recovery: Recovery,
+  recovery: NameRecovery,
   reaper: Reaper,
   subscriber: Subscriber,
 ): () => void {

@@ -7,7 +7,7 @@ import { Log } from "./log.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { NameClaims } from "./name_claims.ts";
 import { Reaper } from "./reaper.ts";
-import { Recovery } from "./recovery.ts";
+import { NameRecovery } from "./name_recovery.ts";
 import { RoomSubscription } from "./room_subscription.ts";
 import { Subscriber } from "./subscriber.ts";
 
@@ -34,7 +34,7 @@ export async function openRedisStore(
   const instances = new Instances(commands);
   const reaper = new Reaper(commands, instances, recover);
   const claims = new NameClaims(commands, instances, reaper);
-  const recovery = new Recovery(
+  const recovery = new NameRecovery(
     ...[commands, instances, claims, reaper] as const,
     (room, user, session) => listeners.get(room)?.onNameLost(user, session),
   );

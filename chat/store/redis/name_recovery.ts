@@ -13,7 +13,7 @@ const MAX_RECLAIM_NAMES = 500;
 export type OnNameLost = (room: string, user: string, session: string) => void;
 
 /** Keeps the lease of this instance, and puts its names in Redis right after an outage. */
-export class Recovery {
+export class NameRecovery {
   readonly #connection: CommandConnection;
   readonly #instances: Instances;
   readonly #claims: NameClaims;
