@@ -29,6 +29,14 @@
  * @module
  */
 export { type Config, ConfigError, type Environment, readConfig } from "./config/config.ts";
+export {
+  type CamelCase,
+  type IntegerSetting,
+  type IntegerValues,
+  type SettingName,
+  SETTINGS,
+  type TextSetting,
+} from "./config/settings.ts";
 export type { RedisSettings } from "./config/redis_settings.ts";
 export { type Instance, startInstance } from "./instance.ts";
 export { startWorkers } from "./workers/start_workers.ts";

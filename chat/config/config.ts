@@ -8,7 +8,7 @@ import {
   type TextSetting,
 } from "./settings.ts";
 
-export type { Environment, IntegerValues };
+export type { Environment };
 
 /** All settings, checked. */
 export interface Config extends IntegerValues {
