@@ -48,7 +48,7 @@ export class ConfigError extends Error {
  *                     the memory of one instance
  *                     values: redis or memory; default: redis if REDIS_HOST or REDIS_URL is set,
  *                     else memory
- * REDIS_HOST          host name or address of Redis; the port is 6379 unless it is given
+ * REDIS_HOST          host name or address of Redis; the default port is 6379
  *                     values: host or host:port
  * REDIS_USERNAME      Redis ACL user; leave it out for the default user
  * REDIS_PASSWORD      password or access key for Redis
@@ -60,24 +60,24 @@ export class ConfigError extends Error {
  * WORKERS             number of instances in this process; they share the port, and each has a
  *                     thread; auto starts one per CPU core; more than one needs Redis
  *                     values: 1 to 256 or auto; default: 1
- * MAX_MESSAGE_BYTES   longest message, in bytes of UTF-8; after a longer one, a JSON client gets
- *                     an error, and the server closes a text client's connection with code 1009
+ * MAX_MESSAGE_BYTES   longest text of a message, in bytes of UTF-8; if a text is longer, a JSON
+ *                     client gets an error, and a text client is disconnected with code 1009
  *                     values: 1 to 16777216; default: 65536
- * MAX_BUFFERED_BYTES  most bytes that may wait to be sent to a client, and most bytes of its
- *                     messages that may wait for a reply; above that, the server closes the
- *                     connection with code 4408 or 4429
+ * MAX_BUFFERED_BYTES  limit for the bytes that wait to be sent to one client (above it, the client
+ *                     is disconnected with code 4408), and for the bytes of its messages that wait
+ *                     for an answer (4429)
  *                     values: twice MAX_MESSAGE_BYTES to 1073741824; default: 1048576, or twice
  *                     MAX_MESSAGE_BYTES if that is more
- * HISTORY_LIMIT       number of messages that a room keeps; a few more may remain
+ * HISTORY_LIMIT       number of messages that each room keeps; it may keep about 100 more
  *                     values: 1 to 1000000; default: 1000
- * HISTORY_SECONDS     how long a room keeps a message; a room's log is deleted if it gets no new
- *                     message for this long
+ * HISTORY_SECONDS     how long a room keeps its messages; after this long without a new message,
+ *                     they are all deleted
  *                     values: 1 to 31536000; default: 86400
  * MAX_STALL_SECONDS   longest time that data may wait for a client that reads too slowly; after
  *                     that, the server closes the connection with code 4408
  *                     values: 1 to 3600; default: 30
- * MAX_FLUSH_MS        longest time that an event for JSON clients may wait to share a frame with
- *                     others
+ * MAX_FLUSH_MS        how long the server may delay an event to JSON clients, in order to send
+ *                     several events in one frame
  *                     values: 0 to 1000; default: 20
  * IDLE_SECONDS        how long the server waits for the answer to a ping before it drops the
  *                     client

@@ -52,7 +52,7 @@ export const SETTINGS = {
   REDIS_HOST: {
     default: "",
     values: "`host` or `host:port`",
-    meaning: "host name or address of Redis; the port is 6379 unless it is given",
+    meaning: "host name or address of Redis; the default port is 6379",
   },
   REDIS_USERNAME: {
     default: "",
@@ -87,30 +87,30 @@ export const SETTINGS = {
     default: 65_536,
     min: 1,
     max: 16_777_216,
-    meaning: "longest message, in bytes of UTF-8; after a longer one, a JSON client gets an " +
-      "error, and the server closes a text client's connection with code 1009",
+    meaning: "longest text of a message, in bytes of UTF-8; if a text is longer, a JSON client " +
+      "gets an error, and a text client is disconnected with code 1009",
   },
   MAX_BUFFERED_BYTES: {
     default: 1_048_576,
     min: 2,
     max: 1_073_741_824,
     atLeastTwice: "MAX_MESSAGE_BYTES",
-    meaning: "most bytes that may wait to be sent to a client, and most bytes of its messages " +
-      "that may wait for a reply; above that, the server closes the connection with code 4408 " +
-      "or 4429",
+    meaning: "limit for the bytes that wait to be sent to one client (above it, the client is " +
+      "disconnected with code 4408), and for the bytes of its messages that wait for an answer " +
+      "(4429)",
   },
   HISTORY_LIMIT: {
     default: 1_000,
     min: 1,
     max: 1_000_000,
-    meaning: "number of messages that a room keeps; a few more may remain",
+    meaning: "number of messages that each room keeps; it may keep about 100 more",
   },
   HISTORY_SECONDS: {
     default: 86_400,
     min: 1,
     max: 31_536_000,
-    meaning: "how long a room keeps a message; a room's log is deleted if it gets no new message " +
-      "for this long",
+    meaning: "how long a room keeps its messages; after this long without a new message, they " +
+      "are all deleted",
   },
   MAX_STALL_SECONDS: {
     default: 30,
@@ -123,7 +123,8 @@ export const SETTINGS = {
     default: 20,
     min: 0,
     max: 1_000,
-    meaning: "longest time that an event for JSON clients may wait to share a frame with others",
+    meaning: "how long the server may delay an event to JSON clients, in order to send several " +
+      "events in one frame",
   },
   IDLE_SECONDS: {
     default: 30,
