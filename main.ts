@@ -12,8 +12,8 @@ import project from "./deno.json" with { type: "json" };
 const VERSION = `deno-redis-chat ${project.version}`;
 
 /**
- * `deno task` passes a Ctrl-C on to this process, which has already had it from the terminal: two
- * signals within this time are one key press.
+ * On Ctrl-C both the terminal and `deno task` send SIGINT. Two signals within this time count as
+ * one key press.
  */
 const SAME_KEY_PRESS_MS = 100;
 

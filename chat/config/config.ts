@@ -1,4 +1,9 @@
-import { namesRedis, readRedis, type RedisSettings, rejectRedisOptions } from "./redis_settings.ts";
+import {
+  isRedisConfigured,
+  readRedis,
+  type RedisSettings,
+  rejectRedisOptions,
+} from "./redis_settings.ts";
 import {
   camelCase,
   type Environment,
@@ -146,9 +151,9 @@ function readInteger(
 }
 
 function readStore(env: Environment, problems: string[]): RedisSettings | undefined {
-  switch (env.CHAT_STORE || (namesRedis(env) ? "redis" : "memory")) {
+  switch (env.CHAT_STORE || (isRedisConfigured(env) ? "redis" : "memory")) {
     case "redis":
-      if (namesRedis(env)) return readRedis(env, problems);
+      if (isRedisConfigured(env)) return readRedis(env, problems);
       problems.push("CHAT_STORE is redis: set REDIS_HOST=host:port too, or REDIS_URL");
       return;
     case "memory":

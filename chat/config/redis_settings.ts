@@ -17,7 +17,7 @@ export interface RedisSettings {
 }
 
 /** Tells whether the environment names a Redis. */
-export function namesRedis(env: Environment): boolean {
+export function isRedisConfigured(env: Environment): boolean {
   return Boolean(env.REDIS_HOST || env.REDIS_URL);
 }
 

@@ -69,13 +69,13 @@ export function makeRoutes(
 export async function respond(routes: readonly Route[], request: Request): Promise<Response> {
   const url = URL.parse(request.url);
   if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
-  const ofPath = routes.filter(({ path }) => path.test(url.pathname));
-  if (ofPath.length === 0) {
+  const routesOfPath = routes.filter(({ path }) => path.test(url.pathname));
+  if (routesOfPath.length === 0) {
     return refuse(STATUS_CODE.NotFound, `${url.pathname} is not here, the chat is at /chat/{user}`);
   }
   const method = request.method === "HEAD" ? "GET" : request.method;
-  const route = ofPath.find((route) => route.method === method);
-  if (!route) return refuseMethod(request.method, ofPath);
+  const route = routesOfPath.find((route) => route.method === method);
+  if (!route) return refuseMethod(request.method, routesOfPath);
   try {
     return await route.handle(request, url, route.path.exec(url.pathname)!.slice(1));
   } catch (error) {

@@ -19,7 +19,7 @@ export interface ServerOptions extends SessionLimits {
   readonly workers: number;
   /** The longest that an event may wait to be sent together with later ones, in milliseconds. */
   readonly maxFlushMs: number;
-  /** A client that reads nothing for this many seconds is disconnected. */
+  /** A client that has not read all that was sent this many seconds ago is disconnected. */
   readonly maxStallSeconds: number;
   /** A client that answers no ping for this many seconds is disconnected. */
   readonly idleSeconds: number;
@@ -110,8 +110,8 @@ export class ChatServer {
 
   /**
    * Closes every session with 1001 and stops listening. Resolves when all users have left their
-   * rooms and all sockets are closed; after two seconds it does not wait for sockets whose peers do
-   * not read.
+   * rooms and all sockets are closed; after two seconds it stops waiting for clients that do not
+   * read.
    */
   async close(): Promise<void> {
     this.#isClosing = true;
@@ -121,7 +121,7 @@ export class ChatServer {
     // `shutdown` sends close frames too, without a reason, so it must come a turn later.
     await new Promise((resolve) => setTimeout(resolve, 0));
     const stopped = this.#http.shutdown();
-    await this.#hub.drained();
+    await this.#hub.settled();
     await deadline(Promise.all([...closed, stopped]), CLOSE_TIMEOUT_MS).catch(() => {});
   }
 

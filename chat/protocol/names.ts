@@ -1,6 +1,6 @@
 import { BadRequest } from "./bad_request.ts";
 
-/** The room that a user joins who asks for no room. */
+/** The room of users who do not ask for one. */
 export const DEFAULT_ROOM = "chat";
 
 /**

@@ -1,7 +1,7 @@
 import type { Protocol } from "../protocol/protocol.ts";
 import type { Member } from "./member.ts";
 
-/** A batch is full at this length, so that no member is sent much more in one turn. */
+/** The length at which a batch is full. It limits how much one member is sent in a turn. */
 const FULL_CHARS = 48 * 1024;
 
 /**

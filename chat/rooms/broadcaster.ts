@@ -112,7 +112,7 @@ export class Broadcaster {
   }
 
   /**
-   * Decides when to flush the first event since the last flush. A flush under way decides later.
+   * Schedules the next flush. While a flush is under way, its end does this.
    */
   #scheduleFlush(): void {
     if (this.#isFlushing) return;
@@ -168,7 +168,7 @@ export class Broadcaster {
     const members = [...this.#members];
     let chars = 0;
     for (const batch of batches) {
-      // No member is sent two long batches in one turn, in which the server can read nothing.
+      // At most one full batch a turn: during a turn the server cannot read what clients send.
       if (batch !== batches[0]) chars = Infinity;
       for (const member of members) {
         if (chars > PORTION_CHARS) {

@@ -14,10 +14,10 @@ const FLUSHES_REMEMBERED = 10;
 const MAX_GAP_MS = 250;
 
 /** A flush waits for messages in flight up to this many times its own cost. */
-const MAX_WAIT_COSTS = 4;
+const MAX_WAIT_FLUSH_COSTS = 4;
 
 /** A batch delay lasts this many times the cost of the flush. */
-const BATCH_DELAY_COSTS = 2;
+const BATCH_DELAY_FLUSH_COSTS = 2;
 
 /** A shorter batch delay is not worth its timer: timers are not more exact. */
 const MIN_BATCH_DELAY_MS = 2;
@@ -54,17 +54,16 @@ export class FlushScheduler {
 
   /** Returns how long a flush to some members may wait for messages in flight, in milliseconds. */
   maxWaitMs(members: number): number {
-    return Math.min(MAX_WAIT_COSTS * this.#writeCostMs * members, this.#maxFlushMs);
+    return Math.min(MAX_WAIT_FLUSH_COSTS * this.#writeCostMs * members, this.#maxFlushMs);
   }
 
   /**
    * Returns how long to collect events for some members before a flush, in milliseconds. It is 0
-   * unless sending is the main load: unless it would take more than a quarter of the time if each
-   * frame were sent alone.
+   * unless sending is the main load: each frame sent alone would take over 25 % of the time.
    */
   batchDelayMs(members: number): number {
     const cost = this.#writeCostMs * members;
-    const delay = Math.min(BATCH_DELAY_COSTS * cost, this.#maxFlushMs);
+    const delay = Math.min(BATCH_DELAY_FLUSH_COSTS * cost, this.#maxFlushMs);
     if (delay < MIN_BATCH_DELAY_MS) return 0;
     return 4 * cost * this.#recent.frames > this.#recent.milliseconds ? delay : 0;
   }

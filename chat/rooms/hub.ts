@@ -110,7 +110,7 @@ export class Hub {
   }
 
   /** Resolves when every join and every release that has begun is done. */
-  async drained(): Promise<void> {
+  async settled(): Promise<void> {
     while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
   }
 

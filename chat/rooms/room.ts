@@ -23,7 +23,7 @@ export class Room {
   readonly #broadcasters = new Map<Protocol, Broadcaster>();
   readonly #reservations = new Map<string, Reservation>();
   /** Members whom everyone else saw leave, because another instance reaped this one. */
-  readonly #reportedLeft = new Set<string>();
+  readonly #seenLeaving = new Set<string>();
   #lastId = BEFORE_FIRST_ID;
   /** How many messages this instance has sent to the store without a reply so far. */
   #inFlight = 0;
@@ -80,7 +80,7 @@ export class Room {
   /** Removes a member; returns whether the session was one. */
   remove(member: Member): boolean {
     if (!this.isMember(member)) return false;
-    this.#reportedLeft.delete(member.user);
+    this.#seenLeaving.delete(member.user);
     this.#broadcasters.get(member.protocol)?.delete(member);
     return this.#members.delete(member.user);
   }
@@ -103,14 +103,15 @@ export class Room {
       }
       case "left": {
         const member = this.#members.get(event.user);
-        if (member) this.#reportedLeft.add(event.user);
+        if (member) this.#seenLeaving.add(event.user);
         return this.#broadcast(event, line, member);
       }
       case "joined": {
         const member = this.#members.get(event.user);
-        // After an outage a member joins again. That is news only where it was seen leaving.
-        const isNews = member?.id !== event.session || this.#reportedLeft.delete(event.user);
-        if (isNews) this.#broadcast(event, line, member);
+        // After an outage `joined` can repeat. It is news only if this room saw the member leave.
+        const shouldBroadcast = member?.id !== event.session ||
+          this.#seenLeaving.delete(event.user);
+        if (shouldBroadcast) this.#broadcast(event, line, member);
         return this.#admit(event.user, event.session, event.users);
       }
       default:

@@ -31,13 +31,13 @@ export async function prepareReplay(
     return { recovered: false, pages: count > 0 ? [await history.last(room, count, last)] : [] };
   }
   if (!isId(since)) return refuse(`since is ${quote(since)}, which is not an id`);
-  if (isLater(since, last) && !mayBeForgotten(since, last)) {
+  if (isLater(since, last) && !mayHaveExpired(since, last)) {
     return refuse(`since is ${since}, but the room's newest message is ${last}`);
   }
   const pages = history.between(room, since, last);
   const { value: first } = await pages.next();
   if (!first) return { recovered: since === last, pages: [] };
-  return { recovered: follows(first[0].event.prev, since), pages: prepend(first, pages) };
+  return { recovered: isContiguous(first[0].event.prev, since), pages: prepend(first, pages) };
 }
 
 function refuse(message: string): Replay {
@@ -45,13 +45,13 @@ function refuse(message: string): Replay {
 }
 
 /** Tells whether no message can be missing between an id and the first one that the log has. */
-function follows(prev: string, since: string): boolean {
+function isContiguous(prev: string, since: string): boolean {
   // A log that was lost and began again has a first message whose `prev` says nothing.
   return !isLater(prev, since) && (prev !== BEFORE_FIRST_ID || since === BEFORE_FIRST_ID);
 }
 
 /** Tells whether the log is empty now, but may have had the message with this id. */
-function mayBeForgotten(since: string, last: string): boolean {
+function mayHaveExpired(since: string, last: string): boolean {
   return last === BEFORE_FIRST_ID && timestampOf(since) <= Date.now();
 }
 

@@ -17,7 +17,7 @@ export interface SessionLimits {
   readonly maxBufferedBytes: number;
 }
 
-/** What a message in flight counts beside its text, so that empty messages are not free. */
+/** Added for each message in flight, so that empty messages count too. */
 const MESSAGE_OVERHEAD_BYTES = 100;
 
 /** The connection of one user to one room, from the join to the leave. */
@@ -143,7 +143,7 @@ export class Session implements Member {
     const queue = this.#inboundQueue;
     this.#inboundQueue = [];
     for (const frame of queue) {
-      this.#inFlightBytes -= costOf(frame);
+      this.#inFlightBytes -= inFlightCost(frame);
       this.#handleFrame(frame);
     }
   }
@@ -152,7 +152,7 @@ export class Session implements Member {
   #fail(error: unknown): void {
     // An outage has its own line in the log, once and not once for each join.
     const isOutage = [StoreUnavailable, StoreOutcomeUnknown, Deno.errors.TimedOut]
-      .some((Outage) => error instanceof Outage);
+      .some((ErrorType) => error instanceof ErrorType);
     if (!isOutage) console.error("a join failed:", error);
     this.#refuse(errorReply.unavailable(), CLOSE.tryLater);
   }
@@ -200,7 +200,7 @@ export class Session implements Member {
 
   /** Counts a message that has no reply yet, and closes if there are too many. */
   #countInFlight(text: string): void {
-    this.#inFlightBytes += costOf(text);
+    this.#inFlightBytes += inFlightCost(text);
     if (this.#inFlightBytes > this.#limits.maxBufferedBytes) this.close(CLOSE.tooMany);
   }
 
@@ -210,12 +210,12 @@ export class Session implements Member {
     const { room } = this.#request;
     this.#hub.publish(room, this.user, text, ref).then(
       (id) => {
-        this.#inFlightBytes -= costOf(text);
+        this.#inFlightBytes -= inFlightCost(text);
         if (ref === undefined) return;
         this.#writer.acknowledge({ type: "ack", ref, id }, this.#isFlushPending);
       },
       (error) => {
-        this.#inFlightBytes -= costOf(text);
+        this.#inFlightBytes -= inFlightCost(text);
         const isRefused = error instanceof StoreUnavailable;
         this.#writer.reply(isRefused ? errorReply.notDelivered(ref) : errorReply.unknown(ref));
       },
@@ -225,6 +225,6 @@ export class Session implements Member {
   readonly #isFlushPending = (): boolean => this.#hub.isFlushPendingFor(this.#request.room, this);
 }
 
-function costOf(text: string): number {
+function inFlightCost(text: string): number {
   return text.length + MESSAGE_OVERHEAD_BYTES;
 }

@@ -40,10 +40,10 @@ interface Backlog {
  *
  * 1. While at most half of `maxBufferedBytes` waits at the socket, every frame is sent at once.
  * 2. Above that the client is *backpressured*: the room's events wait in the outbound queue, where
- *    all clients share their text, until it has read more. Replies are still sent.
+ *   all clients share their text, until it has read more. Replies are still sent.
  * 3. If the queue and the socket together exceed `maxBufferedBytes`, the writer closes with 4408.
- * 4. A client that has read nothing of what was sent `maxStallSeconds` ago is *stalled*, however
- *    little that is, and the writer closes with 4408.
+ * 4. A client that has not read all that was sent `maxStallSeconds` ago is *stalled*, however
+ *   little is left, and the writer closes with 4408.
  *
  * While a session replays messages, new events wait in the same queue.
  */
@@ -57,7 +57,9 @@ export class Writer {
   #queuedChars = 0;
   /** Acks that wait to be sent together, or in one frame with the next events. */
   #acks: string[] = [];
-  /** How much was sent: now, and at each check since what may still wait at the socket. */
+  /**
+   * How much was sent in all, and at the earlier checks whose frames may still be at the socket.
+   */
   readonly #sent: SentCount = { chars: 0, frames: 0 };
   readonly #sentAtChecks: SentCount[] = [{ chars: 0, frames: 0 }];
   #uncheckedChars = 0;
@@ -101,8 +103,8 @@ export class Writer {
   /**
    * Sends an ack at the end of the turn, together with others.
    *
-   * @param canWait whether the next event is certain to come soon. Where as many clients publish as
-   * receive, every second frame would be an ack: with 100 clients and 64 messages in flight, acks
+   * @param canWait whether the next event is certain to come soon. If every client
+   * publishes, half of all frames would be acks: with 100 clients and 64 messages in flight, acks
    * that share a frame with events save 18 % of the CPU per delivery.
    */
   acknowledge(ack: Ack, canWait: () => boolean): void {
@@ -120,7 +122,7 @@ export class Writer {
   /** Sends frames no faster than the client reads them. */
   async sendPaced(frames: string[]): Promise<void> {
     for (const frame of this.#protocol.batch(frames)) {
-      await this.#drained();
+      await this.#untilDrained();
       this.#send(frame);
     }
   }
@@ -128,15 +130,15 @@ export class Writer {
   /** Sends the outbound queue no faster than the client reads it, and then stops queueing. */
   async drainQueue(): Promise<void> {
     do {
-      await this.#drained();
+      await this.#untilDrained();
       await this.sendPaced(this.#takeQueued());
     } while (this.#outboundQueue!.length > 0);
     if (!this.#isClosed) this.#outboundQueue = undefined;
   }
 
   /**
-   * Closes if nothing of what waited {@linkcode STALL_CHECKS} checks ago has been read. The ping of
-   * Deno cannot tell: it waits behind the write that is stuck.
+   * Closes if the client has not read all that was sent {@linkcode STALL_CHECKS} checks ago. The
+   * pings of Deno do not detect this: they wait behind the write that is stuck.
    */
   checkStall(): void {
     if (this.#isClosed) return;
@@ -230,7 +232,7 @@ export class Writer {
     return queue.splice(0, count);
   }
 
-  async #drained(): Promise<void> {
+  async #untilDrained(): Promise<void> {
     while (!this.#isClosed && this.#isBackpressured()) await nextDrainCheck();
   }
 }

@@ -5,7 +5,7 @@ import { type LogEntry, type LogLimits, REF_TTL_SECONDS } from "../store.ts";
 /** The logs of all rooms in memory. They behave as they do in Redis. */
 export class MemoryLog {
   readonly #limits: LogLimits;
-  /** The entries of each room, oldest first. The room with the oldest last entry comes first. */
+  /** The entries of each room, oldest first. The rooms are sorted by their newest entry. */
   readonly #rooms = new Map<string, LogEntry[]>();
   /** The ids of messages by room, user and ref, oldest first. */
   readonly #refs = new Map<string, string>();

@@ -85,7 +85,7 @@ const MAX_BACKOFF_MS = 2_000;
 const TRANSIENT_ERROR = /^(LOADING|BUSY|MASTERDOWN|TRYAGAIN)/;
 
 /** A connection to a single Redis server. */
-class NodeConnection implements CommandConnection, SubscriberConnection {
+class RedisConnection implements CommandConnection, SubscriberConnection {
   readonly redis: Redis;
   readonly #name: string;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -204,9 +204,9 @@ class NodeConnection implements CommandConnection, SubscriberConnection {
   }
 
   /**
-   * Resets a connection that has fallen silent. It counts ticks, and does not read a clock as the
-   * timeouts of ioredis do. After this process was too busy to read, the replies have arrived, but
-   * the timers run first: a clock would break a good connection.
+   * Resets a connection that has fallen silent. It counts ticks and reads no clock, unlike the
+   * timeouts of ioredis. If the process was too busy to read, its timers run before the replies
+   * that have already arrived, and a timeout by the clock would reset a good connection.
    */
   #checkSilence(): void {
     const isWaiting = this.#pendingReplies > 0 || this.redis.status === "connect";
@@ -230,8 +230,8 @@ export async function connect(
   settings: RedisSettings,
   timeoutMs: number,
 ): Promise<{ commands: CommandConnection; subscriber: SubscriberConnection }> {
-  const commands = new NodeConnection(settings, "chat-commands");
-  const subscriber = new NodeConnection(settings, "chat-subscriber");
+  const commands = new RedisConnection(settings, "chat-commands");
+  const subscriber = new RedisConnection(settings, "chat-subscriber");
   const connections = [commands, subscriber];
   let cause = `no answer within ${timeoutMs / 1000} s`;
   const { promise: refused, reject: refuse } = Promise.withResolvers<never>();

@@ -72,8 +72,8 @@ export class Instances {
   }
 
   /**
-   * Registers this instance under a new id. The id is in use only once its lease stands: others
-   * would reap a name whose holder has no lease.
+   * Registers this instance under a new id. The instance uses the id only after it
+   * has the lease: others would reap a name whose holder has none.
    *
    * @param rooms the rooms in which the instance may hold names
    */

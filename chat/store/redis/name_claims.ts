@@ -106,7 +106,7 @@ export class NameClaims {
       if (!(error instanceof StoreOutcomeUnknown) && held.get(user) === session) held.delete(user);
       throw error;
     }
-    // Meanwhile the caller released the name, or a recovery found another owner, now gone.
+    // While the claim was pending, the caller released the name, or a recovery gave it up.
     if (!held.has(user)) await this.#scripts.release(keys, user, this.#instances.id);
     return held.get(user) === session;
   }

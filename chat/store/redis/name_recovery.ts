@@ -66,7 +66,7 @@ export class NameRecovery {
       isHeld = await this.#instances.renewLease();
     } catch (error) {
       this.#isRegistered = false;
-      // The primary was made a replica. Its name may lead to the new primary by now.
+      // This Redis is a replica now. Its host name may already lead to the new primary.
       if ((error as Error).message.startsWith("READONLY")) this.#connection.reset("read-only");
       throw error;
     }

@@ -10,21 +10,21 @@ const MAX_BATCH_MESSAGES = 100;
 /** The most characters in a batch, unless a single message is longer. */
 const MAX_BATCH_CHARS = 64 * 1024;
 
-interface Batch {
+interface PublishBatch {
   readonly messages: PendingMessage[];
   chars: number;
   readonly ids: PromiseWithResolvers<string[]>;
 }
 
 /**
- * Sends all messages that are published in a room in one turn of the event loop as one command. A
- * message costs this process and Redis little beside its command.
+ * Sends all messages that are published in a room in one turn of the event loop as one command.
+ * Most of the cost is per command, not per message.
  */
 export class PublishBatcher {
   readonly #scripts: LogScripts;
   readonly #limits: LogLimits;
   /** The open batch of each room. */
-  readonly #batches = new Map<string, Batch>();
+  readonly #batches = new Map<string, PublishBatch>();
 
   /**
    * @param connection where to send the batches
@@ -66,8 +66,8 @@ export class PublishBatcher {
     this.#scripts.publish(roomKeys(room), messages, this.#limits).then(ids.resolve, ids.reject);
   }
 
-  #startBatch(room: string): Batch {
-    const batch: Batch = { messages: [], chars: 0, ids: Promise.withResolvers() };
+  #startBatch(room: string): PublishBatch {
+    const batch: PublishBatch = { messages: [], chars: 0, ids: Promise.withResolvers() };
     this.#batches.set(room, batch);
     setImmediate(() => {
       if (this.#batches.get(room) === batch) this.flush(room);

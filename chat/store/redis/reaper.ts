@@ -41,7 +41,7 @@ export class Reaper {
    * Checks the next instance in the ring, and reaps it if it is dead, until it meets one that is
    * not.
    *
-   * @returns when to check again, in milliseconds: that is when the lease ends unless it is renewed
+   * @returns when to check again, in milliseconds: normally the remaining time of the lease
    */
   async watchNext(): Promise<number> {
     for (;;) {
@@ -106,8 +106,8 @@ export class Reaper {
 
   async #isDead(instance: string): Promise<boolean> {
     if (this.#instances.isOwn(instance) || await this.#instances.hasLease(instance)) return false;
-    // During an outage every lease expires. Who is dead shows only when those that are alive have
-    // registered again.
+    // During an outage every lease expires. Live instances must register again before it is
+    // clear which ones are dead.
     if (performance.now() < this.#reapGraceEndsAt) return false;
     // An instance without a lease was cut off itself, and cannot judge others.
     if (await this.#instances.renewLease()) return true;

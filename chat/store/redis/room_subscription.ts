@@ -159,7 +159,7 @@ export class RoomSubscription {
 
   /** Stops the delivery for good. */
   close(): void {
-    // No fill has this symbol, so nothing ends it. Payloads that still come are never delivered.
+    // A symbol that belongs to no fill: later payloads are only buffered, and never delivered.
     this.#currentFill = Symbol();
     this.#takeBuffered();
   }

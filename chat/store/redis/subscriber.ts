@@ -80,7 +80,7 @@ export class Subscriber implements SubscriptionSource {
     try {
       const channels = [...this.#subscriptions.keys()];
       if (channels.length > 0) await this.#connection.subscribe(...channels);
-      // If a room's first start fails, its subscriber closes the room again.
+      // If a first start fails, the hub unsubscribes from the room.
       for (const subscription of this.#subscriptions.values()) {
         subscription.resync().catch(() => {});
       }

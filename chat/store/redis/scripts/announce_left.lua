@@ -1,4 +1,4 @@
--- Publishes that a user left whose name Redis has lost, unless someone holds the name again.
+-- Publishes `left` for a user whose name Redis lost. Does nothing if someone holds the name now.
 --
 -- KEYS[1] the owners of the room's names (HASH)
 -- ARGV[1] the name
