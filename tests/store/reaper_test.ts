@@ -1,0 +1,65 @@
+import { assert, assertEquals } from "@std/assert";
+import { connect } from "../../chat/store/redis/connections.ts";
+import { Instances } from "../../chat/store/redis/instances.ts";
+import { Reaper } from "../../chat/store/redis/reaper.ts";
+import { PASSWORD, startRedis } from "../support/redis.ts";
+
+/** A reaper on a Redis where the instance `dead`, which has no lease, holds the name `foo`. */
+async function startReaper() {
+  const redis = await startRedis();
+  const { commands, subscriber } = await connect(
+    { host: "127.0.0.1", port: redis.port, password: PASSWORD, database: 0, tls: false },
+    5_000,
+  );
+  const instances = new Instances(commands);
+  await instances.register(["r"]);
+  let leasesLost = 0;
+  const reaper = new Reaper(commands, instances, () => leasesLost++);
+  await redis.command("SADD", "chat-users:r", "foo");
+  await redis.command("HSET", "{chat-users:r}:owners", "foo", "dead");
+  return {
+    redis,
+    instances,
+    reaper,
+    leasesLost: () => leasesLost,
+    names: () => redis.command("SMEMBERS", "chat-users:r"),
+    async [Symbol.asyncDispose]() {
+      await Promise.all([commands.close(), subscriber.close()]);
+      await redis[Symbol.asyncDispose]();
+    },
+  };
+}
+
+Deno.test("a reaper frees the names of an instance without a lease, and marks it", async () => {
+  await using test = await startReaper();
+  assertEquals(await test.reaper.reapIfDead("r", "dead"), true);
+  assertEquals(await test.names(), []);
+  assertEquals(await test.redis.command("EXISTS", "chat-instance-reaped:dead"), 1);
+  assertEquals(test.leasesLost(), 0);
+});
+
+Deno.test("a reaper leaves alone an instance with a lease, and its own instance", async () => {
+  await using test = await startReaper();
+  await test.redis.command("SET", "chat-instance:dead", "1", "PX", "10000");
+  assertEquals(await test.reaper.reapIfDead("r", "dead"), false);
+  assertEquals(await test.reaper.reapIfDead("r", test.instances.id), false);
+  assertEquals(await test.names(), ["foo"]);
+});
+
+Deno.test("a reaper reaps nobody in the grace period after an outage", async () => {
+  await using test = await startReaper();
+  test.reaper.startGracePeriod();
+  assertEquals(await test.reaper.reapIfDead("r", "dead"), false);
+  await test.reaper.sweep("r");
+  assertEquals(await test.names(), ["foo"]);
+  assertEquals(test.leasesLost(), 0);
+});
+
+Deno.test("a reaper without a lease of its own reaps nobody, and reports it", async () => {
+  await using test = await startReaper();
+  await test.redis.command("DEL", `chat-instance:${test.instances.id}`);
+  await test.reaper.sweep("r");
+  assertEquals(await test.names(), ["foo"]);
+  assertEquals(test.leasesLost(), 1);
+  assert(!await test.instances.hasLease(test.instances.id));
+});
