@@ -57,8 +57,8 @@ export class ConfigError extends Error {
  *                     values: host or host:port
  * REDIS_USERNAME      Redis ACL user; leave it out for the default user
  * REDIS_PASSWORD      password or access key for Redis
- * REDIS_URL           replaces REDIS_HOST, REDIS_USERNAME and REDIS_PASSWORD; rediss:// turns TLS
- *                     on
+ * REDIS_URL           instead of REDIS_HOST, REDIS_USERNAME and REDIS_PASSWORD, percent-encoded;
+ *                     rediss:// turns TLS on
  *                     values: redis://user:password@host:port/database
  * REDIS_TLS           whether to connect to Redis with TLS
  *                     values: on or off; default: on for port 6380 and for rediss://, else off
@@ -68,9 +68,9 @@ export class ConfigError extends Error {
  * MAX_MESSAGE_BYTES   longest text of a message, in bytes of UTF-8; if a text is longer, a JSON
  *                     client gets an error, and a text client is disconnected with code 1009
  *                     values: 1 to 16777216; default: 65536
- * MAX_BUFFERED_BYTES  limit for the bytes that wait to be sent to one client (above it, the client
- *                     is disconnected with code 4408), and for the bytes of its messages that wait
- *                     for an answer (4429)
+ * MAX_BUFFERED_BYTES  limit for each of two things: bytes that wait to be sent to one client
+ *                     (above it: close code 4408), and bytes of that client's messages that the
+ *                     server has not answered yet (above it: 4429)
  *                     values: twice MAX_MESSAGE_BYTES to 1073741824; default: 1048576, or twice
  *                     MAX_MESSAGE_BYTES if that is more
  * HISTORY_LIMIT       number of messages that each room keeps; it may keep about 100 more
@@ -84,8 +84,8 @@ export class ConfigError extends Error {
  * MAX_FLUSH_MS        how long the server may delay an event to JSON clients, in order to send
  *                     several events in one frame
  *                     values: 0 to 1000; default: 20
- * IDLE_SECONDS        how long the server waits for the answer to a ping before it drops the
- *                     client
+ * IDLE_SECONDS        a client that sends nothing for this long, not even the answer to a ping, is
+ *                     disconnected
  *                     values: 1 to 3600; default: 30
  * ```
  *

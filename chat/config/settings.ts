@@ -67,7 +67,7 @@ export const SETTINGS = {
   REDIS_URL: {
     default: "",
     values: "`redis://user:password@host:port/database`",
-    meaning: "replaces `REDIS_HOST`, `REDIS_USERNAME` and `REDIS_PASSWORD`; " +
+    meaning: "instead of `REDIS_HOST`, `REDIS_USERNAME` and `REDIS_PASSWORD`, percent-encoded; " +
       "`rediss://` turns TLS on",
   },
   REDIS_TLS: {
@@ -95,9 +95,9 @@ export const SETTINGS = {
     min: 2,
     max: 1_073_741_824,
     atLeastTwice: "MAX_MESSAGE_BYTES",
-    meaning: "limit for the bytes that wait to be sent to one client (above it, the client is " +
-      "disconnected with code 4408), and for the bytes of its messages that wait for an answer " +
-      "(4429)",
+    meaning: "limit for each of two things: bytes that wait to be sent to one client (above it: " +
+      "close code 4408), and bytes of that client's messages that the server has not answered yet " +
+      "(above it: 4429)",
   },
   HISTORY_LIMIT: {
     default: 1_000,
@@ -130,7 +130,8 @@ export const SETTINGS = {
     default: 30,
     min: 1,
     max: 3_600,
-    meaning: "how long the server waits for the answer to a ping before it drops the client",
+    meaning:
+      "a client that sends nothing for this long, not even the answer to a ping, is disconnected",
   },
 } as const satisfies Readonly<Record<string, IntegerSetting | TextSetting>>;
 
