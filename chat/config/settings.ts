@@ -96,8 +96,8 @@ export const SETTINGS = {
     max: 1_073_741_824,
     atLeastTwice: "MAX_MESSAGE_BYTES",
     meaning: "limit for each of two things: bytes that wait to be sent to one client (above it: " +
-      "close code 4408), and bytes of that client's messages that the server has not answered yet " +
-      "(above it: 4429)",
+      "close code 4408), and bytes of that client's messages that the server has not answered " +
+      "yet (above it: 4429)",
   },
   HISTORY_LIMIT: {
     default: 1_000,
