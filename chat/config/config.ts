@@ -68,15 +68,15 @@ export class ConfigError extends Error {
  * MAX_MESSAGE_BYTES   longest text of a message, in bytes of UTF-8; if a text is longer, a JSON
  *                     client gets an error, and a text client is disconnected with code 1009
  *                     values: 1 to 16777216; default: 65536
- * MAX_BUFFERED_BYTES  limit for each of two things: bytes that wait to be sent to one client
- *                     (above it: close code 4408), and bytes of that client's messages that the
- *                     server has not answered yet (above it: 4429)
+ * MAX_BUFFERED_BYTES  most bytes that may wait to be sent to one client; above this, the server
+ *                     closes the connection with code 4408. The same limit applies to the client's
+ *                     own messages that the server has not answered yet; there the code is 4429
  *                     values: twice MAX_MESSAGE_BYTES to 1073741824; default: 1048576, or twice
  *                     MAX_MESSAGE_BYTES if that is more
  * HISTORY_LIMIT       number of messages that each room keeps; it may keep about 100 more
  *                     values: 1 to 1000000; default: 1000
- * HISTORY_SECONDS     how long a room keeps its messages; after this long without a new message,
- *                     they are all deleted
+ * HISTORY_SECONDS     messages older than this are deleted, in portions; a room without a new
+ *                     message for this long loses all of them
  *                     values: 1 to 31536000; default: 86400
  * MAX_STALL_SECONDS   longest time that data may wait for a client that reads too slowly; after
  *                     that, the server closes the connection with code 4408

@@ -95,9 +95,9 @@ export const SETTINGS = {
     min: 2,
     max: 1_073_741_824,
     atLeastTwice: "MAX_MESSAGE_BYTES",
-    meaning: "limit for each of two things: bytes that wait to be sent to one client (above it: " +
-      "close code 4408), and bytes of that client's messages that the server has not answered " +
-      "yet (above it: 4429)",
+    meaning: "most bytes that may wait to be sent to one client; above this, the server closes " +
+      "the connection with code 4408. The same limit applies to the client's own messages that " +
+      "the server has not answered yet; there the code is 4429",
   },
   HISTORY_LIMIT: {
     default: 1_000,
@@ -109,8 +109,8 @@ export const SETTINGS = {
     default: 86_400,
     min: 1,
     max: 31_536_000,
-    meaning: "how long a room keeps its messages; after this long without a new message, they " +
-      "are all deleted",
+    meaning: "messages older than this are deleted, in portions; a room without a new message " +
+      "for this long loses all of them",
   },
   MAX_STALL_SECONDS: {
     default: 30,
