@@ -57,8 +57,9 @@ export class ConfigError extends Error {
  *                     values: host or host:port
  * REDIS_USERNAME      Redis ACL user; leave it out for the default user
  * REDIS_PASSWORD      password or access key for Redis
- * REDIS_URL           instead of REDIS_HOST, REDIS_USERNAME and REDIS_PASSWORD, percent-encoded;
- *                     rediss:// turns TLS on
+ * REDIS_URL           use this instead of REDIS_HOST, REDIS_USERNAME and REDIS_PASSWORD; special
+ *                     characters in the user and password must be percent-encoded; rediss:// turns
+ *                     TLS on
  *                     values: redis://user:password@host:port/database
  * REDIS_TLS           whether to connect to Redis with TLS
  *                     values: on or off; default: on for port 6380 and for rediss://, else off
@@ -69,8 +70,9 @@ export class ConfigError extends Error {
  *                     client gets an error, and a text client is disconnected with code 1009
  *                     values: 1 to 16777216; default: 65536
  * MAX_BUFFERED_BYTES  most bytes that may wait to be sent to one client; above this, the server
- *                     closes the connection with code 4408. The same limit applies to the client's
- *                     own messages that the server has not answered yet; there the code is 4429
+ *                     closes the connection with code 4408. The same limit applies in the other
+ *                     direction: if the messages that a client has sent, and that the server has
+ *                     not answered yet, exceed it, the server closes the connection with code 4429
  *                     values: twice MAX_MESSAGE_BYTES to 1073741824; default: 1048576, or twice
  *                     MAX_MESSAGE_BYTES if that is more
  * HISTORY_LIMIT       number of messages that each room keeps; it may keep about 100 more

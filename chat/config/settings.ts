@@ -67,8 +67,8 @@ export const SETTINGS = {
   REDIS_URL: {
     default: "",
     values: "`redis://user:password@host:port/database`",
-    meaning: "instead of `REDIS_HOST`, `REDIS_USERNAME` and `REDIS_PASSWORD`, percent-encoded; " +
-      "`rediss://` turns TLS on",
+    meaning: "use this instead of `REDIS_HOST`, `REDIS_USERNAME` and `REDIS_PASSWORD`; special " +
+      "characters in the user and password must be percent-encoded; `rediss://` turns TLS on",
   },
   REDIS_TLS: {
     default: "`on` for port 6380 and for `rediss://`, else `off`",
@@ -96,8 +96,9 @@ export const SETTINGS = {
     max: 1_073_741_824,
     atLeastTwice: "MAX_MESSAGE_BYTES",
     meaning: "most bytes that may wait to be sent to one client; above this, the server closes " +
-      "the connection with code 4408. The same limit applies to the client's own messages that " +
-      "the server has not answered yet; there the code is 4429",
+      "the connection with code 4408. The same limit applies in the other direction: if the " +
+      "messages that a client has sent, and that the server has not answered yet, exceed it, the " +
+      "server closes the connection with code 4429",
   },
   HISTORY_LIMIT: {
     default: 1_000,
