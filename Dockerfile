@@ -8,7 +8,7 @@ COPY chat chat
 # Fetches all imports and checks them against deno.lock. Nothing is fetched at run time.
 RUN deno task deps && deno cache --frozen main.ts
 
-ENV CHAT_STORE=redis
+ENV CHAT_STORE=redis LOG_FORMAT=json
 EXPOSE 8080
 USER deno
 # The same command as `deno task start`. A young generation of a fixed 8 MiB and optimization after

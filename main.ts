@@ -1,13 +1,20 @@
+import { getLogger } from "@logtape/logtape";
 import { renderSettings } from "./chat/config/help.ts";
+import { configureLogging } from "./chat/config/logging.ts";
 import { findUnknownVariables } from "./chat/config/unknown_variables.ts";
 import {
+  type Config,
   ConfigError,
+  type Environment,
+  makeInstanceId,
   readConfig,
   startInstance,
   startWorkers,
   StoreUnavailable,
 } from "./chat/mod.ts";
 import project from "./deno.json" with { type: "json" };
+
+const logger = getLogger(["chat"]);
 
 const VERSION = `deno-redis-chat ${project.version}`;
 
@@ -41,17 +48,29 @@ ${renderSettings()}`);
 
 async function start(): Promise<void> {
   const env = Deno.env.toObject();
-  for (const warning of findUnknownVariables(env)) console.error(warning);
-  const config = readConfig(env);
-  const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config));
+  const warnings = findUnknownVariables(env);
+  const config = readConfigOrFail(env, warnings);
+  const id = makeInstanceId();
+  configureLogging(config, id);
+  for (const warning of warnings) logger.warn`${warning}`;
+  const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config, id));
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
-  console.log(`Listening on http://${host}:${instance.port} (${VERSION})`);
-  console.log(
-    config.redis
-      ? `Sharing the chat through Redis at ${config.redis.host}:${config.redis.port}`
-      : "This instance is alone: set REDIS_HOST=host:port to share its chat with others",
-  );
+  logger.info`Listening on http://${host}:${instance.port} (${VERSION})`;
+  if (config.redis) {
+    logger.info`Sharing the chat through Redis at ${config.redis.host}:${config.redis.port}`;
+  } else {
+    logger.info`This instance is alone: set REDIS_HOST=host:port to share its chat with others`;
+  }
   stopOnSignals(() => instance.close());
+}
+
+function readConfigOrFail(env: Environment, warnings: readonly string[]): Config {
+  try {
+    return readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) fail(...warnings, ...error.problems);
+    throw error;
+  }
 }
 
 function stopOnSignals(stop: () => Promise<void>): void {
@@ -59,9 +78,9 @@ function stopOnSignals(stop: () => Promise<void>): void {
   async function onSignal(): Promise<void> {
     if (stoppingSince !== undefined) Deno.exit(130);
     stoppingSince = performance.now();
-    console.log("Stopping; a second signal ends at once");
+    logger.info`Stopping; a second signal ends at once`;
     setTimeout(() => {
-      console.error(`The shutdown takes longer than ${SHUTDOWN_DEADLINE_MS} ms: exiting now`);
+      logger.warn`The shutdown takes longer than ${SHUTDOWN_DEADLINE_MS} ms: exiting now`;
       Deno.exit(0);
     }, SHUTDOWN_DEADLINE_MS);
     await stop();
@@ -77,7 +96,6 @@ function stopOnSignals(stop: () => Promise<void>): void {
 }
 
 function explainAndFail(error: Error): never {
-  if (error instanceof ConfigError) fail(...error.problems);
   if (error instanceof StoreUnavailable) fail(error.message);
   fail(`cannot start ${error.message}`);
 }

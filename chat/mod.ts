@@ -31,6 +31,8 @@
 export { type Config, ConfigError, type Environment, readConfig } from "./config/config.ts";
 export {
   type CamelCase,
+  type ChoiceSetting,
+  type ChoiceValues,
   type IntegerSetting,
   type IntegerValues,
   type SettingName,
@@ -38,7 +40,7 @@ export {
   type TextSetting,
 } from "./config/settings.ts";
 export type { RedisSettings } from "./config/redis_settings.ts";
-export { type Instance, startInstance } from "./instance.ts";
+export { type Instance, makeInstanceId, startInstance } from "./instance.ts";
 export { startWorkers } from "./workers/start_workers.ts";
 export { type ChatServer, type ServerOptions, startServer } from "./http/server.ts";
 export type { SessionLimits } from "./session/session.ts";

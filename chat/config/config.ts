@@ -6,17 +6,17 @@ import {
 } from "./redis_settings.ts";
 import {
   camelCase,
+  type ChoiceValues,
   type Environment,
   type IntegerSetting,
   type IntegerValues,
   SETTINGS,
-  type TextSetting,
 } from "./settings.ts";
 
 export type { Environment };
 
 /** All settings, checked. */
-export interface Config extends IntegerValues {
+export interface Config extends IntegerValues, ChoiceValues {
   /** The address to listen on. */
   readonly host: string;
   /** Where Redis is; `undefined` if the chat is kept in memory. */
@@ -63,6 +63,9 @@ export class ConfigError extends Error {
  *                     values: redis://user:password@host:port/database
  * REDIS_TLS           whether to connect to Redis with TLS
  *                     values: on or off; default: on for port 6380 and for rediss://, else off
+ * REDIS_PREFIX        put before the name of every key and channel, so that several chats can
+ *                     share one Redis
+ *                     values: up to 64 of the characters A-Z a-z 0-9 . _ : -
  * WORKERS             number of instances in this process; they share the port, and each has a
  *                     thread; auto starts one per CPU core; more than one needs Redis
  *                     values: 1 to 256 or auto; default: 1
@@ -89,6 +92,11 @@ export class ConfigError extends Error {
  * IDLE_SECONDS        a client that sends nothing for this long, not even the answer to a ping, is
  *                     disconnected
  *                     values: 1 to 3600; default: 30
+ * LOG_FORMAT          format of the log: lines for people, or a JSON object on each line; the
+ *                     container image sets json
+ *                     values: text, json; default: text
+ * LOG_LEVEL           the least level of what is logged
+ *                     values: debug, info, warning, error; default: info
  * ```
  *
  * @param env the environment, such as `Deno.env.toObject()`
@@ -108,6 +116,7 @@ export class ConfigError extends Error {
 export function readConfig(env: Environment): Config {
   const problems: string[] = [];
   const integers = readIntegers(env, problems);
+  const choices = readChoices(env, problems);
   const problemsBefore = problems.length;
   const redis = readStore(env, problems);
   const isInMemory = redis === undefined && problems.length === problemsBefore;
@@ -118,20 +127,34 @@ export function readConfig(env: Environment): Config {
     );
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return { ...integers, host: env.HOST || SETTINGS.HOST.default, redis };
+  return { ...integers, ...choices, host: env.HOST || SETTINGS.HOST.default, redis };
 }
 
 function readIntegers(env: Environment, problems: string[]): IntegerValues {
   const values: Record<string, number> = {};
-  for (const [name, setting] of Object.entries<IntegerSetting | TextSetting>(SETTINGS)) {
-    if ("values" in setting) continue;
-    const half = setting.atLeastTwice && values[camelCase(setting.atLeastTwice)];
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    if (!("min" in setting)) continue;
+    const { atLeastTwice, word }: IntegerSetting = setting;
+    const half = atLeastTwice && values[camelCase(atLeastTwice)];
     const min = half ? 2 * half : setting.min;
-    values[camelCase(name)] = setting.word && env[name] === setting.word
+    values[camelCase(name)] = word && env[name] === word
       ? navigator.hardwareConcurrency
       : readInteger(env, name, { ...setting, min }, problems);
   }
   return values as unknown as IntegerValues;
+}
+
+function readChoices(env: Environment, problems: string[]): ChoiceValues {
+  const values: Record<string, string> = {};
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    if (!("choices" in setting)) continue;
+    const choices: readonly string[] = setting.choices;
+    const given = env[name] || setting.default;
+    values[camelCase(name)] = given;
+    if (choices.includes(given)) continue;
+    problems.push(`${name} is ${JSON.stringify(given)}: give ${choices.join(" or ")}`);
+  }
+  return values as unknown as ChoiceValues;
 }
 
 function readInteger(

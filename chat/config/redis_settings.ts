@@ -12,6 +12,8 @@ export interface RedisSettings {
   readonly password?: string;
   /** The number of the database, see https://redis.io/docs/latest/commands/select/ */
   readonly database: number;
+  /** What the name of every key and channel starts with. */
+  readonly prefix: string;
   /** Whether to use TLS, with certificates checked against those that Deno trusts. */
   readonly tls: boolean;
 }
@@ -31,7 +33,11 @@ export function readRedis(env: Environment, problems: string[]): RedisSettings {
   const { isSecureUrl, ...address } = env.REDIS_URL
     ? readRedisUrl(env.REDIS_URL, env, problems)
     : readRedisHost(env.REDIS_HOST!, env, problems);
-  return { ...address, tls: readTls(env, isSecureUrl, address.port, problems) };
+  return {
+    ...address,
+    prefix: readPrefix(env, problems),
+    tls: readTls(env, isSecureUrl, address.port, problems),
+  };
 }
 
 /**
@@ -42,15 +48,15 @@ export function readRedis(env: Environment, problems: string[]): RedisSettings {
  * @param problems gets a line for each variable
  */
 export function rejectRedisOptions(env: Environment, problems: string[]): void {
-  for (const name of ["REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_TLS"]) {
+  for (const name of ["REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_TLS", "REDIS_PREFIX"]) {
     if (env[name]) {
       problems.push(`${name} is set, but not where Redis is: set REDIS_HOST=host:port too`);
     }
   }
 }
 
-/** The address and the login, before `REDIS_TLS` is read. */
-interface Address extends Omit<RedisSettings, "tls"> {
+/** The address and the login, before the other settings are read. */
+interface Address extends Omit<RedisSettings, "tls" | "prefix"> {
   readonly isSecureUrl: boolean;
 }
 
@@ -114,6 +120,18 @@ function readRedisUrl(value: string, env: Environment, problems: string[]): Addr
     problems.push("REDIS_URL (not shown, it may hold a password) is not percent-encoded UTF-8");
     return NO_ADDRESS;
   }
+}
+
+/** Braces are not allowed: they would change which cluster slot a key is in. */
+function readPrefix({ REDIS_PREFIX: prefix = "" }: Environment, problems: string[]): string {
+  if (!/^[\w.:-]{0,64}$/.test(prefix)) {
+    problems.push(
+      `REDIS_PREFIX is ${
+        JSON.stringify(prefix)
+      }: give up to 64 of the characters A-Z a-z 0-9 . _ : -`,
+    );
+  }
+  return prefix;
 }
 
 function readTls(

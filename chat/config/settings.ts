@@ -27,6 +27,19 @@ export interface TextSetting {
   readonly meaning: string;
 }
 
+/** A setting whose value is one of several words. */
+export interface ChoiceSetting {
+  /** The words. */
+  readonly choices: readonly string[];
+  /** The word that applies if the variable is not set. */
+  readonly default: string;
+  /** What the setting does, in Markdown. */
+  readonly meaning: string;
+}
+
+/** A setting of any kind. */
+type Setting = IntegerSetting | ChoiceSetting | TextSetting;
+
 /**
  * Describes every environment variable that the server reads, by name. The parser, `--help` and the
  * tables in the documentation are made from it: after a change, run `deno task settings`.
@@ -74,6 +87,12 @@ export const SETTINGS = {
     default: "`on` for port 6380 and for `rediss://`, else `off`",
     values: "`on` or `off`",
     meaning: "whether to connect to Redis with TLS",
+  },
+  REDIS_PREFIX: {
+    default: "",
+    values: "up to 64 of the characters `A-Z a-z 0-9 . _ : -`",
+    meaning: "put before the name of every key and channel, so that several chats can share one " +
+      "Redis",
   },
   WORKERS: {
     default: 1,
@@ -134,7 +153,18 @@ export const SETTINGS = {
     meaning:
       "a client that sends nothing for this long, not even the answer to a ping, is disconnected",
   },
-} as const satisfies Readonly<Record<string, IntegerSetting | TextSetting>>;
+  LOG_FORMAT: {
+    choices: ["text", "json"],
+    default: "text",
+    meaning: "format of the log: lines for people, or a JSON object on each line; the container " +
+      "image sets `json`",
+  },
+  LOG_LEVEL: {
+    choices: ["debug", "info", "warning", "error"],
+    default: "info",
+    meaning: "the least level of what is logged",
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
 
 /** The name of a setting. */
 export type SettingName = keyof typeof SETTINGS;
@@ -149,6 +179,14 @@ export type IntegerValues = {
   readonly [
     Name in SettingName as (typeof SETTINGS)[Name] extends IntegerSetting ? CamelCase<Name> : never
   ]: number;
+};
+
+/** The values of all settings that are one of several words. */
+export type ChoiceValues = {
+  readonly [
+    Name in SettingName as (typeof SETTINGS)[Name] extends ChoiceSetting ? CamelCase<Name> : never
+  ]: (typeof SETTINGS)[Name] extends ChoiceSetting ? (typeof SETTINGS)[Name]["choices"][number]
+    : never;
 };
 
 /** Converts a setting's name to camel case. */
@@ -170,13 +208,20 @@ export interface SettingDescription {
 
 /** Describes every setting in the order of {@linkcode SETTINGS}. */
 export function describeSettings(): SettingDescription[] {
-  return Object.entries<IntegerSetting | TextSetting>(SETTINGS).map(([name, setting]) => ({
+  return Object.entries<Setting>(SETTINGS).map(([name, setting]) => ({
     name: name as SettingName,
     meaning: setting.meaning,
-    ...("values" in setting
-      ? { defaultValue: setting.default, values: setting.values }
-      : describeInteger(setting)),
+    ...describeValues(setting),
   }));
+}
+
+function describeValues(setting: Setting): { defaultValue: string; values: string } {
+  if ("values" in setting) return { defaultValue: setting.default, values: setting.values };
+  if ("min" in setting) return describeInteger(setting);
+  return {
+    defaultValue: `\`${setting.default}\``,
+    values: setting.choices.map((choice) => `\`${choice}\``).join(", "),
+  };
 }
 
 function describeInteger(setting: IntegerSetting): { defaultValue: string; values: string } {

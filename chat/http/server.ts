@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { STATUS_CODE } from "@std/http/status";
 import { CLOSE } from "../protocol/close_codes.ts";
 import { Hub } from "../rooms/hub.ts";
@@ -8,6 +9,8 @@ import type { Store } from "../store/store.ts";
 import { refuse } from "./responses.ts";
 import { makeRoutes, respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, upgrade } from "./upgrade.ts";
+
+const logger = getLogger(["chat", "http"]);
 
 /** What a server is given when it starts. */
 export interface ServerOptions extends SessionLimits {
@@ -88,7 +91,7 @@ export class ChatServer {
       reusePort: options.workers > 1,
       onListen: () => {},
       onError(error) {
-        console.error("a request failed:", error);
+        logger.error`A request failed: ${error}`;
         return refuse(STATUS_CODE.InternalServerError, "something went wrong here");
       },
     }, (request) => respond(routes, request));

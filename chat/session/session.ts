@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
 import type { ClientMessage, Decoded, Protocol } from "../protocol/protocol.ts";
@@ -8,6 +9,8 @@ import { StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { prepareReplay } from "./replay.ts";
 import { Writer } from "./writer.ts";
+
+const logger = getLogger(["chat", "session"]);
 
 /** What a session may take from the server. */
 export interface SessionLimits {
@@ -153,7 +156,7 @@ export class Session implements Member {
     // An outage has its own line in the log, once and not once for each join.
     const isOutage = [StoreUnavailable, StoreOutcomeUnknown, Deno.errors.TimedOut]
       .some((ErrorType) => error instanceof ErrorType);
-    if (!isOutage) console.error("a join failed:", error);
+    if (!isOutage) logger.error`A join failed: ${error}`;
     this.#refuse(errorReply.unavailable(), CLOSE.tryLater);
   }
 

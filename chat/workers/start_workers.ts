@@ -1,8 +1,11 @@
+import { getLogger } from "@logtape/logtape";
 import type { Config } from "../config/config.ts";
 import type { Instance } from "../instance.ts";
 import { StoreUnavailable } from "../store/store.ts";
 import { RpcChannel } from "./rpc_channel.ts";
 import type { MainRequest, WorkerRequest } from "./worker.ts";
+
+const logger = getLogger(["chat", "workers"]);
 
 /**
  * Starts `config.workers` instances that share one port, each in a thread of its own. The kernel
@@ -23,7 +26,7 @@ export async function startWorkers(config: Config): Promise<Instance> {
   for (let i = 0; i < config.workers; i++) {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     worker.onerror = ({ message }) => {
-      console.error(`a worker failed, so the process exits: ${message}`);
+      logger.fatal`A worker failed, so the process exits: ${message}`;
       Deno.exit(1);
     };
     channels.push(new RpcChannel<WorkerRequest>(worker, (_: MainRequest) => ready()));

@@ -4,7 +4,8 @@
  * @module
  */
 import type { Config } from "../config/config.ts";
-import { type Instance, startInstance } from "../instance.ts";
+import { configureLogging } from "../config/logging.ts";
+import { type Instance, makeInstanceId, startInstance } from "../instance.ts";
 import { RpcChannel } from "./rpc_channel.ts";
 
 /** A request from the main thread to a worker. */
@@ -20,11 +21,14 @@ let instance: Instance | undefined;
 
 const channel = new RpcChannel<MainRequest>(self as never, async (request: WorkerRequest) => {
   switch (request.method) {
-    case "start":
-      instance = await startInstance(request.config, async () => {
+    case "start": {
+      const id = makeInstanceId();
+      configureLogging(request.config, id);
+      instance = await startInstance(request.config, id, async () => {
         await channel.call({ method: "allReady" });
       });
       return;
+    }
     case "ready":
       return await instance?.ready();
     case "close":

@@ -1,9 +1,9 @@
 import { renderSettings } from "../../chat/config/help.ts";
 import { deadline } from "../../chat/store/deadline.ts";
 import config from "../../deno.json" with { type: "json" };
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { TextClient, untilCaughtUp } from "../support/text_client.ts";
-import { launch, startInstance } from "../support/instance.ts";
+import { launch, messageOf, startInstance } from "../support/instance.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { freePort } from "../support/ports.ts";
 import { makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
@@ -21,7 +21,7 @@ async function failedStart(env: Record<string, string>, args?: string[]): Promis
 Deno.test("without any setting, an instance runs alone and says so", async () => {
   await using instance = await startInstance();
   await instance.output.find(
-    /^This instance is alone: set REDIS_HOST=host:port to share its chat with others$/,
+    / This instance is alone: set REDIS_HOST=host:port to share its chat with others$/,
   );
   const foo = await TextClient.join(instance.port, "foo");
   const bar = await TextClient.join(instance.port, "bar");
@@ -32,11 +32,12 @@ Deno.test("without any setting, an instance runs alone and says so", async () =>
   await Promise.all([foo.closed, bar.closed]);
 });
 
-Deno.test("the first line shows address and version", async () => {
+Deno.test("the first line shows time, level, instance, address and version", async () => {
   await using instance = await startInstance();
   const [first] = instance.output.all;
+  assertMatch(first, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info [\da-f]{12} /);
   assertEquals(
-    first,
+    messageOf(first),
     `Listening on http://127.0.0.1:${instance.port} (deno-redis-chat ${config.version})`,
   );
 });
@@ -205,7 +206,7 @@ Deno.test("one Ctrl-C that arrives twice shuts an instance down in order", async
   await using instance = await startInstance();
   const foo = await TextClient.join(instance.port, "foo");
   instance.signal("SIGINT");
-  await instance.output.find(/^Stopping/);
+  await instance.output.find(/ Stopping/);
   instance.signal("SIGINT");
   assertEquals((await foo.closed).code, 1001);
   assertEquals((await instance.exit).code, 0);
@@ -217,7 +218,7 @@ Deno.test("a second signal ends the process at once", async () => {
   const foo = await TextClient.join(instance.port, "foo");
   redis.process.signal("SIGSTOP");
   instance.signal("SIGTERM");
-  await instance.output.find(/^Stopping/);
+  await instance.output.find(/ Stopping/);
   instance.signal("SIGTERM");
   assertEquals((await instance.exit).code, 130);
   redis.process.signal("SIGCONT");

@@ -1,14 +1,13 @@
 import { assert } from "@std/assert";
 import { readConfig } from "../../chat/config/config.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
-import { PASSWORD, startRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
 import { sleep } from "../support/wait.ts";
 
 Deno.test("an idle instance with 10,000 users sends less than a command a second", async () => {
   await using redis = await startRedis();
-  const settings = { host: "127.0.0.1", port: redis.port, password: PASSWORD, database: 0 };
-  const store = await openRedisStore({ ...settings, tls: false }, readConfig({}));
-  const other = await openRedisStore({ ...settings, tls: false }, readConfig({}));
+  const store = await openRedisStore(redis.settings, readConfig({}));
+  const other = await openRedisStore(redis.settings, readConfig({}));
   await store.subscribe("chat", { onEvent() {}, onNameLost() {} });
   await Promise.all(
     Array.from({ length: 10_000 }, (_, i) => store.claim("chat", `user-${i}`, `s${i}`)),

@@ -2,16 +2,16 @@ import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../chat/store/redis/connections.ts";
 import { Instances } from "../../chat/store/redis/instances.ts";
 import { Reaper } from "../../chat/store/redis/reaper.ts";
-import { PASSWORD, startRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
 
 /** A reaper on a Redis where the instance `dead`, which has no lease, holds the name `foo`. */
 async function startReaper() {
   const redis = await startRedis();
   const { commands, subscriber } = await connect(
-    { host: "127.0.0.1", port: redis.port, password: PASSWORD, database: 0, tls: false },
+    redis.settings,
     5_000,
   );
-  const instances = new Instances(commands);
+  const instances = new Instances(commands, "this");
   await instances.register(["r"]);
   let leasesLost = 0;
   const reaper = new Reaper(commands, instances, () => leasesLost++);

@@ -10,12 +10,8 @@ import {
 import { testStore } from "./store_contract.ts";
 import { startProxy } from "../support/proxy.ts";
 import { freePort } from "../support/ports.ts";
-import { PASSWORD, startRedis } from "../support/redis.ts";
+import { redisSettings, startRedis } from "../support/redis.ts";
 import { endOfTurn, sleep } from "../support/wait.ts";
-
-function settings(port: number) {
-  return { host: "127.0.0.1", port, password: PASSWORD, database: 0, tls: false };
-}
 
 const LIMITS = { historyLimit: 1_000, historySeconds: 60 };
 
@@ -25,15 +21,15 @@ const NO_LISTENER: RoomListener = { onEvent() {}, onNameLost() {} };
 testStore("redis", async (limits) => {
   const redis = await startRedis();
   return {
-    here: await openRedisStore(settings(redis.port), limits),
-    there: await openRedisStore(settings(redis.port), limits),
+    here: await openRedisStore(redisSettings(redis.port), limits),
+    there: await openRedisStore(redisSettings(redis.port), limits),
     dispose: () => redis[Symbol.asyncDispose](),
   };
 });
 
 Deno.test("redis: names, their owners and channels have the documented keys", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   await store.subscribe("chat", NO_LISTENER);
   await store.subscribe("R", NO_LISTENER);
   await store.claim("chat", "foo", "s1");
@@ -60,7 +56,7 @@ Deno.test("redis: names, their owners and channels have the documented keys", as
 
 Deno.test("redis: messages of one turn are sent in batches, in order, each ref once", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   const received: string[] = [];
   await store.subscribe("R", {
     onEvent: (event) => event.type === "message" && received.push(`${event.prev} ${event.id}`),
@@ -99,7 +95,7 @@ Deno.test("redis: messages of one turn are sent in batches, in order, each ref o
 
 Deno.test("redis: a batch with a message that fails is rejected as a whole", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   await redis.command("LPUSH", "{chat:R}:ref:foo:broken", "not an id");
   const results = await Promise.allSettled([
     store.publish("R", "foo", "one", "fine"),
@@ -114,7 +110,7 @@ Deno.test("redis: a batch with a message that fails is rejected as a whole", asy
 
 Deno.test("redis: a ref is remembered also after its message has left the log", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   const id = await store.publish("R", "foo", "one", "ref");
   await redis.command("DEL", "{chat:R}:log");
   assertEquals(await store.publish("R", "foo", "one", "ref"), id);
@@ -123,7 +119,7 @@ Deno.test("redis: a ref is remembered also after its message has left the log", 
 
 Deno.test("redis: a store has two connections, however many rooms it has", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   for (let i = 0; i < 20; i++) await store.subscribe(`room-${i}`, NO_LISTENER);
   const clients = (await redis.command("CLIENT", "LIST") as string).match(/name=chat-\S+/g);
   assertEquals(clients?.sort(), ["name=chat-commands", "name=chat-subscriber"]);
@@ -132,7 +128,7 @@ Deno.test("redis: a store has two connections, however many rooms it has", async
 
 Deno.test("redis: an error reply rejects with StoreUnavailable", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   await store.subscribe("chat", NO_LISTENER);
   await redis.command("SET", "chat-users", "not a set");
   await assertRejects(() => store.claim("chat", "foo", "s1"), StoreUnavailable, "WRONGTYPE");
@@ -141,7 +137,7 @@ Deno.test("redis: an error reply rejects with StoreUnavailable", async () => {
 
 Deno.test("redis: a name that is released before the reply to its claim is free", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   await store.subscribe("r", NO_LISTENER);
   const claimed = store.claim("r", "foo", "s1");
   const released = store.release("r", "foo");
@@ -157,7 +153,7 @@ Deno.test("redis: a name that is released before the reply to its claim is free"
 
 Deno.test("redis: in an outage calls are rejected; afterwards events arrive again", async () => {
   const redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   const { promise: received, resolve } = Promise.withResolvers<RoomEvent | Notice>();
   await store.subscribe("r", { ...NO_LISTENER, onEvent: resolve });
   redis.process.signal("SIGKILL");
@@ -178,7 +174,7 @@ Deno.test("redis: in an outage calls are rejected; afterwards events arrive agai
 
 Deno.test("redis: without a reply for two seconds, the outcome is unknown", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   redis.process.signal("SIGSTOP");
   await assertRejects(() => store.publish("r", "foo", "a"), StoreOutcomeUnknown);
   redis.process.signal("SIGCONT");
@@ -187,7 +183,7 @@ Deno.test("redis: without a reply for two seconds, the outcome is unknown", asyn
 
 Deno.test("redis: a message with a ref is retried and published once", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   await store.publish("r", "foo", "before", "1");
   redis.process.signal("SIGSTOP");
   const retried = store.publish("r", "foo", "a", "2");
@@ -203,7 +199,7 @@ Deno.test("redis: a message with a ref is retried and published once", async () 
 Deno.test("redis: messages after one with an unknown outcome come after it", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
-  const store = await openRedisStore(settings(proxy.port), LIMITS);
+  const store = await openRedisStore(redisSettings(proxy.port), LIMITS);
   assertEquals(proxy.freeze("chat-commands"), 1);
   const retried = ["a", "b"].map((text) => store.publish("r", "foo", text, text));
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
@@ -218,7 +214,7 @@ Deno.test("redis: messages after one with an unknown outcome come after it", asy
 Deno.test("redis: nothing waits for a retry in an outage, or when its sender leaves", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
-  const store = await openRedisStore(settings(proxy.port), LIMITS);
+  const store = await openRedisStore(redisSettings(proxy.port), LIMITS);
   await store.subscribe("r", NO_LISTENER);
   assert(await store.claim("r", "foo", "s1"));
   assertEquals(proxy.freeze("chat-commands"), 1);
@@ -261,7 +257,7 @@ async function publishOnceAvailable(store: Store, text: string): Promise<string>
 
 Deno.test("redis: logs and refs have the documented keys, and expire", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   const id = await store.publish("chat", "foo", "a", "1");
   await store.publish("R", "foo", "a");
   assertEquals(await redis.command("GET", "{chat}:ref:foo:1"), id);
@@ -277,7 +273,7 @@ Deno.test("redis: logs and refs have the documented keys, and expire", async () 
 
 Deno.test("redis: foreign entries in a log are skipped", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   const texts: string[] = [];
   const { promise: done, resolve } = Promise.withResolvers<void>();
   await store.subscribe("r", {
@@ -299,7 +295,7 @@ Deno.test("redis: foreign entries in a log are skipped", async () => {
 
 Deno.test("redis: a reply that arrives while this process is busy is not lost", async () => {
   await using redis = await startRedis();
-  const store = await openRedisStore(settings(redis.port), LIMITS);
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   const reply = store.publish("r", "foo", "a");
   for (const until = Date.now() + 3_000; Date.now() < until;);
   await reply;
@@ -308,7 +304,10 @@ Deno.test("redis: a reply that arrives while this process is busy is not lost", 
 
 Deno.test("redis: without Redis a start fails, naming host, port and cause", async () => {
   const port = freePort();
-  const error = await assertRejects(() => openRedisStore(settings(port), LIMITS), StoreUnavailable);
+  const error = await assertRejects(
+    () => openRedisStore(redisSettings(port), LIMITS),
+    StoreUnavailable,
+  );
   assert(
     error.message.startsWith(`cannot use Redis at 127.0.0.1:${port}, TLS off: `),
     error.message,

@@ -22,9 +22,14 @@ export const CLOCK_ONE_HOUR_AHEAD = {
   FAKETIME: "+1h",
 };
 
+/** Removes time, level and instance id from a line of the log. */
+export function messageOf(line: string): string {
+  return line.replace(/^\S+Z \w+ [\da-f]{12} /, "");
+}
+
 /** Starts `main.ts` on a free port of 127.0.0.1 and waits until it listens. */
 export async function startInstance(env: Record<string, string> = {}): Promise<Instance> {
   const running = launch({ HOST: "127.0.0.1", PORT: "0", ...env });
-  const [, port] = await running.output.find(/^Listening on \S+:(\d+)/);
+  const [, port] = await running.output.find(/Listening on \S+:(\d+)/);
   return { ...running, port: Number(port), http: `http://127.0.0.1:${port}` };
 }

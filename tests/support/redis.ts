@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import type { RedisSettings } from "../../chat/config/redis_settings.ts";
 import { freePort } from "./ports.ts";
 import { run, type Running } from "./process.ts";
 import { until } from "./wait.ts";
@@ -9,6 +10,8 @@ export const PASSWORD = "a password with spaces & signs";
 export interface TestRedis extends AsyncDisposable {
   readonly port: number;
   readonly process: Running;
+  /** The settings with which a store connects to it. */
+  readonly settings: RedisSettings;
   /** The environment variables with which an instance connects to it. */
   readonly env: Record<string, string>;
   /** Runs a command, as redis-cli would, and returns the reply. */
@@ -62,6 +65,7 @@ export async function startRedis(
   return {
     port,
     process,
+    settings: redisSettings(port),
     env: { REDIS_HOST: `127.0.0.1:${port}`, REDIS_PASSWORD: PASSWORD },
     command: (name, ...args) => client.call(name, ...args),
     async untilReply(command, expected) {
@@ -83,6 +87,11 @@ export async function startRedis(
       await process[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Returns the settings with which a store connects to a test's Redis on a port. */
+export function redisSettings(port: number): RedisSettings {
+  return { host: "127.0.0.1", port, password: PASSWORD, database: 0, prefix: "", tls: false };
 }
 
 function startProcess(args: string[]): Running {

@@ -5,7 +5,14 @@ function problems(env: Environment): readonly string[] {
   return assertThrows(() => readConfig(env), ConfigError).problems;
 }
 
-const REDIS = { host: "r", port: 6379, database: 0, username: undefined, password: undefined };
+const REDIS = {
+  host: "r",
+  port: 6379,
+  database: 0,
+  prefix: "",
+  username: undefined,
+  password: undefined,
+};
 
 function redis(env: Environment): unknown {
   return readConfig(env).redis;
@@ -23,6 +30,8 @@ Deno.test("readConfig() has a default for every setting", () => {
     idleSeconds: 30,
     historyLimit: 1_000,
     historySeconds: 86_400,
+    logFormat: "text",
+    logLevel: "info",
     redis: undefined,
   });
 });

@@ -1,7 +1,9 @@
+import { getLogger } from "@logtape/logtape";
 import { Redis, ReplyError } from "ioredis";
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { deadline } from "../deadline.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
+import { Keys } from "./keys.ts";
 
 /**
  * A connection to Redis that reconnects by itself, for ever. While it is down every command is
@@ -24,6 +26,9 @@ interface Connection {
 
 /** The connection that sends commands. */
 export interface CommandConnection extends Connection {
+  /** The names of the keys and channels that the commands use. */
+  readonly keys: Keys;
+
   /** Whether commands can be sent now. */
   readonly isReady: boolean;
 
@@ -69,6 +74,8 @@ export interface SubscriberConnection extends Connection {
   onClose(listener: () => void): void;
 }
 
+const logger = getLogger(["chat", "redis"]);
+
 /** The time between two checks for silence, in milliseconds. */
 const TICK_MS = 250;
 
@@ -87,6 +94,7 @@ const TRANSIENT_ERROR = /^(LOADING|BUSY|MASTERDOWN|TRYAGAIN)/;
 /** A connection to a single Redis server. */
 class RedisConnection implements CommandConnection, SubscriberConnection {
   readonly redis: Redis;
+  readonly keys: Keys;
   readonly #name: string;
   readonly #timer: ReturnType<typeof setInterval>;
   #pendingReplies = 0;
@@ -101,6 +109,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
    */
   constructor(settings: RedisSettings, name: string) {
     this.#name = name;
+    this.keys = new Keys(settings);
     this.redis = new Redis({
       host: settings.host,
       port: settings.port,
@@ -179,11 +188,11 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
     let isDown = false;
     this.redis.on("error", (error: Error) => cause = describe(error));
     this.redis.on("reconnecting", () => {
-      if (!isDown) console.error(`Redis connection ${this.#name} lost (${cause}), trying again`);
+      if (!isDown) logger.warn`Redis connection ${this.#name} lost (${cause}), trying again`;
       isDown = true;
     });
     this.redis.on("ready", () => {
-      if (isDown) console.error(`Redis connection ${this.#name} is back`);
+      if (isDown) logger.info`Redis connection ${this.#name} is back`;
       isDown = false;
       cause = "closed";
     });

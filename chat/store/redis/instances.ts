@@ -1,5 +1,4 @@
 import type { CommandConnection } from "./connections.ts";
-import { instanceKeys, INSTANCES_KEY } from "./keys.ts";
 
 /**
  * How long a lease lives after its last renewal, in milliseconds. Only the clock of Redis counts.
@@ -18,6 +17,11 @@ const REAPED_TTL_SECONDS = 3_600;
  */
 const MAX_FORMER_IDS = 100;
 
+/** Makes a random id for an instance. */
+export function makeInstanceId(): string {
+  return crypto.randomUUID().slice(-12);
+}
+
 /**
  * The instances that share a Redis, and this one's place among them.
  *
@@ -30,15 +34,21 @@ const MAX_FORMER_IDS = 100;
  */
 export class Instances {
   readonly #connection: CommandConnection;
+  readonly #baseId: string;
+  #registrations = 0;
   #id = "";
   /** The ids that this instance had before, the latest last. */
   readonly #formerIds: string[] = [];
   /** The former ids under which Redis may still have names, the earliest first. */
   readonly #retiredIds = new Set<string>();
 
-  /** @param connection where to send commands */
-  constructor(connection: CommandConnection) {
+  /**
+   * @param connection where to send commands
+   * @param baseId what every id of this instance starts with
+   */
+  constructor(connection: CommandConnection, baseId: string) {
     this.#connection = connection;
+    this.#baseId = baseId;
   }
 
   /** The current id of this instance. */
@@ -78,12 +88,12 @@ export class Instances {
    * @param rooms the rooms in which the instance may hold names
    */
   async register(rooms: Iterable<string>): Promise<void> {
-    const id = crypto.randomUUID();
-    const keys = instanceKeys(id);
+    const id = `${this.#baseId}-${++this.#registrations}`;
+    const keys = this.#connection.keys.instance(id);
     const names = [...rooms];
     await Promise.all([
       this.#connection.run("SET", keys.lease, 1, "PX", LEASE_TTL_MS),
-      this.#connection.run("SADD", INSTANCES_KEY, id),
+      this.#connection.run("SADD", this.#connection.keys.instances, id),
       names.length > 0 && this.#connection.run("SADD", keys.rooms, ...names),
     ]);
     this.#id = id;
@@ -91,7 +101,7 @@ export class Instances {
 
   /** Renews the lease. Returns whether there still was one. */
   async renewLease(): Promise<boolean> {
-    const { lease } = instanceKeys(this.#id);
+    const { lease } = this.#connection.keys.instance(this.#id);
     return await this.#connection.run("SET", lease, 1, "PX", LEASE_TTL_MS, "XX") === "OK";
   }
 
@@ -100,17 +110,17 @@ export class Instances {
    * there.
    */
   async enterRoom(room: string): Promise<void> {
-    await this.#connection.run("SADD", instanceKeys(this.#id).rooms, room);
+    await this.#connection.run("SADD", this.#connection.keys.instance(this.#id).rooms, room);
   }
 
   /** Records in Redis that the instance holds no name in a room any more. */
   async leaveRoom(room: string): Promise<void> {
-    await this.#connection.run("SREM", instanceKeys(this.#id).rooms, room);
+    await this.#connection.run("SREM", this.#connection.keys.instance(this.#id).rooms, room);
   }
 
   /** Whether an instance has a lease. */
   async hasLease(id: string): Promise<boolean> {
-    return await this.#connection.run("EXISTS", instanceKeys(id).lease) !== 0;
+    return await this.#connection.run("EXISTS", this.#connection.keys.instance(id).lease) !== 0;
   }
 
   /**
@@ -118,7 +128,7 @@ export class Instances {
    * has none.
    */
   async leaseRemainingMs(id: string): Promise<number> {
-    return await this.#connection.run<number>("PTTL", instanceKeys(id).lease);
+    return await this.#connection.run<number>("PTTL", this.#connection.keys.instance(id).lease);
   }
 
   /**
@@ -128,7 +138,8 @@ export class Instances {
    * @returns its id; `undefined` if this instance is alone
    */
   async nextInRing(): Promise<string | undefined> {
-    const ids = (await this.#connection.run<string[]>("SMEMBERS", INSTANCES_KEY)).sort();
+    const ids = (await this.#connection.run<string[]>("SMEMBERS", this.#connection.keys.instances))
+      .sort();
     const next = ids.find((id) => id > this.#id) ?? ids[0] ?? this.#id;
     return next === this.#id ? undefined : next;
   }
@@ -138,18 +149,24 @@ export class Instances {
    * freed.
    */
   async markReaped(id: string): Promise<void> {
-    await this.#connection.run("SET", instanceKeys(id).reaped, 1, "EX", REAPED_TTL_SECONDS);
+    await this.#connection.run(
+      "SET",
+      this.#connection.keys.instance(id).reaped,
+      1,
+      "EX",
+      REAPED_TTL_SECONDS,
+    );
   }
 
   /** Whether others have reaped one of the retired ids. */
   async wasReaped(): Promise<boolean> {
-    const keys = [...this.#retiredIds].map((id) => instanceKeys(id).reaped);
+    const keys = [...this.#retiredIds].map((id) => this.#connection.keys.instance(id).reaped);
     return await this.#connection.run<number>("EXISTS", ...keys) > 0;
   }
 
   /** Whether Redis knows an instance, dead or alive. */
   async isKnown(id: string): Promise<boolean> {
-    return await this.#connection.run("SISMEMBER", INSTANCES_KEY, id) === 1;
+    return await this.#connection.run("SISMEMBER", this.#connection.keys.instances, id) === 1;
   }
 
   /**
@@ -159,12 +176,12 @@ export class Instances {
    * @param free frees its names in one room
    */
   async deregister(id: string, free: (room: string) => Promise<void>): Promise<void> {
-    const keys = instanceKeys(id);
+    const keys = this.#connection.keys.instance(id);
     const rooms = await this.#connection.run<string[]>("SMEMBERS", keys.rooms);
     await Promise.all(rooms.map(free));
     // The id goes last. If this instance dies before that, another one continues.
     await this.#connection.run("DEL", keys.lease, keys.rooms);
-    await this.#connection.run("SREM", INSTANCES_KEY, id);
+    await this.#connection.run("SREM", this.#connection.keys.instances, id);
     this.#retiredIds.delete(id);
   }
 
@@ -175,11 +192,11 @@ export class Instances {
    * reap them
    */
   async close(holdsNames: boolean): Promise<void> {
-    const { lease, rooms } = instanceKeys(this.#id);
+    const { lease, rooms } = this.#connection.keys.instance(this.#id);
     await this.#connection.run("DEL", lease);
     if (holdsNames) return;
     await Promise.all([
-      this.#connection.run("SREM", INSTANCES_KEY, this.#id),
+      this.#connection.run("SREM", this.#connection.keys.instances, this.#id),
       this.#connection.run("DEL", rooms),
     ]);
   }

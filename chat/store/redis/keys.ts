@@ -15,35 +15,6 @@ export interface RoomKeys {
   readonly log: string;
 }
 
-/** Returns the keys of a room. */
-export function roomKeys(room: string): RoomKeys {
-  const suffix = suffixOf(room);
-  return {
-    users: `chat-users${suffix}`,
-    owners: `{chat-users${suffix}}:owners`,
-    channel: `chat${suffix}`,
-    log: `{chat${suffix}}:log`,
-  };
-}
-
-/**
- * Returns the key of a STRING: the id of the message that a user published with this ref. The key
- * is unambiguous because a user's name contains no colon.
- */
-export function refKey(room: string, user: string, ref: string): string {
-  return `{chat${suffixOf(room)}}:ref:${user}:${ref}`;
-}
-
-/** The default room's keys have no suffix. */
-function suffixOf(room: string): string {
-  return room === DEFAULT_ROOM ? "" : `:${room}`;
-}
-
-/**
- * A SET of the ids of all instances that are alive, and of those that died and are not reaped yet.
- */
-export const INSTANCES_KEY = "chat-instances";
-
 /** The keys of an instance. */
 export interface InstanceKeys {
   /** The lease: a STRING that expires unless the instance renews it. */
@@ -54,11 +25,62 @@ export interface InstanceKeys {
   readonly reaped: string;
 }
 
-/** Returns the keys of an instance. */
-export function instanceKeys(id: string): InstanceKeys {
-  return {
-    lease: `chat-instance:${id}`,
-    rooms: `chat-instance-rooms:${id}`,
-    reaped: `chat-instance-reaped:${id}`,
-  };
+/** The names of all keys and channels of one chat. */
+export class Keys {
+  /**
+   * A SET of the ids of all instances that are alive, and of those that died and are not reaped
+   * yet.
+   */
+  readonly instances: string;
+  readonly #prefix: string;
+  readonly #channel: string;
+
+  /**
+   * @param prefix what every name starts with
+   * @param database the number of the database: channels have one name for all databases of a
+   * Redis, so those of databases other than 0 contain the number
+   */
+  constructor({ prefix, database }: { readonly prefix: string; readonly database: number }) {
+    this.#prefix = prefix;
+    this.#channel = `${prefix}chat${database === 0 ? "" : `@${database}`}`;
+    this.instances = `${prefix}chat-instances`;
+  }
+
+  /** Returns the keys of a room. The default room's keys have no suffix. */
+  room(room: string): RoomKeys {
+    const suffix = suffixOf(room);
+    const users = `${this.#prefix}chat-users${suffix}`;
+    return {
+      users,
+      // With a prefix, the key begins with it as well as with the whole hash tag.
+      owners: `${this.#prefix}{${users}}:owners`,
+      channel: this.#channel + suffix,
+      log: `${this.#logTag(room)}:log`,
+    };
+  }
+
+  /**
+   * Returns the key of a STRING: the id of the message that a user published with this ref. The key
+   * is unambiguous because a user's name contains no colon.
+   */
+  ref(room: string, user: string, ref: string): string {
+    return `${this.#logTag(room)}:ref:${user}:${ref}`;
+  }
+
+  /** Returns the keys of an instance. */
+  instance(id: string): InstanceKeys {
+    return {
+      lease: `${this.#prefix}chat-instance:${id}`,
+      rooms: `${this.#prefix}chat-instance-rooms:${id}`,
+      reaped: `${this.#prefix}chat-instance-reaped:${id}`,
+    };
+  }
+
+  #logTag(room: string): string {
+    return `${this.#prefix}{${this.#prefix}chat${suffixOf(room)}}`;
+  }
+}
+
+function suffixOf(room: string): string {
+  return room === DEFAULT_ROOM ? "" : `:${room}`;
 }

@@ -2,7 +2,6 @@ import { type Message, parseEvent } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID } from "../../protocol/ids.ts";
 import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import { refKey, roomKeys } from "./keys.ts";
 import { PublishBatcher } from "./publish_batcher.ts";
 import { PublishRetrier } from "./publish_retrier.ts";
 import type { PendingMessage } from "./scripts.ts";
@@ -40,7 +39,7 @@ export class Log {
     const rest = JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1);
     const message: PendingMessage = ref === undefined
       ? { rest }
-      : { rest, refKey: refKey(room, user, ref) };
+      : { rest, refKey: this.#connection.keys.ref(room, user, ref) };
     const append = () => this.#batcher.publish(room, message);
     const sender = senderOf(room, user);
     const id = this.#retrier.isRetrying(sender) ? this.#enqueue(sender, append) : append();
@@ -74,21 +73,21 @@ export class Log {
 
   /** The id of a room's newest message. */
   async newest(room: string): Promise<string> {
-    const { log } = roomKeys(room);
+    const { log } = this.#connection.keys.room(room);
     const entries = await this.#xrevrange(log, "+", 1);
     return entries[0]?.[0] ?? BEFORE_FIRST_ID;
   }
 
   /** Reads the messages after a position: see {@linkcode Store.readAfter}. */
   async readAfter(room: string, position: string, count: number): Promise<LogEntry[]> {
-    const { log } = roomKeys(room);
+    const { log } = this.#connection.keys.room(room);
     const start = `(${position}`;
     return toLogEntries(await this.#connection.run("XRANGE", log, start, "+", "COUNT", count));
   }
 
   /** Reads the last messages before a position: see {@linkcode Store.readBefore}. */
   async readBefore(room: string, position: string | undefined, count: number): Promise<LogEntry[]> {
-    const { log } = roomKeys(room);
+    const { log } = this.#connection.keys.room(room);
     const end = position === undefined ? "+" : `(${position}`;
     return toLogEntries(await this.#xrevrange(log, end, count)).reverse();
   }

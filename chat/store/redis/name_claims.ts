@@ -1,7 +1,7 @@
 import { StoreOutcomeUnknown, StoreUnavailable, type UsersPage } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
-import { type RoomKeys, roomKeys } from "./keys.ts";
+import type { RoomKeys } from "./keys.ts";
 import type { Reaper } from "./reaper.ts";
 import { type ClaimScripts, defineClaimScripts } from "./scripts.ts";
 
@@ -86,7 +86,7 @@ export class NameClaims {
   }
 
   async #claim(room: string, user: string, session: string): Promise<boolean> {
-    const keys = roomKeys(room);
+    const keys = this.#connection.keys.room(room);
     const held = this.#rooms.get(room);
     if (!held) throw new StoreUnavailable(`room ${room} is not subscribed to`);
     if (held.has(user)) return false;
@@ -124,7 +124,11 @@ export class NameClaims {
   async release(room: string, user: string): Promise<void> {
     // A name that was lost in an outage needs no release.
     if (!this.#rooms.get(room)?.delete(user)) return;
-    const freed = await this.#scripts.release(roomKeys(room), user, this.#instances.id)
+    const freed = await this.#scripts.release(
+      this.#connection.keys.room(room),
+      user,
+      this.#instances.id,
+    )
       .catch(() => 0);
     if (freed === 1) return;
     const users = this.#unreleased.get(room) ?? new Set();
@@ -145,7 +149,7 @@ export class NameClaims {
 
   /** Lists the users in a room: see {@linkcode Store.listUsers}. */
   async listUsers(room: string, cursor: string | undefined, count: number): Promise<UsersPage> {
-    const { users } = roomKeys(room);
+    const { users } = this.#connection.keys.room(room);
     const [[next, names], total] = await Promise.all([
       this.#connection.run<[string, string[]]>("SSCAN", users, cursor ?? "0", "COUNT", count),
       this.#connection.run<number>("SCARD", users),

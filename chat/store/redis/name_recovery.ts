@@ -1,7 +1,6 @@
 import type { RoomEvent } from "../../protocol/events.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
-import { roomKeys } from "./keys.ts";
 import type { NameClaims } from "./name_claims.ts";
 import type { Reaper } from "./reaper.ts";
 import { defineRecoveryScripts, type RecoveryScripts } from "./scripts.ts";
@@ -117,7 +116,12 @@ export class NameRecovery {
         .filter((user) => this.#claims.sessionOf(room, user) !== undefined);
       if (part.length === 0) continue;
       const { id, formerIds } = this.#instances;
-      const replies = await this.#scripts.reclaim(roomKeys(room), part, id, formerIds);
+      const replies = await this.#scripts.reclaim(
+        this.#connection.keys.room(room),
+        part,
+        id,
+        formerIds,
+      );
       for (const [j, reply] of replies.entries()) {
         if (reply === "free") wereFree.push(part[j]);
         else if (reply !== "kept") this.#loseName(room, part[j]);
@@ -130,7 +134,7 @@ export class NameRecovery {
 
   /** Other instances reaped these names, and saw the users leave. They have to see them join. */
   async #announceJoined(room: string, users: string[]): Promise<void> {
-    const keys = roomKeys(room);
+    const keys = this.#connection.keys.room(room);
     const count = await this.#connection.run<number>("SCARD", keys.users);
     await Promise.all(users.map((user) => {
       const session = this.#claims.sessionOf(room, user);
@@ -142,7 +146,9 @@ export class NameRecovery {
 
   /** When these users left, Redis had lost their names, so nobody else has seen them leave. */
   async #announceLeft(room: string, users: Set<string>): Promise<void> {
-    await Promise.all([...users].map((user) => this.#scripts.announceLeft(roomKeys(room), user)));
+    await Promise.all(
+      [...users].map((user) => this.#scripts.announceLeft(this.#connection.keys.room(room), user)),
+    );
   }
 
   #loseName(room: string, user: string): void {

@@ -1,7 +1,6 @@
 import { setImmediate } from "node:timers";
 import type { LogLimits } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import { roomKeys } from "./keys.ts";
 import { defineLogScripts, type LogScripts, type PendingMessage } from "./scripts.ts";
 
 /** The most messages in a batch. Redis serves nobody else while it appends them. */
@@ -21,6 +20,7 @@ interface PublishBatch {
  * Most of the cost is per command, not per message.
  */
 export class PublishBatcher {
+  readonly #connection: CommandConnection;
   readonly #scripts: LogScripts;
   readonly #limits: LogLimits;
   /** The open batch of each room. */
@@ -31,6 +31,7 @@ export class PublishBatcher {
    * @param limits how much the log keeps
    */
   constructor(connection: CommandConnection, limits: LogLimits) {
+    this.#connection = connection;
     this.#scripts = defineLogScripts(connection);
     this.#limits = limits;
   }
@@ -63,7 +64,10 @@ export class PublishBatcher {
     if (!batch) return;
     this.#batches.delete(room);
     const { messages, ids } = batch;
-    this.#scripts.publish(roomKeys(room), messages, this.#limits).then(ids.resolve, ids.reject);
+    this.#scripts.publish(this.#connection.keys.room(room), messages, this.#limits).then(
+      ids.resolve,
+      ids.reject,
+    );
   }
 
   #startBatch(room: string): PublishBatch {

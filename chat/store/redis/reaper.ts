@@ -1,6 +1,5 @@
 import type { CommandConnection } from "./connections.ts";
 import { type Instances, LEASE_TTL_MS, RENEWAL_INTERVAL_MS } from "./instances.ts";
-import { roomKeys } from "./keys.ts";
 import { defineReaperScripts, type ReaperScripts } from "./scripts.ts";
 
 /**
@@ -14,6 +13,7 @@ const UNREAPED_RECHECK_MS = 1_000;
 
 /** Frees the names that dead instances left in Redis. */
 export class Reaper {
+  readonly #connection: CommandConnection;
   readonly #instances: Instances;
   readonly #scripts: ReaperScripts;
   readonly #onLeaseLost: () => void;
@@ -27,6 +27,7 @@ export class Reaper {
    * @param onLeaseLost called when it turns out that this instance itself has no lease
    */
   constructor(connection: CommandConnection, instances: Instances, onLeaseLost: () => void) {
+    this.#connection = connection;
     this.#instances = instances;
     this.#scripts = defineReaperScripts(connection);
     this.#onLeaseLost = onLeaseLost;
@@ -79,7 +80,7 @@ export class Reaper {
    * registered any more.
    */
   async sweep(room: string): Promise<void> {
-    for (const owner of await this.#scripts.owners(roomKeys(room))) {
+    for (const owner of await this.#scripts.owners(this.#connection.keys.room(room))) {
       await this.reapIfDead(room, owner);
     }
   }
@@ -101,7 +102,7 @@ export class Reaper {
   }
 
   async #reap(room: string, instance: string): Promise<void> {
-    await this.#scripts.reap(roomKeys(room), instance);
+    await this.#scripts.reap(this.#connection.keys.room(room), instance);
   }
 
   async #isDead(instance: string): Promise<boolean> {

@@ -1,8 +1,7 @@
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { connect } from "./connections.ts";
-import { Instances } from "./instances.ts";
-import { roomKeys } from "./keys.ts";
+import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { NameClaims } from "./name_claims.ts";
@@ -20,6 +19,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
  *
  * @param settings where Redis is
  * @param limits how much of each room's log to keep
+ * @param instanceId the id of this instance; after an outage, a number is added
  * @returns a store that recovers by itself after every outage
  * @throws {StoreUnavailable} if it cannot connect within five seconds; the message names host, port
  * and cause
@@ -27,11 +27,12 @@ const CONNECT_TIMEOUT_MS = 5_000;
 export async function openRedisStore(
   settings: RedisSettings,
   limits: LogLimits,
+  instanceId: string = makeInstanceId(),
 ): Promise<Store> {
   const connections = await connect(settings, CONNECT_TIMEOUT_MS);
   const { commands } = connections;
   const listeners = new Map<string, RoomListener>();
-  const instances = new Instances(commands);
+  const instances = new Instances(commands, instanceId);
   const reaper = new Reaper(commands, instances, recover);
   const claims = new NameClaims(commands, instances, reaper);
   const recovery = new NameRecovery(
@@ -68,14 +69,17 @@ export async function openRedisStore(
       listeners.set(room, listener);
       const subscription = new RoomSubscription(room, log, subscriber, listener);
       const [newest] = await Promise.all([
-        subscriber.subscribe(roomKeys(room).channel, subscription),
+        subscriber.subscribe(commands.keys.room(room).channel, subscription),
         claims.enterRoom(room),
       ]);
       return newest;
     },
     async unsubscribe(room) {
       listeners.delete(room);
-      await Promise.all([subscriber.unsubscribe(roomKeys(room).channel), leaveRoom(room)]);
+      await Promise.all([
+        subscriber.unsubscribe(commands.keys.room(room).channel),
+        leaveRoom(room),
+      ]);
     },
     async claim(room, user, session) {
       requireSubscriber();

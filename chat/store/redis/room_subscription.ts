@@ -1,8 +1,11 @@
+import { getLogger } from "@logtape/logtape";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Message, type Notice, parseEvent, type RoomEvent } from "../../protocol/events.ts";
 import { isLater } from "../../protocol/ids.ts";
 import type { RoomListener } from "../store.ts";
 import type { Log } from "./log.ts";
+
+const logger = getLogger(["chat", "redis"]);
 
 /** How many messages one read of the log returns at most. */
 const PAGE_SIZE = 100;
@@ -189,9 +192,10 @@ export class RoomSubscription {
 
   #reportHole(prev: string | undefined): void {
     if (prev === undefined || !isLater(prev, this.#position!)) return;
-    console.error(
-      `Room ${this.#room}: the messages after ${this.#position} up to ${prev} left the log ` +
-        "before they could be delivered. HISTORY_LIMIT is too small for the messages of an outage",
+    logger.error(
+      "Room {room}: the messages after {position} up to {prev} left the log before they could be " +
+        "delivered. HISTORY_LIMIT is too small for the messages of an outage",
+      { room: this.#room, position: this.#position, prev },
     );
   }
 
