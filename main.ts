@@ -68,7 +68,9 @@ function readConfigOrFail(env: Environment, warnings: readonly string[]): Config
   try {
     return readConfig(env);
   } catch (error) {
-    if (error instanceof ConfigError) fail(...warnings, ...error.problems);
+    if (error instanceof ConfigError) {
+      fail(...warnings.map((line) => `Warning: ${line}`), ...error.problems);
+    }
     throw error;
   }
 }
@@ -96,10 +98,12 @@ function stopOnSignals(stop: () => Promise<void>): void {
 }
 
 function explainAndFail(error: Error): never {
-  if (error instanceof StoreUnavailable) fail(error.message);
-  fail(`cannot start ${error.message}`);
+  const prefix = error instanceof StoreUnavailable ? "" : "cannot start ";
+  logger.fatal`${prefix}${error.message}`;
+  Deno.exit(1);
 }
 
+/** Prints plain lines, for what is wrong before the log is configured. */
 function fail(...lines: string[]): never {
   for (const line of lines) console.error(line);
   Deno.exit(1);
