@@ -5,7 +5,7 @@ import { until } from "../support/wait.ts";
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-Deno.test("LOG_FORMAT=json: every line is an object with time, level, instance, message", async () => {
+Deno.test("LOG_FORMAT=json: each line has time, level, instance and message", async () => {
   await using instance = await startInstance({ LOG_FORMAT: "json" });
   instance.signal("SIGTERM");
   const lines = (await instance.output.end()).map((line) => JSON.parse(line));
