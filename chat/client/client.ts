@@ -3,7 +3,7 @@
  * resumes where it was, and repeats what was not acknowledged, so that every message arrives once
  * and in order.
  *
- * @example
+ * @example Send a message, and receive it
  * ```ts
  * import { ChatClient } from "./client.ts";
  * import { openMemoryStore, readConfig, startServer } from "../mod.ts";
@@ -12,10 +12,12 @@
  * const config = readConfig({ HOST: "127.0.0.1", PORT: "0" });
  * const server = await startServer(config, openMemoryStore(config));
  * const chat = new ChatClient(`ws://127.0.0.1:${server.port}`, "foo");
- * const received = new Promise((resolve) => chat.onmessage = resolve);
- * const id = await chat.send("hello");
- * const { prev: _, ref: __, ...message } = await received as Record<string, string>;
- * assertEquals(message, { type: "message", id, user: "foo", text: "hello" });
+ * await chat.ready;
+ * chat.send("hello");
+ * for await (const { user, text } of chat) {
+ *   assertEquals(`${user}: ${text}`, "foo: hello");
+ *   break;
+ * }
  *
  * await chat.close();
  * await server.close();
@@ -23,14 +25,21 @@
  *
  * @module
  */
-import { CLOSE } from "../protocol/close_codes.ts";
+import { BadRequest } from "../protocol/bad_request.ts";
+import { CLOSE, mayReconnect } from "../protocol/close_codes.ts";
+import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
 import type { Joined, Left, Message, Notice, RoomEvent } from "../protocol/events.ts";
 import { isId, isLater } from "../protocol/ids.ts";
-import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
+import { DEFAULT_ROOM, parseRoom, parseUser } from "../protocol/names.ts";
 import type { Ack, Pong, Reply, Welcome } from "../protocol/protocol.ts";
-import { ChatError, SendQueue } from "./send_queue.ts";
+import { ChatError } from "./chat_error.ts";
+import { type ChatEventMap, ChatEventTarget, type ChatState } from "./chat_events.ts";
+import { iterateMessages } from "./iterate_messages.ts";
+import { SendQueue } from "./send_queue.ts";
+import { parseServers, readJson, whyRefused } from "./servers.ts";
 
-export { ChatError };
+export * from "./chat_error.ts";
+export * from "./chat_events.ts";
 export type { Ack, ErrorCode, ErrorReply, Joined, Left, Message, Notice, Pong, Welcome };
 
 /** The options of a {@linkcode ChatClient}. */
@@ -47,19 +56,38 @@ export interface ChatClientOptions {
    * starts with the first message after it joined.
    */
   readonly since?: string;
+  /** Closes the client when it is aborted. */
+  readonly signal?: AbortSignal;
+  /**
+   * The token that lets the user in, or a function that returns one. The client calls the function
+   * before each attempt to connect, and for `users` and `history`.
+   */
+  readonly token?: string | (() => string | Promise<string>);
 }
 
-/**
- * The state of a client: `connecting` until the first welcome, `connected`, `reconnecting` after a
- * connection was lost, and `closed` for good.
- */
-export type ChatState = "connecting" | "connected" | "reconnecting" | "closed";
+/** What {@linkcode ChatClient.history} reads. */
+export interface HistoryOptions {
+  /** The id of a message: the messages before it are read. By default the newest ones are. */
+  readonly before?: string;
+  /** The most messages to read: 1 to 200, by default 50. */
+  readonly limit?: number;
+}
 
-/**
- * The close codes after which an attempt to reconnect would end in the same way: not authenticated,
- * not allowed, and replaced by another connection of the same user.
- */
-const FINAL_CODES = [4401, 4403, 4410];
+/** Some of a room's messages. */
+export interface HistoryPage {
+  /** The messages, oldest first. */
+  readonly messages: Message[];
+  /** The `before` of older messages; `null` if there are none. */
+  readonly before: string | null;
+}
+
+interface UsersPage {
+  readonly users: string[];
+  readonly from: string | null;
+}
+
+/** How many users are read at once. */
+const USERS_LIMIT = 200;
 
 /** The time before the first attempt to reconnect. It doubles with each attempt. */
 const FIRST_BACKOFF_MS = 250;
@@ -74,8 +102,11 @@ const HEARTBEAT_MS = 10_000;
 /** The longest that {@linkcode ChatClient.close} waits for the server. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
-/** Keeps one user in one room until it is closed. */
-export class ChatClient {
+/**
+ * Keeps one user in one room until it is closed. It tells what happens to its `on…` properties, and
+ * to the listeners of `addEventListener`. `for await (const message of chat)` loops over messages.
+ */
+export class ChatClient extends ChatEventTarget {
   /**
    * Called for each message of the room, including the user's own. Each message is delivered once,
    * and in the same order to everyone.
@@ -96,15 +127,32 @@ export class ChatClient {
   ongap: (after: string) => void = () => {};
   /**
    * Called when the state changes, and when an attempt to connect has failed. The reason is for
-   * people, and empty when the client is connected.
+   * people, and empty when the client is connected. The error says for programs why the client
+   * closed.
    */
-  onstate: (state: ChatState, reason: string) => void = () => {};
+  onstate: (state: ChatState, reason: string, error?: ChatError) => void = () => {};
 
-  readonly #urls: readonly URL[];
+  /**
+   * Resolves at the first welcome. Rejects with a {@linkcode ChatError} if the client closes before
+   * it; nobody has to handle that.
+   */
+  readonly ready: Promise<Welcome>;
+
+  /** In a random order, in which each has its turn. */
+  readonly #servers: readonly URL[];
+  #turn = 0;
+  readonly #user: string;
   readonly #options: ChatClientOptions;
   readonly #sendQueue = new SendQueue((lines) => this.#socket?.send(lines.join("\n")));
+  readonly #ready = Promise.withResolvers<Welcome>();
   #state: ChatState = "connecting";
+  /** Why the client is closed. */
+  #error: ChatError | undefined;
+  /** Aborted when the client is closed. */
+  readonly #closed = new AbortController();
   #socket: WebSocket | undefined;
+  /** Why the server is about to close the connection. */
+  #refusal: ErrorReply | undefined;
   /** Attempts since the last stable connection. */
   #attempts = 0;
   #connectedAt = 0;
@@ -121,25 +169,33 @@ export class ChatClient {
   /**
    * Starts to connect.
    *
-   * @param url the server, such as `wss://chat.example`; if there are several, each attempt that
-   * fails is followed by one at the next URL
+   * @param url the server, such as `wss://chat.example`; if there are several, the client begins
+   * with any of them, and goes on to another one after each attempt that fails
    * @param user the user's name
    * @param options the room, and where in its log to start
-   * @throws {TypeError} if a URL, the name or `since` is invalid, or `since` and `history` are both
+   * @throws {TypeError} if a URL, a name or `since` is invalid, or `since` and `history` are both
    * given
    */
   constructor(url: string | readonly string[], user: string, options: ChatClientOptions = {}) {
-    this.#urls = (typeof url === "string" ? [url] : url).map((one) => chatUrl(one, user));
-    this.#options = options;
-    this.#position = options.since;
-    if (options.since !== undefined && !isId(options.since)) {
-      throw new TypeError(`since is ${JSON.stringify(options.since)}: give the id of a message`);
+    super();
+    const { room, since, history, signal } = options;
+    this.#servers = parseServers(typeof url === "string" ? [url] : url);
+    this.#user = checkNames(user, room);
+    if (since !== undefined && !isId(since)) {
+      throw new TypeError(`since is ${JSON.stringify(since)}: give the id of a message`);
     }
-    if (options.since !== undefined && options.history) {
+    if (since !== undefined && history) {
       throw new TypeError("since and history are both given: give one of them");
     }
-    this.#connect();
+    this.#options = options;
+    this.#position = since;
+    this.ready = this.#ready.promise;
+    this.ready.catch(() => {});
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
+    const abort = () => this.#close(new ChatError("closed", "the signal was aborted"));
+    signal?.addEventListener("abort", abort, { signal: this.#closed.signal });
+    if (signal?.aborted) abort();
+    else this.#connect();
   }
 
   /** The client's state. */
@@ -161,8 +217,56 @@ export class ChatClient {
    * 270 seconds of retries, or if the client is closed
    */
   send(text: string): Promise<string> {
-    if (this.#state !== "closed") return this.#sendQueue.send(text);
-    return Promise.reject(new ChatError("closed", "the client is closed"));
+    return this.#error ? Promise.reject(this.#error) : this.#sendQueue.send(text);
+  }
+
+  /**
+   * Reads a page of the room's messages over HTTP, whether or not the client is connected.
+   *
+   * @throws {ChatError} with the code `refused` if the server refuses the request, with
+   * `unavailable` if it cannot respond
+   *
+   * @example Read all messages, the newest first
+   * ```ts ignore
+   * for (let before: string | null | undefined; before !== null;) {
+   *   const page = await chat.history({ before });
+   *   console.log(page.messages.toReversed());
+   *   before = page.before;
+   * }
+   * ```
+   */
+  history({ before, limit }: HistoryOptions = {}): Promise<HistoryPage> {
+    return this.#read("messages", { before, limit });
+  }
+
+  /**
+   * Reads the names of all users in the room over HTTP, in no order, whether or not the client is
+   * connected. Users who join or leave meanwhile may be missing.
+   *
+   * @throws {ChatError} as {@linkcode ChatClient.history} does
+   */
+  async users(): Promise<string[]> {
+    const users = new Set<string>();
+    let from: string | null | undefined;
+    do {
+      const page: UsersPage = await this.#read("users", { from, limit: USERS_LIMIT });
+      for (const user of page.users) users.add(user);
+      from = page.from;
+    } while (from !== null);
+    return [...users];
+  }
+
+  /**
+   * Iterates over the messages that arrive from now on, until the client is closed. Up to 10,000
+   * messages wait for a loop that is slower than the room.
+   *
+   * @throws {ChatError} if the client closes by itself (see `code`), or with the code `too_slow`
+   * if too many messages wait. The loop gets those before that first: to go on without a gap, give
+   * the id of its last message as `since` to another client
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
+    if (!this.#error) yield* iterateMessages(this);
+    else if (this.#error.code !== "closed") throw this.#error;
   }
 
   /**
@@ -171,7 +275,7 @@ export class ChatClient {
    */
   async close(): Promise<void> {
     const socket = this.#socket;
-    this.#close("close() was called");
+    this.#close(new ChatError("closed", "close() was called"));
     if (!socket || socket.readyState === WebSocket.CLOSED) return;
     await new Promise<void>((resolve) => {
       const timeout = setTimeout(resolve, CLOSE_TIMEOUT_MS);
@@ -179,19 +283,33 @@ export class ChatClient {
         clearTimeout(timeout);
         resolve();
       };
-      socket.close(1000);
     });
   }
 
-  #connect(): void {
-    const url = new URL(this.#urls[this.#attempts % this.#urls.length]);
-    const { room, history } = this.#options;
-    const since = this.#position ?? this.#lastAtFirstWelcome;
-    if (room !== undefined) url.searchParams.set("room", room);
-    if (since !== undefined) url.searchParams.set("since", since);
-    else if (history) url.searchParams.set("history", `${history}`);
+  /** Calls {@linkcode ChatClient.close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #connect(): Promise<void> {
+    const server = this.#servers[this.#turn];
+    this.#refusal = undefined;
     this.#hasReceived = true;
-    const socket = this.#socket = new WebSocket(url, "chat.json.v1");
+    let token: string | undefined;
+    try {
+      token = await this.#token();
+    } catch (error) {
+      if (error instanceof ChatError) return this.#close(error);
+      return this.#retry(`there is no token: ${error}`);
+    }
+    if (this.#error) return;
+    const since = this.#position ?? this.#lastAtFirstWelcome;
+    const url = this.#joinUrl(server, since);
+    url.protocol = url.protocol.replace("http", "ws");
+    const protocols = ["chat.json.v1", ...token === undefined ? [] : [`token.${token}`]];
+    const socket = this.#socket = new WebSocket(url, protocols);
+    let isOpen = false;
+    socket.onopen = () => isOpen = true;
     socket.onmessage = ({ data }) => {
       this.#hasReceived = true;
       for (const line of data.split("\n")) {
@@ -199,7 +317,45 @@ export class ChatClient {
         if (this.#socket === socket) reportErrors(() => this.#handleEvent(JSON.parse(line)));
       }
     };
-    socket.onclose = ({ code, reason }) => this.#handleConnectionLost(code, reason);
+    socket.onclose = ({ code, reason }) => {
+      this.#handleConnectionLost(code, reason);
+      if (!isOpen) this.#askWhyRefused(this.#joinUrl(server), token);
+    };
+  }
+
+  #joinUrl(server: URL, since?: string): URL {
+    const { room, history } = this.#options;
+    const url = new URL(`chat/${encodeURIComponent(this.#user)}`, server);
+    if (room !== undefined) url.searchParams.set("room", room);
+    if (since !== undefined) url.searchParams.set("since", since);
+    else if (history) url.searchParams.set("history", `${history}`);
+    return url;
+  }
+
+  async #askWhyRefused(url: URL, token: string | undefined): Promise<void> {
+    const words = await whyRefused(url, token, this.#closed.signal);
+    if (words === undefined || this.#state === "connected") return;
+    this.#close(new ChatError("refused", words));
+  }
+
+  async #read<T>(
+    what: string,
+    query: Record<string, string | number | null | undefined>,
+  ): Promise<T> {
+    const { room = DEFAULT_ROOM } = this.#options;
+    const url = new URL(`rooms/${room}/${what}`, this.#servers[this.#turn]);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.set(name, `${value}`);
+    }
+    return readJson(url, await this.#token(), this.#closed.signal);
+  }
+
+  async #token(): Promise<string | undefined> {
+    const given = this.#options.token;
+    const token = await (typeof given === "function" ? given() : given);
+    // It becomes the name of a subprotocol, for which a JWT has the right characters.
+    if (token === undefined || /^[\w.-]+$/.test(token)) return token;
+    throw new ChatError("refused", "the token is no JWT");
   }
 
   #handleEvent(event: Reply | RoomEvent | Notice): void {
@@ -209,14 +365,15 @@ export class ChatClient {
       case "message":
         return this.#deliver(event);
       case "joined":
-        return reportErrors(() => this.onjoined(event));
+        return this.#tell("joined", event, () => this.onjoined(event));
       case "left":
-        return reportErrors(() => this.onleft(event));
+        return this.#tell("left", event, () => this.onleft(event));
       case "notice":
-        return reportErrors(() => this.onnotice(event));
+        return this.#tell("notice", event, () => this.onnotice(event));
       case "ack":
         return this.#sendQueue.onAck(event);
       case "error":
+        if (event.code === "name_taken" || event.code === "unavailable") this.#refusal = event;
         return this.#sendQueue.onError(event);
       case "pong":
         return;
@@ -235,7 +392,8 @@ export class ChatClient {
     this.#connectedAt = Date.now();
     this.#sendQueue.onWelcome(welcome);
     this.#setState("connected", "");
-    reportErrors(() => this.onwelcome(welcome));
+    this.#ready.resolve(welcome);
+    this.#tell("welcome", welcome, () => this.onwelcome(welcome));
     if (isGap) this.#reportGap(since);
   }
 
@@ -246,13 +404,13 @@ export class ChatClient {
     }
     this.#position = message.id;
     this.#isGapReported = false;
-    reportErrors(() => this.onmessage(message));
+    this.#tell("message", message, () => this.onmessage(message));
   }
 
   #reportGap(after: string): void {
     if (this.#isGapReported) return;
     this.#isGapReported = true;
-    reportErrors(() => this.ongap(after));
+    this.#tell("gap", { after }, () => this.ongap(after));
   }
 
   /** Pings the server: nothing else shows that a connection was cut silently. */
@@ -269,30 +427,39 @@ export class ChatClient {
   #handleConnectionLost(code: number, closeReason: string): void {
     this.#detach();
     this.#sendQueue.onConnectionLost();
-    const reason = closeReason || `code ${code}`;
+    const reason = this.#refusal?.message ?? (closeReason || `code ${code}`);
+    const isNameTaken = code === CLOSE.nameTaken.code;
     // After a reconnect, the name may still be held by the client's own lost connection.
-    const isNameTaken = code === CLOSE.nameTaken.code && this.#state === "connecting";
-    if (isNameTaken || FINAL_CODES.includes(code)) return this.#close(reason);
+    const isOwnName = isNameTaken && this.#lastAtFirstWelcome !== undefined;
+    if (!mayReconnect(code) && !isOwnName) {
+      return this.#close(new ChatError(isNameTaken ? "name_taken" : "refused", reason));
+    }
+    this.#retry(reason);
+  }
+
+  /** Connects to the next server after a pause. */
+  #retry(reason: string): void {
     const isConnected = this.#state === "connected";
     if (isConnected && Date.now() - this.#connectedAt > STABLE_AFTER_MS) this.#attempts = 0;
-    this.#scheduleReconnect();
-    if (isConnected) return this.#setState("reconnecting", reason);
-    reportErrors(() => this.onstate(this.#state, reason));
-  }
-
-  #scheduleReconnect(): void {
     const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#attempts);
     this.#attempts++;
+    this.#turn = (this.#turn + 1) % this.#servers.length;
     const jitterMs = Math.random() * backoffMs / 2;
     this.#reconnectTimer = setTimeout(() => this.#connect(), backoffMs / 2 + jitterMs);
+    this.#setState(isConnected ? "reconnecting" : this.#state, reason);
   }
 
-  #close(reason: string): void {
+  #close(error: ChatError): void {
+    if (this.#error) return;
+    this.#error = error;
+    this.#socket?.close(1000);
     this.#detach();
     clearTimeout(this.#reconnectTimer);
     clearInterval(this.#heartbeatTimer);
-    this.#sendQueue.close(reason);
-    this.#setState("closed", reason);
+    this.#closed.abort();
+    this.#ready.reject(error);
+    this.#sendQueue.close(error);
+    this.#setState("closed", error.message, error);
   }
 
   /** Ignores what the socket still receives. */
@@ -302,23 +469,37 @@ export class ChatClient {
     if (socket) socket.onmessage = socket.onclose = null;
   }
 
-  #setState(state: ChatState, reason: string): void {
-    if (this.#state === state) return;
+  #setState(state: ChatState, reason: string, error?: ChatError): void {
     this.#state = state;
-    reportErrors(() => this.onstate(state, reason));
+    this.#tell("state", { state, reason, error }, () => this.onstate(state, reason, error));
+  }
+
+  #tell<K extends keyof ChatEventMap>(
+    type: K,
+    detail: ChatEventMap[K]["detail"],
+    call: () => void,
+  ): void {
+    reportErrors(call);
+    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
 
-function chatUrl(server: string, user: string): URL {
-  const url = new URL(server);
-  const name = encodeURIComponent(user);
-  url.protocol = url.protocol.replace("http", "ws");
-  url.pathname = `${url.pathname.replace(/\/$/, "")}/chat/${name}`;
-  // URL has removed the names "." and "..", which have another meaning in a path.
-  if (!url.pathname.endsWith(`/chat/${name}`)) {
-    throw new TypeError(`the name ${JSON.stringify(user)} cannot stand in a URL`);
+/**
+ * Checks names as the server does.
+ *
+ * @returns the user's name as the server spells it
+ * @throws {TypeError} with the server's words if it would refuse them
+ */
+function checkNames(user: string, room: string | undefined): string {
+  // A URL would lose these two, which have another meaning in a path.
+  if (user === "." || user === "..") throw new TypeError(`the user name "${user}" is not possible`);
+  try {
+    parseRoom(room === undefined ? [] : [room]);
+    return parseUser(encodeURIComponent(user));
+  } catch (error) {
+    if (error instanceof BadRequest) throw new TypeError(error.message);
+    throw error;
   }
-  return url;
 }
 
 /** Reports what a callback throws as an uncaught error, so that it stops nothing else. */

@@ -4,31 +4,10 @@
  *
  * @module
  */
-import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
+import type { ErrorReply } from "../protocol/errors.ts";
 import type { Ack, Welcome } from "../protocol/protocol.ts";
 import { byteLength } from "../protocol/utf8.ts";
-
-/** Why a message was not sent, or why the client closed. */
-export class ChatError extends Error {
-  /** Always `"ChatError"`. */
-  override name = "ChatError";
-  /**
-   * A code of the server's `error` event, or `closed`. With `closed` and `unknown` the message may
-   * or may not have been delivered. With every other code it was not delivered.
-   */
-  readonly code: ErrorCode | "closed";
-
-  /**
-   * Creates an error.
-   *
-   * @param code what went wrong, for programs
-   * @param message what went wrong, for people
-   */
-  constructor(code: ErrorCode | "closed", message: string) {
-    super(message);
-    this.code = code;
-  }
-}
+import { ChatError, type ChatErrorCode } from "./chat_error.ts";
 
 /** What the server accepts, from its `welcome`. */
 export type SendLimits = Pick<Welcome, "maxMessageBytes" | "maxInFlightBytes">;
@@ -153,11 +132,10 @@ export class SendQueue {
     this.#inFlight.clear();
   }
 
-  /** Rejects everything with code `closed`. */
-  close(reason: string): void {
+  /** Rejects everything: with the error's code, or with `unknown` if it is in doubt. */
+  close({ code, message }: ChatError): void {
     this.onConnectionLost();
-    for (const { reject } of this.#pending.values()) reject(new ChatError("closed", reason));
-    this.#pending.clear();
+    for (const pending of this.#pending.values()) this.#reject(pending, code, message);
   }
 
   /** Sends the messages that wait, in order, as far as the limits allow. */
@@ -203,7 +181,7 @@ export class SendQueue {
     }
   }
 
-  #reject(pending: PendingSend, code: ErrorCode, message: string): void {
+  #reject(pending: PendingSend, code: ChatErrorCode, message: string): void {
     this.#remove(pending);
     // Whatever is wrong with this attempt, an earlier one may have been delivered.
     if (pending.isInDoubt) pending.reject(new ChatError("unknown", OUTCOME_UNKNOWN));

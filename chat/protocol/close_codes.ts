@@ -7,15 +7,29 @@ export interface CloseReason {
   readonly code: number;
   /** The reason in words. */
   readonly reason: string;
+  /** Whether a client may connect again. If not, the server would only refuse it again. */
+  readonly mayReconnect: boolean;
 }
 
 /** Every reason for which the server closes a connection. */
 export const CLOSE = {
-  shutdown: { code: 1001, reason: "the server is shutting down" },
-  binary: { code: 1003, reason: "binary frames are not understood, send text" },
-  tooLarge: { code: 1009, reason: "the message is too large" },
-  tryLater: { code: 1013, reason: "try again later" },
-  tooSlow: { code: 4408, reason: "too slow a reader" },
-  nameTaken: { code: 4409, reason: "the name is taken" },
-  tooMany: { code: 4429, reason: "too many messages at once" },
+  shutdown: { code: 1001, reason: "the server is shutting down", mayReconnect: true },
+  binary: {
+    code: 1003,
+    reason: "binary frames are not understood, send text",
+    mayReconnect: true,
+  },
+  tooLarge: { code: 1009, reason: "the message is too large", mayReconnect: true },
+  tryLater: { code: 1013, reason: "try again later", mayReconnect: true },
+  unauthorized: { code: 4401, reason: "not authenticated", mayReconnect: false },
+  forbidden: { code: 4403, reason: "not allowed", mayReconnect: false },
+  tooSlow: { code: 4408, reason: "too slow a reader", mayReconnect: true },
+  nameTaken: { code: 4409, reason: "the name is taken", mayReconnect: false },
+  replaced: { code: 4410, reason: "replaced by another connection", mayReconnect: false },
+  tooMany: { code: 4429, reason: "too many messages at once", mayReconnect: true },
 } as const satisfies Record<string, CloseReason>;
+
+/** Tells whether a client may connect again after a close code, which may be an unknown one. */
+export function mayReconnect(code: number): boolean {
+  return Object.values(CLOSE).find((reason) => reason.code === code)?.mayReconnect ?? true;
+}

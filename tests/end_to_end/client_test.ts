@@ -119,7 +119,7 @@ Deno.test("a message that the server refuses is rejected, and the others are sen
   const second = new ChatClient(`ws://127.0.0.1:${instance.port}`, "foo");
   const pending = second.send("never");
   assertEquals(await next(second, "onstate"), "closed");
-  assertEquals((await assertRejects(() => pending, ChatError)).code, "closed");
+  assertEquals((await assertRejects(() => pending, ChatError)).code, "name_taken");
   await assertRejects(() => second.send("too late"), ChatError);
   await Promise.all([foo.close(), second.close()]);
   await foo.close();

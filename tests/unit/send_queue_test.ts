@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ChatError, SendQueue } from "../../chat/client/send_queue.ts";
+import { ChatError } from "../../chat/client/chat_error.ts";
+import { SendQueue } from "../../chat/client/send_queue.ts";
 import type { ErrorCode } from "../../chat/protocol/errors.ts";
 import { makeRandom } from "../support/random.ts";
+
+const END = new ChatError("closed", "end of the test");
 
 interface Line {
   readonly text: string;
@@ -59,7 +62,7 @@ Deno.test("at most 64 messages are in flight", () => {
   assertEquals(lines.length, 64);
   queue.onAck({ ref: lines[5].ref, id: "1-0" });
   assertEquals(takeTexts(), ["64"]);
-  queue.close("end of the test");
+  queue.close(END);
 });
 
 Deno.test("the lines in flight, and 100 bytes for each, stay within maxInFlightBytes", () => {
@@ -80,7 +83,7 @@ Deno.test("the lines in flight, and 100 bytes for each, stay within maxInFlightB
   queue.onConnectionLost();
   queue.onWelcome({ maxInFlightBytes: 3 * size });
   assertEquals(takeLines().length, 3);
-  queue.close("end of the test");
+  queue.close(END);
 });
 
 Deno.test("a message whose line just fits into a frame is sent alone", async () => {
@@ -96,7 +99,7 @@ Deno.test("a message whose line just fits into a frame is sent alone", async () 
   queue.onAck({ ref, id: "1-0" });
   assertEquals(await long, "1-0");
   assertEquals(takeTexts(), ["after it"]);
-  queue.close("end of the test");
+  queue.close(END);
 });
 
 Deno.test("what is too large is rejected as soon as the limits are known", async () => {
@@ -113,8 +116,8 @@ Deno.test("what is too large is rejected as soon as the limits are known", async
   queue.onConnectionLost();
   queue.onWelcome({ maxMessageBytes: 60, maxInFlightBytes: 120 });
   await assertCode(queue.send("x".repeat(21)), "too_large");
-  queue.close("end of the test");
-  await assertCode(waiting[2], "closed");
+  queue.close(END);
+  await assertCode(waiting[2], "unknown");
 });
 
 Deno.test("a server that states no limits has the default ones", async () => {
@@ -123,7 +126,7 @@ Deno.test("a server that states no limits has the default ones", async () => {
   await assertCode(queue.send("x".repeat(65_537)), "too_large");
   for (let i = 0; i < 20; i++) queue.send("x".repeat(65_536)).catch(() => {});
   assertEquals(takeTexts().length, 15);
-  queue.close("end of the test");
+  queue.close(END);
 });
 
 Deno.test("random messages stay within the limits as the server counts", async () => {
@@ -198,7 +201,7 @@ Deno.test("a welcome ends the pause before a retry", () => {
   queue.onConnectionLost();
   queue.onWelcome({});
   assertEquals(takeTexts(), ["one"]);
-  queue.close("end of the test");
+  queue.close(END);
 });
 
 Deno.test("other errors reject their message, and make room for the next one", async () => {
@@ -213,9 +216,9 @@ Deno.test("other errors reject their message, and make room for the next one", a
   fail("bad_message", { text: "", ref: "unknown" });
   queue.onError({ type: "error", code: "bad_since", message: "about no message" });
   assertEquals(takeTexts(), []);
-  queue.close("end of the test");
+  queue.close(END);
   const others = await Promise.allSettled(sends.slice(1));
-  assert(others.every((send) => send.status === "rejected" && send.reason.code === "closed"));
+  assert(others.every((send) => send.status === "rejected" && send.reason.code === "unknown"));
 });
 
 Deno.test("after 270 seconds what is in doubt is rejected, but not what was refused", async () => {
@@ -238,8 +241,8 @@ Deno.test("after 270 seconds what is in doubt is rejected, but not what was refu
   queue.onWelcome({});
   await assertCode(inDoubt, "unknown");
   assertEquals(takeTexts(), ["refused"]);
-  queue.close("end of the test");
-  await assertCode(refused, "closed");
+  queue.close(END);
+  await assertCode(refused, "unknown");
 });
 
 Deno.test("what is in doubt and then too large may have been delivered", async () => {
@@ -250,4 +253,14 @@ Deno.test("what is in doubt and then too large may have been delivered", async (
   queue.onConnectionLost();
   queue.onWelcome({ maxMessageBytes: 9 });
   await assertCode(send, "unknown");
+});
+
+Deno.test("when the queue closes, only what is in doubt may have been delivered", async () => {
+  const { queue } = makeQueue();
+  const sends = Array.from({ length: 65 }, (_, i) => queue.send(`${i}`));
+  queue.onWelcome({});
+  queue.close(new ChatError("refused", "not allowed"));
+  await assertCode(sends[63], "unknown");
+  await assertCode(sends[64], "refused");
+  await Promise.allSettled(sends);
 });

@@ -1,0 +1,82 @@
+/**
+ * What a client tells its listeners.
+ *
+ * @module
+ */
+import type { Joined, Left, Message, Notice } from "../protocol/events.ts";
+import type { Welcome } from "../protocol/protocol.ts";
+import type { ChatError } from "./chat_error.ts";
+
+/**
+ * The state of a client: `connecting` until the first welcome, `connected`, `reconnecting` after a
+ * connection was lost, and `closed` for good.
+ */
+export type ChatState = "connecting" | "connected" | "reconnecting" | "closed";
+
+/** The state of a client after a change, or after an attempt to connect has failed. */
+export interface StateChange {
+  /** The state. */
+  readonly state: ChatState;
+  /** Why, for people; empty when the client is connected. */
+  readonly reason: string;
+  /** Why the client closed, for programs; `undefined` in the other states. */
+  readonly error?: ChatError;
+}
+
+/** Messages are missing that the server no longer has. */
+export interface Gap {
+  /** The id of the last message before them. They end with the next one that is delivered. */
+  readonly after: string;
+}
+
+/** The events of a client by their names, for `addEventListener`. */
+export interface ChatEventMap {
+  /** A message of the room, see `onmessage`. */
+  message: CustomEvent<Message>;
+  /** A user joined, see `onjoined`. */
+  joined: CustomEvent<Joined>;
+  /** A user left, see `onleft`. */
+  left: CustomEvent<Left>;
+  /** An operator published a line, see `onnotice`. */
+  notice: CustomEvent<Notice>;
+  /** The client has joined the room, see `onwelcome`. */
+  welcome: CustomEvent<Welcome>;
+  /** Messages are missing, see `ongap`. */
+  gap: CustomEvent<Gap>;
+  /** The state has changed, see `onstate`. */
+  state: CustomEvent<StateChange>;
+}
+
+/** A listener for one of the events. */
+export type ChatListener<K extends keyof ChatEventMap> =
+  | ((event: ChatEventMap[K]) => void)
+  | { handleEvent(event: ChatEventMap[K]): void };
+
+/** An `EventTarget` that knows the types of the events. */
+export class ChatEventTarget extends EventTarget {
+  /**
+   * Adds a listener. The event's `detail` is what the `on…` property of the same name is given.
+   *
+   * @example
+   * ```ts ignore
+   * chat.addEventListener("message", ({ detail }) => console.log(detail.user, detail.text));
+   * chat.addEventListener("state", ({ detail }) => console.log(detail.state, detail.reason));
+   * ```
+   */
+  override addEventListener<K extends keyof ChatEventMap>(
+    type: K,
+    listener: ChatListener<K> | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    super.addEventListener(type, listener as EventListener | null, options);
+  }
+
+  /** Removes a listener that was added with {@linkcode ChatEventTarget.addEventListener}. */
+  override removeEventListener<K extends keyof ChatEventMap>(
+    type: K,
+    listener: ChatListener<K> | null,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    super.removeEventListener(type, listener as EventListener | null, options);
+  }
+}
