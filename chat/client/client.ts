@@ -30,7 +30,7 @@ import { CLOSE, mayReconnect } from "../protocol/close_codes.ts";
 import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
 import type { Joined, Left, Message, Notice, RoomEvent } from "../protocol/events.ts";
 import { isId, isLater } from "../protocol/ids.ts";
-import { DEFAULT_ROOM, parseRoom, parseUser } from "../protocol/names.ts";
+import { DEFAULT_ROOM, parseRoom, parseUser, quote } from "../protocol/names.ts";
 import type { Ack, Pong, Reply, Welcome } from "../protocol/protocol.ts";
 import { ChatError } from "./chat_error.ts";
 import { type ChatEventMap, ChatEventTarget, type ChatState } from "./chat_events.ts";
@@ -132,12 +132,6 @@ export class ChatClient extends ChatEventTarget {
    */
   onstate: (state: ChatState, reason: string, error?: ChatError) => void = () => {};
 
-  /**
-   * Resolves at the first welcome. Rejects with a {@linkcode ChatError} if the client closes before
-   * it; nobody has to handle that.
-   */
-  readonly ready: Promise<Welcome>;
-
   /** In a random order, in which each has its turn. */
   readonly #servers: readonly URL[];
   #turn = 0;
@@ -189,13 +183,20 @@ export class ChatClient extends ChatEventTarget {
     }
     this.#options = options;
     this.#position = since;
-    this.ready = this.#ready.promise;
-    this.ready.catch(() => {});
+    this.#ready.promise.catch(() => {});
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
     const abort = () => this.#close(new ChatError("closed", "the signal was aborted"));
     signal?.addEventListener("abort", abort, { signal: this.#closed.signal });
     if (signal?.aborted) abort();
     else this.#connect();
+  }
+
+  /**
+   * Resolves at the first welcome. Rejects with a {@linkcode ChatError} if the client closes before
+   * it; nobody has to handle that.
+   */
+  get ready(): Promise<Welcome> {
+    return this.#ready.promise;
   }
 
   /** The client's state. */
@@ -491,8 +492,10 @@ export class ChatClient extends ChatEventTarget {
  * @throws {TypeError} with the server's words if it would refuse them
  */
 function checkNames(user: string, room: string | undefined): string {
-  // A URL would lose these two, which have another meaning in a path.
-  if (user === "." || user === "..") throw new TypeError(`the user name "${user}" is not possible`);
+  // In a path, "." and ".." have another meaning.
+  if (/^\.\.?$/.test(user) || !user.isWellFormed()) {
+    throw new TypeError(`the user name ${quote(user)} cannot stand in a URL`);
+  }
   try {
     parseRoom(room === undefined ? [] : [room]);
     return parseUser(encodeURIComponent(user));
