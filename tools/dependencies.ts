@@ -55,7 +55,10 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
       "chat/store/redis/",
     ],
   },
-  "chat/client/": { imports: ["chat/protocol/"], importedBy: [] },
+  "chat/client/": {
+    imports: ["chat/protocol/"],
+    importedBy: ["chat/http/"], // as text, to serve it
+  },
   "deno.json": { imports: [], importedBy: ["main.ts"] },
 };
 

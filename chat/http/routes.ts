@@ -1,7 +1,8 @@
 import { STATUS_CODE } from "@std/http/status";
 import type { Store } from "../store/store.ts";
 import { respondReady } from "./health.ts";
-import { plain, refuse, refuseFor } from "./responses.ts";
+import { CLIENT_MODULES, respondModule } from "./modules.ts";
+import { allowAnyOrigin, plain, refuse, refuseFor } from "./responses.ts";
 import { listMessages, listUsers } from "./rooms_api.ts";
 
 /** One entry of the table of routes. A `GET` route responds to `HEAD` too. */
@@ -62,11 +63,23 @@ export function makeRoutes(
       path: /^\/rooms\/([^/]+)\/users$/,
       handle: (_, url, [room]) => listUsers(store, room, url.searchParams),
     },
+    ...[...CLIENT_MODULES].map(([path, module]): Route => ({
+      method: "GET",
+      path: new RegExp(`^${RegExp.escape(path)}$`),
+      handle: (request) => respondModule(request, module),
+    })),
   ];
 }
 
-/** Responds to a request with the route of its path and method, or refuses it in one line. */
+/**
+ * Responds to a request with the route of its path and method, or refuses it in one line. Pages of
+ * every origin may read the response.
+ */
 export async function respond(routes: readonly Route[], request: Request): Promise<Response> {
+  return allowAnyOrigin(await handle(routes, request));
+}
+
+async function handle(routes: readonly Route[], request: Request): Promise<Response> {
   const url = URL.parse(request.url);
   if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
   const routesOfPath = routes.filter(({ path }) => path.test(url.pathname));
@@ -75,6 +88,7 @@ export async function respond(routes: readonly Route[], request: Request): Promi
   }
   const method = request.method === "HEAD" ? "GET" : request.method;
   const route = routesOfPath.find((route) => route.method === method);
+  if (request.method === "OPTIONS") return respondPreflight(routesOfPath);
   if (!route) return refuseMethod(request.method, routesOfPath);
   try {
     return await route.handle(request, url, route.path.exec(url.pathname)!.slice(1));
@@ -83,9 +97,26 @@ export async function respond(routes: readonly Route[], request: Request): Promi
   }
 }
 
+/** Tells a browser which requests to a path a page of another origin may make. */
+function respondPreflight(routes: readonly Route[]): Response {
+  const allow = allowedMethods(routes);
+  return new Response(null, {
+    status: STATUS_CODE.NoContent,
+    headers: {
+      allow,
+      "access-control-allow-methods": allow,
+      "access-control-allow-headers": "authorization, content-type",
+      "access-control-max-age": "86400",
+    },
+  });
+}
+
 function refuseMethod(method: string, routes: readonly Route[]): Response {
-  const methods = routes.map((route) => route.method);
-  const allow = methods.flatMap((known) => known === "GET" ? ["GET", "HEAD"] : known).join(", ");
-  const line = `${method} is not understood, use ${methods.join(" or ")}`;
-  return refuse(STATUS_CODE.MethodNotAllowed, line, { allow });
+  const known = routes.map((route) => route.method);
+  const line = `${method} is not understood, use ${known.join(" or ")}`;
+  return refuse(STATUS_CODE.MethodNotAllowed, line, { allow: allowedMethods(routes) });
+}
+
+function allowedMethods(routes: readonly Route[]): string {
+  return routes.flatMap(({ method }) => method === "GET" ? ["GET", "HEAD"] : method).join(", ");
 }

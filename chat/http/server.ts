@@ -6,7 +6,7 @@ import { Session, type SessionLimits } from "../session/session.ts";
 import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
-import { refuse } from "./responses.ts";
+import { allowAnyOrigin, refuse } from "./responses.ts";
 import { makeRoutes, respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, upgrade } from "./upgrade.ts";
 
@@ -92,7 +92,8 @@ export class ChatServer {
       onListen: () => {},
       onError(error) {
         logger.error`A request failed: ${error}`;
-        return refuse(STATUS_CODE.InternalServerError, "something went wrong here");
+        const line = "something went wrong here";
+        return allowAnyOrigin(refuse(STATUS_CODE.InternalServerError, line));
       },
     }, (request) => respond(routes, request));
     this.#stallTimer = setInterval(

@@ -1,7 +1,13 @@
+/** What a client asked for. */
+interface Handshake {
+  readonly path: string;
+  readonly headers: Headers;
+}
+
 /** What a {@linkcode FakeServer} does with a request. */
 interface Behaviour {
   /** Called for each client that connects; without it, every handshake is refused with 503. */
-  readonly onSocket?: (socket: WebSocket, headers: Headers) => void;
+  readonly onSocket?: (socket: WebSocket, handshake: Handshake) => void;
   /** Responds to requests that are no handshake; without it, with 426. */
   readonly onRequest?: (request: Request) => Response;
 }
@@ -23,10 +29,13 @@ export function startFakeServer({ onSocket, onRequest }: Behaviour): FakeServer 
     }
     handshakes++;
     if (!onSocket) return new Response("not now\n", { status: 503 });
-    // The request's own headers are gone once the socket is open.
-    const headers = new Headers(request.headers);
+    // The request is gone once the socket is open.
+    const handshake = {
+      path: new URL(request.url).pathname,
+      headers: new Headers(request.headers),
+    };
     const { socket, response } = Deno.upgradeWebSocket(request, { protocol: "chat.json.v1" });
-    socket.onopen = () => onSocket(socket, headers);
+    socket.onopen = () => onSocket(socket, handshake);
     return response;
   });
   return {

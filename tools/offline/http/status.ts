@@ -1,6 +1,9 @@
 /** Stand-in for `@std/http/status`: the codes that this project uses, under the same names. */
 export const STATUS_CODE = {
+  SwitchingProtocols: 101,
   OK: 200,
+  NoContent: 204,
+  NotModified: 304,
   BadRequest: 400,
   NotFound: 404,
   MethodNotAllowed: 405,

@@ -1,0 +1,116 @@
+import { assert, assertEquals } from "@std/assert";
+import { compile } from "../../chat/http/modules.ts";
+import { readConfig } from "../../chat/config/config.ts";
+import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
+import { StoreUnavailable } from "../../chat/store/store.ts";
+import { startHttpServer } from "../support/http_server.ts";
+import { run } from "../support/process.ts";
+
+Deno.test("a program imports /client.js, and sends a message with it", async () => {
+  await using server = await startHttpServer();
+  await using program = run(Deno.execPath(), [
+    ...["run", "--no-config", "--no-lock", "--reload", "--allow-import", "--allow-net"],
+    `data:text/javascript,${
+      encodeURIComponent(`
+        import { ChatClient } from "${server.origin}/client.js";
+        const chat = new ChatClient("${server.origin}", "foo");
+        chat.onmessage = ({ user, text }) => {
+          console.log(user + ": " + text);
+          chat.close();
+        };
+        await chat.send("hi");
+      `)
+    }`,
+  ]);
+  await program.output.find(/^foo: hi$/);
+  assert((await program.exit).success);
+});
+
+Deno.test("a module is served once to those who ask again", async () => {
+  await using server = await startHttpServer();
+  for (const path of ["/client.js", "/client/client.js", "/protocol/ids.js"]) {
+    const first = await fetch(server.origin + path);
+    assertEquals(first.status, 200);
+    assertEquals(first.headers.get("content-type"), "text/javascript; charset=utf-8");
+    assertEquals(first.headers.get("cache-control"), "no-cache");
+    const etag = first.headers.get("etag")!;
+    await first.text();
+    const cases = { [etag]: 304, [`"other", W/${etag}`]: 304, '"other"': 200 };
+    for (const [known, status] of Object.entries(cases)) {
+      const again = await fetch(server.origin + path, { headers: { "if-none-match": known } });
+      assertEquals([again.status, again.headers.get("etag")], [status, etag], known);
+      assertEquals((await again.text()).length === 0, status === 304);
+    }
+  }
+});
+
+Deno.test("no other file is served", async () => {
+  await using server = await startHttpServer();
+  const paths = [
+    "client.ts",
+    "client/client.ts",
+    "protocol/json.js",
+    "mod.js",
+    "client/",
+    "client",
+  ];
+  for (const path of [...paths, "client/%2e%2e/mod.js", "client/..%2fhttp/server.js"]) {
+    const response = await fetch(`${server.origin}/${path}`);
+    assertEquals(response.status, 404, path);
+    await response.body?.cancel();
+  }
+});
+
+Deno.test("types are taken out, and imports are of .js", () => {
+  const source = [
+    'import { a, type B } from "./a.ts";',
+    'import type { C } from "../c.ts";',
+    "import {",
+    "  d,",
+    '} from "../d.ts";',
+    'export * from "./e.ts";',
+    'export const text: string = "from ./f.ts";',
+  ].join("\n");
+  const { javaScript } = compile({ "/x.js": source }).get("/x.js")!;
+  const expected = [
+    'import { a, } from "./a.js";',
+    'import { d, } from "../d.js";',
+    'export * from "./e.js";',
+    'export const text = "from ./f.ts";',
+  ].join(" ");
+  assertEquals(javaScript.replaceAll(/\s+/g, " ").replaceAll(" ,", ","), expected);
+});
+
+Deno.test("a page of any origin may read every response, and send a token", async () => {
+  const readBefore = () => Promise.reject(new StoreUnavailable("it is away"));
+  const listUsers = () => Promise.reject(new TypeError("a bug"));
+  const store = { ...openMemoryStore(readConfig({})), readBefore, listUsers };
+  await using server = await startHttpServer(store);
+  const statuses = {
+    "/": 200,
+    "/healthz": 200,
+    "/readyz": 200,
+    "/client.js": 200,
+    "/chat/foo": 426,
+    "/chat/a:b": 400,
+    "/rooms/red/messages": 503,
+    "/rooms/red/users": 500,
+    "/rooms/red/users?limit=0": 400,
+    "/nowhere": 404,
+  };
+  for (const [path, status] of Object.entries(statuses)) {
+    const response = await fetch(server.origin + path, { headers: { origin: "http://page" } });
+    assertEquals(response.status, status, path);
+    assertEquals(response.headers.get("access-control-allow-origin"), "*", path);
+    await response.body?.cancel();
+  }
+  const response = await fetch(`${server.origin}/rooms/red/users`, { method: "OPTIONS" });
+  assertEquals(response.status, 204);
+  const { headers } = response;
+  assertEquals(headers.get("access-control-allow-origin"), "*");
+  assertEquals(headers.get("access-control-allow-methods"), "GET, HEAD");
+  assertEquals(headers.get("access-control-allow-headers"), "authorization, content-type");
+  const nowhere = await fetch(`${server.origin}/nowhere`, { method: "OPTIONS" });
+  assertEquals(nowhere.status, 404);
+  await nowhere.body?.cancel();
+});
