@@ -83,7 +83,7 @@ Deno.test("every event is told to its property and to each of its listeners", as
   assertEquals(told, expected);
 });
 
-Deno.test("a signal closes a client, before it connects, while it does and afterwards", async () => {
+Deno.test("a signal closes a client before, while and after it connects", async () => {
   await using server = await startHttpServer();
   const early = new ChatClient(server.origin, "a", { signal: AbortSignal.abort() });
   assertEquals(early.state, "closed");
@@ -155,7 +155,7 @@ Deno.test("what cannot be read is unavailable", async () => {
   assertEquals(await codeOf(client.users()), "unavailable");
 });
 
-Deno.test("loops over the messages get each once, in order, until the client is closed", async () => {
+Deno.test("a loop gets each message once, in order, until the client is closed", async () => {
   await using server = await startHttpServer();
   const client = new ChatClient(server.origin, "foo");
   const loops = [textsUntil("99", client), textsUntil("never", client)];
@@ -182,7 +182,7 @@ Deno.test("a loop ends with the error with which the client closes", async () =>
   assertEquals([error.code, error.message], ["refused", "put out by ann"]);
 });
 
-Deno.test("a loop that is too slow gets 10,000 messages and an error, and others go on", async () => {
+Deno.test("a loop that is too slow gets 10,000 messages, and then an error", async () => {
   let send = (_: number) => {};
   await using server = startFakeServer({
     onSocket(socket) {

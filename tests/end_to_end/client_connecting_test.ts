@@ -85,7 +85,7 @@ for (const status of [404, 426, 503]) {
 }
 
 for (const { code, reason, mayReconnect } of Object.values(CLOSE)) {
-  Deno.test(`a client ${mayReconnect ? "comes back" : "ends"} after ${code}, ${reason}`, async () => {
+  Deno.test(`a client ${mayReconnect ? "returns" : "ends"} after ${code}, ${reason}`, async () => {
     await using server = startFakeServer({ onSocket: (socket) => socket.close(code, reason) });
     await using client = new ChatClient(server.url, "foo");
     if (mayReconnect) return await until(() => server.handshakes === 2);

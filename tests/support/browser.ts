@@ -1,0 +1,39 @@
+import { npmPackages } from "./npm.ts";
+
+/** Where Debian's package has it. */
+const CHROMIUM = "/usr/bin/chromium";
+
+/** What the tests use of playwright-core's `Page`: https://playwright.dev/docs/api/class-page */
+export interface Page {
+  goto(url: string): Promise<unknown>;
+  /** Evaluates an expression in the page, and waits for its promise. */
+  evaluate<T>(expression: string): Promise<T>;
+  /** Waits until an expression is true. */
+  waitForFunction(expression: string): Promise<unknown>;
+}
+
+/** What the tests use of playwright-core's `Browser`. */
+export interface Browser extends AsyncDisposable {
+  newPage(): Promise<Page>;
+}
+
+/** Starts Debian's Chromium, without a window. */
+export async function startChromium(): Promise<Browser> {
+  await Deno.stat(CHROMIUM).catch(() => {
+    throw new Error("Chromium is not installed: apt-get install -y chromium");
+  });
+  const { chromium } = (await npmPackages("browser"))("playwright-core");
+  return await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+}
+
+/** Serves one HTML page on a free port of 127.0.0.1. */
+export function servePage(html: string): AsyncDisposable & { readonly url: string } {
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () => new Response(html, { headers: { "content-type": "text/html; charset=utf-8" } }),
+  );
+  return {
+    url: `http://127.0.0.1:${server.addr.port}/`,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
