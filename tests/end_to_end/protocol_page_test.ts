@@ -95,7 +95,8 @@ Deno.test("the protocol page lists every error code and every close code", () =>
   assertEquals(rows(sections.get("From the server: error")!, "code"), made);
   const closing = Object.values(CLOSE).map(({ code }) => `${code}`);
   assertEquals(rows(sections.get("Close codes")!, "code"), closing);
-  for (const { code, reason } of Object.values(CLOSE)) {
-    assert(page.includes(`| ${code} | ${reason} `), `${code} ${reason}`);
+  for (const { code, reason, mayReconnect } of Object.values(CLOSE)) {
+    const row = `^\\| ${code} \\| ${reason} +\\| ${mayReconnect ? "yes" : "no"} `;
+    assert(new RegExp(row, "m").test(page), row);
   }
 });

@@ -14,9 +14,9 @@ interface Claim {
 /** What the memory stores of one process share, as instances share a Redis. */
 export class MemoryBackend {
   /** For each room the names that are taken, in the order of their claims. */
-  readonly users = new Map<string, Map<string, Claim>>();
+  readonly users: Map<string, Map<string, Claim>> = new Map();
   /** For each room the listeners of all stores. */
-  readonly listeners = new Map<string, Map<Store, RoomListener>>();
+  readonly listeners: Map<string, Map<Store, RoomListener>> = new Map();
   /** The logs of all rooms. */
   readonly log: MemoryLog;
   /** The number of claims so far. */
