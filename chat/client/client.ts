@@ -310,6 +310,10 @@ export class ChatClient extends ChatEventTarget {
     const protocols = ["chat.json.v1", ...token === undefined ? [] : [`token.${token}`]];
     const socket = this.#socket = new WebSocket(url, protocols);
     let isOpen = false;
+    const onLost = (code: number, reason: string) => {
+      this.#handleConnectionLost(code, reason);
+      if (!isOpen) this.#askWhyRefused(this.#joinUrl(server), token);
+    };
     socket.onopen = () => isOpen = true;
     socket.onmessage = ({ data }) => {
       this.#hasReceived = true;
@@ -318,10 +322,9 @@ export class ChatClient extends ChatEventTarget {
         if (this.#socket === socket) reportErrors(() => this.#handleEvent(JSON.parse(line)));
       }
     };
-    socket.onclose = ({ code, reason }) => {
-      this.#handleConnectionLost(code, reason);
-      if (!isOpen) this.#askWhyRefused(this.#joinUrl(server), token);
-    };
+    socket.onclose = ({ code, reason }) => onLost(code, reason);
+    // When a handshake fails, Node.js 22 has no other event.
+    socket.onerror = () => isOpen || onLost(1006, "");
   }
 
   #joinUrl(server: URL, since?: string): URL {
@@ -467,7 +470,7 @@ export class ChatClient extends ChatEventTarget {
   #detach(): void {
     const socket = this.#socket;
     this.#socket = undefined;
-    if (socket) socket.onmessage = socket.onclose = null;
+    if (socket) socket.onmessage = socket.onclose = socket.onerror = null;
   }
 
   #setState(state: ChatState, reason: string, error?: ChatError): void {

@@ -1,11 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { servePage, startChromium } from "../support/browser.ts";
+import { serveFiles, startChromium } from "../support/browser.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { TextClient } from "../support/text_client.ts";
 
 Deno.test("pages of another origin import /client.js, and hold a conversation", async () => {
   await using server = await startHttpServer();
-  await using page = servePage(`<!doctype html><title>Chat</title>
+  await using page = serveFiles({
+    "/index.html": `<!doctype html><title>Chat</title>
     <script type="module">
       import { ChatClient } from "${server.origin}/client.js";
       globalThis.join = (user, options) => new ChatClient("${server.origin}", user, options);
@@ -17,7 +18,8 @@ Deno.test("pages of another origin import /client.js, and hold a conversation", 
         });
         await chat.ready;
       };
-    </script>`);
+    </script>`,
+  });
   await using browser = await startChromium();
   async function join(user: string) {
     const tab = await browser.newPage();

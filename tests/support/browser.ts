@@ -1,4 +1,5 @@
-import { npmPackages } from "./npm.ts";
+import { createRequire } from "node:module";
+import { installNpmPackages } from "./npm.ts";
 
 /** Where Debian's package has it. */
 const CHROMIUM = "/usr/bin/chromium";
@@ -22,18 +23,23 @@ export async function startChromium(): Promise<Browser> {
   await Deno.stat(CHROMIUM).catch(() => {
     throw new Error("Chromium is not installed: apt-get install -y chromium");
   });
-  const { chromium } = (await npmPackages("browser"))("playwright-core");
+  const { chromium } = createRequire(await installNpmPackages("browser"))("playwright-core");
   return await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
 }
 
-/** Serves one HTML page on a free port of 127.0.0.1. */
-export function servePage(html: string): AsyncDisposable & { readonly url: string } {
-  const server = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, onListen() {} },
-    () => new Response(html, { headers: { "content-type": "text/html; charset=utf-8" } }),
-  );
+/** Serves files on a free port of 127.0.0.1. */
+export function serveFiles(
+  files: Readonly<Record<string, string>>,
+): AsyncDisposable & { readonly url: string } {
+  const types = { html: "text/html", js: "text/javascript" };
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, ({ url }) => {
+    const { pathname } = new URL(url);
+    const type = types[pathname.split(".").at(-1) as keyof typeof types];
+    if (!(pathname in files)) return new Response("not here", { status: 404 });
+    return new Response(files[pathname], { headers: { "content-type": `${type}; charset=utf-8` } });
+  });
   return {
-    url: `http://127.0.0.1:${server.addr.port}/`,
+    url: `http://127.0.0.1:${server.addr.port}/index.html`,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
 }

@@ -1,10 +1,10 @@
-import { createRequire } from "node:module";
-
 /**
- * Installs the npm packages of a folder of `tests/npm/` unless that is done, and returns what loads
- * one of them. They are no dependencies of the project: whoever starts a server downloads none.
+ * Installs the npm packages of a folder of `tests/npm/`, unless that is done. They are not in
+ * `deno.json`, because then everyone who starts a server would download them.
+ *
+ * @returns the folder with `node_modules`
  */
-export async function npmPackages(folder: string): Promise<NodeJS.Require> {
+export async function installNpmPackages(folder: string): Promise<URL> {
   const root = new URL(`../npm/${folder}/`, import.meta.url);
   // Test files run side by side: the first one installs the packages, and the others wait.
   using lock = await Deno.open(new URL("package-lock.json", root), { write: true });
@@ -16,7 +16,7 @@ export async function npmPackages(folder: string): Promise<NodeJS.Require> {
     }).output();
     if (!success) throw new Error(`npm ci failed: ${new TextDecoder().decode(stderr)}`);
   }
-  return createRequire(root);
+  return root;
 }
 
 /** Tells whether `node_modules` is as new as the list of packages. */
