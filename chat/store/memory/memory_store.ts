@@ -3,18 +3,13 @@ import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
 import type { LogLimits, RoomListener, Store } from "../store.ts";
 import { MemoryLog } from "./memory_log.ts";
 
-/**
- * The store that holds a name, and the number of the claim, which is larger for every later claim.
- */
-interface Claim {
-  readonly store: Store;
-  readonly number: number;
-}
-
 /** What the memory stores of one process share, as instances share a Redis. */
 export class MemoryBackend {
-  /** For each room the names that are taken, in the order of their claims. */
-  readonly users: Map<string, Map<string, Claim>> = new Map();
+  /**
+   * For each room the names that are taken, in the order of their claims, with the store that holds
+   * each and the number of its claim, which is larger for every later claim.
+   */
+  readonly users: Map<string, Map<string, { store: Store; number: number }>> = new Map();
   /** For each room the listeners of all stores. */
   readonly listeners: Map<string, Map<Store, RoomListener>> = new Map();
   /** The logs of all rooms. */
