@@ -88,8 +88,8 @@ async function write(path: string, text: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  const folder = `${ROOT}npm`;
+  const folder = `${ROOT}.npm`;
   await Deno.remove(folder, { recursive: true }).catch(() => {});
   await writePackage(folder);
-  console.log(`${PACKAGE.name} ${PACKAGE.version} is in npm/: publish it with npm publish ./npm`);
+  console.log(`${PACKAGE.name} ${PACKAGE.version} is in .npm/: publish it with npm publish ./.npm`);
 }
