@@ -324,7 +324,7 @@ export class ChatClient extends ChatEventTarget {
     };
     socket.onclose = ({ code, reason }) => onLost(code, reason);
     // When a handshake fails, Node.js 22 has no other event.
-    socket.onerror = () => isOpen || onLost(1006, "");
+    socket.onerror = () => isOpen || onLost(1006, "the server cannot be reached");
   }
 
   #joinUrl(server: URL, since?: string): URL {
