@@ -258,8 +258,8 @@ export class ChatClient extends ChatEventTarget {
   }
 
   /**
-   * Iterates over the messages that arrive from now on, until the client is closed. Up to 10,000
-   * messages wait for a loop that is slower than the room.
+   * Iterates over the messages that arrive from now on, until the client is closed: begin the loop
+   * before you await anything. Up to 10,000 messages wait for a loop that is slower than the room.
    *
    * @throws {ChatError} if the client closes by itself (see `code`), or with the code `too_slow`
    * if too many messages wait. The loop gets those before that first: to go on without a gap, give
@@ -280,7 +280,7 @@ export class ChatClient extends ChatEventTarget {
     if (!socket || socket.readyState === WebSocket.CLOSED) return;
     await new Promise<void>((resolve) => {
       const timeout = setTimeout(resolve, CLOSE_TIMEOUT_MS);
-      socket.onclose = () => {
+      socket.onclose = socket.onerror = () => {
         clearTimeout(timeout);
         resolve();
       };
