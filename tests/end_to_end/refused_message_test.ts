@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { JsonClient } from "../support/json_client.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 
-Deno.test("a message that Redis refuses is not delivered, and is heard by nobody later", async () => {
+Deno.test("a message that Redis refuses is not delivered, not even later", async () => {
   await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
   const bar = await JsonClient.join(chat.two, "bar");
