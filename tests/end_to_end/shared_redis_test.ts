@@ -10,7 +10,7 @@ function database(redis: TestRedis, number: number, user = ""): Record<string, s
   return { REDIS_URL: `redis://${login}@127.0.0.1:${redis.port}/${number}` };
 }
 
-Deno.test("chats in two databases of a Redis do not hear each other, and lose nothing", async () => {
+Deno.test("chats in two databases do not hear each other, and lose nothing", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(database(redis, 1));
   await using two = await startInstance(database(redis, 2));
