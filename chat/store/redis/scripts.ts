@@ -47,6 +47,12 @@ export interface PendingMessage {
   readonly refKey?: string;
 }
 
+/** A log is trimmed by age once in about this many messages, because that costs a command. */
+const MESSAGES_PER_TRIM = 32;
+
+/** How many old messages such a trim deletes at most: enough to keep up with those that come. */
+const MAX_TRIMMED_MESSAGES = 100;
+
 /** The script that publishes messages. */
 export interface LogScripts {
   /** Resolves to the messages' ids. */
@@ -100,7 +106,10 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
   return {
     publish(keys, messages, { historyLimit, historySeconds }) {
       const refKeys = messages.flatMap(({ refKey }) => refKey ?? []);
-      const limits = [historyLimit, historySeconds, REF_TTL_SECONDS];
+      // By chance, so that nobody has to count the messages of each room.
+      const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
+      const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
+      const limits = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
       const args = messages.flatMap(({ rest, refKey }) => [refKey === undefined ? 0 : 1, rest]);
       return publish(1 + refKeys.length, keys.log, ...refKeys, keys.channel, ...limits, ...args);
     },
