@@ -12,6 +12,7 @@ import {
   startWorkers,
   StoreUnavailable,
 } from "./chat/mod.ts";
+import { surviveUnexpectedErrors } from "./chat/workers/unexpected_errors.ts";
 import project from "./deno.json" with { type: "json" };
 
 const logger = getLogger(["chat"]);
@@ -52,6 +53,7 @@ async function start(): Promise<void> {
   const config = readConfigOrFail(env, warnings);
   const id = makeInstanceId();
   configureLogging(config, id);
+  surviveUnexpectedErrors();
   for (const warning of warnings) logger.warn`${warning}`;
   const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config, id));
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
@@ -68,7 +70,9 @@ function readConfigOrFail(env: Environment, warnings: readonly string[]): Config
   try {
     return readConfig(env);
   } catch (error) {
-    if (error instanceof ConfigError) fail(...warnings, ...error.problems);
+    if (error instanceof ConfigError) {
+      fail(...warnings.map((line) => `Warning: ${line}`), ...error.problems);
+    }
     throw error;
   }
 }
@@ -96,10 +100,12 @@ function stopOnSignals(stop: () => Promise<void>): void {
 }
 
 function explainAndFail(error: Error): never {
-  if (error instanceof StoreUnavailable) fail(error.message);
-  fail(`cannot start ${error.message}`);
+  const prefix = error instanceof StoreUnavailable ? "" : "cannot start ";
+  logger.fatal`${prefix}${error.message}`;
+  Deno.exit(1);
 }
 
+/** Prints plain lines, for what is wrong before the log is configured. */
 function fail(...lines: string[]): never {
   for (const line of lines) console.error(line);
   Deno.exit(1);

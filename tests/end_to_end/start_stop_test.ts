@@ -11,11 +11,11 @@ import { makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
 /** A start that fails takes no longer, or its test is red. */
 const START_DEADLINE_MS = 30_000;
 
-/** Starts an instance that must fail to start, and returns what it printed. */
+/** Starts an instance that must fail to start, and returns the messages that it printed. */
 async function failedStart(env: Record<string, string>, args?: string[]): Promise<string[]> {
   await using instance = launch({ HOST: "127.0.0.1", PORT: "0", ...env }, args);
   assertEquals((await deadline(instance.exit, START_DEADLINE_MS)).code, 1);
-  return await instance.output.end();
+  return (await instance.output.end()).map(messageOf);
 }
 
 Deno.test("without any setting, an instance runs alone and says so", async () => {

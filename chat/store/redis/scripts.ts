@@ -33,7 +33,7 @@ export interface RecoveryScripts {
     keys: RoomKeys,
     users: readonly string[],
     instance: string,
-    formerIds: readonly string[],
+    ownPrefix: string,
   ): Promise<string[]>;
   /** Resolves to 1 if `left` was published, 0 if someone holds the name. */
   announceLeft(keys: RoomKeys, user: string): Promise<number>;
@@ -93,8 +93,8 @@ export function defineRecoveryScripts(connection: CommandConnection): RecoverySc
   const reclaim = connection.defineScript<string[]>("reclaimNames", 2, reclaimScript);
   const announceLeft = connection.defineScript<number>("announceLeft", 1, announceLeftScript);
   return {
-    reclaim: (keys, users, instance, formerIds) =>
-      reclaim(keys.users, keys.owners, instance, formerIds.length, ...formerIds, ...users),
+    reclaim: (keys, users, instance, ownPrefix) =>
+      reclaim(keys.users, keys.owners, instance, ownPrefix, ...users),
     announceLeft: (keys, user) => announceLeft(keys.owners, user, keys.channel, leftEvent(user)),
   };
 }
