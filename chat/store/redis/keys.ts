@@ -32,6 +32,8 @@ export class Keys {
    * yet.
    */
   readonly instances: string;
+  /** A key of no fixed type, which exists only while the probe runs. */
+  readonly probe: string;
   readonly #prefix: string;
   readonly #channel: string;
 
@@ -44,6 +46,7 @@ export class Keys {
     this.#prefix = prefix;
     this.#channel = `${prefix}chat${database === 0 ? "" : `@${database}`}`;
     this.instances = `${prefix}chat-instances`;
+    this.probe = `${this.#logTag(DEFAULT_ROOM)}:probe`;
   }
 
   /** Returns the keys of a room. The default room's keys have no suffix. */
@@ -74,6 +77,11 @@ export class Keys {
       rooms: `${this.#prefix}chat-instance-rooms:${id}`,
       reaped: `${this.#prefix}chat-instance-reaped:${id}`,
     };
+  }
+
+  /** Returns the channel on which one instance proves that it hears. */
+  hearing(id: string): string {
+    return `${this.#channel}-hearing:${id}`;
   }
 
   #logTag(room: string): string {
