@@ -169,7 +169,8 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
   }
 
   get isReady(): boolean {
-    return this.#isReady;
+    // ioredis rejects pending commands before it emits that the connection is closed.
+    return this.#isReady && this.redis.status === "ready";
   }
 
   run<T>(command: string, ...args: (string | number)[]): Promise<T> {

@@ -125,9 +125,9 @@ export async function openRedisStore(
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),
     async ping() {
+      await incidents.check();
       requireSubscriber();
       if (!recovery.isRecovered) throw new StoreUnavailable("names are being reclaimed");
-      await incidents.check();
     },
     async close() {
       stopMaintenance();
