@@ -19,9 +19,9 @@ const SWEEP_INTERVAL_MS = 20_000;
 const WATCH_RETRY_DELAY_MS = 1_000;
 
 /**
- * Starts the timers of a store: they renew the lease, watch the next instance, sweep rooms, and
- * let the subscriber prove that it hears. An idle instance sends Redis less than one command a second, however many
- * users it has.
+ * Starts the timers of a store: they renew the lease, watch the next instance, sweep rooms, and let
+ * the subscriber prove that it hears. An idle instance sends Redis less than one command a second,
+ * however many users it has.
  *
  * @returns a function that stops them
  */

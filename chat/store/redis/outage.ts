@@ -37,8 +37,8 @@ export class Outage {
   end(): void {
     if (this.#causes.size > 0) {
       const seconds = Math.round((performance.now() - this.#startedAt) / 1000);
-      logger
-        .info`Redis connection ${this.#name} is back after ${seconds} s; ${this.#failedCommands} commands failed`;
+      const cost = `${seconds} s; ${this.#failedCommands} commands failed`;
+      logger.info`Redis connection ${this.#name} is back after ${cost}`;
     }
     this.#causes.clear();
     this.#failedCommands = 0;

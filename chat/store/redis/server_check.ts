@@ -37,12 +37,10 @@ export function checkServer(info: string): ServerReport {
 /** Warns of a server that was started with unsuitable settings, or that does not show them. */
 export function warnOfSettings(report: ServerReport | undefined): void {
   if (!report) {
-    logger
-      .warn`The Redis user may not call INFO, so the version and the settings of Redis were not checked`;
+    logger.warn`The Redis user may not call INFO: version and settings of Redis are unchecked`;
     return;
   }
   const policy = report.evictionPolicy ?? "noeviction";
   if (policy === "noeviction") return;
-  logger
-    .warn`Redis deletes keys when its memory is full: maxmemory-policy is ${policy}, set it to noeviction (docs/operations.md)`;
+  logger.warn`Redis has the maxmemory-policy ${policy}: use noeviction (docs/operations.md)`;
 }
