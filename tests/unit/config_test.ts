@@ -25,6 +25,7 @@ Deno.test("readConfig() has a default for every setting", () => {
     maxMessageBytes: 65_536,
     maxBufferedBytes: 1_048_576,
     workers: 1,
+    maxConnections: 0,
     maxStallSeconds: 30,
     maxFlushMs: 20,
     idleSeconds: 30,
