@@ -224,13 +224,3 @@ Deno.test("a second signal ends the process at once", async () => {
   redis.process.signal("SIGCONT");
   await foo.closed;
 });
-
-Deno.test("the image runs the same command as `deno task start`", async () => {
-  const dockerfile = await Deno.readTextFile(new URL("../../Dockerfile", import.meta.url));
-  const command: string[] = JSON.parse(/^CMD (.+)$/m.exec(dockerfile)![1]);
-  const onlyThere = ["--cached-only", "--no-prompt"];
-  assertEquals(
-    ["deno", ...command.filter((argument) => !onlyThere.includes(argument))],
-    config.tasks.start.command.split(" "),
-  );
-});
