@@ -12,6 +12,7 @@ import {
   startWorkers,
   StoreUnavailable,
 } from "./chat/mod.ts";
+import { surviveUnexpectedErrors } from "./chat/workers/unexpected_errors.ts";
 import project from "./deno.json" with { type: "json" };
 
 const logger = getLogger(["chat"]);
@@ -52,6 +53,7 @@ async function start(): Promise<void> {
   const config = readConfigOrFail(env, warnings);
   const id = makeInstanceId();
   configureLogging(config, id);
+  surviveUnexpectedErrors();
   for (const warning of warnings) logger.warn`${warning}`;
   const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config, id));
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;

@@ -14,6 +14,7 @@ export interface Route {
     request: Request,
     url: URL,
     segments: readonly string[],
+    address: string,
   ) => Response | Promise<Response>;
 }
 
@@ -25,7 +26,7 @@ export interface RouteContext {
   /** Whether the server is shutting down. */
   isClosing(): boolean;
   /** Upgrades a request to a WebSocket, and starts its session. */
-  startSession(request: Request, url: URL): Response;
+  startSession(request: Request, url: URL, address: string): Promise<Response>;
 }
 
 /** Makes the table of routes. */
@@ -51,7 +52,7 @@ export function makeRoutes(
     {
       method: "GET",
       path: /^\/chat(?:\/.*)?$/,
-      handle: startSession,
+      handle: (request, url, _, address) => startSession(request, url, address),
     },
     {
       method: "GET",
@@ -74,12 +75,22 @@ export function makeRoutes(
 /**
  * Responds to a request with the route of its path and method, or refuses it in one line. Pages of
  * every origin may read the response.
+ *
+ * @param address the peer's address
  */
-export async function respond(routes: readonly Route[], request: Request): Promise<Response> {
-  return allowAnyOrigin(await handle(routes, request));
+export async function respond(
+  routes: readonly Route[],
+  request: Request,
+  address = "",
+): Promise<Response> {
+  return allowAnyOrigin(await handle(routes, request, address));
 }
 
-async function handle(routes: readonly Route[], request: Request): Promise<Response> {
+async function handle(
+  routes: readonly Route[],
+  request: Request,
+  address: string,
+): Promise<Response> {
   const url = URL.parse(request.url);
   if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
   const routesOfPath = routes.filter(({ path }) => path.test(url.pathname));
@@ -91,7 +102,8 @@ async function handle(routes: readonly Route[], request: Request): Promise<Respo
   if (request.method === "OPTIONS") return respondPreflight(routesOfPath);
   if (!route) return refuseMethod(request.method, routesOfPath);
   try {
-    return await route.handle(request, url, route.path.exec(url.pathname)!.slice(1));
+    const [, ...segments] = route.path.exec(url.pathname)!;
+    return await route.handle(request, url, segments, address);
   } catch (error) {
     return refuseFor(error);
   }

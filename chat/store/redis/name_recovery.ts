@@ -8,6 +8,9 @@ import { defineRecoveryScripts, type RecoveryScripts } from "./scripts.ts";
 /** The most names that one script reclaims. Redis serves nobody else meanwhile. */
 const MAX_RECLAIM_NAMES = 500;
 
+/** After this many renewals of the lease the instance follows the clock of Redis again. */
+const RENEWALS_PER_REFRESH = 4;
+
 /** Called with each name of this instance that someone else has got. */
 export type OnNameLost = (room: string, user: string, session: string) => void;
 
@@ -20,6 +23,7 @@ export class NameRecovery {
   readonly #scripts: RecoveryScripts;
   readonly #onNameLost: OnNameLost;
   #running: Promise<void> | undefined;
+  #renewals = 0;
   #isRegistered = false;
   #isClosing = false;
 
@@ -62,11 +66,12 @@ export class NameRecovery {
     if (!this.#connection.isReady) return;
     let isHeld = false;
     try {
+      if (++this.#renewals % RENEWALS_PER_REFRESH === 0) {
+        await this.#instances.refresh(this.#claims.rooms);
+      }
       isHeld = await this.#instances.renewLease();
     } catch (error) {
       this.#isRegistered = false;
-      // This Redis is a replica now. Its host name may already lead to the new primary.
-      if ((error as Error).message.startsWith("READONLY")) this.#connection.reset("read-only");
       throw error;
     }
     if (!isHeld || !this.isRecovered) await this.recover();
@@ -115,12 +120,12 @@ export class NameRecovery {
       const part = users.slice(i, i + MAX_RECLAIM_NAMES)
         .filter((user) => this.#claims.sessionOf(room, user) !== undefined);
       if (part.length === 0) continue;
-      const { id, formerIds } = this.#instances;
+      const { id, ownPrefix } = this.#instances;
       const replies = await this.#scripts.reclaim(
         this.#connection.keys.room(room),
         part,
         id,
-        formerIds,
+        ownPrefix,
       );
       for (const [j, reply] of replies.entries()) {
         if (reply === "free") wereFree.push(part[j]);

@@ -48,11 +48,10 @@ export class Reaper {
     for (;;) {
       const next = await this.#instances.nextInRing();
       if (next === undefined) return LEASE_TTL_MS - RENEWAL_INTERVAL_MS;
-      const remainingMs = await this.#instances.leaseRemainingMs(next);
-      if (remainingMs > 0) return remainingMs;
-      if (!await this.#isDead(next)) return UNREAPED_RECHECK_MS;
-      await this.#instances.markReaped(next);
-      await this.reapInstance(next);
+      if (next.remainingMs > 0) return next.remainingMs;
+      if (!await this.#isDead(next.id)) return UNREAPED_RECHECK_MS;
+      await this.#instances.markReaped(next.id);
+      await this.reapInstance(next.id);
     }
   }
 
@@ -107,9 +106,9 @@ export class Reaper {
 
   async #isDead(instance: string): Promise<boolean> {
     if (this.#instances.isOwn(instance) || await this.#instances.hasLease(instance)) return false;
-    // During an outage every lease expires. Live instances must register again before it is
-    // clear which ones are dead.
-    if (performance.now() < this.#reapGraceEndsAt) return false;
+    // During an outage every lease ends. Live instances must register again before it is clear
+    // which ones are dead.
+    if (performance.now() < this.#reapGraceEndsAt || !this.#instances.isClockSettled) return false;
     // An instance without a lease was cut off itself, and cannot judge others.
     if (await this.#instances.renewLease()) return true;
     this.#onLeaseLost();

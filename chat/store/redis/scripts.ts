@@ -33,7 +33,7 @@ export interface RecoveryScripts {
     keys: RoomKeys,
     users: readonly string[],
     instance: string,
-    formerIds: readonly string[],
+    ownPrefix: string,
   ): Promise<string[]>;
   /** Resolves to 1 if `left` was published, 0 if someone holds the name. */
   announceLeft(keys: RoomKeys, user: string): Promise<number>;
@@ -46,6 +46,12 @@ export interface PendingMessage {
   /** The key of its ref, if it has one. */
   readonly refKey?: string;
 }
+
+/** A log is trimmed by age once in about this many messages, because that costs a command. */
+const MESSAGES_PER_TRIM = 32;
+
+/** How many old messages such a trim deletes at most: enough to keep up with those that come. */
+const MAX_TRIMMED_MESSAGES = 100;
 
 /** The script that publishes messages. */
 export interface LogScripts {
@@ -87,8 +93,8 @@ export function defineRecoveryScripts(connection: CommandConnection): RecoverySc
   const reclaim = connection.defineScript<string[]>("reclaimNames", 2, reclaimScript);
   const announceLeft = connection.defineScript<number>("announceLeft", 1, announceLeftScript);
   return {
-    reclaim: (keys, users, instance, formerIds) =>
-      reclaim(keys.users, keys.owners, instance, formerIds.length, ...formerIds, ...users),
+    reclaim: (keys, users, instance, ownPrefix) =>
+      reclaim(keys.users, keys.owners, instance, ownPrefix, ...users),
     announceLeft: (keys, user) => announceLeft(keys.owners, user, keys.channel, leftEvent(user)),
   };
 }
@@ -100,7 +106,10 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
   return {
     publish(keys, messages, { historyLimit, historySeconds }) {
       const refKeys = messages.flatMap(({ refKey }) => refKey ?? []);
-      const limits = [historyLimit, historySeconds, REF_TTL_SECONDS];
+      // By chance, so that nobody has to count the messages of each room.
+      const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
+      const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
+      const limits = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
       const args = messages.flatMap(({ rest, refKey }) => [refKey === undefined ? 0 : 1, rest]);
       return publish(1 + refKeys.length, keys.log, ...refKeys, keys.channel, ...limits, ...args);
     },
