@@ -221,6 +221,7 @@ Deno.test("a callback that throws stops nothing else", async () => {
   }
   foo.onwelcome = () => throwAt("at the welcome");
   foo.ongap = () => throwAt("at the gap");
+  foo.addEventListener("gap", () => throwAt("in a listener"));
   let count = 0;
   const done = new Promise<void>((resolve) =>
     foo.onmessage = () => {
@@ -243,7 +244,7 @@ Deno.test("a callback that throws stops nothing else", async () => {
   await foo.close();
   removeEventListener("error", note);
   assertEquals(errors, [
-    ...["at the welcome", "at the gap"],
+    ...["in a listener", "at the welcome", "at the gap"],
     ...["at a message", "at a message", "at a message"],
     ...["reconnecting", "connected", "at the second welcome", "closed"],
   ]);
