@@ -101,6 +101,9 @@ export class Sweeper {
     const { names, isMarked, byInstance } = count(owners);
     for (const id of byInstance.keys()) await this.#reapIfGone(id, room);
     const own = byInstance.get(this.#instances.id) ?? 0;
+    // Others may have reaped this instance, and given its names away. The next renewal of the lease
+    // finds that out.
+    if (!this.#instances.hasOwnLease) return;
     const hadSurplus = this.#surplus.delete(room);
     if (own > confirmed + pending) {
       // Seen twice it is no claim on its way, but a name that no session has. A recovery frees it.
