@@ -134,7 +134,7 @@ Deno.test("a user whose name Redis has lost is seen leaving, once", async () => 
   }
 });
 
-Deno.test("presence heals when Redis loses what it knows of the instances, or everything", async () => {
+Deno.test("presence heals when Redis loses what it knows of the instances", async () => {
   await using chat = await startTwoInstances();
   const { redis } = chat;
   const rooms = await Promise.all(
