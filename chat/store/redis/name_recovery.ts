@@ -81,9 +81,6 @@ export class NameRecovery {
     if (!this.#connection.isReady) return;
     let isHeld = false;
     try {
-      if (++this.#renewals % RENEWALS_PER_REFRESH === 0) {
-        await this.#instances.refresh(this.#claims.rooms);
-      }
       isHeld = await this.#instances.renewLease();
     } catch (error) {
       this.#isRegistered = false;
@@ -91,7 +88,9 @@ export class NameRecovery {
       if ((error as Error).message.startsWith("READONLY")) this.#connection.reset("read-only");
       throw error;
     }
-    if (!isHeld || !this.isRecovered) await this.recover();
+    if (!isHeld || !this.isRecovered) return await this.recover();
+    if (++this.#renewals % RENEWALS_PER_REFRESH > 0) return;
+    await this.#instances.refresh(this.#claims.rooms);
   }
 
   /** Recovers after the connection was lost. */
