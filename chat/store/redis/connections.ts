@@ -297,7 +297,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
 
   #handleRefusal(error: Error): void {
     if (UNUSABLE_SERVER.test(error.message)) this.#break(error);
-    else this.#onRefusal(error.message);
+    else this.#onRefusal(describe(error));
   }
 
   /**
@@ -385,14 +385,20 @@ function backoffMs(attempt: number): number {
 }
 
 /**
- * One line. An `AggregateError`, as for a host name with several addresses, has no message of its
- * own.
+ * One line, the same for the same cause. An `AggregateError`, as for a host name with several
+ * addresses, has no message of its own.
  */
 function describe(error: Error): string {
   const message = error instanceof AggregateError
     ? error.errors.map(String).join(", ")
     : error.message;
-  return message.replace(/\s+/g, " ").replace(/^Unknown RESP type.*/, "it is no Redis");
+  return message.replace(/\s+/g, " ")
+    .replace(/^Unknown RESP type.*/, "it is no Redis")
+    // The place in a script comes first in Redis 6, and last in Redis 7.
+    .replace(/^ERR Error running script .*@user_script: ?\d+: -?/, "")
+    .replace(/ script: \w+, on @user_script.*/, "")
+    // What follows may contain a user's text.
+    .replace(/,? with args beginning with.*/, "");
 }
 
 /**

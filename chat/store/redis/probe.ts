@@ -22,7 +22,7 @@ export function makeProbe(
     const [command, error] = failed;
     // In a script, Redis 6 and 7.0 do not say which command the user may not call.
     return /can't run this command/.test(error)
-      ? `${error} (the '${command.toLowerCase()}' command)`
+      ? `${error}: the '${command.toLowerCase()}' command`
       : error;
   };
 }

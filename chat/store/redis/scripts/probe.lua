@@ -8,9 +8,9 @@
 -- It is a script because that makes one round trip, and because no other probe may use the key
 -- meanwhile.
 local key, channel = KEYS[1], ARGV[1]
+-- SET comes first: after another write, Redis lets a script go on when it is out of memory.
 for _, call in ipairs({
-  { 'DEL', key }, { 'TIME' },
-  { 'SET', key, '1', 'EX', '10' }, { 'GET', key }, { 'EXPIRE', key, '10' }, { 'DEL', key },
+  { 'SET', key, '1', 'EX', '10' }, { 'TIME' }, { 'GET', key }, { 'EXPIRE', key, '10' }, { 'DEL', key },
   { 'SADD', key, 'a' }, { 'SCARD', key }, { 'SMEMBERS', key }, { 'SSCAN', key, '0' },
   { 'SREM', key, 'a' },
   { 'HSETNX', key, 'a', '1' }, { 'HSET', key, 'a', '1' }, { 'HGET', key, 'a' },
