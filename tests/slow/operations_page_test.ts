@@ -4,7 +4,7 @@ import { startFakeRedis } from "../support/fake_redis.ts";
 import { assertLogged, assertNotReady, FAULTS, rowOf } from "../support/fault_table.ts";
 import { type Instance, launch, messageOf, startInstance } from "../support/instance.ts";
 import { startProxy } from "../support/proxy.ts";
-import { getStatus, untilNotReady, untilReady } from "../support/readiness.ts";
+import { getStatus, untilReady } from "../support/readiness.ts";
 import { makeCertificate, PASSWORD, startRedis, type TestRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { sleep, until } from "../support/wait.ts";
