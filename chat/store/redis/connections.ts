@@ -253,7 +253,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
       if (this.redis.stream === stream) this.#break(error as Error);
       return;
     }
-    if (this.redis.stream !== stream || this.redis.status !== "ready") return;
+    if (this.redis.stream !== stream || stream.destroyed) return;
     this.#isReady = true;
     this.#attempts = 0;
     this.#outage.end();

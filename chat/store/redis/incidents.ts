@@ -42,7 +42,7 @@ interface Incident {
  * reply. The log shows a line when an incident begins, and one when it is over.
  */
 export class Incidents {
-  readonly #probe: () => Promise<string | undefined>;
+  readonly #probe: () => Promise<string | null>;
   /** The open incidents by code. */
   readonly #open = new Map<string, Incident>();
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -51,9 +51,9 @@ export class Incidents {
 
   /**
    * @param probe tries everything that the chat needs of Redis; resolves to the first error reply,
-   * if there is one
+   * or to `null`
    */
-  constructor(probe: () => Promise<string | undefined>) {
+  constructor(probe: () => Promise<string | null>) {
     this.#probe = probe;
   }
 
@@ -84,7 +84,7 @@ export class Incidents {
 
   async #check(): Promise<void> {
     const message = await this.#probe();
-    if (message === undefined) return;
+    if (message === null) return;
     this.#note(message);
     throw new StoreUnavailable(STATES[parseRefusal(message).code][0]);
   }

@@ -6,10 +6,10 @@ import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { NameClaims } from "./name_claims.ts";
-import { makeProbe } from "./probe.ts";
 import { Reaper } from "./reaper.ts";
 import { NameRecovery } from "./name_recovery.ts";
 import { RoomSubscription } from "./room_subscription.ts";
+import { defineProbe } from "./scripts.ts";
 import { Subscriber } from "./subscriber.ts";
 
 /** How long a start waits for Redis, in milliseconds. */
@@ -44,10 +44,10 @@ export async function openRedisStore(
   const log = new Log(commands, limits);
   const channel = commands.keys.hearing(instanceId);
   const subscriber = new Subscriber(connections.subscriber, commands, channel);
-  const probe = makeProbe(commands, channel);
+  const probe = defineProbe(commands, channel);
   const incidents = new Incidents(async () => {
     const refusal = await probe();
-    if (refusal === undefined) await subscriber.prove();
+    if (refusal === null) await subscriber.prove();
     return refusal;
   });
 
@@ -58,7 +58,7 @@ export async function openRedisStore(
 
   try {
     const refusal = await probe();
-    if (refusal !== undefined) throw new StoreUnavailable(refusal);
+    if (refusal !== null) throw new StoreUnavailable(refusal);
     await subscriber.prove();
     await recovery.start();
   } catch (error) {
