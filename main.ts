@@ -89,7 +89,9 @@ function stopOnSignals(stop: () => Promise<void>): void {
     }, SHUTDOWN_DEADLINE_MS);
     await stop();
     // Sockets of peers that do not read would keep the process running.
-    Deno.exit(0);
+    try {
+      Deno.exit(0);
+    } catch { /* With --watch, it throws, and Deno ends the process. */ }
   }
   Deno.addSignalListener("SIGTERM", onSignal);
   Deno.addSignalListener("SIGINT", () => {

@@ -129,7 +129,7 @@ Deno.test("TLS, a user name and a URL work with a Redis that requires them", asy
   const folder = await Deno.makeTempDir();
   const tls = await makeCertificate(folder);
   await using redis = await startRedis({ tls });
-  await redis.command("ACL", "SETUSER", "chat", "on", ">p@ss", "~*", "&*", "+@all");
+  await redis.setUser("chat", "on", ">p@ss", "~*", "&*", "+@all");
   const trust = { DENO_CERT: tls.cert };
   {
     await using instance = await startInstance({

@@ -4,11 +4,13 @@ import type { NameRecovery } from "./name_recovery.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /**
- * The time between two checks of the subscriber for silence, in milliseconds. Every fifth check of
- * a silent connection pings it, and a ping fails after two seconds: so a dead connection is noticed
- * within eight seconds.
+ * The time between two proofs that the subscriber hears, in milliseconds. A proof fails after two
+ * seconds: so a deaf subscriber is noticed within ten seconds.
  */
-const SILENCE_CHECK_INTERVAL_MS = 1_000;
+const PROOF_INTERVAL_MS = 8_000;
+
+/** When to try again after the subscriber could not prove that it hears, in milliseconds. */
+const PROOF_RETRY_DELAY_MS = 1_000;
 
 /** The time between the sweeps of two rooms, in milliseconds. */
 const SWEEP_INTERVAL_MS = 20_000;
@@ -17,9 +19,9 @@ const SWEEP_INTERVAL_MS = 20_000;
 const WATCH_RETRY_DELAY_MS = 1_000;
 
 /**
- * Starts the timers of a store: they renew the lease, watch the next instance, sweep rooms, and
- * check the subscriber. An idle instance sends Redis less than one command a second, however many
- * users it has.
+ * Starts the timers of a store: they renew the lease, watch the next instance, sweep rooms, and let
+ * the subscriber prove that it hears. An idle instance sends Redis less than one command a second,
+ * however many users it has.
  *
  * @returns a function that stops them
  */
@@ -32,9 +34,9 @@ export function startMaintenance(
   const timers = [
     setInterval(() => recovery.renewLease().catch(() => {}), RENEWAL_INTERVAL_MS),
     setInterval(() => reaper.sweepNext().catch(() => {}), SWEEP_INTERVAL_MS),
-    setInterval(() => subscriber.checkSilence().catch(() => {}), SILENCE_CHECK_INTERVAL_MS),
   ];
   let timeout: ReturnType<typeof setTimeout>;
+  let proofTimeout: ReturnType<typeof setTimeout>;
   let isStopped = false;
   async function watch(): Promise<void> {
     const delayMs = await reaper.watchNext().catch(() => WATCH_RETRY_DELAY_MS);
@@ -42,10 +44,17 @@ export function startMaintenance(
     if (!isStopped) timeout = setTimeout(watch, delayMs + 20 + Math.random() * 80);
   }
   watch();
+  async function prove(): Promise<void> {
+    await subscriber.prove().catch(() => {});
+    const delayMs = subscriber.isHearing ? PROOF_INTERVAL_MS : PROOF_RETRY_DELAY_MS;
+    if (!isStopped) proofTimeout = setTimeout(prove, delayMs);
+  }
+  prove();
 
   return () => {
     isStopped = true;
     clearTimeout(timeout);
+    clearTimeout(proofTimeout);
     timers.forEach(clearInterval);
   };
 }
