@@ -18,6 +18,11 @@ export interface TestRedis extends AsyncDisposable {
   command(...words: string[]): Promise<unknown>;
   /** Runs a command again and again until the reply is the expected one. */
   untilReply(command: string, expected: unknown): Promise<void>;
+  /**
+   * Defines a user by rules of ACL SETUSER. Redis 6.0 has none for channels, which begin with `&`,
+   * and lets every user use all.
+   */
+  setUser(name: string, ...rules: string[]): Promise<unknown>;
   /** Lists the names that are taken in a room, sorted. */
   users(room?: string): Promise<string[]>;
 }
@@ -82,6 +87,10 @@ export async function startRedis(
         throw new Error(`${command} returns ${reply}, not ${wanted}`, { cause });
       });
     },
+    setUser: (name, ...rules) =>
+      client.call("ACL", "SETUSER", name, ...rules).catch(() =>
+        client.call("ACL", "SETUSER", name, ...rules.filter((rule) => !rule.startsWith("&")))
+      ),
     async users(room) {
       return (await client.smembers(room ? `chat-users:${room}` : "chat-users")).sort();
     },

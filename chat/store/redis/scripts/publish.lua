@@ -24,8 +24,8 @@ end
 local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 local newestId = newest and newest[1] or '0-0'
 
--- Undoes everything after a command has failed, and returns its error. Any command can fail, because
--- the rights of the Redis user can change at any time. To ask for them first would cost every call.
+-- Undoes everything after a command has failed, and returns its error. A command fails if the user
+-- of Redis has lost the right to it. A check before the first write would make every call slower.
 local function undo(failure)
   for _, entry in ipairs(call('XREVRANGE', log, '+', newestId)) do
     local id = entry[1]
@@ -83,7 +83,8 @@ if type(receivers) == 'table' then
   return undo(receivers)
 end
 
--- Redis 6.0 cannot trim by age. It can count old messages only by reading them, so there is a limit.
+-- Redis 6.0 cannot trim by age, and can count old messages only by reading them: hence the limit.
+-- After a failure here, they stay until the log has too many messages.
 if ARGV[4] ~= '0' then
   local lastOld = tonumber(prev:match('^%d+')) - seconds * 1000 - 1
   local old = call('XRANGE', log, '-', string.format('%d', lastOld), 'COUNT', ARGV[4])
