@@ -52,13 +52,20 @@ async function refuseAndMend(
   await foo.leave();
 }
 
-/** Starts a replica of a Redis, and waits until it has its data. */
-async function startReplica(primary: TestRedis): Promise<TestRedis> {
-  const replica = await startRedis();
-  await replica.command("CONFIG", "SET", "masterauth", PASSWORD);
-  await replica.command("REPLICAOF", "127.0.0.1", `${primary.port}`);
-  await until(async () => /link_status:up/.test(`${await replica.command("INFO")}`), 20);
-  return replica;
+/** Starts a Redis and a replica of it, and waits until the replica has its data. */
+async function startPrimaryAndReplica(
+  stack: AsyncDisposableStack,
+): Promise<{ old: TestRedis; next: TestRedis }> {
+  const folder = await Deno.makeTempDir();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const [old, next] = await Promise.all(["old", "next"].map(async (name) => {
+    await Deno.mkdir(`${folder}/${name}`);
+    return stack.use(await startRedis({ folder: `${folder}/${name}` }));
+  }));
+  await next.command("CONFIG", "SET", "masterauth", PASSWORD);
+  await next.command("REPLICAOF", "127.0.0.1", `${old.port}`);
+  await until(async () => /link_status:up/.test(`${await next.command("INFO")}`), 20);
+  return { old, next };
 }
 
 /** Ends the connections of all instances to a Redis. */
@@ -117,6 +124,22 @@ Deno.test("fault: Redis is out of memory", async () => {
     () => redis.command("CONFIG", "SET", "maxmemory", "1"),
     () => redis.command("CONFIG", "SET", "maxmemory", "0"),
   );
+});
+
+Deno.test("trouble that comes and goes is one incident, with WORKERS too", async () => {
+  await using redis = await startRedis();
+  const row = rowOf("Redis is out of memory");
+  await using one = await startInstance({ ...redis.env, WORKERS: "2" });
+  for (let i = 0; i < 3; i++) {
+    await redis.command("CONFIG", "SET", "maxmemory", "1");
+    await assertNotReady(one, row);
+    await redis.command("CONFIG", "SET", "maxmemory", "0");
+    await untilReady(one);
+  }
+  await assertLogged(one, row.lines);
+  // The other worker ends its incident at about the same time.
+  await until(() => countLines(one, row.lines[1]) === 2, 20);
+  assertEquals(row.lines.map((line) => countLines(one, line)), [2, 2]);
 });
 
 Deno.test("fault: Redis cannot save a snapshot", async () => {
@@ -194,8 +217,8 @@ Deno.test("fault: a key has a wrong type", async () => {
 });
 
 Deno.test("fault: Redis becomes a replica, and its address moves", async () => {
-  await using old = await startRedis();
-  await using next = await startReplica(old);
+  await using stack = new AsyncDisposableStack();
+  const { old, next } = await startPrimaryAndReplica(stack);
   await using proxy = await startProxy(old.port);
   const env = { ...old.env, REDIS_HOST: `127.0.0.1:${proxy.port}` };
   await refuseAndMend(
@@ -211,8 +234,8 @@ Deno.test("fault: Redis becomes a replica, and its address moves", async () => {
 });
 
 Deno.test("fault: the address moves and the subscriber stays", async () => {
-  await using old = await startRedis();
-  await using next = await startReplica(old);
+  await using stack = new AsyncDisposableStack();
+  const { old, next } = await startPrimaryAndReplica(stack);
   await using proxy = await startProxy(old.port);
   const row = rowOf("the address moves and the subscriber stays");
   await using one = await startInstance({ ...old.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
