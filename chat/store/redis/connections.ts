@@ -2,6 +2,7 @@ import { Redis, ReplyError } from "ioredis";
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { deadline } from "../deadline.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
+import { cleanWords } from "./incidents.ts";
 import { Keys } from "./keys.ts";
 import { readLastWords } from "./last_words.ts";
 import { Outage } from "./outage.ts";
@@ -392,13 +393,7 @@ function describe(error: Error): string {
   const message = error instanceof AggregateError
     ? error.errors.map(String).join(", ")
     : error.message;
-  return message.replace(/\s+/g, " ")
-    .replace(/^Unknown RESP type.*/, "it is no Redis")
-    // The place in a script comes first in Redis 6, and last in Redis 7.
-    .replace(/^ERR Error running script .*@user_script: ?\d+: -?/, "")
-    .replace(/ script: \w+, on @user_script.*/, "")
-    // What follows may contain a user's text.
-    .replace(/,? with args beginning with.*/, "");
+  return cleanWords(message).replace(/^Unknown RESP type.*/, "it is no Redis");
 }
 
 /**

@@ -133,7 +133,18 @@ export class Incidents {
   }
 }
 
-function parseRefusal(words: string): Refusal {
+/** Makes one line of what Redis says, the same in each script. */
+export function cleanWords(message: string): string {
+  return message.replace(/\s+/g, " ").trim()
+    // The place in a script comes first in Redis 6, and last in Redis 7.
+    .replace(/^.*@user_script: ?\d+: -?/, "")
+    .replace(/ script: \w+, on @user_script.*/, "")
+    // What follows may contain a user's text.
+    .replace(/,? with args beginning with.*/, "");
+}
+
+function parseRefusal(message: string): Refusal {
+  const words = cleanWords(message);
   // In a script, Redis 6 and 7.0 do not call it NOPERM.
   const code = /executing the script can't/.test(words)
     ? "NOPERM"

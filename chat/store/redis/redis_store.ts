@@ -1,7 +1,7 @@
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { cannotUse, connect } from "./connections.ts";
-import { Incidents } from "./incidents.ts";
+import { cleanWords, Incidents } from "./incidents.ts";
 import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
 import { startMaintenance } from "./maintenance.ts";
@@ -58,7 +58,7 @@ export async function openRedisStore(
 
   try {
     const refusal = await probe();
-    if (refusal !== null) throw new StoreUnavailable(refusal);
+    if (refusal !== null) throw new StoreUnavailable(cleanWords(refusal));
     await subscriber.prove();
     await recovery.start();
   } catch (error) {
