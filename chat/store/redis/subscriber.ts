@@ -30,7 +30,7 @@ export class Subscriber implements SubscriptionSource {
   #proof: Promise<void> | undefined;
   #proofCount = 0;
   /** Settles when the present proof has come back, or the connection breaks. */
-  #heard = Promise.withResolvers<void>();
+  #heard: PromiseWithResolvers<void> | undefined;
 
   /**
    * Starts the loop.
@@ -48,11 +48,11 @@ export class Subscriber implements SubscriptionSource {
       this.#hasReceived = true;
       const subscription = this.#subscriptions.get(channel);
       if (subscription) subscription.handlePayload(payload);
-      else if (payload === `${this.#proofCount}`) this.#heard.resolve();
+      else if (payload === `${this.#proofCount}`) this.#heard?.resolve();
     });
     connection.onClose(() => {
       this.#isSubscribed = this.#isHearing = false;
-      this.#heard.reject(new StoreUnavailable(SUBSCRIBER_DOWN));
+      this.#heard?.reject(new StoreUnavailable(SUBSCRIBER_DOWN));
     });
     connection.prepare(() => this.#resubscribe());
   }
@@ -106,12 +106,12 @@ export class Subscriber implements SubscriptionSource {
   async #prove(): Promise<void> {
     if (!this.#isSubscribed) throw new StoreUnavailable(SUBSCRIBER_DOWN);
     const wasHearing = this.#isHearing;
-    this.#heard = Promise.withResolvers();
-    this.#heard.promise.catch(() => {});
+    const heard = this.#heard = Promise.withResolvers();
+    heard.promise.catch(() => {});
     try {
       await this.#connection.subscribe(this.#channel);
       await this.#commands.run("PUBLISH", this.#channel, ++this.#proofCount);
-      this.#isHearing = await this.#hears();
+      this.#isHearing = await this.#waitFor(heard.promise);
     } finally {
       this.#connection.unsubscribe(this.#channel).catch(() => {});
     }
@@ -121,11 +121,11 @@ export class Subscriber implements SubscriptionSource {
     throw new StoreUnavailable("this instance does not receive what it publishes");
   }
 
-  async #hears(): Promise<boolean> {
+  async #waitFor(heard: Promise<void>): Promise<boolean> {
     for (let i = 0; i < MAX_HEARING_DEADLINES; i++) {
       this.#hasReceived = false;
       try {
-        await deadline(this.#heard.promise, HEARING_DEADLINE_MS);
+        await deadline(heard, HEARING_DEADLINE_MS);
         return true;
       } catch (error) {
         if (!(error instanceof Deno.errors.TimedOut)) throw error;
