@@ -316,7 +316,7 @@ Deno.test("redis: without Redis a start fails, naming host, port and cause", asy
   assert(error.message.includes("ECONNREFUSED"), error.message);
 });
 
-Deno.test("redis: a start that Redis refuses names the right and leaves no connection", async () => {
+Deno.test("redis: a refused start names the right and leaves no connection", async () => {
   await using redis = await startRedis();
   await redis.command("ACL", "SETUSER", "default", "-sadd");
   const error = await assertRejects(
