@@ -146,7 +146,7 @@ export function cleanWords(message: string): string {
 function parseRefusal(message: string): Refusal {
   const words = cleanWords(message);
   // In a script, Redis 6 and 7.0 do not call it NOPERM.
-  const code = /executing the script can't/.test(words)
+  const code = /executing the script can't|ACL failure in script/.test(words)
     ? "NOPERM"
     : Object.keys(STATES).find((code) => new RegExp(`\\b${code}\\b`).test(words)) ?? "ERR";
   const command = code === "NOPERM" ? /'([\w|-]+)' command/.exec(words)?.[1] : undefined;
