@@ -39,13 +39,15 @@ export interface Certificate {
  * @param options.tls makes it accept TLS connections only
  * @param options.folder where it loads its data from when it starts, and where `SAVE` writes them
  * @param options.appendOnly makes it write each command to a file in the folder before it replies
+ * @param options.args more arguments of `redis-server`
  */
 export async function startRedis(
-  { port = freePort(), tls, folder, appendOnly = false }: {
+  { port = freePort(), tls, folder, appendOnly = false, args = [] }: {
     port?: number;
     tls?: Certificate;
     folder?: string;
     appendOnly?: boolean;
+    args?: string[];
   } = {},
 ): Promise<TestRedis> {
   const listen = tls
@@ -57,6 +59,7 @@ export async function startRedis(
     ...(folder ? ["--dir", folder] : []),
     ...["--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", ""],
     ...["--appendonly", appendOnly ? "yes" : "no", "--appendfsync", "always"],
+    ...args,
   ]);
   await process.output.find(/Ready to accept connections/);
   const client = new Redis({
@@ -116,10 +119,17 @@ function startProcess(args: string[]): Running {
   }
 }
 
-/** Makes a self-signed certificate for localhost and 127.0.0.1 in a folder that exists. */
-export async function makeCertificate(folder: string): Promise<Certificate> {
+/**
+ * Makes a self-signed certificate for localhost and 127.0.0.1 in a folder that exists.
+ *
+ * @param folder where the files go
+ * @param validFromSeconds when its two days begin, in seconds from now
+ */
+export async function makeCertificate(folder: string, validFromSeconds = 0): Promise<Certificate> {
   const files = { cert: `${folder}/cert.pem`, key: `${folder}/key.pem` };
-  const openssl = run("openssl", [
+  const shift = `${validFromSeconds < 0 ? "" : "+"}${validFromSeconds}s`;
+  const openssl = run("faketime", [
+    ...["-f", shift, "openssl"],
     ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
     ...["-days", "2", "-subj", "/CN=localhost"],
     ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],

@@ -2,15 +2,15 @@ import type { RedisSettings } from "../../config/redis_settings.ts";
 import type { Notice, RoomEvent } from "../../protocol/events.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { cannotUse, connect } from "./connections.ts";
-import { Incidents } from "./incidents.ts";
+import { cleanWords, Incidents } from "./incidents.ts";
 import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { NameClaims } from "./name_claims.ts";
-import { makeProbe } from "./probe.ts";
 import { Reaper } from "./reaper.ts";
 import { NameRecovery } from "./name_recovery.ts";
 import { RoomSubscription } from "./room_subscription.ts";
+import { defineProbe } from "./scripts.ts";
 import { Subscriber } from "./subscriber.ts";
 import { Sweeper } from "./sweeper.ts";
 
@@ -47,10 +47,10 @@ export async function openRedisStore(
   const log = new Log(commands, limits);
   const channel = commands.keys.hearing(instanceId);
   const subscriber = new Subscriber(connections.subscriber, commands, channel);
-  const probe = makeProbe(commands, channel);
+  const probe = defineProbe(commands, channel);
   const incidents = new Incidents(async () => {
     const refusal = await probe();
-    if (refusal === undefined) await subscriber.prove();
+    if (refusal === null) await subscriber.prove();
     return refusal;
   });
 
@@ -61,7 +61,7 @@ export async function openRedisStore(
 
   try {
     const refusal = await probe();
-    if (refusal !== undefined) throw new StoreUnavailable(refusal);
+    if (refusal !== null) throw new StoreUnavailable(cleanWords(refusal));
     await subscriber.prove();
     await recovery.start();
   } catch (error) {

@@ -5,6 +5,7 @@ import type { RoomKeys } from "./keys.ts";
 import announceLeftScript from "./scripts/announce_left.lua" with { type: "text" };
 import claimScript from "./scripts/claim.lua" with { type: "text" };
 import freeOwnerlessScript from "./scripts/free_ownerless.lua" with { type: "text" };
+import probeScript from "./scripts/probe.lua" with { type: "text" };
 import publishScript from "./scripts/publish.lua" with { type: "text" };
 import reapScript from "./scripts/reap.lua" with { type: "text" };
 import reclaimScript from "./scripts/reclaim.lua" with { type: "text" };
@@ -117,6 +118,21 @@ export function defineRecoveryScripts(connection: CommandConnection): RecoverySc
     freeOwnerless: (keys, instance, held, max, others) =>
       freeOwnerless(keys.users, keys.owners, instance, held, keys.channel, max, ...others),
   };
+}
+
+/**
+ * Registers the script that calls every command that the chat needs. A single command would not do:
+ * a Redis without memory still answers `PING`.
+ *
+ * @param channel a channel on which nobody minds an empty payload
+ * @returns runs the script; resolves to the first error reply, or to `null`
+ */
+export function defineProbe(
+  connection: CommandConnection,
+  channel: string,
+): () => Promise<string | null> {
+  const probe = connection.defineScript<string | null>("probe", 1, probeScript);
+  return () => probe(connection.keys.probe, channel);
 }
 
 /** Registers the script that publishes messages. */
