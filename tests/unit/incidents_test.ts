@@ -8,7 +8,7 @@ Deno.test("what Redis says is the same whatever script it stopped, and has no us
       words,
       `${words} script: 3ad8a8, on @user_script:34.`,
       `@user_script: 26: -${words}\r\n`,
-      `ERR Error running script (call to f_3ad8a8): @user_script:26: @user_script: 26: -${words}\r\n`,
+      `ERR Error running script (call to f_3ad8): @user_script:26: @user_script: 26: -${words}\r\n`,
     ]
   ) {
     assertEquals(cleanWords(message), words);
