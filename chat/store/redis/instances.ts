@@ -48,8 +48,8 @@ export class Instances {
   #id = "";
   /** The former ids under which Redis may still have names, the earliest first. */
   readonly #retiredIds = new Set<string>();
-  /** The ids that had a lease when this instance last looked. */
-  #knownIds: ReadonlySet<string> = new Set();
+  /** The ids that were registered when this instance last looked. */
+  #registeredIds = new Set<string>();
   /** When the lease of this instance ends, by the clock of Redis. */
   #leaseEndsAtMs = 0;
   /** The clock of Redis less the clock of this process. */
@@ -178,7 +178,31 @@ export class Instances {
       this.#syncClock(),
       this.#connection.run<string | null>("ZSCORE", this.#connection.keys.leases, id),
     ]);
+    if (endsAtMs !== null) this.#registeredIds.add(id);
     return Number(endsAtMs) > nowMs;
+  }
+
+  /** Whether an instance was registered when this one last looked, some seconds ago at most. */
+  isRegistered(id: string): boolean {
+    return this.#registeredIds.has(id);
+  }
+
+  /**
+   * Finds the other instances that may hold names in a room.
+   *
+   * @returns their ids; `undefined` if that cannot be told now
+   */
+  async othersIn(room: string): Promise<string[] | undefined> {
+    const leases = await this.#readLeases();
+    leases.delete(this.#id);
+    const others = [...leases.keys()];
+    const isMember = (id: string, member: string) =>
+      this.#connection.run<number>("SISMEMBER", this.#connection.keys.instanceRooms(id), member);
+    const areComplete = await Promise.all(others.map((id) => isMember(id, ALL_ROOMS)));
+    const areThere = await Promise.all(others.map((id) => isMember(id, room)));
+    const isLive = (id: string) => leases.get(id)! > this.#nowMs;
+    if (!others.every(isLive) || areComplete.includes(0)) return undefined;
+    return others.filter((_, i) => areThere[i] === 1);
   }
 
   /**
@@ -202,7 +226,7 @@ export class Instances {
       ...["ZRANGE", leases, 0, -1, "WITHSCORES"] as const,
     );
     const endsAtMs = new Map(entries.map(([id, score]) => [id, Number(score)]));
-    this.#knownIds = new Set(endsAtMs.keys());
+    this.#registeredIds = new Set(endsAtMs.keys());
     return endsAtMs;
   }
 

@@ -11,16 +11,14 @@ local key, channel = KEYS[1], ARGV[1]
 -- SET comes first: after another write, a script goes on when Redis is out of memory.
 for _, call in ipairs({
   { 'SET', key, '1', 'EX', '10' }, { 'TIME' }, { 'GET', key }, { 'EXPIRE', key, '10' },
-  { 'DEL', key },
-  { 'SADD', key, 'a' }, { 'SCARD', key }, { 'SMEMBERS', key }, { 'SSCAN', key, '0' },
-  { 'SREM', key, 'a' },
-  { 'HSETNX', key, 'a', '1' }, { 'HSET', key, 'a', '1' }, { 'HGET', key, 'a' },
-  { 'HEXISTS', key, 'a' }, { 'HVALS', key }, { 'HGETALL', key }, { 'HDEL', key, 'a' },
+  { 'DEL', key }, { 'SADD', key, 'a' }, { 'SCARD', key }, { 'SISMEMBER', key, 'a' },
+  { 'SMEMBERS', key }, { 'SSCAN', key, '0' }, { 'SREM', key, 'a' }, { 'HSETNX', key, 'a', '1' },
+  { 'HSET', key, 'a', '1' }, { 'HGET', key, 'a' }, { 'HEXISTS', key, 'a' },
+  { 'HMGET', key, 'a' }, { 'HVALS', key }, { 'HGETALL', key }, { 'HDEL', key, 'a' },
   { 'ZADD', key, '1', 'a' }, { 'ZSCORE', key, 'a' }, { 'ZRANGE', key, '0', '-1' },
-  { 'ZREM', key, 'a' }, { 'ZREMRANGEBYSCORE', key, '0', '1' },
-  { 'XADD', key, '1-1', 'a', '1' }, { 'XLEN', key }, { 'XRANGE', key, '-', '+' },
-  { 'XREVRANGE', key, '+', '-' }, { 'XDEL', key, '1-1' }, { 'XTRIM', key, 'MAXLEN', '0' },
-  { 'DEL', key },
+  { 'ZREM', key, 'a' }, { 'ZREMRANGEBYSCORE', key, '0', '1' }, { 'XADD', key, '1-1', 'a', '1' },
+  { 'XLEN', key }, { 'XRANGE', key, '-', '+' }, { 'XREVRANGE', key, '+', '-' },
+  { 'XDEL', key, '1-1' }, { 'XTRIM', key, 'MAXLEN', '0' }, { 'DEL', key },
   { 'PUBLISH', channel, '' },
 }) do
   local reply = redis.pcall(unpack(call))
