@@ -4,8 +4,8 @@
  * `deno task bench [--quick] [--rounds=N] [--against=DIR] [NAMES…]`
  *
  * - NAMES of scenarios and of systems restrict the run to these.
- * - `--against=DIR` adds the build in another checkout to the scenarios fan-out and publish-rate, as
- *   `JSON base` and `text base`. The table ends with the ratio of the two builds.
+ * - `--against=DIR` adds the build in another checkout to fan-out and publish-rate, as `JSON base`
+ *   and `text base`. The table ends with the ratio of the two builds.
  *
  * The results of a complete run go to `bench/results`, those of any other run to
  * `bench/results/partial`.

@@ -69,6 +69,10 @@ export class ConfigError extends Error {
  * WORKERS             number of instances in this process; they share the port, and each has a
  *                     thread; auto starts one per CPU core; more than one needs Redis
  *                     values: 1 to 256 or auto; default: 1
+ * MAX_CONNECTIONS     most chat connections of this process; the server refuses newcomers above it
+ *                     with 503; 0 stands for as many as its limit of open files allows, less a
+ *                     reserve
+ *                     values: 0 to 1000000; default: 0
  * MAX_MESSAGE_BYTES   longest text of a message, in bytes of UTF-8; if a text is longer, a JSON
  *                     client gets an error, and a text client is disconnected with code 1009
  *                     values: 1 to 16777216; default: 65536

@@ -102,6 +102,13 @@ export const SETTINGS = {
     meaning: "number of instances in this process; they share the port, and each has a thread; " +
       "`auto` starts one per CPU core; more than one needs Redis",
   },
+  MAX_CONNECTIONS: {
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    meaning: "most chat connections of this process; the server refuses newcomers above it with " +
+      "`503`; 0 stands for as many as its limit of open files allows, less a reserve",
+  },
   MAX_MESSAGE_BYTES: {
     default: 65_536,
     min: 1,

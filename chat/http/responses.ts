@@ -15,6 +15,11 @@ export function refuse(status: number, line: string, headers: HeadersInit = {}):
   return plain(status, `${line}\n`, headers);
 }
 
+/** Makes a response that refuses a newcomer, and closes the connection. */
+export function refuseNewcomer(status: number, line: string, retryAfterSeconds: number): Response {
+  return refuse(status, line, { "retry-after": `${retryAfterSeconds}`, connection: "close" });
+}
+
 /** Makes the response to a request whose handler failed; rethrows an error that nobody expected. */
 export function refuseFor(error: unknown): Response {
   if (error instanceof BadRequest) return refuse(STATUS_CODE.BadRequest, error.message);

@@ -13,6 +13,7 @@ export interface Route {
     request: Request,
     url: URL,
     segments: readonly string[],
+    address: string,
   ) => Response | Promise<Response>;
 }
 
@@ -24,7 +25,7 @@ export interface RouteContext {
   /** Whether the server is shutting down. */
   isClosing(): boolean;
   /** Upgrades a request to a WebSocket, and starts its session. */
-  startSession(request: Request, url: URL): Response;
+  startSession(request: Request, url: URL, address: string): Promise<Response>;
 }
 
 /** Makes the table of routes. */
@@ -50,7 +51,7 @@ export function makeRoutes(
     {
       method: "GET",
       path: /^\/chat(?:\/.*)?$/,
-      handle: startSession,
+      handle: (request, url, _, address) => startSession(request, url, address),
     },
     {
       method: "GET",
@@ -65,8 +66,16 @@ export function makeRoutes(
   ];
 }
 
-/** Responds to a request with the route of its path and method, or refuses it in one line. */
-export async function respond(routes: readonly Route[], request: Request): Promise<Response> {
+/**
+ * Responds to a request with the route of its path and method, or refuses it in one line.
+ *
+ * @param address the peer's address
+ */
+export async function respond(
+  routes: readonly Route[],
+  request: Request,
+  address = "",
+): Promise<Response> {
   const url = URL.parse(request.url);
   if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
   const routesOfPath = routes.filter(({ path }) => path.test(url.pathname));
@@ -77,7 +86,8 @@ export async function respond(routes: readonly Route[], request: Request): Promi
   const route = routesOfPath.find((route) => route.method === method);
   if (!route) return refuseMethod(request.method, routesOfPath);
   try {
-    return await route.handle(request, url, route.path.exec(url.pathname)!.slice(1));
+    const [, ...segments] = route.path.exec(url.pathname)!;
+    return await route.handle(request, url, segments, address);
   } catch (error) {
     return refuseFor(error);
   }

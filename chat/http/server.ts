@@ -1,14 +1,18 @@
 import { getLogger } from "@logtape/logtape";
 import { STATUS_CODE } from "@std/http/status";
+import { ConnectionLimit } from "../limits/connection_limit.ts";
+import { PendingUpgrades } from "../limits/pending_upgrades.ts";
 import { CLOSE } from "../protocol/close_codes.ts";
 import { Hub } from "../rooms/hub.ts";
+import type { JoinRequest } from "../session/join_request.ts";
 import { Session, type SessionLimits } from "../session/session.ts";
 import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
-import { refuse } from "./responses.ts";
+import { listen, type Listener } from "./listener.ts";
+import { refuse, refuseNewcomer } from "./responses.ts";
 import { makeRoutes, respond } from "./routes.ts";
-import { asksForWebSocket, parseJoinRequest, upgrade } from "./upgrade.ts";
+import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
 const logger = getLogger(["chat", "http"]);
 
@@ -20,6 +24,8 @@ export interface ServerOptions extends SessionLimits {
   readonly port: number;
   /** How many servers of this process share the port. */
   readonly workers: number;
+  /** The most WebSockets of the process; 0 for as many as its limit of open files allows. */
+  readonly maxConnections: number;
   /** The longest that an event may wait to be sent together with later ones, in milliseconds. */
   readonly maxFlushMs: number;
   /** A client that has not read all that was sent this many seconds ago is disconnected. */
@@ -71,7 +77,11 @@ export class ChatServer {
   readonly #options: ServerOptions;
   readonly #hub: Hub;
   readonly #sessions = new Set<Session>();
-  readonly #http: Deno.HttpServer<Deno.NetAddr>;
+  readonly #connectionLimit: ConnectionLimit;
+  readonly #pendingUpgrades = new PendingUpgrades();
+  /** How many sockets will never open, and keep their descriptors. */
+  #leakedCount = 0;
+  readonly #listener: Listener;
   readonly #stallTimer: ReturnType<typeof setInterval>;
   #isClosing = false;
 
@@ -83,18 +93,25 @@ export class ChatServer {
       store,
       ready,
       isClosing: () => this.#isClosing,
-      startSession: (request, url) => this.#startSession(request, url),
+      startSession: (request, url, address) => this.#startSession(request, url, address),
     });
-    this.#http = Deno.serve({
-      hostname: options.host,
-      port: options.port,
-      reusePort: options.workers > 1,
-      onListen: () => {},
-      onError(error) {
-        logger.error`A request failed: ${error}`;
-        return refuse(STATUS_CODE.InternalServerError, "something went wrong here");
+    this.#listener = listen(
+      {
+        hostname: options.host,
+        port: options.port,
+        reusePort: options.workers > 1,
+        onListen: () => {},
+        onError(error) {
+          logger.error`A request failed: ${error}`;
+          return refuse(STATUS_CODE.InternalServerError, "something went wrong here");
+        },
       },
-    }, (request) => respond(routes, request));
+      (request, { remoteAddr }) => respond(routes, request, remoteAddr.hostname),
+      () => this.#connectionLimit.onTooManyOpenFiles(this.connectionCount),
+    );
+    this.#connectionLimit = new ConnectionLimit(
+      Math.ceil(options.maxConnections / options.workers),
+    );
     this.#stallTimer = setInterval(
       () => this.#sessions.forEach((session) => session.checkStall()),
       options.maxStallSeconds * 1000 / STALL_CHECKS,
@@ -103,12 +120,17 @@ export class ChatServer {
 
   /** The port that the server listens on. */
   get port(): number {
-    return this.#http.addr.port;
+    return this.#listener.port;
   }
 
   /** How many sockets are open. */
   get sessionCount(): number {
     return this.#sessions.size;
+  }
+
+  /** How many descriptors the sockets take, those included that Deno never frees. */
+  get connectionCount(): number {
+    return this.#sessions.size + this.#leakedCount;
   }
 
   /**
@@ -119,16 +141,17 @@ export class ChatServer {
   async close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#stallTimer);
+    this.#connectionLimit.close();
     const closed = [...this.#sessions].map((session) => session.closed);
     for (const session of this.#sessions) session.close(CLOSE.shutdown);
     // `shutdown` sends close frames too, without a reason, so it must come a turn later.
     await new Promise((resolve) => setTimeout(resolve, 0));
-    const stopped = this.#http.shutdown();
+    const stopped = this.#listener.shutdown();
     await this.#hub.settled();
     await deadline(Promise.all([...closed, stopped]), CLOSE_TIMEOUT_MS).catch(() => {});
   }
 
-  #startSession(request: Request, url: URL): Response {
+  async #startSession(request: Request, url: URL, address: string): Promise<Response> {
     const joinRequest = parseJoinRequest(url, request.headers.get("sec-websocket-protocol"));
     if (request.method !== "GET" || !asksForWebSocket(request)) {
       return refuse(
@@ -137,15 +160,50 @@ export class ChatServer {
         { upgrade: "websocket", connection: "upgrade" },
       );
     }
-    if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
-    const { socket, response } = upgrade(
-      request,
-      joinRequest.protocol,
-      this.#options.idleSeconds,
-    );
+    const secondsRefused = this.#pendingUpgrades.secondsRefused(address);
+    if (secondsRefused > 0) {
+      const line = "too many connections from your address were reset";
+      return refuseNewcomer(STATUS_CODE.TooManyRequests, line, secondsRefused);
+    }
+    if (!await this.#pendingUpgrades.begin(address)) {
+      const line = "too many connections from your address are not open yet";
+      return refuseNewcomer(STATUS_CODE.ServiceUnavailable, line, 1);
+    }
+    const { signal } = request;
+    let isOpening = false;
+    try {
+      // By the next turn Deno knows most resets. An upgrade after a reset would leak.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (signal.aborted) return refuse(STATUS_CODE.BadRequest, "the connection is closed");
+      if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
+      if (!this.#connectionLimit.admits(this.connectionCount)) {
+        return refuseNewcomer(STATUS_CODE.ServiceUnavailable, "the server is full", 10);
+      }
+      const upgraded = upgrade(request, joinRequest.protocol, this.#options.idleSeconds);
+      this.#addSession(upgraded.socket, joinRequest, request, address);
+      isOpening = true;
+      return upgraded.response;
+    } finally {
+      if (!isOpening) this.#pendingUpgrades.end(address, false);
+    }
+  }
+
+  async #addSession(
+    socket: WebSocket,
+    joinRequest: JoinRequest,
+    request: Request,
+    address: string,
+  ): Promise<void> {
     const session = new Session(socket, this.#hub, joinRequest, this.#options);
     this.#sessions.add(session);
-    session.closed.then(() => this.#sessions.delete(session));
-    return response;
+    session.closed.then(() => {
+      if (!this.#sessions.delete(session)) this.#leakedCount--;
+    });
+    const isOpen = await untilOpen(socket, request);
+    this.#pendingUpgrades.end(address, !isOpen);
+    if (isOpen) return;
+    this.#sessions.delete(session);
+    this.#leakedCount++;
+    session.close(CLOSE.tryLater);
   }
 }

@@ -9,6 +9,9 @@ import { parseCount } from "./query.ts";
 /** The most messages that a client can ask for when it joins. */
 const MAX_HISTORY = 200;
 
+/** A socket that has not opened after this time never will. */
+const OPEN_TIMEOUT_MS = 10_000;
+
 /** Tells whether a request asks to be upgraded to a WebSocket. */
 export function asksForWebSocket(request: Request): boolean {
   // RFC 6455, section 4.2.1: `Upgrade` is a list, and case does not matter.
@@ -67,4 +70,22 @@ export function upgrade(
   } catch (error) {
     throw new BadRequest(`this is no WebSocket handshake: ${(error as Error).message}`);
   }
+}
+
+/**
+ * Waits until the socket of an upgrade is open.
+ *
+ * @returns whether it opened. If the peer resets its connection before, Deno tells neither the
+ * socket nor, without `no-legacy-abort` in deno.json, the request
+ */
+export function untilOpen(socket: WebSocket, { signal }: Request): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), OPEN_TIMEOUT_MS);
+    function settle(isOpen: boolean): void {
+      clearTimeout(timer);
+      resolve(isOpen);
+    }
+    socket.addEventListener("open", () => settle(true));
+    signal.addEventListener("abort", () => settle(false));
+  });
 }

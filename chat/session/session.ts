@@ -8,6 +8,7 @@ import type { Member } from "../rooms/member.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { prepareReplay } from "./replay.ts";
+import { countSlowReader } from "./slow_readers.ts";
 import { Writer } from "./writer.ts";
 
 const logger = getLogger(["chat", "session"]);
@@ -61,7 +62,10 @@ export class Session implements Member {
       socket,
       request.protocol,
       limits.maxBufferedBytes,
-      (reason) => this.close(reason),
+      (reason) => {
+        countSlowReader();
+        this.close(reason);
+      },
     );
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#closeReason ? this.close(this.#closeReason) : this.#join();

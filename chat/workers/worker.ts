@@ -7,6 +7,7 @@ import type { Config } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
 import { type Instance, makeInstanceId, startInstance } from "../instance.ts";
 import { RpcChannel } from "./rpc_channel.ts";
+import { surviveUnexpectedErrors } from "./unexpected_errors.ts";
 
 /** A request from the main thread to a worker. */
 export type WorkerRequest =
@@ -24,6 +25,7 @@ const channel = new RpcChannel<MainRequest>(self as never, async (request: Worke
     case "start": {
       const id = makeInstanceId();
       configureLogging(request.config, id);
+      surviveUnexpectedErrors();
       instance = await startInstance(request.config, id, async () => {
         await channel.call({ method: "allReady" });
       });

@@ -28,6 +28,8 @@ export class Keys {
   readonly leases: string;
   /** A ZSET of the ids that other instances have reaped in the last hour, scored by when. */
   readonly reaped: string;
+  /** A key of no fixed type, which exists only while the probe runs. */
+  readonly probe: string;
   readonly #prefix: string;
   readonly #channel: string;
 
@@ -41,6 +43,7 @@ export class Keys {
     this.#channel = `${prefix}chat${database === 0 ? "" : `@${database}`}`;
     this.leases = `${prefix}chat-leases`;
     this.reaped = `${prefix}chat-reaped`;
+    this.probe = `${this.#logTag(DEFAULT_ROOM)}:probe`;
   }
 
   /** Returns the keys of a room. The default room's keys have no suffix. */
@@ -67,6 +70,11 @@ export class Keys {
   /** Returns the key of a SET: the rooms in which an instance may hold names. */
   instanceRooms(id: string): string {
     return `${this.#prefix}chat-instance-rooms:${id}`;
+  }
+
+  /** Returns the channel on which one instance proves that it hears. */
+  hearing(id: string): string {
+    return `${this.#channel}-hearing:${id}`;
   }
 
   #logTag(room: string): string {

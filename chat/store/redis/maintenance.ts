@@ -5,19 +5,21 @@ import type { Subscriber } from "./subscriber.ts";
 import type { Sweeper } from "./sweeper.ts";
 
 /**
- * The time between two checks of the subscriber for silence, in milliseconds. Every fifth check of
- * a silent connection pings it, and a ping fails after two seconds: so a dead connection is noticed
- * within eight seconds.
+ * The time between two proofs that the subscriber hears, in milliseconds. A proof fails after two
+ * seconds: so a deaf subscriber is noticed within ten seconds.
  */
-const SILENCE_CHECK_INTERVAL_MS = 1_000;
+const PROOF_INTERVAL_MS = 8_000;
+
+/** When to try again after the subscriber could not prove that it hears, in milliseconds. */
+const PROOF_RETRY_DELAY_MS = 1_000;
 
 /** When to watch the next instance again after Redis could not be reached, in milliseconds. */
 const WATCH_RETRY_DELAY_MS = 1_000;
 
 /**
- * Starts the timers of a store: they renew the lease, watch the next instance, sweep rooms, and
- * check the subscriber. An idle instance sends Redis less than one command a second, however many
- * users it has.
+ * Starts the timers of a store: they renew the lease, watch the next instance, sweep rooms, and let
+ * the subscriber prove that it hears. An idle instance sends Redis less than one command a second,
+ * however many users it has.
  *
  * @returns a function that stops them
  */
@@ -30,7 +32,6 @@ export function startMaintenance(
   // Everything here fails only while Redis is unavailable, and is repeated.
   const timers = [
     setInterval(() => recovery.renewLease().catch(() => {}), RENEWAL_INTERVAL_MS),
-    setInterval(() => subscriber.checkSilence().catch(() => {}), SILENCE_CHECK_INTERVAL_MS),
   ];
   let isStopped = false;
   const timeouts = new Set<ReturnType<typeof setTimeout>>();
@@ -52,8 +53,13 @@ export function startMaintenance(
     await sweeper.sweepNext().catch(() => {});
     after(sweeper.pauseMs - (performance.now() - startedAtMs), sweep);
   }
+  async function prove(): Promise<void> {
+    await subscriber.prove().catch(() => {});
+    after(subscriber.isHearing ? PROOF_INTERVAL_MS : PROOF_RETRY_DELAY_MS, prove);
+  }
   watch();
   sweep();
+  prove();
 
   return () => {
     isStopped = true;

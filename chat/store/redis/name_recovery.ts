@@ -84,8 +84,6 @@ export class NameRecovery {
       isHeld = await this.#instances.renewLease();
     } catch (error) {
       this.#isRegistered = false;
-      // This Redis is a replica now. Its host name may already lead to the new primary.
-      if ((error as Error).message.startsWith("READONLY")) this.#connection.reset("read-only");
       throw error;
     }
     if (!isHeld || !this.isRecovered) return await this.recover();

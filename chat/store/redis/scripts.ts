@@ -5,6 +5,7 @@ import type { RoomKeys } from "./keys.ts";
 import announceLeftScript from "./scripts/announce_left.lua" with { type: "text" };
 import claimScript from "./scripts/claim.lua" with { type: "text" };
 import freeOwnerlessScript from "./scripts/free_ownerless.lua" with { type: "text" };
+import probeScript from "./scripts/probe.lua" with { type: "text" };
 import publishScript from "./scripts/publish.lua" with { type: "text" };
 import reapScript from "./scripts/reap.lua" with { type: "text" };
 import reclaimScript from "./scripts/reclaim.lua" with { type: "text" };
@@ -60,6 +61,12 @@ export interface PendingMessage {
   readonly refKey?: string;
 }
 
+/** A log is trimmed by age once in about this many messages, because that costs a command. */
+const MESSAGES_PER_TRIM = 32;
+
+/** How many old messages such a trim deletes at most: enough to keep up with those that come. */
+const MAX_TRIMMED_MESSAGES = 100;
+
 /** The script that publishes messages. */
 export interface LogScripts {
   /** Resolves to the messages' ids. */
@@ -113,6 +120,21 @@ export function defineRecoveryScripts(connection: CommandConnection): RecoverySc
   };
 }
 
+/**
+ * Registers the script that calls every command that the chat needs. A single command would not do:
+ * a Redis without memory still answers `PING`.
+ *
+ * @param channel a channel on which nobody minds an empty payload
+ * @returns runs the script; resolves to the first error reply, or to `null`
+ */
+export function defineProbe(
+  connection: CommandConnection,
+  channel: string,
+): () => Promise<string | null> {
+  const probe = connection.defineScript<string | null>("probe", 1, probeScript);
+  return () => probe(connection.keys.probe, channel);
+}
+
 /** Registers the script that publishes messages. */
 export function defineLogScripts(connection: CommandConnection): LogScripts {
   // The number of keys varies, and comes first among the arguments.
@@ -120,7 +142,10 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
   return {
     publish(keys, messages, { historyLimit, historySeconds }) {
       const refKeys = messages.flatMap(({ refKey }) => refKey ?? []);
-      const limits = [historyLimit, historySeconds, REF_TTL_SECONDS];
+      // By chance, so that nobody has to count the messages of each room.
+      const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
+      const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
+      const limits = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
       const args = messages.flatMap(({ rest, refKey }) => [refKey === undefined ? 0 : 1, rest]);
       return publish(1 + refKeys.length, keys.log, ...refKeys, keys.channel, ...limits, ...args);
     },

@@ -5,6 +5,7 @@ export const STATUS_CODE = {
   NotFound: 404,
   MethodNotAllowed: 405,
   UpgradeRequired: 426,
+  TooManyRequests: 429,
   InternalServerError: 500,
   ServiceUnavailable: 503,
 } as const;
