@@ -77,17 +77,17 @@ Deno.test("a late release does not free a name that another user has claimed", a
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
   const late = await TextClient.join(one.port, "foo");
-  // As if the other instance had reaped the first one.
-  await redis.command("HDEL", "{chat-users}:owners", "foo");
-  await redis.command("SREM", "chat-users", "foo");
-  const next = await TextClient.join(two.port, "foo");
+  const watcher = await TextClient.join(two.port, "watcher");
+  // As if a third instance had reaped the first one, and a user of its own had claimed the name.
+  const [seconds] = await redis.command("TIME") as string[];
+  await redis.command("ZADD", "chat-leases", `${Number(seconds) + 60}000`, "third-1");
+  await redis.command("HSET", "{chat-users}:owners", "foo", `third-1 ${seconds}000`);
   await late.leave();
-  const watcher = await TextClient.join(one.port, "watcher");
-  await next.until("watcher: has joined the chat!");
-  assertEquals(await redis.users(), ["foo", "watcher"]);
-  await untilCaughtUp(redis, [next]);
-  assertEquals(next.frames, ["Welcome foo!", "watcher: has joined the chat!"]);
-  await Promise.all([next.leave(), watcher.leave()]);
+  const last = await TextClient.join(one.port, "last");
+  await untilCaughtUp(redis, [watcher]);
+  assertEquals(watcher.frames, ["Welcome watcher!", "last: has joined the chat!"]);
+  assertEquals(await redis.users(), ["foo", "last", "watcher"]);
+  await Promise.all([watcher.leave(), last.leave()]);
 });
 
 Deno.test("ten kills in a row leave no ghost while users join, leave and publish", async () => {
