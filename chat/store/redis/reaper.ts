@@ -104,9 +104,10 @@ export class Reaper {
   async canJudge(): Promise<boolean> {
     // During an outage every lease ends. Live instances must register again before it is clear
     // which ones are dead.
-    if (performance.now() < this.#reapGraceEndsAt || !this.#instances.isClockSettled) return false;
-    // An instance without a lease was cut off itself, and cannot judge others.
-    if (await this.#instances.renewLease()) return true;
+    if (performance.now() < this.#reapGraceEndsAt) return false;
+    // An instance without a lease was cut off itself, and cannot judge others. If the clock of Redis
+    // has jumped, all leases seem to have ended, this one too.
+    if (await this.#instances.renewLease(true)) return true;
     this.#onLeaseLost();
     return false;
   }
