@@ -6,9 +6,9 @@ import type { Sweeper } from "./sweeper.ts";
 
 /**
  * The time between two proofs that the subscriber hears, in milliseconds. A proof fails after two
- * seconds: so a deaf subscriber is noticed within ten seconds.
+ * seconds: so a deaf subscriber is noticed within twelve seconds.
  */
-const PROOF_INTERVAL_MS = 8_000;
+const PROOF_INTERVAL_MS = 10_000;
 
 /** When to try again after the subscriber could not prove that it hears, in milliseconds. */
 const PROOF_RETRY_DELAY_MS = 1_000;

@@ -17,8 +17,11 @@ const FREE_INTERVAL_MS = 500;
 /** No instance: as long as it is waited for, no name is freed. */
 const NOT_YET = ["?"];
 
-/** After this many renewals of the lease the instance follows the clock of Redis again. */
-const RENEWALS_PER_REFRESH = 4;
+/** After this many renewals of the lease the instance writes down its rooms again. */
+const RENEWALS_PER_REWRITE = 6;
+
+/** The instance checks the clock of Redis with one of so many renewals of the lease. */
+const RENEWALS_PER_CLOCK_CHECK = 2;
 
 /** Called with each name of this instance that someone else has got. */
 export type OnNameLost = (room: string, user: string, session: string) => void;
@@ -81,14 +84,15 @@ export class NameRecovery {
     if (!this.#connection.isReady) return;
     let isHeld = false;
     try {
-      isHeld = await this.#instances.renewLease();
+      const checksClock = ++this.#renewals % RENEWALS_PER_CLOCK_CHECK === 0;
+      isHeld = await this.#instances.renewLease(checksClock);
     } catch (error) {
       this.#isRegistered = false;
       throw error;
     }
     if (!isHeld || !this.isRecovered) return await this.recover();
-    if (++this.#renewals % RENEWALS_PER_REFRESH > 0) return;
-    await this.#instances.refresh(this.#claims.rooms);
+    if (this.#renewals % RENEWALS_PER_REWRITE > 0) return;
+    await this.#instances.rewriteRooms(this.#claims.rooms);
   }
 
   /** Recovers after the connection was lost. */

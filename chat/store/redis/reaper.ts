@@ -7,9 +7,9 @@ const logger = getLogger(["chat", "redis"]);
 
 /**
  * After an outage, nobody is reaped for this long, in milliseconds: the others may still be
- * reconnecting.
+ * reconnecting. After a jump of the clock of Redis they notice it within two renewals.
  */
-const REAP_GRACE_MS = 6_000;
+const REAP_GRACE_MS = 2 * RENEWAL_INTERVAL_MS + 1_000;
 
 /** When to watch again after an instance without a lease could not be reaped, in milliseconds. */
 const UNREAPED_RECHECK_MS = 1_000;
@@ -104,9 +104,10 @@ export class Reaper {
   async canJudge(): Promise<boolean> {
     // During an outage every lease ends. Live instances must register again before it is clear
     // which ones are dead.
-    if (performance.now() < this.#reapGraceEndsAt || !this.#instances.isClockSettled) return false;
-    // An instance without a lease was cut off itself, and cannot judge others.
-    if (await this.#instances.renewLease()) return true;
+    if (performance.now() < this.#reapGraceEndsAt) return false;
+    // An instance without a lease was cut off itself, and cannot judge others. If the clock of Redis
+    // has jumped, all leases seem to have ended, this one too.
+    if (await this.#instances.renewLease(true)) return true;
     this.#onLeaseLost();
     return false;
   }
