@@ -30,9 +30,9 @@ export function makeInstanceId(): string {
  * The instances that share a Redis, and this one's place among them.
  *
  * A lease in Redis says that an instance is alive. One lease covers all names that the instance
- * holds, so an idle user costs Redis nothing. Only the clock of Redis counts. Each instance knows how
- * far its own clock is from it, and checks that now and then: a script that renews a lease by the
- * clock of Redis would need four commands each time.
+ * holds, so an idle user costs Redis nothing. Only the clock of Redis counts. Each instance knows
+ * how far its own clock is from it, and checks that now and then: a script that renews a lease by
+ * the clock of Redis would need four commands each time.
  *
  * An instance that lost its lease, or its connection to Redis, registers again under a new id. So
  * an instance that reaps the names of a dead id cannot take a name from an instance that is alive:

@@ -84,15 +84,15 @@ export class NameRecovery {
     if (!this.#connection.isReady) return;
     let isHeld = false;
     try {
-      if (++this.#renewals % RENEWALS_PER_REWRITE === 0) {
-        await this.#instances.rewriteRooms(this.#claims.rooms);
-      }
-      isHeld = await this.#instances.renewLease(this.#renewals % RENEWALS_PER_CLOCK_CHECK === 0);
+      const checksClock = ++this.#renewals % RENEWALS_PER_CLOCK_CHECK === 0;
+      isHeld = await this.#instances.renewLease(checksClock);
     } catch (error) {
       this.#isRegistered = false;
       throw error;
     }
-    if (!isHeld || !this.isRecovered) await this.recover();
+    if (!isHeld || !this.isRecovered) return await this.recover();
+    if (this.#renewals % RENEWALS_PER_REWRITE > 0) return;
+    await this.#instances.rewriteRooms(this.#claims.rooms);
   }
 
   /** Recovers after the connection was lost. */

@@ -105,8 +105,8 @@ export class Reaper {
     // During an outage every lease ends. Live instances must register again before it is clear
     // which ones are dead.
     if (performance.now() < this.#reapGraceEndsAt) return false;
-    // An instance without a lease was cut off itself, and cannot judge others. If the clock of Redis
-    // has jumped, all leases seem to have ended, this one too.
+    // An instance without a lease was cut off itself, and cannot judge others. If the clock of
+    // Redis has jumped, all leases seem to have ended, this one too.
     if (await this.#instances.renewLease(true)) return true;
     this.#onLeaseLost();
     return false;
