@@ -75,6 +75,11 @@ export class Instances {
     return this.#retiredIds;
   }
 
+  /** Whether the lease has not ended, as far as this instance knows. */
+  get hasOwnLease(): boolean {
+    return this.#nowMs < this.#leaseEndsAtMs;
+  }
+
   /** Whether all instances have had the time to follow the clock of Redis. */
   get isClockSettled(): boolean {
     return performance.now() - this.#clockJumpedAtMs > CLOCK_SETTLING_MS;
@@ -118,7 +123,7 @@ export class Instances {
   async renewLease(): Promise<boolean> {
     const { leases } = this.#connection.keys;
     const id = this.#id;
-    if (this.#nowMs >= this.#leaseEndsAtMs) return false;
+    if (!this.hasOwnLease) return false;
     const endsAtMs = this.#nowMs + LEASE_TTL_MS;
     // Nothing changes also if this is the second renewal within a millisecond.
     const isHeld = await this.#connection.run("ZADD", leases, "XX", "CH", endsAtMs, id) === 1 ||

@@ -12,7 +12,7 @@ const MAX_RECLAIM_NAMES = 500;
 const MAX_FREED_NAMES = 500;
 
 /** The least time between two attempts to free names without an owner, in milliseconds. */
-const FREE_INTERVAL_MS = 250;
+const FREE_INTERVAL_MS = 500;
 
 /** No instance: as long as it is waited for, no name is freed. */
 const NOT_YET = ["?"];
@@ -143,17 +143,17 @@ export class NameRecovery {
    * Writes down again the names in a room that Redis has lost. Of two instances that have the same
    * name, the one that claimed it earlier keeps it.
    *
-   * @returns whether there was any
+   * @returns how many names were added to the users, and how many to their owners
    */
-  async reclaim(room: string): Promise<boolean> {
+  async reclaim(room: string): Promise<{ users: number; owners: number }> {
     const users = [...this.#claims.heldIn(room)]
       .flatMap(([user, { claimedAtMs }]) => claimedAtMs === undefined ? [] : user);
     return await this.#reclaim(room, users, true);
   }
 
-  async #reclaim(room: string, users: readonly string[], takesBack: boolean): Promise<boolean> {
+  async #reclaim(room: string, users: readonly string[], takesBack: boolean) {
     const wereFree: string[] = [];
-    let isDamaged = false;
+    let addedUsers = 0;
     for (let i = 0; i < users.length; i += MAX_RECLAIM_NAMES) {
       // A user who left while the previous part was under way is not claimed again.
       const part = users.slice(i, i + MAX_RECLAIM_NAMES).flatMap((user) => {
@@ -164,18 +164,17 @@ export class NameRecovery {
       const { id, ownPrefix } = this.#instances;
       const keys = this.#connection.keys.room(room);
       const [added, ...replies] = await this.#scripts.reclaim(keys, id, ownPrefix, takesBack, part);
-      if (added > 0) isDamaged = true;
+      addedUsers += added;
       for (const [j, reply] of replies.entries()) {
         const [user] = part[j];
         if (reply === "free") wereFree.push(user);
-        if (reply !== "kept") isDamaged = true;
         if (!["kept", "free", "taken"].includes(reply)) this.#loseName(room, user);
       }
     }
     if (wereFree.length > 0 && await this.#instances.wasReaped()) {
       await this.#announceJoined(room, wereFree);
     }
-    return isDamaged;
+    return { users: addedUsers, owners: wereFree.length };
   }
 
   /**

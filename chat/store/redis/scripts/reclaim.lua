@@ -15,9 +15,7 @@
 -- Atomic, because another instance could claim the name between the check of its owner and the
 -- hand-over. A former id makes no more claims. So an instance that reaps it frees only names that
 -- were not handed over. If a command fails, nothing is written.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local users = {}
+local users, now = {}, nil
 for i = 4, #ARGV, 2 do
   users[#users + 1] = ARGV[i]
 end
@@ -37,6 +35,10 @@ for i, user in ipairs(users) do
     replies[i] = id
   end
   if replies[i] ~= id then
+    if not claimed and not now then
+      local time = redis.call('TIME')
+      now = time[1] * 1000 + math.floor(time[2] / 1000)
+    end
     local mine = ARGV[1] .. string.format(' %.0f', claimed or now)
     held[#held + 1] = user
     if owner ~= mine then
