@@ -20,8 +20,8 @@ const logger = getLogger(["chat"]);
 const VERSION = `deno-redis-chat ${project.version}`;
 
 /**
- * On Ctrl-C both the terminal and `deno task` send SIGINT. Two signals within this time count as
- * one key press.
+ * On Ctrl-C both the terminal and `deno task` send SIGINT, and with `--watch` Deno adds a SIGTERM.
+ * Signals within this time after the first SIGINT belong to the same key press.
  */
 const SAME_KEY_PRESS_MS = 100;
 
@@ -70,16 +70,18 @@ function readConfigOrFail(env: Environment, warnings: readonly string[]): Config
   try {
     return readConfig(env);
   } catch (error) {
-    if (error instanceof ConfigError) fail(...warnings, ...error.problems);
+    if (error instanceof ConfigError) {
+      fail(...warnings.map((line) => `Warning: ${line}`), ...error.problems);
+    }
     throw error;
   }
 }
 
 function stopOnSignals(stop: () => Promise<void>): void {
-  let stoppingSince: number | undefined;
+  let isStopping = false;
   async function onSignal(): Promise<void> {
-    if (stoppingSince !== undefined) Deno.exit(130);
-    stoppingSince = performance.now();
+    if (isStopping) Deno.exit(130);
+    isStopping = true;
     logger.info`Stopping; a second signal ends at once`;
     setTimeout(() => {
       logger.warn`The shutdown takes longer than ${SHUTDOWN_DEADLINE_MS} ms: exiting now`;
@@ -89,19 +91,24 @@ function stopOnSignals(stop: () => Promise<void>): void {
     // Sockets of peers that do not read would keep the process running.
     Deno.exit(0);
   }
-  Deno.addSignalListener("SIGTERM", onSignal);
-  Deno.addSignalListener("SIGINT", () => {
-    const isSameKeyPress = stoppingSince !== undefined &&
-      performance.now() - stoppingSince < SAME_KEY_PRESS_MS;
-    if (!isSameKeyPress) onSignal();
-  });
+  let interruptedAt = -Infinity;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      const isSameKeyPress = performance.now() - interruptedAt < SAME_KEY_PRESS_MS;
+      if (isSameKeyPress) return;
+      if (signal === "SIGINT") interruptedAt = performance.now();
+      onSignal();
+    });
+  }
 }
 
 function explainAndFail(error: Error): never {
-  if (error instanceof StoreUnavailable) fail(error.message);
-  fail(`cannot start ${error.message}`);
+  const prefix = error instanceof StoreUnavailable ? "" : "cannot start ";
+  logger.fatal`${prefix}${error.message}`;
+  Deno.exit(1);
 }
 
+/** Prints plain lines, for what is wrong before the log is configured. */
 function fail(...lines: string[]): never {
   for (const line of lines) console.error(line);
   Deno.exit(1);

@@ -4,8 +4,8 @@
  * `deno task bench [--quick] [--rounds=N] [--against=DIR] [NAMES…]`
  *
  * - NAMES of scenarios and of systems restrict the run to these.
- * - `--against=DIR` adds the build in another checkout to the scenario fan-out, as `JSON base` and
- *   `text base`. The table ends with the ratio of the two builds.
+ * - `--against=DIR` adds the build in another checkout to fan-out and publish-rate, as `JSON base`
+ *   and `text base`. The table ends with the ratio of the two builds.
  *
  * The results of a complete run go to `bench/results`, those of any other run to
  * `bench/results/partial`.
@@ -62,7 +62,9 @@ function readArguments(args: readonly string[]): Options {
   const allScenarios = against === undefined
     ? SCENARIOS
     : SCENARIOS.map((scenario) =>
-      scenario === fanOut ? { ...fanOut, systems: withBase(fanOut.systems, against) } : scenario
+      scenario === fanOut || scenario === publishRate
+        ? { ...scenario, systems: withBase(scenario.systems, against) }
+        : scenario
     );
   const allSystems = [...new Set(allScenarios.flatMap(({ systems }) => systems))];
   const names = args.filter((arg) =>

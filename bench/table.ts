@@ -92,7 +92,7 @@ function baseParts(results: Results, { name, systems }: Scenario): string[] {
   return [
     `## ${name}: this build against the base build`,
     `The base build is commit ${results.baseCommit}. The figures are the ratio of the CPU per ` +
-    "delivery, new / base, and in parentheses both medians in µs.",
+    "delivery or message, new / base, and in parentheses both medians in µs.",
     markdownTable(
       ["", ...bases.map(({ baseOf }) => baseOf!.name)],
       situations.map((situation) => [situation, ...bases.map((base) => cell(situation, base))]),

@@ -40,7 +40,7 @@ const MIN_CHARS_FOR_TWO_EDITS = 11;
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(findUnknownVariables({ REDIS_HSOT: "redis.example", HOSTNAME: "chat-1" }), [
- *   "Warning: REDIS_HSOT is not a setting and is ignored. Did you mean REDIS_HOST?",
+ *   "REDIS_HSOT is not a setting and is ignored. Did you mean REDIS_HOST?",
  * ]);
  * ```
  */
@@ -49,7 +49,7 @@ export function findUnknownVariables(env: Environment): string[] {
     if (!value || name in SETTINGS || isServicePort(name, value)) return [];
     const meant = FOREIGN_NAMES[name] ?? findSimilarSetting(name.toUpperCase());
     const advice = ADVICE[name] ?? (meant && `Did you mean ${meant}?`);
-    return advice ? [`Warning: ${name} is not a setting and is ignored. ${advice}`] : [];
+    return advice ? [`${name} is not a setting and is ignored. ${advice}`] : [];
   });
 }
 

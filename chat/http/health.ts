@@ -2,7 +2,10 @@ import { STATUS_CODE } from "@std/http/status";
 import { CLOSE } from "../protocol/close_codes.ts";
 import { plain, refuse } from "./responses.ts";
 
-/** Responds to `GET /readyz`: 200 while the server can do all of its work, otherwise 503. */
+/**
+ * Responds to `GET /readyz`: 200 while the server can do all of its work, otherwise 503 and a line
+ * that says why it cannot.
+ */
 export async function respondReady(
   isClosing: boolean,
   ready: () => Promise<void>,
@@ -11,7 +14,7 @@ export async function respondReady(
   try {
     await ready();
     return plain(STATUS_CODE.OK, "ready\n");
-  } catch {
-    return refuse(STATUS_CODE.ServiceUnavailable, "the store does not answer");
+  } catch (error) {
+    return refuse(STATUS_CODE.ServiceUnavailable, `not ready: ${(error as Error).message}`);
   }
 }

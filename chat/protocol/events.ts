@@ -56,10 +56,12 @@ export type RoomEvent = Joined | Left | Message;
 // deno-lint-ignore no-explicit-any -- the fields are checked here
 const HAS_FIELDS: Readonly<Record<RoomEvent["type"], (value: any) => boolean>> = {
   joined: ({ user, session, users }) =>
-    typeof user === "string" && typeof session === "string" && typeof users === "number",
+    typeof user === "string" && typeof session === "string" &&
+    Number.isSafeInteger(users) && users >= 0,
   left: ({ user }) => typeof user === "string",
-  message: ({ id, prev, user, text }) =>
-    typeof user === "string" && typeof text === "string" && isId(id) && isId(prev),
+  message: ({ id, prev, user, text, ref }) =>
+    typeof user === "string" && typeof text === "string" && isId(id) && isId(prev) &&
+    (ref === undefined || typeof ref === "string"),
 };
 
 /**
@@ -90,7 +92,8 @@ export function parseEvent(line: string): RoomEvent | Notice {
   return { type: "notice", text: line };
 }
 
-function isEvent(value: { type: string }): value is RoomEvent {
-  return Object.hasOwn(HAS_FIELDS, value.type) &&
+function isEvent(value: { type: unknown }): value is RoomEvent {
+  // JSON may have a second `type`, of any kind, which replaces the first.
+  return typeof value.type === "string" && Object.hasOwn(HAS_FIELDS, value.type) &&
     HAS_FIELDS[value.type as RoomEvent["type"]](value);
 }

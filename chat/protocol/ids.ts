@@ -14,15 +14,25 @@ export const BEFORE_FIRST_ID = "0-0";
  */
 const ID = /^(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})$/;
 
-/** Tells whether a text is an id. */
-export function isId(text: string): boolean {
-  return ID.test(text);
+/** The second number can be as large as this in Redis, if another program chose it. */
+const MAX_SEQUENCE = 2n ** 64n - 1n;
+
+/** Tells whether a value is an id. */
+export function isId(value: unknown): value is string {
+  return typeof value === "string" && ID.test(value);
 }
 
 /** Returns the lowest id that is later than another one. */
 export function nextId(id: string): string {
-  const [time, sequence] = id.split("-");
-  return `${time}-${Number(sequence) + 1}`;
+  const [time, sequence] = id.split("-").map(BigInt);
+  return sequence === MAX_SEQUENCE ? `${time + 1n}-0` : `${time}-${sequence + 1n}`;
+}
+
+/** Returns the highest id that is earlier than another one; for `0-0`, the same id. */
+export function previousId(id: string): string {
+  const [time, sequence] = id.split("-").map(BigInt);
+  if (sequence > 0n) return `${time}-${sequence - 1n}`;
+  return time > 0n ? `${time - 1n}-${MAX_SEQUENCE}` : id;
 }
 
 /** Returns the time in an id, in milliseconds since 1970. */

@@ -29,7 +29,7 @@ Deno.test("GET /healthz and /readyz return 200 while the store responds", async 
 Deno.test("while the store does not respond, /readyz returns 503 and /healthz 200", async () => {
   const ping = () => Promise.reject(new StoreUnavailable("it is away"));
   await using server = await startHttpServer({ ...openMemoryStore(readConfig({})), ping });
-  assertEquals(await get(`${server.origin}/readyz`), [503, "the store does not answer\n"]);
+  assertEquals(await get(`${server.origin}/readyz`), [503, "not ready: it is away\n"]);
   assertEquals(await get(`${server.origin}/healthz`), [200, "ok\n"]);
 });
 

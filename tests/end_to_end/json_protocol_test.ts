@@ -213,7 +213,9 @@ Deno.test("a client that resumes misses nothing while others keep publishing", a
   const foo = await JsonClient.join(chat.one, "foo");
   let isDone = false;
   const publishing = (async () => {
-    for (let i = 0; !isDone; i++) await foo.publish(`message ${i}`);
+    let last = "";
+    for (let i = 0; !isDone; i++) last = await foo.publish(`message ${i}`);
+    return last;
   })();
   const first = await foo.find("message");
   const resumed: JsonClient[] = [];
@@ -225,7 +227,8 @@ Deno.test("a client that resumes misses nothing while others keep publishing", a
     if (i % 3 > 0) since = client.all("message").at(-1)!.id;
   }
   isDone = true;
-  await publishing;
+  const last = await publishing;
+  await foo.find("message", ({ id }) => id === last);
   const all = foo.all("message");
   for (const client of resumed) {
     await client.find("message", ({ id }) => id === all.at(-1)!.id);

@@ -27,7 +27,7 @@ Deno.test("two workers share a port, a chat and a shutdown", async () => {
   assertEquals((await instance.exit).code, 0);
   for (const client of clients) assertEquals((await client.closed).code, 1001);
   assertEquals(await redis.users(), []);
-  assertEquals(await redis.command("KEYS", "chat-instance*"), []);
+  assertEquals(await redis.command("KEYS", "chat-*"), []);
   assertEquals(
     (await instance.output.end()).filter((line) => / Listening on /.test(line)).length,
     1,

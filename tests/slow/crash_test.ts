@@ -19,6 +19,7 @@ Deno.test("500 users of a killed instance leave once each, and free their names"
   one.signal("SIGKILL");
   await Promise.all(watchers.map((watcher) => watcher.received(500)));
   console.log(`the last of 500 users left ${secondsSince(killed)} after the kill`);
+  await two.output.find(/ Instance [\da-f]{12} is gone: 500 users left$/);
   assertEquals(await redis.users(), ["w1", "w2"]);
   const again = await Promise.all(
     ["user-0", "user-499"].map((user) => TextClient.join(two.port, user)),
@@ -54,6 +55,9 @@ Deno.test("a claim takes a name over from a dead instance, whose user leaves fir
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
   const watcher = await TextClient.join(instance.port, "watcher");
+  await redis.command("SADD", "chat-users:red", "baz");
+  await redis.command("HSET", "{chat-users:red}:owners", "baz", "dead");
+  await redis.command("SADD", "chat-instance-rooms:dead", "red");
   await redis.command("SADD", "chat-users", "foo", "bar");
   await redis.command("HSET", "{chat-users}:owners", "foo", "dead", "bar", "dead");
   const foo = await TextClient.join(instance.port, "foo");
@@ -63,6 +67,7 @@ Deno.test("a claim takes a name over from a dead instance, whose user leaves fir
     "foo: has joined the chat!",
     "foo: has left the chat!",
   ]);
+  await instance.output.find(/ Instance dead is gone: 3 users left$/);
   assertEquals(await redis.users(), ["foo", "watcher"]);
   await Promise.all([watcher.leave(), foo.leave()]);
 });

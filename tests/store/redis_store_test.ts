@@ -45,7 +45,8 @@ Deno.test("redis: names, their owners and channels have the documented keys", as
   assertEquals(await redis.command("PUBSUB", "CHANNELS"), ["chat"]);
   await store.release("chat", "foo");
   assertEquals(await redis.command("KEYS", "*chat-users*"), []);
-  assertEquals((await redis.command("KEYS", "chat-instance:*") as string[]).length, 1);
+  assertEquals(await redis.command("ZCARD", "chat-leases"), 1);
+  assertEquals((await redis.command("KEYS", "chat-instance-rooms:*") as string[]).length, 1);
   await store.close();
   assertEquals(
     await redis.command("KEYS", "*"),
@@ -313,4 +314,16 @@ Deno.test("redis: without Redis a start fails, naming host, port and cause", asy
     error.message,
   );
   assert(error.message.includes("ECONNREFUSED"), error.message);
+});
+
+Deno.test("redis: a refused start names the right and leaves no connection", async () => {
+  await using redis = await startRedis();
+  await redis.command("ACL", "SETUSER", "default", "-sadd");
+  const error = await assertRejects(
+    () => openRedisStore(redisSettings(redis.port), LIMITS),
+    StoreUnavailable,
+    "'sadd' command",
+  );
+  assert(error.message.startsWith(`cannot use Redis at 127.0.0.1:${redis.port}, TLS off: `));
+  assertEquals((await redis.command("CLIENT", "LIST") as string).match(/name=chat-\S+/g), null);
 });

@@ -8,7 +8,10 @@ export interface Instance extends Running {
   readonly http: string;
 }
 
-const NOTHING_SET = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, ""]));
+/** No setting is set. `REDIS_SERVER` is for the tests, and looks like one. */
+const NOTHING_SET = Object.fromEntries(
+  [...Object.keys(SETTINGS), "REDIS_SERVER"].map((name) => [name, ""]),
+);
 
 /** How a test starts a server process. */
 export interface LaunchOptions {

@@ -18,6 +18,11 @@ export interface TestRedis extends AsyncDisposable {
   command(...words: string[]): Promise<unknown>;
   /** Runs a command again and again until the reply is the expected one. */
   untilReply(command: string, expected: unknown): Promise<void>;
+  /**
+   * Defines a user by rules of ACL SETUSER. Redis 6.0 has none for channels, which begin with `&`,
+   * and lets every user use all.
+   */
+  setUser(name: string, ...rules: string[]): Promise<unknown>;
   /** Lists the names that are taken in a room, sorted. */
   users(room?: string): Promise<string[]>;
 }
@@ -34,13 +39,15 @@ export interface Certificate {
  * @param options.tls makes it accept TLS connections only
  * @param options.folder where it loads its data from when it starts, and where `SAVE` writes them
  * @param options.appendOnly makes it write each command to a file in the folder before it replies
+ * @param options.args more arguments of `redis-server`
  */
 export async function startRedis(
-  { port = freePort(), tls, folder, appendOnly = false }: {
+  { port = freePort(), tls, folder, appendOnly = false, args = [] }: {
     port?: number;
     tls?: Certificate;
     folder?: string;
     appendOnly?: boolean;
+    args?: string[];
   } = {},
 ): Promise<TestRedis> {
   const listen = tls
@@ -52,6 +59,7 @@ export async function startRedis(
     ...(folder ? ["--dir", folder] : []),
     ...["--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", ""],
     ...["--appendonly", appendOnly ? "yes" : "no", "--appendfsync", "always"],
+    ...args,
   ]);
   await process.output.find(/Ready to accept connections/);
   const client = new Redis({
@@ -79,6 +87,10 @@ export async function startRedis(
         throw new Error(`${command} returns ${reply}, not ${wanted}`, { cause });
       });
     },
+    setUser: (name, ...rules) =>
+      client.call("ACL", "SETUSER", name, ...rules).catch(() =>
+        client.call("ACL", "SETUSER", name, ...rules.filter((rule) => !rule.startsWith("&")))
+      ),
     async users(room) {
       return (await client.smembers(room ? `chat-users:${room}` : "chat-users")).sort();
     },
@@ -94,21 +106,30 @@ export function redisSettings(port: number): RedisSettings {
   return { host: "127.0.0.1", port, password: PASSWORD, database: 0, prefix: "", tls: false };
 }
 
+/** `REDIS_SERVER` chooses another server to test with: see tools/redis-servers. */
 function startProcess(args: string[]): Running {
+  const program = Deno.env.get("REDIS_SERVER") || "redis-server";
   try {
-    return run("redis-server", args);
+    return run(program, args);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Error("redis-server is not installed: apt-get install redis-server", {
+    throw new Error(`${program} is not installed: apt-get install redis-server`, {
       cause: error,
     });
   }
 }
 
-/** Makes a self-signed certificate for localhost and 127.0.0.1 in a folder that exists. */
-export async function makeCertificate(folder: string): Promise<Certificate> {
+/**
+ * Makes a self-signed certificate for localhost and 127.0.0.1 in a folder that exists.
+ *
+ * @param folder where the files go
+ * @param validFromSeconds when its two days begin, in seconds from now
+ */
+export async function makeCertificate(folder: string, validFromSeconds = 0): Promise<Certificate> {
   const files = { cert: `${folder}/cert.pem`, key: `${folder}/key.pem` };
-  const openssl = run("openssl", [
+  const shift = `${validFromSeconds < 0 ? "" : "+"}${validFromSeconds}s`;
+  const openssl = run("faketime", [
+    ...["-f", shift, "openssl"],
     ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
     ...["-days", "2", "-subj", "/CN=localhost"],
     ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],

@@ -92,6 +92,24 @@ Deno.test("readConfig() reads credentials from variables and from a percent-enco
   });
 });
 
+Deno.test("readConfig() reads the prefix of all names in Redis", () => {
+  const longest = "Team_1.a:-".padEnd(64, "x");
+  assertEquals(redis({ REDIS_HOST: "r", REDIS_PREFIX: longest }), {
+    ...REDIS,
+    prefix: longest,
+    tls: false,
+  });
+  assertEquals(problems({ REDIS_URL: "redis://r/1", REDIS_PREFIX: "a b" }), [
+    'REDIS_PREFIX is "a b": give up to 64 of the characters A-Z a-z 0-9 . _ : -',
+  ]);
+  for (const REDIS_PREFIX of [`${longest}x`, "{a}", "a}", "a*", "é", "a\n", "a@1"]) {
+    assertEquals(problems({ REDIS_HOST: "r", REDIS_PREFIX }).length, 1, REDIS_PREFIX);
+  }
+  assertEquals(problems({ REDIS_PREFIX: "a" }), [
+    "REDIS_PREFIX is set, but not where Redis is: set REDIS_HOST=host:port too",
+  ]);
+});
+
 Deno.test("readConfig() turns TLS on for port 6380 and rediss://, unless REDIS_TLS decides", () => {
   const tls = (env: Environment) => readConfig(env).redis?.tls;
   assertEquals(tls({ REDIS_HOST: "r:6379" }), false);

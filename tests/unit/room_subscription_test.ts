@@ -6,6 +6,11 @@ import {
   type SubscriptionSource,
 } from "../../chat/store/redis/room_subscription.ts";
 import type { Log } from "../../chat/store/redis/log.ts";
+import type { RoomListener } from "../../chat/store/store.ts";
+import { JSON_LINES } from "../../chat/protocol/json.ts";
+import { TEXT } from "../../chat/protocol/text.ts";
+import { Room } from "../../chat/rooms/room.ts";
+import { makeRandom } from "../support/random.ts";
 import { endOfTurn } from "../support/wait.ts";
 
 function message(n: number, prev = n - 1): { event: Message; line: string } {
@@ -18,7 +23,9 @@ function message(n: number, prev = n - 1): { event: Message; line: string } {
 const joined = (user: string) => JSON.stringify({ type: "joined", user, session: "s", users: 1 });
 
 /** A subscription on a fake log that a test fills, and what it has delivered. */
-function makeSubscription() {
+function makeSubscription(
+  onEvent?: RoomListener["onEvent"],
+) {
   const logged: { event: Message; line: string }[] = [];
   const delivered: string[] = [];
   const resets: string[] = [];
@@ -42,8 +49,10 @@ function makeSubscription() {
     reset: (cause) => resets.push(cause),
   };
   const subscription = new RoomSubscription("r", log, source, {
-    onEvent: (event) =>
-      delivered.push("text" in event ? event.text : `${event.type} ${event.user}`),
+    onEvent(event, line) {
+      onEvent?.(event, line);
+      delivered.push("text" in event ? event.text : `${event.type} ${event.user}`);
+    },
     onNameLost() {},
   });
   return {
@@ -221,4 +230,57 @@ Deno.test("a subscription that buffers too much resets its connection", async ()
     subscription.handlePayload(line);
     assertEquals(resets.length, 1);
   }
+});
+
+/** Returns up to three lines, each an event of which something was replaced or lost. */
+function makePayload(random: () => number): string {
+  const pick = <Value>(values: readonly Value[]): Value =>
+    values[Math.floor(random() * values.length)];
+  const value = () =>
+    pick<unknown>([
+      ...["message", "joined", "left", "notice", "toString", "__proto__", "foo", "user of ", ""],
+      ...["0-0", "1-0", "2-0", "999999999999999-1", "-", "\ud800", "a\nb", "\0", ["1-0"], ["left"]],
+      ...[0, -1, 1.5, 1e99, true, null, [], {}, { toString: "1-0" }],
+    ]);
+  const fields = ["type", "id", "prev", "user", "text", "ref", "session", "users", "__proto__"];
+  const line = () => {
+    let json = pick([message(Math.floor(random() * 9)).line, joined("foo"), `{"type":"left"}`]);
+    // A second field of the same name replaces the first.
+    while (random() < 0.5) {
+      json = json.replace(/}$/, `,"${pick(fields)}":${JSON.stringify(value())}}`);
+    }
+    if (random() < 0.8) return json;
+    const at = Math.floor(random() * json.length);
+    return json.slice(0, at) + pick(["", "\n", '"', "]", "\u2028", "\ud800"]) + json.slice(at + 1);
+  };
+  return Array.from({ length: Math.ceil(random() * 3) }, line).join(pick(["\n", "\n", "\r\n", ""]));
+}
+
+Deno.test("nothing that somebody publishes throws, or stops the events that follow", async () => {
+  const random = makeRandom(1);
+  const frames: string[] = [];
+  const room = new Room({ maxFlushMs: 20, now: () => performance.now() });
+  const members = [TEXT, JSON_LINES].map((protocol) => ({
+    ...{ user: `user of ${protocol.name}`, id: `session of ${protocol.name}`, protocol },
+    onJoined() {},
+    deliver: (frame: string) => frames.push(frame),
+    onNameLost() {},
+  }));
+  const { subscription, delivered } = makeSubscription((event, line) => {
+    assertEquals(JSON.parse(line), JSON.parse(JSON.stringify(event)), "the line is the event");
+    room.handleEvent(event, line);
+  });
+  await subscription.start();
+  for (const member of members) {
+    room.reserve(member);
+    const { user, id: session } = member;
+    subscription.handlePayload(JSON.stringify({ type: "joined", user, session, users: 2 }));
+  }
+  for (let n = 0; n < 20_000; n++) {
+    subscription.handlePayload(makePayload(random));
+    if (n % 100 === 0) await endOfTurn();
+  }
+  subscription.handlePayload("the end");
+  while (!frames.includes("the end")) await endOfTurn();
+  assert(delivered.length > 15_000, `${delivered.length} events were delivered`);
 });

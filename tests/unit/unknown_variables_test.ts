@@ -4,12 +4,12 @@ import { findUnknownVariables } from "../../chat/config/unknown_variables.ts";
 
 function advice(name: string, value = "secret"): string | undefined {
   const [line] = findUnknownVariables({ [name]: value });
-  return line?.replace(`Warning: ${name} is not a setting and is ignored. `, "");
+  return line?.replace(`${name} is not a setting and is ignored. `, "");
 }
 
 Deno.test("findUnknownVariables() names the right setting for a misspelt one", () => {
   assertEquals(findUnknownVariables({ REDIS_HSOT: "redis.example" }), [
-    "Warning: REDIS_HSOT is not a setting and is ignored. Did you mean REDIS_HOST?",
+    "REDIS_HSOT is not a setting and is ignored. Did you mean REDIS_HOST?",
   ]);
   for (
     const [wrong, right] of [

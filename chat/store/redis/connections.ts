@@ -1,9 +1,12 @@
-import { getLogger } from "@logtape/logtape";
 import { Redis, ReplyError } from "ioredis";
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { deadline } from "../deadline.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
+import { cleanWords } from "./incidents.ts";
 import { Keys } from "./keys.ts";
+import { readLastWords } from "./last_words.ts";
+import { Outage } from "./outage.ts";
+import { checkServer, type ServerReport, warnOfSettings } from "./server_check.ts";
 
 /**
  * A connection to Redis that reconnects by itself, for ever. While it is down every command is
@@ -16,6 +19,9 @@ import { Keys } from "./keys.ts";
 interface Connection {
   /** Calls a listener each time the connection is ready again after it was down. */
   onReady(listener: () => void): void;
+
+  /** Calls a listener with each error reply to a command. */
+  onRefusal(listener: (message: string) => void): void;
 
   /** Breaks the connection, which then reconnects. The log shows the cause. */
   reset(cause: string): void;
@@ -72,9 +78,15 @@ export interface SubscriberConnection extends Connection {
 
   /** Calls a listener each time the connection breaks. */
   onClose(listener: () => void): void;
+
+  /**
+   * Sets what has to succeed each time the connection is established again, before it counts as
+   * ready. If it rejects, the connection is broken.
+   */
+  prepare(step: () => Promise<void>): void;
 }
 
-const logger = getLogger(["chat", "redis"]);
+const CONNECTION_DOWN = "the Redis connection is down";
 
 /** The time between two checks for silence, in milliseconds. */
 const TICK_MS = 250;
@@ -89,16 +101,34 @@ const SILENT_TICKS = 7;
 const MAX_BACKOFF_MS = 2_000;
 
 /** Error replies after which another attempt to connect may succeed. */
-const TRANSIENT_ERROR = /^(LOADING|BUSY|MASTERDOWN|TRYAGAIN)/;
+const TRANSIENT_ERROR = /^(LOADING|BUSY|MASTERDOWN|TRYAGAIN|READONLY)/;
+
+/**
+ * Error replies of a server that is of no use for any command. Its host name may already lead to
+ * another one, such as the new primary after a failover.
+ */
+const UNUSABLE_SERVER = /\b(READONLY|LOADING|MASTERDOWN|MOVED|CLUSTERDOWN)\b/;
 
 /** A connection to a single Redis server. */
 class RedisConnection implements CommandConnection, SubscriberConnection {
   readonly redis: Redis;
   readonly keys: Keys;
-  readonly #name: string;
+  /** Called with each cause for which the connection was lost, or could not be established. */
+  onFailure: (cause: string, error: Error) => void;
+  readonly #settings: RedisSettings;
+  readonly #outage: Outage;
   readonly #timer: ReturnType<typeof setInterval>;
+  #prepare: () => Promise<void> = async () => {};
+  #onReady = () => {};
+  #onRefusal: (message: string) => void = () => {};
+  #isReady = false;
+  #isClosed = false;
+  /** Why the present connection, or the present attempt to connect, has failed. */
+  #cause: Error | undefined;
+  /** The number of attempts to connect since the connection was ready. */
+  #attempts = 0;
   #pendingReplies = 0;
-  #hasReceivedReply = false;
+  #bytesRead = 0;
   #silentTicks = 0;
 
   /**
@@ -108,7 +138,9 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
    * @param name the name that `CLIENT LIST` and the log show
    */
   constructor(settings: RedisSettings, name: string) {
-    this.#name = name;
+    this.#settings = settings;
+    this.#outage = new Outage(name);
+    this.onFailure = (cause) => this.#outage.fail(cause);
     this.keys = new Keys(settings);
     this.redis = new Redis({
       host: settings.host,
@@ -121,28 +153,35 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
       disableClientInfo: true,
       lazyConnect: true,
       connectTimeout: SILENT_TICKS * TICK_MS,
+      // It prints to the console where INFO is denied. `checkServer` does more.
+      enableReadyCheck: false,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       autoResubscribe: false,
       // Rejects commands that await their reply as soon as the connection breaks.
       maxRetriesPerRequest: 0,
-      retryStrategy: backoffMs,
+      // The count of ioredis starts again as soon as a connection is established.
+      retryStrategy: () => backoffMs(++this.#attempts),
     });
+    this.redis.on("error", (error: Error) => this.#cause ??= error);
+    this.redis.on("ready", () => this.#handleConnected());
+    this.redis.on("close", () => this.#handleClose());
     this.#timer = setInterval(() => this.#checkSilence(), TICK_MS);
   }
 
   get isReady(): boolean {
-    return this.redis.status === "ready";
+    // ioredis rejects pending commands before it emits that the connection is closed.
+    return this.#isReady && this.redis.status === "ready";
   }
 
   run<T>(command: string, ...args: (string | number)[]): Promise<T> {
-    return this.#track(() => this.redis.call(command, ...args) as Promise<T>);
+    return this.#send(() => this.redis.call(command, ...args) as Promise<T>);
   }
 
   defineScript<T>(name: string, numberOfKeys: number | undefined, lua: string): Script<T> {
     this.redis.defineCommand(name, { numberOfKeys, lua });
     const script = (this.redis as unknown as Record<string, Script<T>>)[name];
-    return (...keysAndArgs) => this.#track(() => script.apply(this.redis, keysAndArgs));
+    return (...keysAndArgs) => this.#send(() => script.apply(this.redis, keysAndArgs));
   }
 
   async subscribe(...channels: string[]): Promise<void> {
@@ -162,54 +201,104 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
   }
 
   onReady(listener: () => void): void {
-    this.redis.on("ready", listener);
+    this.#onReady = listener;
+  }
+
+  onRefusal(listener: (message: string) => void): void {
+    this.#onRefusal = listener;
   }
 
   onClose(listener: () => void): void {
     this.redis.on("close", listener);
   }
 
+  prepare(step: () => Promise<void>): void {
+    this.#prepare = step;
+  }
+
   reset(cause: string): void {
-    this.redis.stream?.destroy(new Error(cause));
+    this.#break(new Error(cause));
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#track(() => this.redis.quit()).catch(() => {});
     clearInterval(this.#timer);
     this.redis.disconnect();
   }
 
   /**
-   * Logs one line when the connection is lost and one when it is back, however many attempts lie
-   * between.
+   * Checks whether the server can be used.
+   *
+   * @returns what it says about itself; `undefined` if the user may not ask
+   * @throws {StoreUnavailable} if it cannot be used
    */
-  reportOutages(): void {
-    let cause = "closed";
-    let isDown = false;
-    this.redis.on("error", (error: Error) => cause = describe(error));
-    this.redis.on("reconnecting", () => {
-      if (!isDown) logger.warn`Redis connection ${this.#name} lost (${cause}), trying again`;
-      isDown = true;
+  async checkServer(): Promise<ServerReport | undefined> {
+    const info = await this.#track(() => this.redis.info()).catch((error) => {
+      if (!error.message.startsWith("NOPERM")) throw error;
     });
-    this.redis.on("ready", () => {
-      if (isDown) logger.info`Redis connection ${this.#name} is back`;
-      isDown = false;
-      cause = "closed";
+    const report = info === undefined ? undefined : checkServer(info);
+    await this.#track(() => this.redis.del(this.keys.probe)).catch((error) => {
+      if (UNUSABLE_SERVER.test(error.message)) throw error;
     });
+    return report;
+  }
+
+  async #handleConnected(): Promise<void> {
+    const { stream } = this.redis;
+    try {
+      // If SELECT fails, ioredis goes on with another database.
+      if (this.#cause) throw this.#cause;
+      await this.#prepare();
+    } catch (error) {
+      if (this.redis.stream === stream) this.#break(error as Error);
+      return;
+    }
+    if (this.redis.stream !== stream || stream.destroyed) return;
+    this.#isReady = true;
+    this.#attempts = 0;
+    this.#outage.end();
+    this.#onReady();
+  }
+
+  async #handleClose(): Promise<void> {
+    const wasReady = this.#isReady;
+    const cause = this.#cause ?? new Error("closed by Redis");
+    this.#isReady = false;
+    this.#cause = undefined;
+    const words = wasReady || isExplained(cause) ? undefined : await readLastWords(this.#settings);
+    if (!this.#isReady && !this.#isClosed) this.onFailure(words ?? describe(cause), cause);
+  }
+
+  #break(cause: Error): void {
+    const { stream } = this.redis;
+    if (!stream || stream.destroyed) return;
+    this.#cause ??= cause;
+    stream.destroy();
+  }
+
+  #send<T>(command: () => Promise<T>): Promise<T> {
+    if (this.#isReady) return this.#track(command);
+    this.#outage.countFailedCommand();
+    return Promise.reject(new StoreUnavailable(CONNECTION_DOWN));
   }
 
   async #track<T>(command: () => Promise<T>): Promise<T> {
     this.#pendingReplies++;
     try {
-      const reply = await command();
-      this.#hasReceivedReply = true;
-      return reply;
+      return await command();
     } catch (error) {
-      if (error instanceof ReplyError) this.#hasReceivedReply = true;
+      if (!(error instanceof ReplyError)) this.#outage.countFailedCommand();
+      else if (this.#isReady) this.#handleRefusal(error as Error);
       throw toStoreError(error);
     } finally {
       this.#pendingReplies--;
     }
+  }
+
+  #handleRefusal(error: Error): void {
+    if (UNUSABLE_SERVER.test(error.message)) this.#break(error);
+    else this.#onRefusal(describe(error));
   }
 
   /**
@@ -219,8 +308,10 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
    */
   #checkSilence(): void {
     const isWaiting = this.#pendingReplies > 0 || this.redis.status === "connect";
-    this.#silentTicks = isWaiting && !this.#hasReceivedReply ? this.#silentTicks + 1 : 0;
-    this.#hasReceivedReply = false;
+    const bytesRead = this.redis.stream?.bytesRead ?? 0;
+    const isSilent = isWaiting && bytesRead === this.#bytesRead;
+    this.#silentTicks = isSilent ? this.#silentTicks + 1 : 0;
+    this.#bytesRead = bytesRead;
     if (this.#silentTicks < SILENT_TICKS) return;
     this.#silentTicks = 0;
     this.reset("no answer");
@@ -233,7 +324,8 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
  *
  * @param settings where Redis is
  * @param timeoutMs how long to try, in milliseconds
- * @throws {StoreUnavailable} if it cannot connect; the message names host, port and cause
+ * @throws {StoreUnavailable} if it cannot connect, or if the server cannot be used; the message
+ * names host, port and cause
  */
 export async function connect(
   settings: RedisSettings,
@@ -242,28 +334,49 @@ export async function connect(
   const commands = new RedisConnection(settings, "chat-commands");
   const subscriber = new RedisConnection(settings, "chat-subscriber");
   const connections = [commands, subscriber];
+  let report: ServerReport | undefined;
+  commands.prepare(async () => void (report = await commands.checkServer()));
   let cause = `no answer within ${timeoutMs / 1000} s`;
   const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
-  function noteCause(error: Error): void {
-    cause = describe(error);
-    if (error instanceof ReplyError && !TRANSIENT_ERROR.test(cause)) refuse();
-  }
-  const ready = connections.map(({ redis }) => {
-    redis.on("error", noteCause);
-    redis.connect().catch(() => {});
-    return new Promise<void>((resolve) => redis.once("ready", resolve));
+  const ready = connections.map((connection) => {
+    const { onFailure } = connection;
+    connection.onFailure = (words, error) => {
+      cause = words;
+      if (isFinal(error)) refuse();
+    };
+    connection.redis.connect().catch(() => {});
+    return new Promise<void>((resolve) => connection.onReady(resolve))
+      .then(() => connection.onFailure = onFailure);
   });
   try {
     await deadline(Promise.race([Promise.all(ready), refused]), timeoutMs);
   } catch {
     await Promise.all(connections.map((connection) => connection.close()));
-    const where = `${settings.host}:${settings.port}, TLS ${settings.tls ? "on" : "off"}`;
-    throw new StoreUnavailable(`cannot use Redis at ${where}: ${cause}`);
-  } finally {
-    for (const { redis } of connections) redis.off("error", noteCause);
+    throw cannotUse(settings, cause);
   }
-  for (const connection of connections) connection.reportOutages();
+  warnOfSettings(report);
   return { commands, subscriber };
+}
+
+/** Makes the error that ends a start. */
+export function cannotUse(settings: RedisSettings, cause: string): StoreUnavailable {
+  const where = `${settings.host}:${settings.port}, TLS ${settings.tls ? "on" : "off"}`;
+  return new StoreUnavailable(`cannot use Redis at ${where}: ${cause}`);
+}
+
+/** Whether an error says why a server refuses a client, or that none can be reached. */
+function isExplained(error: Error): boolean {
+  const { syscall } = error as { syscall?: string };
+  return error instanceof ReplyError || error instanceof StoreUnavailable ||
+    syscall === "connect" || syscall === "getaddrinfo";
+}
+
+/** Whether no other attempt to connect would succeed. */
+function isFinal(error: Error): boolean {
+  if (error.cause instanceof ReplyError) return isFinal(error.cause as Error);
+  return error instanceof ReplyError
+    ? !TRANSIENT_ERROR.test(error.message)
+    : error instanceof StoreUnavailable;
 }
 
 /** Grows up to two seconds, with jitter so that many instances do not reconnect in step. */
@@ -273,14 +386,14 @@ function backoffMs(attempt: number): number {
 }
 
 /**
- * One line. An `AggregateError`, as for a host name with several addresses, has no message of its
- * own.
+ * One line, the same for the same cause. An `AggregateError`, as for a host name with several
+ * addresses, has no message of its own.
  */
 function describe(error: Error): string {
   const message = error instanceof AggregateError
     ? error.errors.map(String).join(", ")
     : error.message;
-  return message.replace(/\s+/g, " ");
+  return cleanWords(message).replace(/^Unknown RESP type.*/, "it is no Redis");
 }
 
 /**
@@ -288,7 +401,8 @@ function describe(error: Error): string {
  */
 function toStoreError(error: unknown): StoreUnavailable | StoreOutcomeUnknown {
   const message = describe(error as Error);
-  return error instanceof ReplyError || message.startsWith("Stream isn't writeable")
+  if (message.startsWith("Stream isn't writeable")) return new StoreUnavailable(CONNECTION_DOWN);
+  return error instanceof ReplyError
     ? new StoreUnavailable(message, { cause: error })
     : new StoreOutcomeUnknown(message, { cause: error });
 }

@@ -1,21 +1,28 @@
 import type { CommandConnection } from "./connections.ts";
 
-/**
- * How long a lease lives after its last renewal, in milliseconds. Only the clock of Redis counts.
- */
+/** How long a lease lives after its last renewal, in milliseconds. */
 export const LEASE_TTL_MS = 10_000;
 
 /** The time between two renewals of the lease, in milliseconds. */
-export const RENEWAL_INTERVAL_MS = 3_000;
+export const RENEWAL_INTERVAL_MS = 4_000;
 
-/** How long Redis remembers that an instance was reaped, in seconds. */
-const REAPED_TTL_SECONDS = 3_600;
+/** How long Redis remembers that an instance was reaped, in milliseconds. */
+const REAPED_TTL_MS = 3_600_000;
+
+/** A difference that is no drift: the clock of Redis was set, or this process was suspended. */
+const CLOCK_JUMP_MS = 1_000;
+
+/** How long after a jump of the clock some instances may not know of it, in milliseconds. */
+const CLOCK_SETTLING_MS = 30_000;
+
+/** A reply that took longer tells too little about the clock of Redis, in milliseconds. */
+const MAX_CLOCK_LAG_MS = 500;
 
 /**
- * How many of its former ids an instance remembers. A Redis that returns with old data may know it
- * by any of them.
+ * A member of every SET of an instance's rooms. It is written together with all of them, so a SET
+ * without it has lost some.
  */
-const MAX_FORMER_IDS = 100;
+const ALL_ROOMS = "";
 
 /** Makes a random id for an instance. */
 export function makeInstanceId(): string {
@@ -26,21 +33,28 @@ export function makeInstanceId(): string {
  * The instances that share a Redis, and this one's place among them.
  *
  * A lease in Redis says that an instance is alive. One lease covers all names that the instance
- * holds, so an idle user costs Redis nothing.
+ * holds, so an idle user costs Redis nothing. Only the clock of Redis counts. Each instance
+ * knows how far its own clock is from it, so a renewal is a single command.
  *
  * An instance that lost its lease, or its connection to Redis, registers again under a new id. So
  * an instance that reaps the names of a dead id cannot take a name from an instance that is alive:
  * see `reclaim.lua`.
  */
 export class Instances {
+  /** What every id of this instance, and no other, starts with. */
+  readonly ownPrefix: string;
   readonly #connection: CommandConnection;
-  readonly #baseId: string;
   #registrations = 0;
   #id = "";
-  /** The ids that this instance had before, the latest last. */
-  readonly #formerIds: string[] = [];
   /** The former ids under which Redis may still have names, the earliest first. */
   readonly #retiredIds = new Set<string>();
+  /** The ids that were registered when this instance last looked. */
+  #registeredIds = new Set<string>();
+  /** When the lease of this instance ends, by the clock of Redis. */
+  #leaseEndsAtMs = 0;
+  /** The clock of Redis less the clock of this process. */
+  #clockOffsetMs = 0;
+  #clockJumpedAtMs = -Infinity;
 
   /**
    * @param connection where to send commands
@@ -48,7 +62,7 @@ export class Instances {
    */
   constructor(connection: CommandConnection, baseId: string) {
     this.#connection = connection;
-    this.#baseId = baseId;
+    this.ownPrefix = `${baseId}-`;
   }
 
   /** The current id of this instance. */
@@ -56,19 +70,24 @@ export class Instances {
     return this.#id;
   }
 
-  /** The ids that this instance had before, the latest last. */
-  get formerIds(): readonly string[] {
-    return this.#formerIds;
-  }
-
   /** The former ids that are not deregistered yet, the earliest first. */
   get retiredIds(): ReadonlySet<string> {
     return this.#retiredIds;
   }
 
+  /** Whether the lease has not ended, as far as this instance knows. */
+  get hasOwnLease(): boolean {
+    return this.#nowMs < this.#leaseEndsAtMs;
+  }
+
+  /** Whether all instances have had the time to follow the clock of Redis. */
+  get isClockSettled(): boolean {
+    return performance.now() - this.#clockJumpedAtMs > CLOCK_SETTLING_MS;
+  }
+
   /** Whether an id is or was this instance's own. */
   isOwn(id: string): boolean {
-    return id === this.#id || this.#formerIds.includes(id);
+    return id.startsWith(this.ownPrefix);
   }
 
   /**
@@ -77,8 +96,6 @@ export class Instances {
    */
   retireId(): void {
     this.#retiredIds.add(this.#id);
-    if (this.#formerIds.at(-1) !== this.#id) this.#formerIds.push(this.#id);
-    this.#formerIds.splice(0, this.#formerIds.length - MAX_FORMER_IDS);
   }
 
   /**
@@ -88,21 +105,63 @@ export class Instances {
    * @param rooms the rooms in which the instance may hold names
    */
   async register(rooms: Iterable<string>): Promise<void> {
-    const id = `${this.#baseId}-${++this.#registrations}`;
-    const keys = this.#connection.keys.instance(id);
+    const id = `${this.ownPrefix}${++this.#registrations}`;
+    const { keys } = this.#connection;
     const names = [...rooms];
+    const nowMs = await this.#readClock();
+    this.#clockOffsetMs = nowMs - performance.now();
+    const endsAtMs = nowMs + LEASE_TTL_MS;
     await Promise.all([
-      this.#connection.run("SET", keys.lease, 1, "PX", LEASE_TTL_MS),
-      this.#connection.run("SADD", this.#connection.keys.instances, id),
-      names.length > 0 && this.#connection.run("SADD", keys.rooms, ...names),
+      this.#connection.run("ZADD", keys.leases, endsAtMs, id),
+      this.#connection.run("SADD", keys.instanceRooms(id), ALL_ROOMS, ...names),
     ]);
+    this.#leaseEndsAtMs = endsAtMs;
     this.#id = id;
   }
 
-  /** Renews the lease. Returns whether there still was one. */
+  /** Renews the lease. Returns whether there still was one; if not, it changes nothing. */
   async renewLease(): Promise<boolean> {
-    const { lease } = this.#connection.keys.instance(this.#id);
-    return await this.#connection.run("SET", lease, 1, "PX", LEASE_TTL_MS, "XX") === "OK";
+    const { leases } = this.#connection.keys;
+    const id = this.#id;
+    if (!this.hasOwnLease) return false;
+    const endsAtMs = this.#nowMs + LEASE_TTL_MS;
+    // Nothing changes also if this is the second renewal within a millisecond.
+    const isHeld = await this.#connection.run("ZADD", leases, "XX", "CH", endsAtMs, id) === 1 ||
+      await this.#connection.run("ZSCORE", leases, id) !== null;
+    if (isHeld && id === this.#id) this.#leaseEndsAtMs = endsAtMs;
+    return isHeld;
+  }
+
+  /**
+   * Follows the clock of Redis, and writes down again the rooms in which the instance may hold
+   * names, in case Redis has lost them.
+   */
+  async refresh(rooms: Iterable<string>): Promise<void> {
+    const key = this.#connection.keys.instanceRooms(this.#id);
+    await Promise.all([
+      this.#syncClock(),
+      this.#connection.run("SADD", key, ALL_ROOMS, ...rooms),
+    ]);
+  }
+
+  get #nowMs(): number {
+    return Math.round(performance.now() + this.#clockOffsetMs);
+  }
+
+  async #readClock(): Promise<number> {
+    const [seconds, microseconds] = await this.#connection.run<string[]>("TIME");
+    return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+  }
+
+  async #syncClock(): Promise<number> {
+    const sentAtMs = performance.now();
+    const nowMs = await this.#readClock();
+    if (performance.now() - sentAtMs > MAX_CLOCK_LAG_MS) return nowMs;
+    const offsetMs = nowMs - performance.now();
+    const jumpMs = Math.abs(offsetMs - this.#clockOffsetMs);
+    if (jumpMs > CLOCK_JUMP_MS) this.#clockJumpedAtMs = performance.now();
+    this.#clockOffsetMs = offsetMs;
+    return nowMs;
   }
 
   /**
@@ -110,38 +169,70 @@ export class Instances {
    * there.
    */
   async enterRoom(room: string): Promise<void> {
-    await this.#connection.run("SADD", this.#connection.keys.instance(this.#id).rooms, room);
+    await this.#connection.run("SADD", this.#connection.keys.instanceRooms(this.#id), room);
   }
 
   /** Records in Redis that the instance holds no name in a room any more. */
   async leaveRoom(room: string): Promise<void> {
-    await this.#connection.run("SREM", this.#connection.keys.instance(this.#id).rooms, room);
+    await this.#connection.run("SREM", this.#connection.keys.instanceRooms(this.#id), room);
   }
 
   /** Whether an instance has a lease. */
   async hasLease(id: string): Promise<boolean> {
-    return await this.#connection.run("EXISTS", this.#connection.keys.instance(id).lease) !== 0;
+    const [nowMs, endsAtMs] = await Promise.all([
+      this.#syncClock(),
+      this.#connection.run<string | null>("ZSCORE", this.#connection.keys.leases, id),
+    ]);
+    if (endsAtMs !== null) this.#registeredIds.add(id);
+    return Number(endsAtMs) > nowMs;
+  }
+
+  /** Whether an instance was registered when this one last looked, some seconds ago at most. */
+  isRegistered(id: string): boolean {
+    return this.#registeredIds.has(id);
   }
 
   /**
-   * How long an instance's lease lives unless it is renewed, in milliseconds; not positive if it
-   * has none.
+   * Finds the other instances that may hold names in a room.
+   *
+   * @returns their ids; `undefined` if that cannot be told now
    */
-  async leaseRemainingMs(id: string): Promise<number> {
-    return await this.#connection.run<number>("PTTL", this.#connection.keys.instance(id).lease);
+  async othersIn(room: string): Promise<string[] | undefined> {
+    const leases = await this.#readLeases();
+    leases.delete(this.#id);
+    const others = [...leases.keys()];
+    const isMember = (id: string, member: string) =>
+      this.#connection.run<number>("SISMEMBER", this.#connection.keys.instanceRooms(id), member);
+    const areComplete = await Promise.all(others.map((id) => isMember(id, ALL_ROOMS)));
+    const areThere = await Promise.all(others.map((id) => isMember(id, room)));
+    const isLive = (id: string) => leases.get(id)! > this.#nowMs;
+    if (!others.every(isLive) || areComplete.includes(0)) return undefined;
+    return others.filter((_, i) => areThere[i] === 1);
   }
 
   /**
    * Finds the next instance in a ring of all ids. Each instance watches the next one, so however
    * many there are, each is watched by one.
    *
-   * @returns its id; `undefined` if this instance is alone
+   * @returns its id, and how long its lease lives unless it is renewed, in milliseconds; or
+   * `undefined` if this instance is alone
    */
-  async nextInRing(): Promise<string | undefined> {
-    const ids = (await this.#connection.run<string[]>("SMEMBERS", this.#connection.keys.instances))
-      .sort();
-    const next = ids.find((id) => id > this.#id) ?? ids[0] ?? this.#id;
-    return next === this.#id ? undefined : next;
+  async nextInRing(): Promise<{ id: string; remainingMs: number } | undefined> {
+    const leases = await this.#readLeases();
+    const ids = [...leases.keys()].sort();
+    const id = ids.find((id) => id > this.#id) ?? ids[0] ?? this.#id;
+    return id === this.#id ? undefined : { id, remainingMs: leases.get(id)! - this.#nowMs };
+  }
+
+  /** Reads when each lease ends, by id. */
+  async #readLeases(): Promise<Map<string, number>> {
+    const { leases } = this.#connection.keys;
+    const entries = await this.#connection.run<[string, string][]>(
+      ...["ZRANGE", leases, 0, -1, "WITHSCORES"] as const,
+    );
+    const endsAtMs = new Map(entries.map(([id, score]) => [id, Number(score)]));
+    this.#registeredIds = new Set(endsAtMs.keys());
+    return endsAtMs;
   }
 
   /**
@@ -149,24 +240,25 @@ export class Instances {
    * freed.
    */
   async markReaped(id: string): Promise<void> {
-    await this.#connection.run(
-      "SET",
-      this.#connection.keys.instance(id).reaped,
-      1,
-      "EX",
-      REAPED_TTL_SECONDS,
-    );
+    const { reaped } = this.#connection.keys;
+    await Promise.all([
+      this.#connection.run("ZADD", reaped, this.#nowMs, id),
+      this.#connection.run("ZREMRANGEBYSCORE", reaped, "-inf", this.#nowMs - REAPED_TTL_MS),
+    ]);
   }
 
-  /** Whether others have reaped one of the retired ids. */
+  /** Whether others have reaped the current id, or one of the retired ones. */
   async wasReaped(): Promise<boolean> {
-    const keys = [...this.#retiredIds].map((id) => this.#connection.keys.instance(id).reaped);
-    return await this.#connection.run<number>("EXISTS", ...keys) > 0;
+    const { reaped } = this.#connection.keys;
+    const scores = await Promise.all(
+      [this.#id, ...this.#retiredIds].map((id) => this.#connection.run("ZSCORE", reaped, id)),
+    );
+    return scores.some((score) => score !== null);
   }
 
   /** Whether Redis knows an instance, dead or alive. */
   async isKnown(id: string): Promise<boolean> {
-    return await this.#connection.run("SISMEMBER", this.#connection.keys.instances, id) === 1;
+    return await this.#connection.run("ZSCORE", this.#connection.keys.leases, id) !== null;
   }
 
   /**
@@ -176,12 +268,12 @@ export class Instances {
    * @param free frees its names in one room
    */
   async deregister(id: string, free: (room: string) => Promise<void>): Promise<void> {
-    const keys = this.#connection.keys.instance(id);
-    const rooms = await this.#connection.run<string[]>("SMEMBERS", keys.rooms);
-    await Promise.all(rooms.map(free));
+    const key = this.#connection.keys.instanceRooms(id);
+    const rooms = await this.#connection.run<string[]>("SMEMBERS", key);
+    await Promise.all(rooms.filter((room) => room !== ALL_ROOMS).map(free));
     // The id goes last. If this instance dies before that, another one continues.
-    await this.#connection.run("DEL", keys.lease, keys.rooms);
-    await this.#connection.run("SREM", this.#connection.keys.instances, id);
+    await this.#connection.run("DEL", key);
+    await this.#connection.run("ZREM", this.#connection.keys.leases, id);
     this.#retiredIds.delete(id);
   }
 
@@ -192,12 +284,11 @@ export class Instances {
    * reap them
    */
   async close(holdsNames: boolean): Promise<void> {
-    const { lease, rooms } = this.#connection.keys.instance(this.#id);
-    await this.#connection.run("DEL", lease);
-    if (holdsNames) return;
+    const { leases } = this.#connection.keys;
+    if (holdsNames) return await this.#connection.run("ZADD", leases, "XX", 0, this.#id);
     await Promise.all([
-      this.#connection.run("SREM", this.#connection.keys.instances, this.#id),
-      this.#connection.run("DEL", rooms),
+      this.#connection.run("ZREM", leases, this.#id),
+      this.#connection.run("DEL", this.#connection.keys.instanceRooms(this.#id)),
     ]);
   }
 }

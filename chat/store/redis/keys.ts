@@ -7,7 +7,10 @@ import { DEFAULT_ROOM } from "../../protocol/names.ts";
 export interface RoomKeys {
   /** A SET of the names of the users in the room. */
   readonly users: string;
-  /** A HASH from each of these names to the id of the instance that holds it. */
+  /**
+   * A HASH from each of these names to its owner: the id of the instance that holds it, a space,
+   * and the time of its claim in milliseconds.
+   */
   readonly owners: string;
   /** The channel on which the room's events are published. */
   readonly channel: string;
@@ -15,23 +18,18 @@ export interface RoomKeys {
   readonly log: string;
 }
 
-/** The keys of an instance. */
-export interface InstanceKeys {
-  /** The lease: a STRING that expires unless the instance renews it. */
-  readonly lease: string;
-  /** A SET of the rooms in which the instance may hold names. */
-  readonly rooms: string;
-  /** A STRING that exists for an hour after another instance reaped this one. */
-  readonly reaped: string;
-}
-
 /** The names of all keys and channels of one chat. */
 export class Keys {
   /**
-   * A SET of the ids of all instances that are alive, and of those that died and are not reaped
-   * yet.
+   * A ZSET of the ids of all instances that are alive, and of those that died and are not reaped
+   * yet. The score is when the instance's lease ends, in milliseconds of the clock of Redis. No
+   * lease expires by itself, because Redis evicts what expires first when its memory is full.
    */
-  readonly instances: string;
+  readonly leases: string;
+  /** A ZSET of the ids that other instances have reaped in the last hour, scored by when. */
+  readonly reaped: string;
+  /** A key of no fixed type, which exists only while the probe runs. */
+  readonly probe: string;
   readonly #prefix: string;
   readonly #channel: string;
 
@@ -43,7 +41,9 @@ export class Keys {
   constructor({ prefix, database }: { readonly prefix: string; readonly database: number }) {
     this.#prefix = prefix;
     this.#channel = `${prefix}chat${database === 0 ? "" : `@${database}`}`;
-    this.instances = `${prefix}chat-instances`;
+    this.leases = `${prefix}chat-leases`;
+    this.reaped = `${prefix}chat-reaped`;
+    this.probe = `${this.#logTag(DEFAULT_ROOM)}:probe`;
   }
 
   /** Returns the keys of a room. The default room's keys have no suffix. */
@@ -67,13 +67,14 @@ export class Keys {
     return `${this.#logTag(room)}:ref:${user}:${ref}`;
   }
 
-  /** Returns the keys of an instance. */
-  instance(id: string): InstanceKeys {
-    return {
-      lease: `${this.#prefix}chat-instance:${id}`,
-      rooms: `${this.#prefix}chat-instance-rooms:${id}`,
-      reaped: `${this.#prefix}chat-instance-reaped:${id}`,
-    };
+  /** Returns the key of a SET: the rooms in which an instance may hold names. */
+  instanceRooms(id: string): string {
+    return `${this.#prefix}chat-instance-rooms:${id}`;
+  }
+
+  /** Returns the channel on which one instance proves that it hears. */
+  hearing(id: string): string {
+    return `${this.#channel}-hearing:${id}`;
   }
 
   #logTag(room: string): string {

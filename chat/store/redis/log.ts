@@ -1,5 +1,5 @@
 import { type Message, parseEvent } from "../../protocol/events.ts";
-import { BEFORE_FIRST_ID } from "../../protocol/ids.ts";
+import { BEFORE_FIRST_ID, nextId, previousId } from "../../protocol/ids.ts";
 import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import { PublishBatcher } from "./publish_batcher.ts";
@@ -11,6 +11,16 @@ import type { PendingMessage } from "./scripts.ts";
  * writes them.
  */
 type StreamEntry = [id: string, fields: string[]];
+
+/** How a stream is read. Redis 6.0 has no range without its start, so a start is the next id. */
+interface Direction {
+  readonly command: string;
+  readonly end: string;
+  readonly next: (id: string) => string;
+}
+
+const FORWARD: Direction = { command: "XRANGE", end: "+", next: nextId };
+const BACKWARD: Direction = { command: "XREVRANGE", end: "-", next: previousId };
 
 /**
  * The logs of all rooms. Each is a stream, see
@@ -73,27 +83,46 @@ export class Log {
 
   /** The id of a room's newest message. */
   async newest(room: string): Promise<string> {
-    const { log } = this.#connection.keys.room(room);
-    const entries = await this.#xrevrange(log, "+", 1);
+    const entries = await this.#range(room, "+", BACKWARD, 1);
     return entries[0]?.[0] ?? BEFORE_FIRST_ID;
   }
 
   /** Reads the messages after a position: see {@linkcode Store.readAfter}. */
   async readAfter(room: string, position: string, count: number): Promise<LogEntry[]> {
-    const { log } = this.#connection.keys.room(room);
-    const start = `(${position}`;
-    return toLogEntries(await this.#connection.run("XRANGE", log, start, "+", "COUNT", count));
+    return await this.#read(room, nextId(position), FORWARD, count);
   }
 
   /** Reads the last messages before a position: see {@linkcode Store.readBefore}. */
   async readBefore(room: string, position: string | undefined, count: number): Promise<LogEntry[]> {
-    const { log } = this.#connection.keys.room(room);
-    const end = position === undefined ? "+" : `(${position}`;
-    return toLogEntries(await this.#xrevrange(log, end, count)).reverse();
+    const start = position === undefined ? "+" : previousId(position);
+    return (await this.#read(room, start, BACKWARD, count)).reverse();
   }
 
-  #xrevrange(log: string, end: string, count: number): Promise<StreamEntry[]> {
-    return this.#connection.run("XREVRANGE", log, end, "-", "COUNT", count);
+  /** Reads so many messages, or all that there are. */
+  async #read(
+    room: string,
+    start: string,
+    direction: Direction,
+    count: number,
+  ): Promise<LogEntry[]> {
+    const found: LogEntry[] = [];
+    // The loop ends at once, unless another program has put entries into the stream.
+    for (;;) {
+      const entries = await this.#range(room, start, direction, count);
+      found.push(...toLogEntries(entries));
+      if (found.length >= count || entries.length < count) return found.slice(0, count);
+      start = direction.next(entries.at(-1)![0]);
+    }
+  }
+
+  #range(
+    room: string,
+    start: string,
+    { command, end }: Direction,
+    count: number,
+  ): Promise<StreamEntry[]> {
+    const { log } = this.#connection.keys.room(room);
+    return this.#connection.run(command, log, start, end, "COUNT", count);
   }
 }
 
@@ -104,9 +133,12 @@ function senderOf(room: string, user: string): string {
 
 /** Skips entries that another program put into the stream. */
 function toLogEntries(entries: StreamEntry[]): LogEntry[] {
-  return entries.flatMap(([id, [, prev, , rest]]) => {
+  return entries.flatMap(([id, fields]) => {
+    const [prevName, prev, restName, rest] = fields;
+    if (fields.length !== 4 || prevName !== "prev" || restName !== "rest") return [];
     const line = `{"type":"message","id":"${id}","prev":"${prev}",${rest}`;
     const event = parseEvent(line);
-    return event.type === "message" ? [{ event, line }] : [];
+    // The rest could have an id of its own, which would replace the right one.
+    return event.type === "message" && event.id === id ? [{ event, line }] : [];
   });
 }

@@ -1,6 +1,8 @@
 import type { RedisSettings } from "../../config/redis_settings.ts";
+import type { Notice, RoomEvent } from "../../protocol/events.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
-import { connect } from "./connections.ts";
+import { cannotUse, connect } from "./connections.ts";
+import { cleanWords, Incidents } from "./incidents.ts";
 import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
 import { startMaintenance } from "./maintenance.ts";
@@ -8,7 +10,9 @@ import { NameClaims } from "./name_claims.ts";
 import { Reaper } from "./reaper.ts";
 import { NameRecovery } from "./name_recovery.ts";
 import { RoomSubscription } from "./room_subscription.ts";
+import { defineProbe } from "./scripts.ts";
 import { Subscriber } from "./subscriber.ts";
+import { Sweeper } from "./sweeper.ts";
 
 /** How long a start waits for Redis, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -21,8 +25,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
  * @param limits how much of each room's log to keep
  * @param instanceId the id of this instance; after an outage, a number is added
  * @returns a store that recovers by itself after every outage
- * @throws {StoreUnavailable} if it cannot connect within five seconds; the message names host, port
- * and cause
+ * @throws {StoreUnavailable} if it cannot connect within five seconds, or if Redis refuses what the
+ * chat needs; the message names host, port and cause
  */
 export async function openRedisStore(
   settings: RedisSettings,
@@ -39,12 +43,42 @@ export async function openRedisStore(
     ...[commands, instances, claims, reaper] as const,
     (room, user, session) => listeners.get(room)?.onNameLost(user, session),
   );
+  const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
   const log = new Log(commands, limits);
-  const subscriber = new Subscriber(connections.subscriber);
+  const channel = commands.keys.hearing(instanceId);
+  const subscriber = new Subscriber(connections.subscriber, commands, channel);
+  const probe = defineProbe(commands, channel);
+  const incidents = new Incidents(async () => {
+    const refusal = await probe();
+    if (refusal === null) await subscriber.prove();
+    return refusal;
+  });
 
-  await recovery.start();
-  commands.onReady(recover);
-  const stopMaintenance = startMaintenance(recovery, reaper, subscriber);
+  async function closeConnections(): Promise<void> {
+    incidents.close();
+    await Promise.all([commands.close(), connections.subscriber.close()]);
+  }
+
+  try {
+    const refusal = await probe();
+    if (refusal !== null) throw new StoreUnavailable(cleanWords(refusal));
+    await subscriber.prove();
+    await recovery.start();
+  } catch (error) {
+    await closeConnections();
+    throw cannotUse(settings, (error as Error).message);
+  }
+  for (const connection of Object.values(connections)) {
+    connection.onRefusal((message) => incidents.note(message));
+  }
+  commands.onReady(() => {
+    // A recovery that fails is repeated when the connection is back, or with the next renewal of
+    // the lease.
+    recovery.reconnect().catch(() => {});
+    // It may lead to another server now, unlike the connection of the subscriber.
+    subscriber.prove().catch(() => {});
+  });
+  const stopMaintenance = startMaintenance(recovery, reaper, sweeper, subscriber);
 
   function recover(): void {
     // A recovery that fails is repeated when the connection is back, or with the next renewal of
@@ -54,7 +88,21 @@ export async function openRedisStore(
 
   /** A user whose `joined` this instance would not receive must not claim a name. */
   function requireSubscriber(): void {
-    if (!subscriber.isSubscribed) throw new StoreUnavailable("the subscriber connection is down");
+    if (subscriber.isHearing) return;
+    throw new StoreUnavailable("the subscriber connection is down");
+  }
+
+  async function enterRoom(room: string): Promise<void> {
+    await claims.enterRoom(room);
+    await sweeper.sweep(room);
+  }
+
+  /** Someone else got a name that this instance holds, because Redis had lost it. */
+  function checkJoined(room: string, event: RoomEvent | Notice): void {
+    if (event.type !== "joined") return;
+    const claim = claims.heldIn(room).get(event.user);
+    if (claim?.claimedAtMs === undefined || claim.session === event.session) return;
+    sweeper.sweep(room).catch(() => {});
   }
 
   async function leaveRoom(room: string): Promise<void> {
@@ -67,10 +115,16 @@ export async function openRedisStore(
   return {
     async subscribe(room, listener) {
       listeners.set(room, listener);
-      const subscription = new RoomSubscription(room, log, subscriber, listener);
+      const subscription = new RoomSubscription(room, log, subscriber, {
+        ...listener,
+        onEvent(event, line) {
+          checkJoined(room, event);
+          listener.onEvent(event, line);
+        },
+      });
       const [newest] = await Promise.all([
         subscriber.subscribe(commands.keys.room(room).channel, subscription),
-        claims.enterRoom(room),
+        enterRoom(room),
       ]);
       return newest;
     },
@@ -95,14 +149,14 @@ export async function openRedisStore(
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),
     async ping() {
+      await incidents.check();
       requireSubscriber();
       if (!recovery.isRecovered) throw new StoreUnavailable("names are being reclaimed");
-      await Promise.all([commands.run("PING"), subscriber.ping()]);
     },
     async close() {
       stopMaintenance();
       await recovery.close().catch(() => {});
-      await Promise.all([commands.close(), connections.subscriber.close()]);
+      await closeConnections();
     },
   };
 }

@@ -1,8 +1,18 @@
-import type { SubscriberConnection } from "./connections.ts";
+import { deadline } from "../deadline.ts";
+import { StoreUnavailable } from "../store.ts";
+import type { CommandConnection, SubscriberConnection } from "./connections.ts";
 import type { RoomSubscription, SubscriptionSource } from "./room_subscription.ts";
 
-/** A connection that stays silent is pinged again after this many checks. */
-const CHECKS_PER_PING = 5;
+/** How long a published payload may take to come back, in milliseconds. */
+const HEARING_DEADLINE_MS = 2_000;
+
+/**
+ * How often that time is granted again while other payloads arrive: then the connection may only be
+ * behind.
+ */
+const MAX_HEARING_DEADLINES = 5;
+
+const SUBSCRIBER_DOWN = "the subscriber connection is down";
 
 /**
  * The single loop of this instance that receives what is published in all rooms that it is
@@ -10,31 +20,49 @@ const CHECKS_PER_PING = 5;
  */
 export class Subscriber implements SubscriptionSource {
   readonly #connection: SubscriberConnection;
+  readonly #commands: CommandConnection;
+  readonly #channel: string;
   /** The subscriptions by channel. */
   readonly #subscriptions = new Map<string, RoomSubscription>();
   #isSubscribed = true;
+  #isHearing = false;
   #hasReceived = false;
-  #silentChecks = 0;
+  #proof: Promise<void> | undefined;
+  #proofCount = 0;
+  /** Settles when the present proof has come back, or the connection breaks. */
+  #heard: PromiseWithResolvers<void> | undefined;
 
   /**
    * Starts the loop.
    *
    * @param connection a connection of its own: published events must not wait behind the replies to
    * commands
+   * @param commands the connection on which this instance publishes
+   * @param channel a channel that only this instance uses
    */
-  constructor(connection: SubscriberConnection) {
+  constructor(connection: SubscriberConnection, commands: CommandConnection, channel: string) {
     this.#connection = connection;
+    this.#commands = commands;
+    this.#channel = channel;
     connection.onMessage((channel, payload) => {
       this.#hasReceived = true;
-      this.#subscriptions.get(channel)?.handlePayload(payload);
+      const subscription = this.#subscriptions.get(channel);
+      if (subscription) subscription.handlePayload(payload);
+      else if (payload === `${this.#proofCount}`) this.#heard?.resolve();
     });
-    connection.onClose(() => this.#isSubscribed = false);
-    connection.onReady(() => this.#resubscribe());
+    connection.onClose(() => {
+      this.#isSubscribed = this.#isHearing = false;
+      this.#heard?.reject(new StoreUnavailable(SUBSCRIBER_DOWN));
+    });
+    connection.prepare(() => this.#resubscribe());
   }
 
-  /** Whether this instance is subscribed to every channel, as far as it knows. */
-  get isSubscribed(): boolean {
-    return this.#isSubscribed;
+  /**
+   * Whether this instance is subscribed to every channel, and the last proof showed that it hears
+   * what it publishes.
+   */
+  get isHearing(): boolean {
+    return this.#isHearing;
   }
 
   /**
@@ -62,14 +90,49 @@ export class Subscriber implements SubscriptionSource {
   }
 
   /**
-   * Checks whether anything was received since the last check. A connection that was cut off
-   * without notice fails only when it is used: it is pinged when it falls silent, and at every
-   * fifth check after that.
+   * Proves that this instance hears what it publishes, end to end. After a failover, the connection
+   * may be alive and subscribed, but to a Redis on which nobody publishes any more. Then it is
+   * broken, and leads to the present primary when it is back. If it still does not hear, the
+   * connection for commands is the one that was left behind.
+   *
+   * The channel of the proof is subscribed to for that moment only.
+   *
+   * @throws {StoreUnavailable} if nothing comes back, or if there is no proof
    */
-  async checkSilence(): Promise<void> {
-    this.#silentChecks = this.#hasReceived ? 0 : this.#silentChecks + 1;
-    this.#hasReceived = false;
-    if (this.#silentChecks % CHECKS_PER_PING === 1) await this.ping();
+  prove(): Promise<void> {
+    return this.#proof ??= this.#prove().finally(() => this.#proof = undefined);
+  }
+
+  async #prove(): Promise<void> {
+    if (!this.#isSubscribed) throw new StoreUnavailable(SUBSCRIBER_DOWN);
+    const wasHearing = this.#isHearing;
+    const heard = this.#heard = Promise.withResolvers();
+    heard.promise.catch(() => {});
+    try {
+      await this.#connection.subscribe(this.#channel);
+      await this.#commands.run("PUBLISH", this.#channel, ++this.#proofCount);
+      this.#isHearing = await this.#waitFor(heard.promise);
+    } finally {
+      this.#connection.unsubscribe(this.#channel).catch(() => {});
+    }
+    if (this.#isHearing) return;
+    this.reset("it does not receive what is published");
+    if (!wasHearing) this.#commands.reset("nobody receives what it publishes");
+    throw new StoreUnavailable("this instance does not receive what it publishes");
+  }
+
+  async #waitFor(heard: Promise<void>): Promise<boolean> {
+    for (let i = 0; i < MAX_HEARING_DEADLINES; i++) {
+      this.#hasReceived = false;
+      try {
+        await deadline(heard, HEARING_DEADLINE_MS);
+        return true;
+      } catch (error) {
+        if (!(error instanceof Deno.errors.TimedOut)) throw error;
+        if (!this.#hasReceived) return false;
+      }
+    }
+    return false;
   }
 
   reset(cause: string): void {
@@ -77,17 +140,14 @@ export class Subscriber implements SubscriptionSource {
   }
 
   async #resubscribe(): Promise<void> {
-    try {
-      const channels = [...this.#subscriptions.keys()];
-      if (channels.length > 0) await this.#connection.subscribe(...channels);
-      // If a first start fails, the hub unsubscribes from the room.
-      for (const subscription of this.#subscriptions.values()) {
-        subscription.resync().catch(() => {});
-      }
-      this.#isSubscribed = true;
-    } catch {
-      // A connection that is broken already reconnects by itself, and then this runs again.
-      this.reset("not subscribed");
+    const channels = [...this.#subscriptions.keys()];
+    if (channels.length > 0) await this.#connection.subscribe(...channels);
+    // If a first start fails, the hub unsubscribes from the room.
+    for (const subscription of this.#subscriptions.values()) {
+      subscription.resync().catch(() => {});
     }
+    this.#isSubscribed = true;
+    // If the connection for commands is down, its return starts a proof.
+    await this.prove().catch(() => {});
   }
 }

@@ -6,25 +6,46 @@
 -- ARGV[1]  the room's channel
 -- ARGV[2]  the number of messages to keep
 -- ARGV[3]  how long to keep them, in seconds
--- ARGV[4]  how long to remember a ref, in seconds
--- ARGV[5…] two for each message: 1 if it has a ref, else 0; and the end of its event as JSON,
+-- ARGV[4]  how many messages that are older than that to delete at most
+-- ARGV[5]  how long to remember a ref, in seconds
+-- ARGV[6…] two for each message: 1 if it has a ref, else 0; and the end of its event as JSON,
 --          after id and prev, such as "user":"foo","text":"hi"}
--- Reply: the ids of the messages.
+-- Reply: the ids of the messages. After an error reply, none of them is in the log, none was
+-- published, and no ref of theirs is remembered.
 --
 -- Atomic, because the events must be published in the order of the log, each with the id of the
 -- message before it; and because only one of several messages with the same ref may be appended.
-local log, channel, seconds = KEYS[1], ARGV[1], ARGV[3]
--- Everything that can fail comes before the first write, so that either all messages are appended
--- or none.
+local call, log, channel, seconds = redis.pcall, KEYS[1], ARGV[1], ARGV[3]
+-- What fails if a key has another type comes before the first write.
 local known = {}
 for i = 2, #KEYS do
   known[KEYS[i]] = redis.call('GET', KEYS[i])
 end
 local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-local prev = newest and newest[1] or '0-0'
+local newestId = newest and newest[1] or '0-0'
 
-local ids, ref, events = {}, 1, {}
-for i = 5, #ARGV, 2 do
+-- Undoes everything after a command has failed, and returns its error. A command fails if the user
+-- of Redis has lost the right to it. A check before the first write would make every call slower.
+local function undo(failure)
+  for _, entry in ipairs(call('XREVRANGE', log, '+', newestId)) do
+    local id = entry[1]
+    if id ~= newestId then
+      call('XDEL', log, id)
+      for key, refId in pairs(known) do
+        if refId == id then
+          call('DEL', key)
+        end
+      end
+    end
+  end
+  if not newest then
+    call('DEL', log)
+  end
+  return failure
+end
+
+local ids, events, ref, prev = {}, {}, 1, newestId
+for i = 6, #ARGV, 2 do
   local key, rest = nil, ARGV[i + 1]
   if ARGV[i] == '1' then
     ref = ref + 1
@@ -32,9 +53,15 @@ for i = 5, #ARGV, 2 do
   end
   local id = key and known[key]
   if not id then
-    id = redis.call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'prev', prev, 'rest', rest)
+    id = call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'prev', prev, 'rest', rest)
+    if id.err then
+      return undo(id)
+    end
     if key then
-      redis.call('SET', key, id, 'EX', ARGV[4])
+      local reply = call('SET', key, id, 'EX', ARGV[5])
+      if reply.err then
+        return undo(reply)
+      end
       known[key] = id
     end
     events[#events + 1] = '{"type":"message","id":"' .. id .. '","prev":"' .. prev .. '",' .. rest
@@ -42,11 +69,28 @@ for i = 5, #ARGV, 2 do
   end
   ids[#ids + 1] = id
 end
-if #events > 0 then
-  -- One payload: for Redis and for every instance, a PUBLISH costs more than an event in it.
-  redis.call('PUBLISH', channel, table.concat(events, '\n'))
-  local firstKept = tonumber(prev:match('^%d+')) - seconds * 1000
-  redis.call('XTRIM', log, 'MINID', '~', string.format('%d', firstKept))
-  redis.call('EXPIRE', log, seconds)
+if #events == 0 then
+  return ids
+end
+local expires = call('EXPIRE', log, seconds)
+if type(expires) == 'table' then
+  return undo(expires)
+end
+-- The last command that may fail, because it cannot be undone. One payload: for Redis and for every
+-- instance, a PUBLISH costs more than an event in it.
+local receivers = call('PUBLISH', channel, table.concat(events, '\n'))
+if type(receivers) == 'table' then
+  return undo(receivers)
+end
+
+-- Redis 6.0 cannot trim by age, and can count old messages only by reading them: hence the limit.
+-- After a failure here, they stay until the log has too many messages.
+if ARGV[4] ~= '0' then
+  local lastOld = tonumber(prev:match('^%d+')) - seconds * 1000 - 1
+  local old = call('XRANGE', log, '-', string.format('%d', lastOld), 'COUNT', ARGV[4])
+  local length = call('XLEN', log)
+  if #old > 0 and type(length) == 'number' then
+    call('XTRIM', log, 'MAXLEN', length - #old)
+  end
 end
 return ids

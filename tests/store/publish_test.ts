@@ -1,0 +1,174 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { Message } from "../../chat/protocol/events.ts";
+import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
+import { type LogEntry, type Store, StoreUnavailable } from "../../chat/store/store.ts";
+import { redisSettings, startRedis, type TestRedis } from "../support/redis.ts";
+import { until } from "../support/wait.ts";
+
+const LIMITS = { historyLimit: 1_000, historySeconds: 3_600 };
+
+/** A store on a Redis of its own, and what another store hears in the room `r`. */
+async function startStores() {
+  const redis = await startRedis();
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
+  const other = await openRedisStore(redisSettings(redis.port), LIMITS);
+  const heard: Message[] = [];
+  await other.subscribe("r", {
+    onEvent: (event) => event.type === "message" && heard.push(event),
+    onNameLost() {},
+  });
+  return {
+    redis,
+    store,
+    heard,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([store.close(), other.close()]);
+      await redis[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Publishes messages in one batch. Those whose text is `with …` have that as their ref. */
+function publishBatch(store: Store, ...texts: string[]): Promise<string>[] {
+  return texts.map((text) =>
+    store.publish("r", "foo", text, text.startsWith("with") ? text : undefined)
+  );
+}
+
+/** Everything that Redis has about the messages of the room. */
+async function contents(redis: TestRedis): Promise<unknown> {
+  const keys = (await redis.command("KEYS", "{chat:r}:*") as string[]).sort();
+  const values = keys.map((key) =>
+    key.endsWith(":log") ? redis.command("XRANGE", key, "-", "+") : redis.command("GET", key)
+  );
+  return [keys, await Promise.all(values)];
+}
+
+for (const denied of ["get", "xrevrange", "xadd", "set", "expire", "publish"]) {
+  Deno.test(`redis: without the right to ${denied}, a batch is not published in part`, async () => {
+    await using test = await startStores();
+    const { redis, store, heard } = test;
+    async function assertRefused(...texts: string[]): Promise<void> {
+      const before = await contents(redis);
+      await redis.command("ACL", "SETUSER", "default", `-${denied}`);
+      const results = await Promise.allSettled(publishBatch(store, ...texts));
+      await redis.command("ACL", "SETUSER", "default", `+${denied}`);
+      for (const result of results) {
+        assert(result.status === "rejected", `${denied} was not needed`);
+        assert(result.reason instanceof StoreUnavailable, `${result.reason}`);
+      }
+      assertEquals(await contents(redis), before);
+    }
+    // In a new log, and in one that has messages, of which one has a ref that is published again.
+    await assertRefused("with a", "b", "with a", "with c");
+    const ids = await Promise.all(publishBatch(store, "with known", "d"));
+    await assertRefused("with known", "e", "with a", "f", "with a", "with c");
+    await assertRefused("with g");
+    ids.push(...await Promise.all(publishBatch(store, "with known", "e", "with a", "with c")));
+
+    assertEquals(ids[2], ids[0], "the ref from before the refusals is still remembered");
+    await until(() => heard.length === 5);
+    assertEquals(heard.map(({ text }) => text), ["with known", "d", "e", "with a", "with c"]);
+    assertEquals(heard.map(({ id }) => id), ids.toSpliced(2, 1));
+    assertEquals(heard.map(({ prev }) => prev), ["0-0", ...ids.toSpliced(2, 1).slice(0, -1)]);
+  });
+}
+
+for (const denied of ["xrange", "xlen", "xtrim", "xdel", "del"]) {
+  Deno.test(`redis: without the right to ${denied}, messages are published`, async () => {
+    await using test = await startStores();
+    const { redis, store, heard } = test;
+    await redis.command(
+      "XADD",
+      "{chat:r}:log",
+      "1-0",
+      "prev",
+      "0-0",
+      "rest",
+      '"an":"old message"}',
+    );
+    await store.publish("r", "foo", "first");
+    await until(() => heard.length === 1);
+    await redis.command("ACL", "SETUSER", "default", `-${denied}`);
+    // So many that the log is trimmed by age.
+    const texts = Array.from({ length: 40 }, (_, i) => `with ${i}`);
+    const ids = await Promise.all(publishBatch(store, ...texts));
+    await until(() => heard.length === 1 + texts.length);
+    assertEquals(heard.slice(1).map(({ id }) => id), ids);
+  });
+}
+
+Deno.test("redis: nothing is published in a room whose log has another type", async () => {
+  await using test = await startStores();
+  const { redis, store, heard } = test;
+  await redis.command("SET", "{chat:r}:log", "x");
+  for (const published of publishBatch(store, "with a", "b")) {
+    await assertRejects(() => published, StoreUnavailable, "WRONGTYPE");
+  }
+  assertEquals(await redis.command("KEYS", "{chat:r}:*"), ["{chat:r}:log"]);
+  await redis.command("DEL", "{chat:r}:log");
+  await Promise.all(publishBatch(store, "with a"));
+  await until(() => heard.length === 1);
+  assertEquals(heard[0].prev, "0-0");
+});
+
+Deno.test("redis: messages older than historySeconds are deleted, in portions", async () => {
+  await using test = await startStores();
+  const { redis, store } = test;
+  const log = "{chat:r}:log";
+  const maxAgeMs = LIMITS.historySeconds * 1000;
+  const addAt = (time: number) =>
+    redis.command("XADD", log, `${time}-0`, "prev", "0-0", "rest", '"user":"foo","text":"a"}');
+  for (let n = 250; n > 0; n--) await addAt(Date.now() - maxAgeMs - 1_000 * n);
+  await addAt(Date.now() - maxAgeMs + 60_000);
+  // Batches of so many messages trim the log each time; smaller ones only by chance.
+  const texts = Array.from({ length: 40 }, (_, i) => `${i}`);
+  const lengths: unknown[] = [];
+  for (let batch = 0; batch < 4; batch++) {
+    await Promise.all(publishBatch(store, ...texts));
+    lengths.push(await redis.command("XLEN", log));
+  }
+  assertEquals(lengths, [251 + 40 - 100, 251 + 80 - 200, 1 + 120, 1 + 160]);
+});
+
+Deno.test("redis: entries that another program put into a log end no page early", async () => {
+  await using test = await startStores();
+  const { redis, store, heard } = test;
+  const forged = '"user":"foo","text":"forged","id":"1-1"}';
+  const addForeign = async (id = "*") => {
+    for (
+      const fields of [
+        ["a", "b"],
+        ["prev", "0-0"],
+        ["rest", "", "prev", ""],
+        ["prev", "0-0", "rest", forged],
+        ["prev", "0-0", "rest", '"type":"left","user":"foo"}'],
+        ["prev", "0-0", "rest", "{"],
+        ["prev", "0-0", "rest", '"user":"foo","text":"a"}', "more", "fields"],
+      ]
+    ) {
+      await redis.command("XADD", "{chat:r}:log", id, ...fields);
+      if (id !== "*") return;
+    }
+  };
+  const ids: string[] = [];
+  for (const text of ["one", "two", "three", "four"]) {
+    await addForeign();
+    ids.push(await store.publish("r", "foo", text));
+  }
+  // The highest id of a millisecond.
+  await addForeign(`${Date.now() + 10}-18446744073709551615`);
+  await addForeign();
+  ids.push(await store.publish("r", "foo", "five"));
+
+  const idsOf = (page: readonly LogEntry[]) => page.map(({ event }) => event.id);
+  for (let n = 0; n < ids.length; n += 2) {
+    assertEquals(idsOf(await store.readAfter("r", ids[n - 1] ?? "0-0", 2)), ids.slice(n, n + 2));
+    const before = await store.readBefore("r", ids[ids.length - n], 2);
+    assertEquals(idsOf(before), ids.slice(0, ids.length - n).slice(-2));
+  }
+  assertEquals(await store.readAfter("r", ids.at(-1)!, 2), []);
+  assertEquals(await store.readBefore("r", ids[0], 2), []);
+  await until(() => heard.length === ids.length);
+  assertEquals(heard.map(({ id }) => id), ids);
+});

@@ -1,0 +1,40 @@
+import { assertEquals } from "@std/assert";
+import { isId, nextId, previousId } from "../../chat/protocol/ids.ts";
+
+Deno.test("isId() accepts no value but a text of two numbers", () => {
+  for (const id of ["0-0", "1700000000000-0", "999999999999999-999999999999999"]) {
+    assertEquals(isId(id), true, id);
+  }
+  const values = [
+    "",
+    "1",
+    "1-",
+    "-1",
+    "01-0",
+    "1-00",
+    "1-1-1",
+    "1-1 ",
+    "1-1\n",
+    "1000000000000000-0",
+  ];
+  for (const value of [...values, 1, null, undefined, ["1-1"], { toString: () => "1-1" }]) {
+    assertEquals(isId(value), false, `${value}`);
+  }
+});
+
+Deno.test("nextId() and previousId() return the neighbours of every id that Redis can have", () => {
+  const max = "18446744073709551615";
+  for (
+    const [id, next] of [
+      ["0-0", "0-1"],
+      ["5-9", "5-10"],
+      ["5-9007199254740993", "5-9007199254740994"],
+      [`5-${max}`, "6-0"],
+      [`18446744073709551614-${max}`, `${max}-0`],
+    ]
+  ) {
+    assertEquals(nextId(id), next);
+    assertEquals(previousId(next), id);
+  }
+  assertEquals(previousId("0-0"), "0-0");
+});
