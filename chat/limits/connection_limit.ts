@@ -27,7 +27,7 @@ export class ConnectionLimit {
   #reserve: Deno.FsFile[] | undefined = openFiles(RESERVE);
   #recheckAt = 0;
   readonly #refusals = new Episode(QUIET_MS, (count) => {
-    logger.info`The server is no longer full; it has refused ${count} newcomers`;
+    logger.info`No newcomer was refused in the last 10 s; ${count} were before`;
   });
 
   /** @param maxConnections the most connections; 0 for as many as the process can have */

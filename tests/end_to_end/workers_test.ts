@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { joinMany } from "../support/recording_client.ts";
 import { TextClient, untilCaughtUp } from "../support/text_client.ts";
-import { launch, startInstance } from "../support/instance.ts";
+import { launch, messageOf, startInstance } from "../support/instance.ts";
 import { freePort } from "../support/ports.ts";
 import { startRedis } from "../support/redis.ts";
 import { sleep } from "../support/wait.ts";
@@ -64,7 +64,7 @@ Deno.test("if workers cannot start, the process ends with one line", async () =>
     REDIS_HOST: `127.0.0.1:${port}`,
   });
   assertEquals((await away.exit).code, 1);
-  const lines = await away.output.end();
+  const lines = (await away.output.end()).map(messageOf);
   assertEquals(lines.length, 1, lines.join("\n"));
   assert(lines[0].startsWith(`cannot use Redis at 127.0.0.1:${port}, TLS off: `), lines[0]);
 
@@ -75,7 +75,7 @@ Deno.test("if workers cannot start, the process ends with one line", async () =>
     ...redis.env,
   });
   assertEquals((await taken.exit).code, 1);
-  const printed = await taken.output.end();
+  const printed = (await taken.output.end()).map(messageOf);
   assertEquals(printed.length, 1, printed.join("\n"));
   assert(printed[0].startsWith(`cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: `));
 });

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { untilOpen } from "../../chat/http/upgrade.ts";
 import { deadline } from "../../chat/store/deadline.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
@@ -141,6 +142,11 @@ for (const workers of [1, 2]) {
   );
 }
 
+Deno.test("a socket that neither opens nor fails has leaked after ten seconds", async () => {
+  const socket = new EventTarget() as WebSocket;
+  assertEquals(await untilOpen(socket, new Request("http://127.0.0.1/")), false);
+});
+
 testOpenFiles("with 128 descriptors, the 105th join ends nothing", 128, async (chat) => {
   const { redis, instance } = chat;
   const talkers = await joinTalkers(instance, 20);
@@ -169,7 +175,7 @@ testOpenFiles("with 128 descriptors, the 105th join ends nothing", 128, async (c
   await others.pop()!.leave();
   others.push(await untilJoined(instance, "late", RECOVERY_MS));
   await instance.output.find(CAN_CONNECT);
-  await instance.output.find(/ The server is no longer full; it has refused \d+ newcomers$/);
+  await instance.output.find(/ No newcomer was refused in the last 10 s; \d+ were before$/);
   await Promise.all(others.map((client) => client.leave()));
   await talkers.assertNothingLost();
   const lines = instance.output.all.filter((line) => CANNOT_CONNECT.test(line));

@@ -472,7 +472,7 @@ async function findCommands(): Promise<Set<string>> {
       const source = await Deno.readTextFile(new URL(name, folder));
       for (
         const [, command] of source.matchAll(
-          /\b(?:call\(|run[^"'()]*\()\s*(?:\.\.\.\[)?["']([A-Z]+)["']/g,
+          /\b(?:p?call\(|run[^"'()]*\()\s*(?:\.\.\.\[)?["']([A-Z]+)["']/g,
         )
       ) {
         names.add(command.toLowerCase());
