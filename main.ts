@@ -56,6 +56,7 @@ async function start(): Promise<void> {
   surviveUnexpectedErrors();
   for (const warning of warnings) logger.warn`${warning}`;
   const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config, id));
+  stopOnSignals(() => instance.close());
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   logger.info`Listening on http://${host}:${instance.port} (${VERSION})`;
   if (config.redis) {
@@ -63,7 +64,6 @@ async function start(): Promise<void> {
   } else {
     logger.info`This instance is alone: set REDIS_HOST=host:port to share its chat with others`;
   }
-  stopOnSignals(() => instance.close());
 }
 
 function readConfigOrFail(env: Environment, warnings: readonly string[]): Config {

@@ -23,6 +23,8 @@ export interface TestRedis extends AsyncDisposable {
    * and lets every user use all.
    */
   setUser(name: string, ...rules: string[]): Promise<unknown>;
+  /** Starts to count the commands that clients send, without those that scripts call. */
+  monitor(): Promise<AsyncDisposable & { count(): number }>;
   /** Lists the names that are taken in a room, sorted. */
   users(room?: string): Promise<string[]>;
 }
@@ -91,6 +93,19 @@ export async function startRedis(
       client.call("ACL", "SETUSER", name, ...rules).catch(() =>
         client.call("ACL", "SETUSER", name, ...rules.filter((rule) => !rule.startsWith("&")))
       ),
+    async monitor() {
+      const monitor = await client.monitor();
+      let sent = 0;
+      monitor.on("monitor", (_time, _words, source: string) => source === "lua" || sent++);
+      return {
+        count: () => sent,
+        async [Symbol.asyncDispose]() {
+          const closed = new Promise((resolve) => monitor.once("end", resolve));
+          monitor.disconnect();
+          await closed;
+        },
+      };
+    },
     async users(room) {
       return (await client.smembers(room ? `chat-users:${room}` : "chat-users")).sort();
     },

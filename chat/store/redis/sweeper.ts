@@ -19,12 +19,6 @@ const TURN_MS_PER_ROOM = 250;
 /** The least pause between two sweeps in milliseconds: each sends two commands. */
 const MIN_PAUSE_MS = 25;
 
-/** How much longer the pause is after a repair, in milliseconds. */
-const REPAIR_PAUSE_MS = 80;
-
-/** After this many repairs in one turn, the turn must not get longer any more. */
-const MAX_REPAIRS_IN_PACE = 40;
-
 /**
  * Looks through the rooms in turn, and compares what Redis has with what this instance holds.
  * Redis may have lost keys, because it evicted them or because someone deleted them; and it may
@@ -39,7 +33,8 @@ export class Sweeper {
   /** The rooms that are not swept yet in this turn. */
   #turn: string[] = [];
   #pauseMs = MIN_TURN_MS;
-  #repairPauseMs = 0;
+  /** Whether the latest sweep has found that Redis had lost names. */
+  #isDamaged = false;
   /** The rooms in which Redis has more names of this instance than its sessions have. */
   readonly #surplus = new Set<string>();
   /** In how many rooms this turn has found that Redis had lost names. */
@@ -68,16 +63,20 @@ export class Sweeper {
 
   /** How long to wait between two calls of {@linkcode sweepNext}, in milliseconds. */
   get pauseMs(): number {
-    return this.#pauseMs + this.#repairPauseMs;
+    return this.#pauseMs;
   }
 
   /** Sweeps the next room. */
   async sweepNext(): Promise<void> {
-    this.#repairPauseMs = 0;
     if (this.#turn.length === 0) this.#startTurn();
     const room = this.#turn.pop();
     // A recovery goes through all rooms itself.
     if (room === undefined || !this.#recovery.isRecovered) return;
+    // If Redis has lost names in many rooms, a look at each would be too much. The next turn looks.
+    if (this.#isDamaged && this.#instances.hasOwnLease) {
+      await this.#reclaim(room);
+      if (this.#isDamaged) return;
+    }
     await this.sweep(room);
   }
 
@@ -114,15 +113,20 @@ export class Sweeper {
       this.#surplus.add(room);
     }
     if (own < confirmed || users < names) {
-      const added = await this.#recovery.reclaim(room);
+      const added = await this.#reclaim(room);
       users += added.users;
       names += added.owners;
-      if (added.users + added.owners > 0 && ++this.#damagedRooms <= MAX_REPAIRS_IN_PACE) {
-        this.#repairPauseMs = REPAIR_PAUSE_MS;
-      }
     }
     if (users > names) ({ names, users, isMarked } = await this.#read(room));
     if (users > names || isMarked) await this.#recovery.freeOwnerless(room);
+  }
+
+  /** Writes down again the names of this instance that Redis has lost in a room. */
+  async #reclaim(room: string) {
+    const added = await this.#recovery.reclaim(room);
+    this.#isDamaged = added.users + added.owners > 0;
+    if (this.#isDamaged) this.#damagedRooms++;
+    return added;
   }
 
   /** Two commands and no script, so that a thousand rooms cost Redis little. */
