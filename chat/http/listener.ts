@@ -41,7 +41,7 @@ export function listen(
   let isClosing = false;
   const trouble = new Episode(QUIET_MS, (_, durationMs) => {
     causes.clear();
-    logger.info`Newcomers can connect again, after ${(durationMs / 1000).toFixed(1)} s`;
+    logger.info`Newcomers can connect again, after ${Math.round(durationMs / 1000)} s`;
   });
 
   function report(error: Error | undefined): void {

@@ -86,7 +86,14 @@ async function assertStartFails(fault: string, env: Record<string, string>): Pro
 }
 
 Deno.test("every row of the fault table has a test", async () => {
-  const source = await Deno.readTextFile(new URL(import.meta.url));
+  let source = "";
+  for (
+    const folder of [new URL(".", import.meta.url), new URL("../end_to_end/", import.meta.url)]
+  ) {
+    for await (const { name } of Deno.readDir(folder)) {
+      source += await Deno.readTextFile(new URL(name, folder));
+    }
+  }
   for (const { fault, lines } of FAULTS) {
     assert(source.includes(`"${fault}"`), `no test for ${fault}`);
     assert(lines.length > 0, `no log line for ${fault}`);
@@ -422,6 +429,25 @@ async function assertUserCanChat(redis: TestRedis, env: Record<string, string>):
   await foo.leave();
   assertEquals(one.output.all.filter((line) => line.includes("NOPERM")), []);
 }
+
+Deno.test("fault: an instance is gone", async () => {
+  await using redis = await startRedis();
+  await using one = await startInstance(redis.env);
+  await using two = await startInstance(redis.env);
+  await TextClient.join(two.port, "foo");
+  two.signal("SIGKILL");
+  await assertLogged(one, rowOf("an instance is gone").lines);
+});
+
+Deno.test("fault: Redis has lost names", async () => {
+  await using redis = await startRedis();
+  await using one = await startInstance(redis.env);
+  const foo = await TextClient.join(one.port, "foo");
+  await redis.command("DEL", "chat-users", "{chat-users}:owners");
+  await assertLogged(one, rowOf("Redis has lost names").lines);
+  assertEquals(await redis.users(), ["foo"]);
+  await foo.leave();
+});
 
 Deno.test("the documented user may do what the chat needs, and nothing else", async () => {
   const page = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));

@@ -13,6 +13,7 @@ export interface FaultRow {
 
 /** What the placeholders of the page stand for. */
 const PLACEHOLDERS: Readonly<Record<string, string>> = {
+  ID: "[\\da-f]{12}",
   N: "\\d+",
   PORT: "\\d+",
   HOST: "\\S+",
@@ -41,7 +42,7 @@ function quoted(cell: string): RegExp[] {
 function toPattern(line: string): RegExp {
   const escaped = line.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const source = escaped.replaceAll(
-    /\b(?:N|PORT|HOST|VERSION|POLICY)\b|…/g,
+    /\b(?:ID|N|PORT|HOST|VERSION|POLICY)\b|…/g,
     (placeholder) => PLACEHOLDERS[placeholder],
   );
   return new RegExp(`^${source}$`);
