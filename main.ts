@@ -20,8 +20,8 @@ const logger = getLogger(["chat"]);
 const VERSION = `deno-redis-chat ${project.version}`;
 
 /**
- * On Ctrl-C both the terminal and `deno task` send SIGINT. Two signals within this time count as
- * one key press.
+ * On Ctrl-C both the terminal and `deno task` send SIGINT, and with `--watch` Deno adds a SIGTERM.
+ * Signals within this time after the first SIGINT belong to the same key press.
  */
 const SAME_KEY_PRESS_MS = 100;
 
@@ -56,6 +56,7 @@ async function start(): Promise<void> {
   surviveUnexpectedErrors();
   for (const warning of warnings) logger.warn`${warning}`;
   const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config, id));
+  stopOnSignals(() => instance.close());
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   logger.info`Listening on http://${host}:${instance.port} (${VERSION})`;
   if (config.redis) {
@@ -63,7 +64,6 @@ async function start(): Promise<void> {
   } else {
     logger.info`This instance is alone: set REDIS_HOST=host:port to share its chat with others`;
   }
-  stopOnSignals(() => instance.close());
 }
 
 function readConfigOrFail(env: Environment, warnings: readonly string[]): Config {
@@ -78,10 +78,10 @@ function readConfigOrFail(env: Environment, warnings: readonly string[]): Config
 }
 
 function stopOnSignals(stop: () => Promise<void>): void {
-  let stoppingSince: number | undefined;
+  let isStopping = false;
   async function onSignal(): Promise<void> {
-    if (stoppingSince !== undefined) Deno.exit(130);
-    stoppingSince = performance.now();
+    if (isStopping) Deno.exit(130);
+    isStopping = true;
     logger.info`Stopping; a second signal ends at once`;
     setTimeout(() => {
       logger.warn`The shutdown takes longer than ${SHUTDOWN_DEADLINE_MS} ms: exiting now`;
@@ -91,12 +91,15 @@ function stopOnSignals(stop: () => Promise<void>): void {
     // Sockets of peers that do not read would keep the process running.
     Deno.exit(0);
   }
-  Deno.addSignalListener("SIGTERM", onSignal);
-  Deno.addSignalListener("SIGINT", () => {
-    const isSameKeyPress = stoppingSince !== undefined &&
-      performance.now() - stoppingSince < SAME_KEY_PRESS_MS;
-    if (!isSameKeyPress) onSignal();
-  });
+  let interruptedAt = -Infinity;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      const isSameKeyPress = performance.now() - interruptedAt < SAME_KEY_PRESS_MS;
+      if (isSameKeyPress) return;
+      if (signal === "SIGINT") interruptedAt = performance.now();
+      onSignal();
+    });
+  }
 }
 
 function explainAndFail(error: Error): never {

@@ -9,7 +9,6 @@ const QUIET_MS = 5_000;
 
 const [MIN_RETRY_MS, MAX_RETRY_MS] = [50, 1_000];
 
-/** A part of what `Deno.serve` says then. */
 const TOO_MANY_OPEN_FILES = "Too many open files";
 
 /** How many descriptors must be free to listen again: fewer are gone with the next connections. */
@@ -27,7 +26,7 @@ export interface Listener {
  * Serves HTTP requests. `Deno.serve` stops for good when it cannot accept a connection, for example
  * because too many files are open. Then this listens again, on the same port.
  *
- * @param onTooManyOpenFiles called when a connection could not be accepted for this reason
+ * @param onTooManyOpenFiles called each time when this is the cause
  * @throws the errors of `Deno.serve` if it cannot listen
  */
 export function listen(
@@ -42,14 +41,17 @@ export function listen(
   let isClosing = false;
   const trouble = new Episode(QUIET_MS, (_, durationMs) => {
     causes.clear();
-    logger.info`Accepts connections again, after ${(durationMs / 1000).toFixed(1)} s`;
+    logger.info`Newcomers can connect again, after ${Math.round(durationMs / 1000)} s`;
   });
 
-  function report(cause: string): void {
+  function report(error: Error | undefined): void {
+    // Such as `Error: Too many open files (os error 24)`.
+    const cause = error?.message.replace(/^Error: | \(os error.*$/g, "") ?? "Deno.serve has ended";
+    if (cause === TOO_MANY_OPEN_FILES) onTooManyOpenFiles();
     trouble.record();
     if (causes.has(cause)) return;
     causes.add(cause);
-    logger.error`Cannot accept connections on port ${port}, trying again: ${cause}`;
+    logger.error`Newcomers cannot connect to port ${port} (${cause}); sessions go on, trying again`;
   }
 
   /** Returns whether it listens. */
@@ -59,7 +61,7 @@ export function listen(
       servers.push(Deno.serve({ ...options, port }, handler));
       return true;
     } catch (error) {
-      report((error as Error).message);
+      report(error as Error);
       return false;
     }
   }
@@ -67,11 +69,9 @@ export function listen(
   async function keepListening(): Promise<void> {
     for (let retryMs = 0;;) {
       const startedAt = performance.now();
-      const error = await servers.at(-1)!.finished.catch((error) => error);
+      const error = await servers.at(-1)!.finished.then(() => undefined, (error: Error) => error);
       if (isClosing) return;
-      const cause = error?.message ?? "Deno.serve has ended";
-      if (cause.includes(TOO_MANY_OPEN_FILES)) onTooManyOpenFiles();
-      report(cause);
+      report(error);
       if (performance.now() - startedAt > QUIET_MS) retryMs = 0;
       do {
         await new Promise((resolve) => setTimeout(resolve, retryMs));

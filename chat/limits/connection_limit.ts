@@ -6,7 +6,7 @@ const logger = getLogger(["chat", "limits"]);
 /** How many descriptors stay free for Redis, for HTTP requests and to refuse newcomers. */
 const RESERVE = 10;
 
-/** The limit counts as left when nobody was refused for this time. */
+/** The server counts as full until nobody was refused for this time. */
 const QUIET_MS = 10_000;
 
 /** How long a learnt limit stands after it was found to be right. */
@@ -27,7 +27,7 @@ export class ConnectionLimit {
   #reserve: Deno.FsFile[] | undefined = openFiles(RESERVE);
   #recheckAt = 0;
   readonly #refusals = new Episode(QUIET_MS, (count) => {
-    logger.info`New connections are accepted again; ${count} were refused`;
+    logger.info`No newcomer was refused in the last 10 s; ${count} were before`;
   });
 
   /** @param maxConnections the most connections; 0 for as many as the process can have */
@@ -40,7 +40,7 @@ export class ConnectionLimit {
     if (connections < this.#limit || this.#raise(connections)) return true;
     if (this.#refusals.record()) {
       const name = this.#limit === this.#configured ? "MAX_CONNECTIONS" : "the limit of open files";
-      logger.warn`${connections} connections are open (${name}): new ones are refused with 503`;
+      logger.warn`The server is full with ${connections} connections (${name}): newcomers get 503`;
     }
     return false;
   }

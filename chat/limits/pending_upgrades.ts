@@ -16,6 +16,8 @@ const LIMITS = {
 
 const MINUTE_MS = 60_000;
 
+const LEAKS_AT_ONCE = "it reset too many connections during their upgrade, which leak in Deno";
+
 interface Address {
   pending: number;
   readonly waiting: ((mayUpgrade: boolean) => void)[];
@@ -91,8 +93,6 @@ export class PendingUpgrades {
     const { maxLeaked, refuseSeconds } = this.#limits;
     if (address.leakedAt.length <= maxLeaked || address.refusedUntil > now) return;
     address.refusedUntil = now + refuseSeconds * 1000;
-    logger
-      .warn`${name} is refused with 429 for ${refuseSeconds} s: it has reset ${address.leakedAt.length} \
-connections while they were upgraded, and Deno never frees their descriptors`;
+    logger.warn`${name} is refused with 429 for ${refuseSeconds} s: ${LEAKS_AT_ONCE}`;
   }
 }

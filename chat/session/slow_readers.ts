@@ -10,7 +10,7 @@ let droppedCount = 0;
 export function countSlowReader(): void {
   if (droppedCount++ > 0) return;
   setTimeout(() => {
-    logger.warn`Closed ${droppedCount} sessions whose clients read too slowly (4408)`;
+    logger.warn`Sessions closed because their clients read too slowly (4408): ${droppedCount}`;
     droppedCount = 0;
   }, LOG_INTERVAL_MS);
 }

@@ -17,8 +17,9 @@ export interface RoomListener {
   onEvent(event: RoomEvent | Notice, line: string): void;
 
   /**
-   * Called when someone else got a name of this store while the store could not be reached. The
-   * store no longer holds the name, so it must not be released.
+   * Called when someone else has a name of this store: someone got it while the store could not be
+   * reached, or the store lost it, and someone else had claimed it earlier. This store no longer
+   * holds the name, so it must not be released.
    *
    * @param user the name
    * @param session the session that had claimed it

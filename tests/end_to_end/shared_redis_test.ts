@@ -64,6 +64,7 @@ Deno.test("with REDIS_PREFIX, a chat uses no key and no channel without it", asy
     bar.send("hello");
     await foo.find("message", ({ text }) => text === "hello");
     await foo.leave();
+    await bar.until("foo: has left the chat!");
     const again = await JsonClient.join(two.port, "foo", { room, since: id });
     await again.find("message", ({ text }) => text === "hello");
     assertEquals(await again.publish("hi", "ref"), id);

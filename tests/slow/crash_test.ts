@@ -19,6 +19,7 @@ Deno.test("500 users of a killed instance leave once each, and free their names"
   one.signal("SIGKILL");
   await Promise.all(watchers.map((watcher) => watcher.received(500)));
   console.log(`the last of 500 users left ${secondsSince(killed)} after the kill`);
+  await two.output.find(/ Instance [\da-f]{12} is gone: 500 users left$/);
   assertEquals(await redis.users(), ["w1", "w2"]);
   const again = await Promise.all(
     ["user-0", "user-499"].map((user) => TextClient.join(two.port, user)),
@@ -54,6 +55,9 @@ Deno.test("a claim takes a name over from a dead instance, whose user leaves fir
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
   const watcher = await TextClient.join(instance.port, "watcher");
+  await redis.command("SADD", "chat-users:red", "baz");
+  await redis.command("HSET", "{chat-users:red}:owners", "baz", "dead");
+  await redis.command("SADD", "chat-instance-rooms:dead", "red");
   await redis.command("SADD", "chat-users", "foo", "bar");
   await redis.command("HSET", "{chat-users}:owners", "foo", "dead", "bar", "dead");
   const foo = await TextClient.join(instance.port, "foo");
@@ -63,6 +67,7 @@ Deno.test("a claim takes a name over from a dead instance, whose user leaves fir
     "foo: has joined the chat!",
     "foo: has left the chat!",
   ]);
+  await instance.output.find(/ Instance dead is gone: 3 users left$/);
   assertEquals(await redis.users(), ["foo", "watcher"]);
   await Promise.all([watcher.leave(), foo.leave()]);
 });
@@ -72,17 +77,17 @@ Deno.test("a late release does not free a name that another user has claimed", a
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
   const late = await TextClient.join(one.port, "foo");
-  // As if the other instance had reaped the first one.
-  await redis.command("HDEL", "{chat-users}:owners", "foo");
-  await redis.command("SREM", "chat-users", "foo");
-  const next = await TextClient.join(two.port, "foo");
+  const watcher = await TextClient.join(two.port, "watcher");
+  // As if a third instance had reaped the first one, and a user of its own had claimed the name.
+  const [seconds] = await redis.command("TIME") as string[];
+  await redis.command("ZADD", "chat-leases", `${Number(seconds) + 60}000`, "third-1");
+  await redis.command("HSET", "{chat-users}:owners", "foo", `third-1 ${seconds}000`);
   await late.leave();
-  const watcher = await TextClient.join(one.port, "watcher");
-  await next.until("watcher: has joined the chat!");
-  assertEquals(await redis.users(), ["foo", "watcher"]);
-  await untilCaughtUp(redis, [next]);
-  assertEquals(next.frames, ["Welcome foo!", "watcher: has joined the chat!"]);
-  await Promise.all([next.leave(), watcher.leave()]);
+  const last = await TextClient.join(one.port, "last");
+  await untilCaughtUp(redis, [watcher]);
+  assertEquals(watcher.frames, ["Welcome watcher!", "last: has joined the chat!"]);
+  assertEquals(await redis.users(), ["foo", "last", "watcher"]);
+  await Promise.all([watcher.leave(), last.leave()]);
 });
 
 Deno.test("ten kills in a row leave no ghost while users join, leave and publish", async () => {

@@ -32,7 +32,7 @@ async function startReaper() {
 
 Deno.test("a reaper frees the names of an instance without a lease, and marks it", async () => {
   await using test = await startReaper();
-  assertEquals(await test.reaper.reapIfDead("r", "dead"), true);
+  assertEquals(await test.reaper.reapIfDead("dead", "r"), true);
   assertEquals(await test.names(), []);
   assertEquals(await test.redis.command("ZRANGE", "chat-reaped", "0", "-1"), ["dead"]);
   assertEquals(test.leasesLost(), 0);
@@ -42,16 +42,15 @@ Deno.test("a reaper leaves alone an instance with a lease, and its own instance"
   await using test = await startReaper();
   const end = await test.redis.command("ZSCORE", "chat-leases", test.instances.id) as string;
   await test.redis.command("ZADD", "chat-leases", end, "dead");
-  assertEquals(await test.reaper.reapIfDead("r", "dead"), false);
-  assertEquals(await test.reaper.reapIfDead("r", test.instances.id), false);
+  assertEquals(await test.reaper.reapIfDead("dead", "r"), false);
+  assertEquals(await test.reaper.reapIfDead(test.instances.id, "r"), false);
   assertEquals(await test.names(), ["foo"]);
 });
 
 Deno.test("a reaper reaps nobody in the grace period after an outage", async () => {
   await using test = await startReaper();
   test.reaper.startGracePeriod();
-  assertEquals(await test.reaper.reapIfDead("r", "dead"), false);
-  await test.reaper.sweep("r");
+  assertEquals(await test.reaper.reapIfDead("dead", "r"), false);
   assertEquals(await test.names(), ["foo"]);
   assertEquals(test.leasesLost(), 0);
 });
@@ -59,7 +58,7 @@ Deno.test("a reaper reaps nobody in the grace period after an outage", async () 
 Deno.test("a reaper without a lease of its own reaps nobody, and reports it", async () => {
   await using test = await startReaper();
   await test.redis.command("ZREM", "chat-leases", test.instances.id);
-  await test.reaper.sweep("r");
+  assertEquals(await test.reaper.reapIfDead("dead", "r"), false);
   assertEquals(await test.names(), ["foo"]);
   assertEquals(test.leasesLost(), 1);
   assert(!await test.instances.hasLease(test.instances.id));

@@ -315,3 +315,15 @@ Deno.test("redis: without Redis a start fails, naming host, port and cause", asy
   );
   assert(error.message.includes("ECONNREFUSED"), error.message);
 });
+
+Deno.test("redis: a refused start names the right and leaves no connection", async () => {
+  await using redis = await startRedis();
+  await redis.command("ACL", "SETUSER", "default", "-sadd");
+  const error = await assertRejects(
+    () => openRedisStore(redisSettings(redis.port), LIMITS),
+    StoreUnavailable,
+    "'sadd' command",
+  );
+  assert(error.message.startsWith(`cannot use Redis at 127.0.0.1:${redis.port}, TLS off: `));
+  assertEquals((await redis.command("CLIENT", "LIST") as string).match(/name=chat-\S+/g), null);
+});

@@ -13,10 +13,23 @@ const NOTHING_SET = Object.fromEntries(
   [...Object.keys(SETTINGS), "REDIS_SERVER"].map((name) => [name, ""]),
 );
 
+/** How a test starts a server process. */
+export interface LaunchOptions {
+  /** The most files that it can have open. */
+  readonly openFiles?: number;
+}
+
 /** Starts `main.ts` as `deno task start ARGUMENTS` does, without waiting for it. */
-export function launch(env: Record<string, string> = {}, args: string[] = []): Running {
+export function launch(
+  env: Record<string, string> = {},
+  args: string[] = [],
+  { openFiles }: LaunchOptions = {},
+): Running {
   const [, ...command] = config.tasks.start.command.split(" ");
-  return run(Deno.execPath(), [...command, ...args], { ...NOTHING_SET, ...env });
+  const variables = { ...NOTHING_SET, ...env };
+  if (openFiles === undefined) return run(Deno.execPath(), [...command, ...args], variables);
+  const script = `ulimit -n ${openFiles}; exec "$0" "$@"`;
+  return run("sh", ["-c", script, Deno.execPath(), ...command, ...args], variables);
 }
 
 /** Sets the clock of a process forward by an hour, with Debian's package faketime. */
@@ -31,8 +44,11 @@ export function messageOf(line: string): string {
 }
 
 /** Starts `main.ts` on a free port of 127.0.0.1 and waits until it listens. */
-export async function startInstance(env: Record<string, string> = {}): Promise<Instance> {
-  const running = launch({ HOST: "127.0.0.1", PORT: "0", ...env });
+export async function startInstance(
+  env: Record<string, string> = {},
+  options?: LaunchOptions,
+): Promise<Instance> {
+  const running = launch({ HOST: "127.0.0.1", PORT: "0", ...env }, [], options);
   const [, port] = await running.output.find(/Listening on \S+:(\d+)/);
   return { ...running, port: Number(port), http: `http://127.0.0.1:${port}` };
 }

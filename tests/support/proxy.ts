@@ -14,6 +14,8 @@ export interface Proxy extends AsyncDisposable {
   /** Ends every connection and accepts none until {@linkcode Proxy.unblock}. */
   block(): void;
   unblock(): void;
+  /** Forwards new connections to a server on another port. The open ones stay where they are. */
+  redirect(targetPort: number): void;
 }
 
 interface Connection {
@@ -69,6 +71,9 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     },
     unblock() {
       isBlocked = false;
+    },
+    redirect(port) {
+      targetPort = port;
     },
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));

@@ -63,11 +63,30 @@ export function handshake(path: string): string {
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 }
 
-/** Encodes a client's frame of up to 65,535 bytes, masked with zeros (RFC 6455, 5.2). */
-export function frame(opcode: number, payload: string | Uint8Array): Uint8Array<ArrayBuffer> {
+/** Encodes a client's frame, masked with zeros (RFC 6455, 5.2). */
+export function frame(
+  opcode: number,
+  payload: string | Uint8Array,
+  { isLast = true } = {},
+): Uint8Array<ArrayBuffer> {
   const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
-  const length = bytes.length < 126
-    ? [0x80 | bytes.length]
-    : [0x80 | 126, bytes.length >> 8, bytes.length & 0xff];
-  return new Uint8Array([0x80 | opcode, ...length, 0, 0, 0, 0, ...bytes]);
+  const header = new DataView(new ArrayBuffer(14));
+  header.setUint8(0, (isLast ? 0x80 : 0) | opcode);
+  let length = 2;
+  if (bytes.length < 126) {
+    header.setUint8(1, 0x80 | bytes.length);
+  } else if (bytes.length < 65_536) {
+    header.setUint8(1, 0x80 | 126);
+    header.setUint16(2, bytes.length);
+    length += 2;
+  } else {
+    header.setUint8(1, 0x80 | 127);
+    header.setBigUint64(2, BigInt(bytes.length));
+    length += 8;
+  }
+  const mask = 4;
+  const encoded = new Uint8Array(length + mask + bytes.length);
+  encoded.set(new Uint8Array(header.buffer, 0, length));
+  encoded.set(bytes, length + mask);
+  return encoded;
 }

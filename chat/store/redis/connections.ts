@@ -2,6 +2,7 @@ import { Redis, ReplyError } from "ioredis";
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { deadline } from "../deadline.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
+import { cleanWords } from "./incidents.ts";
 import { Keys } from "./keys.ts";
 import { readLastWords } from "./last_words.ts";
 import { Outage } from "./outage.ts";
@@ -253,7 +254,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
       if (this.redis.stream === stream) this.#break(error as Error);
       return;
     }
-    if (this.redis.stream !== stream || this.redis.status !== "ready") return;
+    if (this.redis.stream !== stream || stream.destroyed) return;
     this.#isReady = true;
     this.#attempts = 0;
     this.#outage.end();
@@ -297,7 +298,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
 
   #handleRefusal(error: Error): void {
     if (UNUSABLE_SERVER.test(error.message)) this.#break(error);
-    else this.#onRefusal(error.message);
+    else this.#onRefusal(describe(error));
   }
 
   /**
@@ -385,14 +386,14 @@ function backoffMs(attempt: number): number {
 }
 
 /**
- * One line. An `AggregateError`, as for a host name with several addresses, has no message of its
- * own.
+ * One line, the same for the same cause. An `AggregateError`, as for a host name with several
+ * addresses, has no message of its own.
  */
 function describe(error: Error): string {
   const message = error instanceof AggregateError
     ? error.errors.map(String).join(", ")
     : error.message;
-  return message.replace(/\s+/g, " ").replace(/^Unknown RESP type.*/, "it is no Redis");
+  return cleanWords(message).replace(/^Unknown RESP type.*/, "it is no Redis");
 }
 
 /**

@@ -14,7 +14,7 @@ const STATES: Readonly<Record<string, readonly [state: string, effect: string]>>
   OOM: ["Redis is out of memory", "messages and joins are refused"],
   MISCONF: ["Redis cannot write to its disk", "messages and joins are refused"],
   NOREPLICAS: ["Redis has too few replicas to write", "messages and joins are refused"],
-  NOPERM: ["the Redis user lacks a right", "whatever needs it is refused"],
+  NOPERM: ["the Redis user lacks a right", "what needs it is refused"],
   BUSY: ["a script keeps Redis busy", "everything is refused"],
   WRONGTYPE: ["a key of the chat has a wrong type", "what needs it is refused"],
   ERR: ["Redis refuses commands", "messages or joins may be refused"],
@@ -22,7 +22,7 @@ const STATES: Readonly<Record<string, readonly [state: string, effect: string]>>
 
 interface Refusal {
   readonly code: string;
-  /** What Redis says, without the place in a script. */
+  /** What Redis says. */
   readonly words: string;
   /** The command that the user may not call, or else what Redis says. */
   readonly detail: string;
@@ -42,7 +42,7 @@ interface Incident {
  * reply. The log shows a line when an incident begins, and one when it is over.
  */
 export class Incidents {
-  readonly #probe: () => Promise<string | undefined>;
+  readonly #probe: () => Promise<string | null>;
   /** The open incidents by code. */
   readonly #open = new Map<string, Incident>();
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -51,9 +51,9 @@ export class Incidents {
 
   /**
    * @param probe tries everything that the chat needs of Redis; resolves to the first error reply,
-   * if there is one
+   * or to `null`
    */
-  constructor(probe: () => Promise<string | undefined>) {
+  constructor(probe: () => Promise<string | null>) {
     this.#probe = probe;
   }
 
@@ -84,7 +84,7 @@ export class Incidents {
 
   async #check(): Promise<void> {
     const message = await this.#probe();
-    if (message === undefined) return;
+    if (message === null) return;
     this.#note(message);
     throw new StoreUnavailable(STATES[parseRefusal(message).code][0]);
   }
@@ -133,15 +133,22 @@ export class Incidents {
   }
 }
 
-/** Redis 6 and 7 put the place in the script before or after the error, and not the code. */
-function parseRefusal(message: string): Refusal {
-  const words = message
-    .replace(/^ERR Error running script .*?@user_script: ?\d+: -?/, "")
+/** Makes one line of what Redis says, the same in each script. */
+export function cleanWords(message: string): string {
+  return message.replace(/\s+/g, " ").trim()
+    // The place in a script comes first in Redis 6, and last in Redis 7.
+    .replace(/^.*@user_script: ?\d+: -?/, "")
     .replace(/ script: \w+, on @user_script.*/, "")
     // What follows may contain a user's text.
-    .replace(/,? with args beginning with.*/s, "");
-  const code = Object.keys(STATES).find((code) => new RegExp(`\\b${code}\\b`).test(words)) ??
-    (/executing the script can't/.test(words) ? "NOPERM" : "ERR");
+    .replace(/,? with args beginning with.*/, "");
+}
+
+function parseRefusal(message: string): Refusal {
+  const words = cleanWords(message);
+  // In a script, Redis 6 and 7.0 do not call it NOPERM.
+  const code = /executing the script can't|ACL failure in script/.test(words)
+    ? "NOPERM"
+    : Object.keys(STATES).find((code) => new RegExp(`\\b${code}\\b`).test(words)) ?? "ERR";
   const command = code === "NOPERM" ? /'([\w|-]+)' command/.exec(words)?.[1] : undefined;
   return { code, words, detail: command ?? words };
 }

@@ -12,10 +12,7 @@ const REAPED_TTL_MS = 3_600_000;
 /** A difference that is no drift: the clock of Redis was set, or this process was suspended. */
 const CLOCK_JUMP_MS = 1_000;
 
-/** How long after a jump of the clock some instances may not know of it, in milliseconds. */
-const CLOCK_SETTLING_MS = 30_000;
-
-/** A reply that took longer tells too little about the clock of Redis, in milliseconds. */
+/** A reply that took longer tells too little about the drift, in milliseconds. */
 const MAX_CLOCK_LAG_MS = 500;
 
 /**
@@ -33,8 +30,9 @@ export function makeInstanceId(): string {
  * The instances that share a Redis, and this one's place among them.
  *
  * A lease in Redis says that an instance is alive. One lease covers all names that the instance
- * holds, so an idle user costs Redis nothing. Only the clock of Redis counts. Each instance
- * knows how far its own clock is from it, so a renewal is a single command.
+ * holds, so an idle user costs Redis nothing. Only the clock of Redis counts. Each instance knows
+ * how far its own clock is from it, and checks that now and then: a script that renews a lease by
+ * the clock of Redis would need four commands each time.
  *
  * An instance that lost its lease, or its connection to Redis, registers again under a new id. So
  * an instance that reaps the names of a dead id cannot take a name from an instance that is alive:
@@ -48,13 +46,12 @@ export class Instances {
   #id = "";
   /** The former ids under which Redis may still have names, the earliest first. */
   readonly #retiredIds = new Set<string>();
-  /** The ids that had a lease when this instance last looked. */
-  #knownIds: ReadonlySet<string> = new Set();
+  /** The ids that were registered when this instance last looked. */
+  #registeredIds = new Set<string>();
   /** When the lease of this instance ends, by the clock of Redis. */
   #leaseEndsAtMs = 0;
   /** The clock of Redis less the clock of this process. */
   #clockOffsetMs = 0;
-  #clockJumpedAtMs = -Infinity;
 
   /**
    * @param connection where to send commands
@@ -75,9 +72,9 @@ export class Instances {
     return this.#retiredIds;
   }
 
-  /** Whether all instances have had the time to follow the clock of Redis. */
-  get isClockSettled(): boolean {
-    return performance.now() - this.#clockJumpedAtMs > CLOCK_SETTLING_MS;
+  /** Whether the lease has not ended, as far as this instance knows. */
+  get hasOwnLease(): boolean {
+    return this.#nowMs < this.#leaseEndsAtMs;
   }
 
   /** Whether an id is or was this instance's own. */
@@ -103,7 +100,7 @@ export class Instances {
     const id = `${this.ownPrefix}${++this.#registrations}`;
     const { keys } = this.#connection;
     const names = [...rooms];
-    const nowMs = await this.#readClock();
+    const { nowMs } = await this.#readClock();
     this.#clockOffsetMs = nowMs - performance.now();
     const endsAtMs = nowMs + LEASE_TTL_MS;
     await Promise.all([
@@ -114,49 +111,51 @@ export class Instances {
     this.#id = id;
   }
 
-  /** Renews the lease. Returns whether there still was one; if not, it changes nothing. */
-  async renewLease(): Promise<boolean> {
+  /**
+   * Renews the lease. Returns whether there still was one. If the clock of Redis has jumped, nobody
+   * knows: then the lease counts as lost, on all instances alike.
+   *
+   * @param checksClock whether to find out
+   */
+  async renewLease(checksClock: boolean): Promise<boolean> {
     const { leases } = this.#connection.keys;
     const id = this.#id;
-    if (this.#nowMs >= this.#leaseEndsAtMs) return false;
+    if (!this.hasOwnLease) return false;
     const endsAtMs = this.#nowMs + LEASE_TTL_MS;
+    const [clock, changed] = await Promise.all([
+      checksClock && this.#readClock(),
+      this.#connection.run<number>("ZADD", leases, "XX", "CH", endsAtMs, id),
+    ]);
     // Nothing changes also if this is the second renewal within a millisecond.
-    const isHeld = await this.#connection.run("ZADD", leases, "XX", "CH", endsAtMs, id) === 1 ||
-      await this.#connection.run("ZSCORE", leases, id) !== null;
+    const isHeld = !(clock && clock.hasJumped) &&
+      (changed === 1 || await this.#connection.run("ZSCORE", leases, id) !== null);
     if (isHeld && id === this.#id) this.#leaseEndsAtMs = endsAtMs;
     return isHeld;
   }
 
   /**
-   * Follows the clock of Redis, and writes down again the rooms in which the instance may hold
-   * names, in case Redis has lost them.
+   * Writes down again the rooms in which the instance may hold names, in case Redis has lost them.
    */
-  async refresh(rooms: Iterable<string>): Promise<void> {
+  async rewriteRooms(rooms: Iterable<string>): Promise<void> {
     const key = this.#connection.keys.instanceRooms(this.#id);
-    await Promise.all([
-      this.#syncClock(),
-      this.#connection.run("SADD", key, ALL_ROOMS, ...rooms),
-    ]);
+    await this.#connection.run("SADD", key, ALL_ROOMS, ...rooms);
   }
 
   get #nowMs(): number {
     return Math.round(performance.now() + this.#clockOffsetMs);
   }
 
-  async #readClock(): Promise<number> {
+  /** Reads the clock of Redis, and follows its drift. */
+  async #readClock(): Promise<{ nowMs: number; hasJumped: boolean }> {
+    const earliestMs = this.#nowMs;
     const [seconds, microseconds] = await this.#connection.run<string[]>("TIME");
-    return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
-  }
-
-  async #syncClock(): Promise<number> {
-    const sentAtMs = performance.now();
-    const nowMs = await this.#readClock();
-    if (performance.now() - sentAtMs > MAX_CLOCK_LAG_MS) return nowMs;
-    const offsetMs = nowMs - performance.now();
-    const jumpMs = Math.abs(offsetMs - this.#clockOffsetMs);
-    if (jumpMs > CLOCK_JUMP_MS) this.#clockJumpedAtMs = performance.now();
-    this.#clockOffsetMs = offsetMs;
-    return nowMs;
+    const nowMs = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+    const latestMs = this.#nowMs;
+    const hasJumped = nowMs < earliestMs - CLOCK_JUMP_MS || nowMs > latestMs + CLOCK_JUMP_MS;
+    if (!hasJumped && latestMs - earliestMs < MAX_CLOCK_LAG_MS) {
+      this.#clockOffsetMs = nowMs - performance.now();
+    }
+    return { nowMs, hasJumped };
   }
 
   /**
@@ -174,11 +173,35 @@ export class Instances {
 
   /** Whether an instance has a lease. */
   async hasLease(id: string): Promise<boolean> {
-    const [nowMs, endsAtMs] = await Promise.all([
-      this.#syncClock(),
+    const [{ nowMs }, endsAtMs] = await Promise.all([
+      this.#readClock(),
       this.#connection.run<string | null>("ZSCORE", this.#connection.keys.leases, id),
     ]);
+    if (endsAtMs !== null) this.#registeredIds.add(id);
     return Number(endsAtMs) > nowMs;
+  }
+
+  /** Whether an instance was registered when this one last looked, some seconds ago at most. */
+  isRegistered(id: string): boolean {
+    return this.#registeredIds.has(id);
+  }
+
+  /**
+   * Finds the other instances that may hold names in a room.
+   *
+   * @returns their ids; `undefined` if that cannot be told now
+   */
+  async othersIn(room: string): Promise<string[] | undefined> {
+    const leases = await this.#readLeases();
+    leases.delete(this.#id);
+    const others = [...leases.keys()];
+    const isMember = (id: string, member: string) =>
+      this.#connection.run<number>("SISMEMBER", this.#connection.keys.instanceRooms(id), member);
+    const areComplete = await Promise.all(others.map((id) => isMember(id, ALL_ROOMS)));
+    const areThere = await Promise.all(others.map((id) => isMember(id, room)));
+    const isLive = (id: string) => leases.get(id)! > this.#nowMs;
+    if (!others.every(isLive) || areComplete.includes(0)) return undefined;
+    return others.filter((_, i) => areThere[i] === 1);
   }
 
   /**
@@ -202,7 +225,7 @@ export class Instances {
       ...["ZRANGE", leases, 0, -1, "WITHSCORES"] as const,
     );
     const endsAtMs = new Map(entries.map(([id, score]) => [id, Number(score)]));
-    this.#knownIds = new Set(endsAtMs.keys());
+    this.#registeredIds = new Set(endsAtMs.keys());
     return endsAtMs;
   }
 

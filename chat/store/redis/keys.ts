@@ -7,7 +7,10 @@ import { DEFAULT_ROOM } from "../../protocol/names.ts";
 export interface RoomKeys {
   /** A SET of the names of the users in the room. */
   readonly users: string;
-  /** A HASH from each of these names to the id of the instance that holds it. */
+  /**
+   * A HASH from each of these names to its owner: the id of the instance that holds it, a space,
+   * and the time of its claim in milliseconds.
+   */
   readonly owners: string;
   /** The channel on which the room's events are published. */
   readonly channel: string;

@@ -8,13 +8,28 @@ import { defineRecoveryScripts, type RecoveryScripts } from "./scripts.ts";
 /** The most names that one script reclaims. Redis serves nobody else meanwhile. */
 const MAX_RECLAIM_NAMES = 500;
 
-/** After this many renewals of the lease the instance follows the clock of Redis again. */
-const RENEWALS_PER_REFRESH = 4;
+/** The most names without an owner that one script frees. */
+const MAX_FREED_NAMES = 500;
+
+/** The least time between two attempts to free names without an owner, in milliseconds. */
+const FREE_INTERVAL_MS = 500;
+
+/** No instance: as long as it is waited for, no name is freed. */
+const NOT_YET = ["?"];
+
+/** After this many renewals of the lease the instance writes down its rooms again. */
+const RENEWALS_PER_REWRITE = 6;
+
+/** The instance checks the clock of Redis with one of so many renewals of the lease. */
+const RENEWALS_PER_CLOCK_CHECK = 2;
 
 /** Called with each name of this instance that someone else has got. */
 export type OnNameLost = (room: string, user: string, session: string) => void;
 
-/** Keeps the lease of this instance, and puts its names in Redis right after an outage. */
+/**
+ * Keeps the lease of this instance, and puts its names in Redis right, after an outage and whenever
+ * Redis has lost some.
+ */
 export class NameRecovery {
   readonly #connection: CommandConnection;
   readonly #instances: Instances;
@@ -26,6 +41,9 @@ export class NameRecovery {
   #renewals = 0;
   #isRegistered = false;
   #isClosing = false;
+  /** Whether the connection was lost since the last recovery. */
+  #wasCutOff = false;
+  #mayFreeAt = 0;
 
   /**
    * @param connection where to send commands
@@ -66,15 +84,21 @@ export class NameRecovery {
     if (!this.#connection.isReady) return;
     let isHeld = false;
     try {
-      if (++this.#renewals % RENEWALS_PER_REFRESH === 0) {
-        await this.#instances.refresh(this.#claims.rooms);
-      }
-      isHeld = await this.#instances.renewLease();
+      const checksClock = ++this.#renewals % RENEWALS_PER_CLOCK_CHECK === 0;
+      isHeld = await this.#instances.renewLease(checksClock);
     } catch (error) {
       this.#isRegistered = false;
       throw error;
     }
-    if (!isHeld || !this.isRecovered) await this.recover();
+    if (!isHeld || !this.isRecovered) return await this.recover();
+    if (this.#renewals % RENEWALS_PER_REWRITE > 0) return;
+    await this.#instances.rewriteRooms(this.#claims.rooms);
+  }
+
+  /** Recovers after the connection was lost. */
+  async reconnect(): Promise<void> {
+    this.#wasCutOff = true;
+    await this.recover();
   }
 
   /**
@@ -103,37 +127,79 @@ export class NameRecovery {
     await this.#claims.settled();
 
     const unreleased = this.#claims.takeUnreleased();
-    await Promise.all([...this.#claims.rooms].map((room) => this.#reclaim(room)));
-    if (hasLostData && !await this.#instances.wasReaped()) {
+    const wasReaped = await this.#instances.wasReaped();
+    // Whoever was cut off has no right to a name that someone else claimed meanwhile.
+    const takesBack = !this.#wasCutOff && !wasReaped;
+    await Promise.all([...this.#claims.rooms].map((room) => {
+      return this.#reclaim(room, [...this.#claims.heldIn(room).keys()], takesBack);
+    }));
+    if (hasLostData && !wasReaped) {
       await Promise.all(unreleased.map(([room, users]) => this.#announceLeft(room, users)));
     }
-    for (const id of this.#instances.retiredIds) await this.#reaper.reapInstance(id);
+    for (const id of this.#instances.retiredIds) await this.#reaper.reapRetired(id);
+    this.#wasCutOff = false;
     // If a release has failed meanwhile, `isRecovered` is still false: the next renewal recovers.
     this.#isRegistered = true;
   }
 
-  async #reclaim(room: string): Promise<void> {
-    const users = this.#claims.heldIn(room);
+  /**
+   * Writes down again the names in a room that Redis has lost. Of two instances that have the same
+   * name, the one that claimed it earlier keeps it.
+   *
+   * @returns how many names were added to the users, and how many to their owners
+   */
+  async reclaim(room: string): Promise<{ users: number; owners: number }> {
+    const users = [...this.#claims.heldIn(room)]
+      .flatMap(([user, { claimedAtMs }]) => claimedAtMs === undefined ? [] : user);
+    return await this.#reclaim(room, users, true);
+  }
+
+  async #reclaim(room: string, users: readonly string[], takesBack: boolean) {
     const wereFree: string[] = [];
+    let addedUsers = 0;
     for (let i = 0; i < users.length; i += MAX_RECLAIM_NAMES) {
       // A user who left while the previous part was under way is not claimed again.
-      const part = users.slice(i, i + MAX_RECLAIM_NAMES)
-        .filter((user) => this.#claims.sessionOf(room, user) !== undefined);
+      const part = users.slice(i, i + MAX_RECLAIM_NAMES).flatMap((user) => {
+        const claim = this.#claims.heldIn(room).get(user);
+        return claim === undefined ? [] : [[user, claim.claimedAtMs] as const];
+      });
       if (part.length === 0) continue;
       const { id, ownPrefix } = this.#instances;
-      const replies = await this.#scripts.reclaim(
-        this.#connection.keys.room(room),
-        part,
-        id,
-        ownPrefix,
-      );
+      const keys = this.#connection.keys.room(room);
+      const [added, ...replies] = await this.#scripts.reclaim(keys, id, ownPrefix, takesBack, part);
+      addedUsers += added;
       for (const [j, reply] of replies.entries()) {
-        if (reply === "free") wereFree.push(part[j]);
-        else if (reply !== "kept") this.#loseName(room, part[j]);
+        const [user] = part[j];
+        if (reply === "free") wereFree.push(user);
+        if (!["kept", "free", "taken"].includes(reply)) this.#loseName(room, user);
       }
     }
     if (wereFree.length > 0 && await this.#instances.wasReaped()) {
       await this.#announceJoined(room, wereFree);
+    }
+    return { users: addedUsers, owners: wereFree.length };
+  }
+
+  /**
+   * Frees the names in a room that no instance holds, once all instances have written down again
+   * what Redis had lost: see `free_ownerless.lua`.
+   */
+  async freeOwnerless(room: string): Promise<void> {
+    const free = (others: readonly string[]) =>
+      this.#scripts.freeOwnerless(
+        this.#connection.keys.room(room),
+        this.#instances.id,
+        this.#claims.count(room).confirmed,
+        MAX_FREED_NAMES,
+        others,
+      );
+    let [ownerless] = await free(NOT_YET);
+    if (ownerless === 0 || performance.now() < this.#mayFreeAt) return;
+    this.#mayFreeAt = performance.now() + FREE_INTERVAL_MS;
+    if (!await this.#reaper.canJudge()) return;
+    const others = await this.#instances.othersIn(room) ?? NOT_YET;
+    for (let freed = 1; freed > 0 && ownerless > 0; ownerless -= freed) {
+      [ownerless, freed] = await free(others);
     }
   }
 
@@ -142,7 +208,7 @@ export class NameRecovery {
     const keys = this.#connection.keys.room(room);
     const count = await this.#connection.run<number>("SCARD", keys.users);
     await Promise.all(users.map((user) => {
-      const session = this.#claims.sessionOf(room, user);
+      const session = this.#claims.heldIn(room).get(user)?.session;
       if (session === undefined) return;
       const joined: RoomEvent = { type: "joined", user, session, users: count };
       return this.#connection.run("PUBLISH", keys.channel, JSON.stringify(joined));
@@ -151,13 +217,11 @@ export class NameRecovery {
 
   /** When these users left, Redis had lost their names, so nobody else has seen them leave. */
   async #announceLeft(room: string, users: Set<string>): Promise<void> {
-    await Promise.all(
-      [...users].map((user) => this.#scripts.announceLeft(this.#connection.keys.room(room), user)),
-    );
+    await Promise.all([...users].map((user) => this.#claims.announceLeft(room, user)));
   }
 
   #loseName(room: string, user: string): void {
-    const session = this.#claims.sessionOf(room, user);
+    const session = this.#claims.heldIn(room).get(user)?.session;
     if (session === undefined) return;
     this.#claims.forget(room, user);
     this.#onNameLost(room, user, session);

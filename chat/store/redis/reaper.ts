@@ -1,12 +1,15 @@
+import { getLogger } from "@logtape/logtape";
 import type { CommandConnection } from "./connections.ts";
 import { type Instances, LEASE_TTL_MS, RENEWAL_INTERVAL_MS } from "./instances.ts";
 import { defineReaperScripts, type ReaperScripts } from "./scripts.ts";
 
+const logger = getLogger(["chat", "redis"]);
+
 /**
  * After an outage, nobody is reaped for this long, in milliseconds: the others may still be
- * reconnecting.
+ * reconnecting. After a jump of the clock of Redis they notice it within two renewals.
  */
-const REAP_GRACE_MS = 6_000;
+const REAP_GRACE_MS = 2 * RENEWAL_INTERVAL_MS + 1_000;
 
 /** When to watch again after an instance without a lease could not be reaped, in milliseconds. */
 const UNREAPED_RECHECK_MS = 1_000;
@@ -17,8 +20,8 @@ export class Reaper {
   readonly #instances: Instances;
   readonly #scripts: ReaperScripts;
   readonly #onLeaseLost: () => void;
-  /** The rooms to sweep, the one that was swept longest ago first. */
-  readonly #rooms = new Set<string>();
+  /** The dead instances that are being reaped now. */
+  readonly #reaping = new Map<string, Promise<void>>();
   #reapGraceEndsAt = 0;
 
   /**
@@ -50,67 +53,61 @@ export class Reaper {
       if (next === undefined) return LEASE_TTL_MS - RENEWAL_INTERVAL_MS;
       if (next.remainingMs > 0) return next.remainingMs;
       if (!await this.#isDead(next.id)) return UNREAPED_RECHECK_MS;
-      await this.#instances.markReaped(next.id);
-      await this.reapInstance(next.id);
+      await this.#reapDead(next.id);
     }
-  }
-
-  /** Adds a room to those that are swept in turn. */
-  addRoom(room: string): void {
-    this.#rooms.add(room);
-  }
-
-  /** Removes a room from those that are swept in turn. */
-  removeRoom(room: string): void {
-    this.#rooms.delete(room);
-  }
-
-  /** Sweeps the room that was swept longest ago. */
-  async sweepNext(): Promise<void> {
-    const [room] = this.#rooms;
-    if (room === undefined) return;
-    this.#rooms.delete(room);
-    this.#rooms.add(room);
-    await this.sweep(room);
   }
 
   /**
-   * Frees all names in a room that dead instances hold, also those of instances that are not
-   * registered any more.
+   * Frees all names that an instance holds, if it is dead.
+   *
+   * @param instance the instance
+   * @param room a room in which it holds names, in case Redis does not know its rooms
+   * @returns whether it is dead
    */
-  async sweep(room: string): Promise<void> {
-    for (const owner of await this.#scripts.owners(this.#connection.keys.room(room))) {
-      await this.reapIfDead(room, owner);
-    }
-  }
-
-  /** Frees all names in a room that an instance holds, if it is dead. Returns whether it is. */
-  async reapIfDead(room: string, instance: string): Promise<boolean> {
+  async reapIfDead(instance: string, room: string): Promise<boolean> {
     if (!await this.#isDead(instance)) return false;
-    await this.#instances.markReaped(instance);
-    await this.#reap(room, instance);
+    await this.#reapDead(instance, room);
     return true;
   }
 
-  /**
-   * Frees all names that an instance holds, in every room, and deregisters it. The caller knows
-   * that it is dead.
-   */
-  async reapInstance(instance: string): Promise<void> {
-    await this.#instances.deregister(instance, (room) => this.#reap(room, instance));
+  /** Frees the names that a retired id of this instance still holds, and deregisters it. */
+  async reapRetired(id: string): Promise<void> {
+    await this.#instances.deregister(id, async (room) => void await this.reap(room, id));
   }
 
-  async #reap(room: string, instance: string): Promise<void> {
-    await this.#scripts.reap(this.#connection.keys.room(room), instance);
+  /** Frees all names in a room that an instance holds, and returns their number. */
+  async reap(room: string, instance: string): Promise<number> {
+    return await this.#scripts.reap(this.#connection.keys.room(room), instance);
+  }
+
+  async #reapDead(instance: string, room?: string): Promise<void> {
+    const reap = async () => {
+      await this.#instances.markReaped(instance);
+      let users = room === undefined ? 0 : await this.reap(room, instance);
+      await this.#instances.deregister(instance, async (room) => {
+        const freed = await this.reap(room, instance);
+        users += freed;
+      });
+      logger.info`Instance ${instance.replace(/-\d+$/, "")} is gone: ${users} users left`;
+    };
+    const reaping = this.#reaping.get(instance) ?? reap();
+    this.#reaping.set(instance, reaping);
+    await reaping.finally(() => this.#reaping.delete(instance));
   }
 
   async #isDead(instance: string): Promise<boolean> {
     if (this.#instances.isOwn(instance) || await this.#instances.hasLease(instance)) return false;
+    return await this.canJudge();
+  }
+
+  /** Whether this instance can tell now which others are dead. */
+  async canJudge(): Promise<boolean> {
     // During an outage every lease ends. Live instances must register again before it is clear
     // which ones are dead.
-    if (performance.now() < this.#reapGraceEndsAt || !this.#instances.isClockSettled) return false;
-    // An instance without a lease was cut off itself, and cannot judge others.
-    if (await this.#instances.renewLease()) return true;
+    if (performance.now() < this.#reapGraceEndsAt) return false;
+    // An instance without a lease was cut off itself, and cannot judge others. If the clock of
+    // Redis has jumped, all leases seem to have ended, this one too.
+    if (await this.#instances.renewLease(true)) return true;
     this.#onLeaseLost();
     return false;
   }

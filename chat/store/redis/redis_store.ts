@@ -1,16 +1,18 @@
 import type { RedisSettings } from "../../config/redis_settings.ts";
+import type { Notice, RoomEvent } from "../../protocol/events.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { cannotUse, connect } from "./connections.ts";
-import { Incidents } from "./incidents.ts";
+import { cleanWords, Incidents } from "./incidents.ts";
 import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { NameClaims } from "./name_claims.ts";
-import { makeProbe } from "./probe.ts";
 import { Reaper } from "./reaper.ts";
 import { NameRecovery } from "./name_recovery.ts";
 import { RoomSubscription } from "./room_subscription.ts";
+import { defineProbe } from "./scripts.ts";
 import { Subscriber } from "./subscriber.ts";
+import { Sweeper } from "./sweeper.ts";
 
 /** How long a start waits for Redis, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -41,13 +43,14 @@ export async function openRedisStore(
     ...[commands, instances, claims, reaper] as const,
     (room, user, session) => listeners.get(room)?.onNameLost(user, session),
   );
+  const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
   const log = new Log(commands, limits);
   const channel = commands.keys.hearing(instanceId);
   const subscriber = new Subscriber(connections.subscriber, commands, channel);
-  const probe = makeProbe(commands, channel);
+  const probe = defineProbe(commands, channel);
   const incidents = new Incidents(async () => {
     const refusal = await probe();
-    if (refusal === undefined) await subscriber.prove();
+    if (refusal === null) await subscriber.prove();
     return refusal;
   });
 
@@ -58,7 +61,7 @@ export async function openRedisStore(
 
   try {
     const refusal = await probe();
-    if (refusal !== undefined) throw new StoreUnavailable(refusal);
+    if (refusal !== null) throw new StoreUnavailable(cleanWords(refusal));
     await subscriber.prove();
     await recovery.start();
   } catch (error) {
@@ -69,11 +72,13 @@ export async function openRedisStore(
     connection.onRefusal((message) => incidents.note(message));
   }
   commands.onReady(() => {
-    recover();
+    // A recovery that fails is repeated when the connection is back, or with the next renewal of
+    // the lease.
+    recovery.reconnect().catch(() => {});
     // It may lead to another server now, unlike the connection of the subscriber.
     subscriber.prove().catch(() => {});
   });
-  const stopMaintenance = startMaintenance(recovery, reaper, subscriber);
+  const stopMaintenance = startMaintenance(recovery, reaper, sweeper, subscriber);
 
   function recover(): void {
     // A recovery that fails is repeated when the connection is back, or with the next renewal of
@@ -87,6 +92,19 @@ export async function openRedisStore(
     throw new StoreUnavailable("the subscriber connection is down");
   }
 
+  async function enterRoom(room: string): Promise<void> {
+    await claims.enterRoom(room);
+    await sweeper.sweep(room);
+  }
+
+  /** Someone else got a name that this instance holds, because Redis had lost it. */
+  function checkJoined(room: string, event: RoomEvent | Notice): void {
+    if (event.type !== "joined") return;
+    const claim = claims.heldIn(room).get(event.user);
+    if (claim?.claimedAtMs === undefined || claim.session === event.session) return;
+    sweeper.sweep(room).catch(() => {});
+  }
+
   async function leaveRoom(room: string): Promise<void> {
     claims.leaveRoom(room);
     // Redis may still have a name in this room. The recovery finds the room through its record, and
@@ -97,10 +115,16 @@ export async function openRedisStore(
   return {
     async subscribe(room, listener) {
       listeners.set(room, listener);
-      const subscription = new RoomSubscription(room, log, subscriber, listener);
+      const subscription = new RoomSubscription(room, log, subscriber, {
+        ...listener,
+        onEvent(event, line) {
+          checkJoined(room, event);
+          listener.onEvent(event, line);
+        },
+      });
       const [newest] = await Promise.all([
         subscriber.subscribe(commands.keys.room(room).channel, subscription),
-        claims.enterRoom(room),
+        enterRoom(room),
       ]);
       return newest;
     },

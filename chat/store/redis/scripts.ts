@@ -4,7 +4,8 @@ import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
 import announceLeftScript from "./scripts/announce_left.lua" with { type: "text" };
 import claimScript from "./scripts/claim.lua" with { type: "text" };
-import ownersScript from "./scripts/owners.lua" with { type: "text" };
+import freeOwnerlessScript from "./scripts/free_ownerless.lua" with { type: "text" };
+import probeScript from "./scripts/probe.lua" with { type: "text" };
 import publishScript from "./scripts/publish.lua" with { type: "text" };
 import reapScript from "./scripts/reap.lua" with { type: "text" };
 import reclaimScript from "./scripts/reclaim.lua" with { type: "text" };
@@ -12,31 +13,44 @@ import releaseScript from "./scripts/release.lua" with { type: "text" };
 
 /** The scripts that claim and release names. The `.lua` file of each says what it does. */
 export interface ClaimScripts {
-  /** Resolves to `null` if the instance has the name now, else to the instance that holds it. */
-  claim(keys: RoomKeys, user: string, instance: string, session: string): Promise<string | null>;
-  /** Resolves to 1 if the name was freed, 0 if the instance does not hold it. */
-  release(keys: RoomKeys, user: string, instance: string): Promise<number>;
+  /**
+   * Resolves to the time of the claim if the instance has the name now, else to its owner, as the
+   * HASH has it.
+   */
+  claim(keys: RoomKeys, user: string, instance: string, session: string): Promise<number | string>;
+  /** Resolves to 1 if the name was freed, 0 if another instance holds it, -1 if nobody does. */
+  release(keys: RoomKeys, user: string, ownPrefix: string, isCertain: boolean): Promise<number>;
+  /** Resolves to 1 if `left` was published, 0 if someone holds the name. */
+  announceLeft(keys: RoomKeys, user: string): Promise<number>;
 }
 
-/** The scripts that free the names of dead instances. */
+/** The script that frees the names of dead instances. */
 export interface ReaperScripts {
-  /** Resolves to the instances that hold names in the room, each once. */
-  owners(keys: RoomKeys): Promise<string[]>;
   /** Resolves to the number of names that were freed. */
   reap(keys: RoomKeys, instance: string): Promise<number>;
 }
 
-/** The scripts that put names right after an outage. */
+/** The scripts that put names right. */
 export interface RecoveryScripts {
-  /** Resolves to `"kept"`, `"free"` or the instance that holds the name, for each user. */
+  /**
+   * Resolves to how many of the names the SET did not have, and then `"kept"`, `"free"`, `"taken"`
+   * or the instance that holds the name, for each of them.
+   */
   reclaim(
     keys: RoomKeys,
-    users: readonly string[],
     instance: string,
     ownPrefix: string,
-  ): Promise<string[]>;
-  /** Resolves to 1 if `left` was published, 0 if someone holds the name. */
-  announceLeft(keys: RoomKeys, user: string): Promise<number>;
+    takesBack: boolean,
+    names: readonly (readonly [user: string, claimedAtMs: number | undefined])[],
+  ): Promise<[added: number, ...replies: string[]]>;
+  /** Resolves to the number of names without an owner, and how many of them were freed. */
+  freeOwnerless(
+    keys: RoomKeys,
+    instance: string,
+    held: number,
+    max: number,
+    others: readonly string[],
+  ): Promise<[ownerless: number, freed: number]>;
 }
 
 /** A message on its way to a room's log. */
@@ -65,38 +79,60 @@ export interface LogScripts {
 
 /** Registers the scripts that claim and release names. */
 export function defineClaimScripts(connection: CommandConnection): ClaimScripts {
-  const claim = connection.defineScript<string | null>("claimName", 2, claimScript);
+  const claim = connection.defineScript<number | string>("claimName", 2, claimScript);
   const release = connection.defineScript<number>("releaseName", 2, releaseScript);
+  const announceLeft = connection.defineScript<number>("announceLeft", 1, announceLeftScript);
   return {
     claim(keys, user, instance, session) {
       const joined = JSON.stringify({ type: "joined", user, session } satisfies Partial<RoomEvent>);
       // The script adds the number of users, and the closing brace.
       return claim(keys.users, keys.owners, user, instance, keys.channel, joined.slice(0, -1));
     },
-    release: (keys, user, instance) =>
-      release(keys.users, keys.owners, user, instance, keys.channel, leftEvent(user)),
-  };
-}
-
-/** Registers the scripts that free the names of dead instances. */
-export function defineReaperScripts(connection: CommandConnection): ReaperScripts {
-  const owners = connection.defineScript<string[]>("listOwners", 1, ownersScript);
-  const reap = connection.defineScript<number>("reapNames", 2, reapScript);
-  return {
-    owners: (keys) => owners(keys.owners),
-    reap: (keys, instance) => reap(keys.users, keys.owners, instance, keys.channel),
-  };
-}
-
-/** Registers the scripts that put names right after an outage. */
-export function defineRecoveryScripts(connection: CommandConnection): RecoveryScripts {
-  const reclaim = connection.defineScript<string[]>("reclaimNames", 2, reclaimScript);
-  const announceLeft = connection.defineScript<number>("announceLeft", 1, announceLeftScript);
-  return {
-    reclaim: (keys, users, instance, ownPrefix) =>
-      reclaim(keys.users, keys.owners, instance, ownPrefix, ...users),
+    release(keys, user, ownPrefix, isCertain) {
+      const args = [user, ownPrefix, isCertain ? 1 : 0, keys.channel, leftEvent(user)];
+      return release(keys.users, keys.owners, ...args);
+    },
     announceLeft: (keys, user) => announceLeft(keys.owners, user, keys.channel, leftEvent(user)),
   };
+}
+
+/** Registers the script that frees the names of dead instances. */
+export function defineReaperScripts(connection: CommandConnection): ReaperScripts {
+  const reap = connection.defineScript<number>("reapNames", 2, reapScript);
+  return { reap: (keys, instance) => reap(keys.users, keys.owners, instance, keys.channel) };
+}
+
+/** Registers the scripts that put names right. */
+export function defineRecoveryScripts(connection: CommandConnection): RecoveryScripts {
+  const reclaim = connection.defineScript<[number, ...string[]]>(
+    ...["reclaimNames", 2, reclaimScript] as const,
+  );
+  const freeOwnerless = connection.defineScript<[number, number]>(
+    ...["freeOwnerless", 2, freeOwnerlessScript] as const,
+  );
+  return {
+    reclaim(keys, instance, ownPrefix, takesBack, names) {
+      const args = names.flatMap(([user, claimedAtMs]) => [user, claimedAtMs ?? ""]);
+      return reclaim(keys.users, keys.owners, instance, ownPrefix, takesBack ? 1 : 0, ...args);
+    },
+    freeOwnerless: (keys, instance, held, max, others) =>
+      freeOwnerless(keys.users, keys.owners, instance, held, keys.channel, max, ...others),
+  };
+}
+
+/**
+ * Registers the script that calls every command that the chat needs. A single command would not do:
+ * a Redis without memory still answers `PING`.
+ *
+ * @param channel a channel on which nobody minds an empty payload
+ * @returns runs the script; resolves to the first error reply, or to `null`
+ */
+export function defineProbe(
+  connection: CommandConnection,
+  channel: string,
+): () => Promise<string | null> {
+  const probe = connection.defineScript<string | null>("probe", 1, probeScript);
+  return () => probe(connection.keys.probe, channel);
 }
 
 /** Registers the script that publishes messages. */

@@ -25,8 +25,11 @@ export function checkServer(info: string): ServerReport {
   const version = fields.get("redis_version") ?? "";
   // Valkey gives a redis_version too: that of the Redis with which it is compatible.
   if (!(parseInt(version) >= LEAST_VERSION)) {
-    const found = version === "" ? "a server of unknown version" : `Redis ${version}`;
-    throw new StoreUnavailable(`this is ${found}, but Redis ${LEAST_VERSION}.0 is the least`);
+    throw new StoreUnavailable(
+      `this is Redis ${
+        version || "of an unknown version"
+      }, but Redis ${LEAST_VERSION}.0 is the least`,
+    );
   }
   if (fields.get("cluster_enabled") === "1") {
     throw new StoreUnavailable("this is a Redis Cluster, which is not supported yet");

@@ -12,6 +12,8 @@ const HEARING_DEADLINE_MS = 2_000;
  */
 const MAX_HEARING_DEADLINES = 5;
 
+const SUBSCRIBER_DOWN = "the subscriber connection is down";
+
 /**
  * The single loop of this instance that receives what is published in all rooms that it is
  * subscribed to.
@@ -25,12 +27,10 @@ export class Subscriber implements SubscriptionSource {
   #isSubscribed = true;
   #isHearing = false;
   #hasReceived = false;
-  /** How often the connection broke. */
-  #breaks = 0;
   #proof: Promise<void> | undefined;
   #proofCount = 0;
-  /** Called with what is published on the channel of the proofs. */
-  #onProof: (payload: string) => void = () => {};
+  /** Settles when the present proof has come back, or the connection breaks. */
+  #heard: PromiseWithResolvers<void> | undefined;
 
   /**
    * Starts the loop.
@@ -48,11 +48,11 @@ export class Subscriber implements SubscriptionSource {
       this.#hasReceived = true;
       const subscription = this.#subscriptions.get(channel);
       if (subscription) subscription.handlePayload(payload);
-      else if (channel === this.#channel) this.#onProof(payload);
+      else if (payload === `${this.#proofCount}`) this.#heard?.resolve();
     });
     connection.onClose(() => {
-      this.#breaks++;
       this.#isSubscribed = this.#isHearing = false;
+      this.#heard?.reject(new StoreUnavailable(SUBSCRIBER_DOWN));
     });
     connection.prepare(() => this.#resubscribe());
   }
@@ -90,9 +90,10 @@ export class Subscriber implements SubscriptionSource {
   }
 
   /**
-   * Proves that this instance hears what it publishes, end to end. The connection may be alive and
-   * subscribed, but to a Redis on which nobody publishes any more, such as a former primary. Then
-   * it is broken, and leads to the present one when it is back.
+   * Proves that this instance hears what it publishes, end to end. After a failover, the connection
+   * may be alive and subscribed, but to a Redis on which nobody publishes any more. Then it is
+   * broken, and leads to the present primary when it is back. If it still does not hear, the
+   * connection for commands is the one that was left behind.
    *
    * The channel of the proof is subscribed to for that moment only.
    *
@@ -103,22 +104,20 @@ export class Subscriber implements SubscriptionSource {
   }
 
   async #prove(): Promise<void> {
-    if (!this.#isSubscribed) throw new StoreUnavailable("the subscriber connection is down");
-    const breaks = this.#breaks;
-    const number = `${++this.#proofCount}`;
-    const { promise: heard, resolve } = Promise.withResolvers<void>();
-    this.#onProof = (payload) => payload === number && resolve();
+    if (!this.#isSubscribed) throw new StoreUnavailable(SUBSCRIBER_DOWN);
+    const wasHearing = this.#isHearing;
+    const heard = this.#heard = Promise.withResolvers();
+    heard.promise.catch(() => {});
     try {
       await this.#connection.subscribe(this.#channel);
-      await this.#commands.run("PUBLISH", this.#channel, number);
-      const isHeard = await this.#waitFor(heard);
-      if (this.#breaks !== breaks) throw new StoreUnavailable("the subscriber connection was lost");
-      this.#isHearing = isHeard;
+      await this.#commands.run("PUBLISH", this.#channel, ++this.#proofCount);
+      this.#isHearing = await this.#waitFor(heard.promise);
     } finally {
       this.#connection.unsubscribe(this.#channel).catch(() => {});
     }
     if (this.#isHearing) return;
     this.reset("it does not receive what is published");
+    if (!wasHearing) this.#commands.reset("nobody receives what it publishes");
     throw new StoreUnavailable("this instance does not receive what it publishes");
   }
 
@@ -128,7 +127,8 @@ export class Subscriber implements SubscriptionSource {
       try {
         await deadline(heard, HEARING_DEADLINE_MS);
         return true;
-      } catch {
+      } catch (error) {
+        if (!(error instanceof Deno.errors.TimedOut)) throw error;
         if (!this.#hasReceived) return false;
       }
     }
@@ -147,6 +147,7 @@ export class Subscriber implements SubscriptionSource {
       subscription.resync().catch(() => {});
     }
     this.#isSubscribed = true;
-    this.prove().catch(() => {});
+    // If the connection for commands is down, its return starts a proof.
+    await this.prove().catch(() => {});
   }
 }

@@ -7,15 +7,24 @@
 -- Reply: the number of names that were freed.
 --
 -- Atomic, because two instances may reap the same dead one at once, and each user must be seen
--- leaving once.
+-- leaving once. If a command fails, its name is not freed.
 local freed = 0
 local owners = redis.call('HGETALL', KEYS[2])
 for i = 1, #owners, 2 do
-  if owners[i + 1] == ARGV[1] then
-    local user = owners[i]
-    redis.call('HDEL', KEYS[2], user)
-    redis.call('SREM', KEYS[1], user)
-    redis.call('PUBLISH', ARGV[2], '{"type":"left","user":' .. cjson.encode(user) .. '}')
+  local user, owner = owners[i], owners[i + 1]
+  if owner:match('^%S*') == ARGV[1] then
+    local removed = redis.call('SREM', KEYS[1], user)
+    local reply = redis.pcall('HDEL', KEYS[2], user)
+    if type(reply) == 'number' then
+      reply = redis.pcall('PUBLISH', ARGV[2], '{"type":"left","user":' .. cjson.encode(user) .. '}')
+    end
+    if type(reply) == 'table' then
+      redis.pcall('HSET', KEYS[2], user, owner)
+      if removed == 1 then
+        redis.pcall('SADD', KEYS[1], user)
+      end
+      return reply
+    end
     freed = freed + 1
   end
 end

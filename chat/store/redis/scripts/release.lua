@@ -3,16 +3,37 @@
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
 -- ARGV[1] the name
--- ARGV[2] the instance that releases it
--- ARGV[3] the room's channel
--- ARGV[4] the left event as JSON
--- Reply: 1 if the name was freed, 0 if the instance does not hold it.
+-- ARGV[2] what all ids of the instance start with
+-- ARGV[3] 1 if the instance is certain that it held the name, else 0
+-- ARGV[4] the room's channel
+-- ARGV[5] the left event as JSON
+-- Reply: 1 if the name was freed, 0 if another instance holds it, -1 if nobody does.
 --
 -- Atomic, because the name could get its next owner between the check of its owner and the removal.
-if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then
+-- If a command fails, the release is undone.
+local owner = redis.call('HGET', KEYS[2], ARGV[1])
+if owner and owner:sub(1, #ARGV[2]) ~= ARGV[2] then
   return 0
 end
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('SREM', KEYS[1], ARGV[1])
-redis.call('PUBLISH', ARGV[3], ARGV[4])
+if not owner and ARGV[3] == '0' then
+  return -1
+end
+-- Without an owner, the name is the instance's own if it is in the SET: Redis has lost the owner.
+local removed = redis.call('SREM', KEYS[1], ARGV[1])
+if not owner and removed == 0 then
+  return -1
+end
+local reply = redis.pcall('HDEL', KEYS[2], ARGV[1])
+if type(reply) == 'number' then
+  reply = redis.pcall('PUBLISH', ARGV[4], ARGV[5])
+end
+if type(reply) == 'table' then
+  if owner then
+    redis.pcall('HSET', KEYS[2], ARGV[1], owner)
+  end
+  if removed == 1 then
+    redis.pcall('SADD', KEYS[1], ARGV[1])
+  end
+  return reply
+end
 return 1

@@ -1,0 +1,185 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { connect } from "../../chat/store/redis/connections.ts";
+import { Instances } from "../../chat/store/redis/instances.ts";
+import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
+import { Reaper } from "../../chat/store/redis/reaper.ts";
+import { defineRecoveryScripts } from "../../chat/store/redis/scripts.ts";
+import { StoreUnavailable } from "../../chat/store/store.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+
+const LIMITS = { historyLimit: 1_000, historySeconds: 60 };
+const USERS = "chat-users:r";
+const OWNERS = "{chat-users:r}:owners";
+
+/** Denies a command, on every connection, as long as it lasts. */
+async function denying<T>(redis: TestRedis, command: string, use: () => Promise<T>): Promise<T> {
+  await redis.command("ACL", "SETUSER", "default", `-${command}`);
+  try {
+    return await use();
+  } finally {
+    await redis.command("ACL", "SETUSER", "default", `+${command}`);
+  }
+}
+
+/** The names in the room, and the owners by name. */
+async function namesOf(redis: TestRedis) {
+  const users = (await redis.command("HKEYS", OWNERS) as string[]).sort();
+  const owners = users.map((user) => redis.command("HGET", OWNERS, user));
+  return [await redis.users("r"), users, await Promise.all(owners)];
+}
+
+/** A store in the room `r`, and what it hears there. */
+async function startStore(redis: TestRedis) {
+  const store = await openRedisStore(redis.settings, LIMITS);
+  const heard: string[] = [];
+  await store.subscribe("r", {
+    onEvent: (event) => heard.push(`${event.type} ${"user" in event ? event.user : event.text}`),
+    onNameLost: (user) => heard.push(`lost ${user}`),
+  });
+  /** Everything that was published before. */
+  async function hear(): Promise<string[]> {
+    await store.ping();
+    return heard.splice(0);
+  }
+  return { store, hear };
+}
+
+for (const command of ["@scripting", "time", "scard", "sadd", "hsetnx", "publish"]) {
+  Deno.test(`a claim is all or nothing: ${command} is denied`, async () => {
+    await using redis = await startRedis();
+    const { store, hear } = await startStore(redis);
+    await store.claim("r", "bar", "s0");
+    await hear();
+    const before = await namesOf(redis);
+    await denying(
+      redis,
+      command,
+      () => assertRejects(() => store.claim("r", "foo", "s1"), StoreUnavailable),
+    );
+    assertEquals(await namesOf(redis), before);
+    assertEquals(await hear(), []);
+    assertEquals(await store.claim("r", "foo", "s2"), true);
+    assertEquals(await redis.users("r"), ["bar", "foo"]);
+    assertEquals(await hear(), ["joined foo"]);
+    await store.close();
+  });
+}
+
+for (const command of ["@scripting", "hget", "srem", "hdel", "publish"]) {
+  Deno.test(`a release is all or nothing: ${command} is denied`, async () => {
+    await using redis = await startRedis();
+    const { store, hear } = await startStore(redis);
+    await store.claim("r", "foo", "s1");
+    await hear();
+    const before = await namesOf(redis);
+    await denying(redis, command, () => store.release("r", "foo"));
+    assertEquals(await namesOf(redis), before);
+    // The next renewal of the lease frees the name.
+    await redis.untilReply(`EXISTS ${USERS} ${OWNERS}`, 0);
+    assertEquals(await hear(), ["left foo"]);
+    await store.close();
+  });
+}
+
+for (const command of ["hgetall", "srem", "hdel", "publish"]) {
+  Deno.test(`each name is reaped as a whole or not at all: ${command} is denied`, async () => {
+    await using redis = await startRedis();
+    const { store, hear } = await startStore(redis);
+    const { commands, subscriber } = await connect(redis.settings, 5_000);
+    const reaper = new Reaper(commands, new Instances(commands, "this"), () => {});
+    await redis.command("SADD", USERS, "a", "b", "c");
+    await redis.command("HSET", OWNERS, "a", "dead-1 5", "b", "dead-1 6", "c", "live-1 7");
+    const before = await namesOf(redis);
+    await denying(
+      redis,
+      command,
+      () => assertRejects(() => reaper.reap("r", "dead-1"), StoreUnavailable),
+    );
+    assertEquals(await namesOf(redis), before);
+    assertEquals(await hear(), []);
+    assertEquals(await reaper.reap("r", "dead-1"), 2);
+    assertEquals(await redis.users("r"), ["c"]);
+    assertEquals((await hear()).sort(), ["left a", "left b"]);
+    await Promise.all([commands.close(), subscriber.close(), store.close()]);
+  });
+}
+
+for (const command of ["hmget", "hset", "sadd"]) {
+  Deno.test(`names are reclaimed together or not at all: ${command} is denied`, async () => {
+    await using redis = await startRedis();
+    const { commands, subscriber } = await connect(redis.settings, 5_000);
+    const { reclaim } = defineRecoveryScripts(commands);
+    await redis.command("SADD", USERS, "former", "later", "earlier");
+    const owners = ["former", "this-1 10", "later", "other-1 30", "earlier", "other-1 10"];
+    await redis.command("HSET", OWNERS, ...owners);
+    const before = await namesOf(redis);
+    const names = ["former", "later", "earlier", "lost"].map((user) => [user, 20] as const);
+    const call = () => reclaim(commands.keys.room("r"), "this-2", "this-", true, names);
+    await denying(redis, command, () => assertRejects(call, StoreUnavailable));
+    assertEquals(await namesOf(redis), before);
+    assertEquals(await call(), [1, "kept", "taken", "other-1", "free"]);
+    assertEquals(await redis.users("r"), ["earlier", "former", "later", "lost"]);
+    assertEquals(
+      await redis.command("HMGET", OWNERS, "former", "later", "earlier", "lost"),
+      ["this-2 10", "this-2 20", "other-1 10", "this-2 20"],
+    );
+    await Promise.all([commands.close(), subscriber.close()]);
+  });
+}
+
+for (const command of ["hgetall", "smembers", "hset", "srem", "publish"]) {
+  Deno.test(`a name without an owner is freed or not: ${command} is denied`, async () => {
+    await using redis = await startRedis();
+    const { store, hear } = await startStore(redis);
+    const { commands, subscriber } = await connect(redis.settings, 5_000);
+    const { freeOwnerless } = defineRecoveryScripts(commands);
+    const room = commands.keys.room("r");
+    await redis.command("SADD", USERS, "mine", "ghost");
+    await redis.command("HSET", OWNERS, "mine", "this-1 10");
+    const before = await namesOf(redis);
+    // The first call marks the HASH, the second one frees the name.
+    const mark = () => freeOwnerless(room, "this-1", 1, 500, []);
+    if (command === "hset") {
+      await denying(redis, command, () => assertRejects(mark, StoreUnavailable));
+      assertEquals(await namesOf(redis), before);
+    }
+    assertEquals(await mark(), [1, 0]);
+    const marked = await namesOf(redis);
+    if (command !== "hset") {
+      await denying(redis, command, () => assertRejects(mark, StoreUnavailable));
+      assertEquals(await namesOf(redis), marked);
+    }
+    assertEquals(await hear(), []);
+    assertEquals(await mark(), [1, 1]);
+    assertEquals(await redis.users("r"), ["mine"]);
+    assertEquals(await redis.command("HKEYS", OWNERS), ["mine"]);
+    assertEquals(await hear(), ["left ghost"]);
+    await Promise.all([commands.close(), subscriber.close(), store.close()]);
+  });
+}
+
+Deno.test("a name without an owner is freed only when all have their own names there", async () => {
+  await using redis = await startRedis();
+  const { commands, subscriber } = await connect(redis.settings, 5_000);
+  const { freeOwnerless } = defineRecoveryScripts(commands);
+  const room = commands.keys.room("r");
+  const call = (id: string, held: number, others: string[]) =>
+    freeOwnerless(room, id, held, 500, others);
+  await redis.command("SADD", USERS, "mine", "yours", "ghost");
+  await redis.command("HSET", OWNERS, "mine", "this-1 10");
+  assertEquals(await call("other-1", 1, ["this-1"]), [2, 0]);
+  assertEquals(await redis.command("HKEYS", OWNERS), ["mine"], "yours is not there");
+  assertEquals(await call("this-1", 1, ["other-1"]), [2, 0]);
+  assertEquals(await call("this-1", 1, ["other-1"]), [2, 0], "the other has not marked it");
+  await redis.command("HSET", OWNERS, "yours", "other-1 10");
+  assertEquals(await call("other-1", 1, ["this-1"]), [1, 0], "only marks it");
+  await redis.command("DEL", OWNERS);
+  await redis.command("HSET", OWNERS, "mine", "this-1 10");
+  assertEquals(await call("this-1", 1, ["other-1"]), [2, 0], "the marks were lost too");
+  await redis.command("HSET", OWNERS, "yours", "other-1 10");
+  assertEquals(await call("other-1", 1, ["this-1"]), [1, 0]);
+  assertEquals(await call("this-1", 1, ["other-1"]), [1, 1]);
+  assertEquals(await redis.users("r"), ["mine", "yours"]);
+  assertEquals((await redis.command("HKEYS", OWNERS) as string[]).sort(), ["mine", "yours"]);
+  await Promise.all([commands.close(), subscriber.close()]);
+});
