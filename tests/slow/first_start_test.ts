@@ -1,7 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { SETTINGS } from "../../chat/config/settings.ts";
 import config from "../../deno.json" with { type: "json" };
-import { messageOf } from "../support/instance.ts";
+import { messageOf, NOTHING_SET } from "../support/instance.ts";
 import { openTerminal } from "../support/terminal.ts";
 import { sleep } from "../support/wait.ts";
 
@@ -15,11 +14,9 @@ for (const task of ["start", "dev"] as const) {
     const cwd = new URL("../..", import.meta.url);
     const copy = new Deno.Command("cp", { args: ["-r", ...project, folder], cwd });
     assertEquals((await copy.output()).code, 0);
-    const nothingSet = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, ""]));
-
     await using terminal = openTerminal(`'${Deno.execPath()}' task ${task}`, {
       cwd: folder,
-      env: { ...nothingSet, HOST: "127.0.0.1", PORT: "0", DENO_DIR: `${folder}/empty` },
+      env: { ...NOTHING_SET, HOST: "127.0.0.1", PORT: "0", DENO_DIR: `${folder}/empty` },
     });
     const [, port] = await terminal.output.find(/Listening on \S+:(\d+)/);
     await terminal.output.find(/This instance is alone/);

@@ -9,7 +9,7 @@ export interface Instance extends Running {
 }
 
 /** No setting is set. `REDIS_SERVER` is for the tests, and looks like one. */
-const NOTHING_SET = Object.fromEntries(
+export const NOTHING_SET = Object.fromEntries(
   [...Object.keys(SETTINGS), "REDIS_SERVER"].map((name) => [name, ""]),
 );
 

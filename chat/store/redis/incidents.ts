@@ -83,7 +83,11 @@ export class Incidents {
   }
 
   async #check(): Promise<void> {
-    const message = await this.#probe();
+    const message = await this.#probe().catch((error: Error) => {
+      // Redis may refuse even to try, for example while a script keeps it busy.
+      if (/^[A-Z]+ /.test(error.message)) return error.message;
+      throw error;
+    });
     if (message === null) return;
     this.#note(message);
     throw new StoreUnavailable(STATES[parseRefusal(message).code][0]);
