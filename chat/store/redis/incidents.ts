@@ -9,6 +9,10 @@ const CHECK_INTERVAL_MS = 1_000;
 /** An incident is over when no command has failed for this long, in milliseconds. */
 const QUIET_MS = 5_000;
 
+/** The same for what the probe cannot see: a room is swept only now and then. */
+const UNPROBED_QUIET_MS = 30_000;
+const UNPROBED = ["WRONGTYPE", "ERR"];
+
 /** For the code of an error reply: what is wrong, and what it means for users. */
 const STATES: Readonly<Record<string, readonly [state: string, effect: string]>> = {
   OOM: ["Redis is out of memory", "messages and joins are refused"],
@@ -125,7 +129,8 @@ export class Incidents {
       const { words, detail } = incident.latest;
       if (!incident.logged.has(detail)) logger.error`${state}: ${effect} (${words})`;
       incident.logged.add(detail);
-      if (!isOver || performance.now() - incident.lastFailureAt < QUIET_MS) continue;
+      const quietMs = UNPROBED.includes(code) ? UNPROBED_QUIET_MS : QUIET_MS;
+      if (!isOver || performance.now() - incident.lastFailureAt < quietMs) continue;
       this.#open.delete(code);
       const seconds = Math.round((incident.lastFailureAt - incident.startedAt) / 1000);
       logger

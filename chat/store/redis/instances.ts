@@ -74,7 +74,7 @@ export class Instances {
 
   /** Whether the lease has not ended, as far as this instance knows. */
   get hasOwnLease(): boolean {
-    return this.#nowMs < this.#leaseEndsAtMs;
+    return this.nowMs < this.#leaseEndsAtMs;
   }
 
   /** Whether an id is or was this instance's own. */
@@ -103,11 +103,14 @@ export class Instances {
     const { nowMs } = await this.#readClock();
     this.#clockOffsetMs = nowMs - performance.now();
     const endsAtMs = nowMs + LEASE_TTL_MS;
+    // If only a part takes effect, this id too has to be deregistered.
+    this.#retiredIds.add(id);
     await Promise.all([
       this.#connection.run("ZADD", keys.leases, endsAtMs, id),
       this.#connection.run("SADD", keys.instanceRooms(id), ALL_ROOMS, ...names),
     ]);
     this.#leaseEndsAtMs = endsAtMs;
+    this.#retiredIds.delete(id);
     this.#id = id;
   }
 
@@ -121,7 +124,7 @@ export class Instances {
     const { leases } = this.#connection.keys;
     const id = this.#id;
     if (!this.hasOwnLease) return false;
-    const endsAtMs = this.#nowMs + LEASE_TTL_MS;
+    const endsAtMs = this.nowMs + LEASE_TTL_MS;
     const [clock, changed] = await Promise.all([
       checksClock && this.#readClock(),
       this.#connection.run<number>("ZADD", leases, "XX", "CH", endsAtMs, id),
@@ -141,16 +144,17 @@ export class Instances {
     await this.#connection.run("SADD", key, ALL_ROOMS, ...rooms);
   }
 
-  get #nowMs(): number {
+  /** The time by the clock of Redis, in milliseconds. */
+  get nowMs(): number {
     return Math.round(performance.now() + this.#clockOffsetMs);
   }
 
   /** Reads the clock of Redis, and follows its drift. */
   async #readClock(): Promise<{ nowMs: number; hasJumped: boolean }> {
-    const earliestMs = this.#nowMs;
+    const earliestMs = this.nowMs;
     const [seconds, microseconds] = await this.#connection.run<string[]>("TIME");
     const nowMs = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
-    const latestMs = this.#nowMs;
+    const latestMs = this.nowMs;
     const hasJumped = nowMs < earliestMs - CLOCK_JUMP_MS || nowMs > latestMs + CLOCK_JUMP_MS;
     if (!hasJumped && latestMs - earliestMs < MAX_CLOCK_LAG_MS) {
       this.#clockOffsetMs = nowMs - performance.now();
@@ -199,7 +203,7 @@ export class Instances {
       this.#connection.run<number>("SISMEMBER", this.#connection.keys.instanceRooms(id), member);
     const areComplete = await Promise.all(others.map((id) => isMember(id, ALL_ROOMS)));
     const areThere = await Promise.all(others.map((id) => isMember(id, room)));
-    const isLive = (id: string) => leases.get(id)! > this.#nowMs;
+    const isLive = (id: string) => leases.get(id)! > this.nowMs;
     if (!others.every(isLive) || areComplete.includes(0)) return undefined;
     return others.filter((_, i) => areThere[i] === 1);
   }
@@ -215,16 +219,18 @@ export class Instances {
     const leases = await this.#readLeases();
     const ids = [...leases.keys()].sort();
     const id = ids.find((id) => id > this.#id) ?? ids[0] ?? this.#id;
-    return id === this.#id ? undefined : { id, remainingMs: leases.get(id)! - this.#nowMs };
+    return id === this.#id ? undefined : { id, remainingMs: leases.get(id)! - this.nowMs };
   }
 
   /** Reads when each lease ends, by id. */
   async #readLeases(): Promise<Map<string, number>> {
     const { leases } = this.#connection.keys;
-    const entries = await this.#connection.run<[string, string][]>(
+    // RESP3 has pairs, RESP2 a flat array.
+    const entries = (await this.#connection.run<(string | [string, string])[]>(
       ...["ZRANGE", leases, 0, -1, "WITHSCORES"] as const,
-    );
-    const endsAtMs = new Map(entries.map(([id, score]) => [id, Number(score)]));
+    )).flat();
+    const endsAtMs = new Map<string, number>();
+    for (let i = 0; i < entries.length; i += 2) endsAtMs.set(entries[i], Number(entries[i + 1]));
     this.#registeredIds = new Set(endsAtMs.keys());
     return endsAtMs;
   }
@@ -236,8 +242,8 @@ export class Instances {
   async markReaped(id: string): Promise<void> {
     const { reaped } = this.#connection.keys;
     await Promise.all([
-      this.#connection.run("ZADD", reaped, this.#nowMs, id),
-      this.#connection.run("ZREMRANGEBYSCORE", reaped, "-inf", this.#nowMs - REAPED_TTL_MS),
+      this.#connection.run("ZADD", reaped, this.nowMs, id),
+      this.#connection.run("ZREMRANGEBYSCORE", reaped, "-inf", this.nowMs - REAPED_TTL_MS),
     ]);
   }
 

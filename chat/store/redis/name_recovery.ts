@@ -69,6 +69,8 @@ export class NameRecovery {
 
   /** Registers the instance for the first time. */
   async start(): Promise<void> {
+    // This may be the end of an outage, in which all leases have ended.
+    this.#reaper.startGracePeriod();
     await this.#instances.register([]);
     this.#isRegistered = true;
   }
@@ -88,6 +90,8 @@ export class NameRecovery {
       isHeld = await this.#instances.renewLease(checksClock);
     } catch (error) {
       this.#isRegistered = false;
+      // If Redis refuses writes, the leases of all others end, too.
+      this.#reaper.startGracePeriod();
       throw error;
     }
     if (!isHeld || !this.isRecovered) return await this.recover();
@@ -170,6 +174,9 @@ export class NameRecovery {
       addedUsers += added;
       for (const [j, reply] of replies.entries()) {
         const [user] = part[j];
+        // A claim whose reply was lost has no time yet.
+        const claim = this.#claims.heldIn(room).get(user);
+        if (claim) claim.claimedAtMs ??= this.#instances.nowMs;
         if (reply === "free") wereFree.push(user);
         if (!["kept", "free", "taken"].includes(reply)) this.#loseName(room, user);
       }

@@ -51,7 +51,8 @@ export class Reaper {
     for (;;) {
       const next = await this.#instances.nextInRing();
       if (next === undefined) return LEASE_TTL_MS - RENEWAL_INTERVAL_MS;
-      if (next.remainingMs > 0) return next.remainingMs;
+      // More is left of a lease if the clock of Redis was set back.
+      if (next.remainingMs > 0) return Math.min(next.remainingMs, LEASE_TTL_MS);
       if (!await this.#isDead(next.id)) return UNREAPED_RECHECK_MS;
       await this.#reapDead(next.id);
     }

@@ -102,9 +102,8 @@ export class Sweeper {
     const { confirmed, pending } = this.#claims.count(room);
     let { names, users, isMarked, byInstance } = await this.#read(room);
     for (const id of byInstance.keys()) await this.#reapIfGone(id, room);
-    // Others may have reaped this instance, and given its names away. The next renewal of the lease
-    // finds that out.
-    if (!this.#instances.hasOwnLease) return;
+    // Others may have reaped this instance, and given its names away. A recovery finds that out.
+    if (!this.#instances.hasOwnLease || !this.#recovery.isRecovered) return;
     const own = byInstance.get(this.#instances.id) ?? 0;
     const hadSurplus = this.#surplus.delete(room);
     if (own > confirmed + pending) {
