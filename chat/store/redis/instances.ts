@@ -191,21 +191,20 @@ export class Instances {
   }
 
   /**
-   * Finds the other instances that may hold names in a room.
+   * Reads in which rooms the other instances may hold names.
    *
-   * @returns their ids; `undefined` if that cannot be told now
+   * @returns the rooms of each by its id; `undefined` if that cannot be told now
    */
-  async othersIn(room: string): Promise<string[] | undefined> {
+  async readOthers(): Promise<ReadonlyMap<string, ReadonlySet<string>> | undefined> {
     const leases = await this.#readLeases();
     leases.delete(this.#id);
-    const others = [...leases.keys()];
-    const isMember = (id: string, member: string) =>
-      this.#connection.run<number>("SISMEMBER", this.#connection.keys.instanceRooms(id), member);
-    const areComplete = await Promise.all(others.map((id) => isMember(id, ALL_ROOMS)));
-    const areThere = await Promise.all(others.map((id) => isMember(id, room)));
-    const isLive = (id: string) => leases.get(id)! > this.nowMs;
-    if (!others.every(isLive) || areComplete.includes(0)) return undefined;
-    return others.filter((_, i) => areThere[i] === 1);
+    const others = await Promise.all([...leases].map(async ([id, endsAtMs]) => {
+      const key = this.#connection.keys.instanceRooms(id);
+      const rooms = new Set(await this.#connection.run<string[]>("SMEMBERS", key));
+      return { id, rooms, isKnown: endsAtMs > this.nowMs && rooms.has(ALL_ROOMS) };
+    }));
+    if (!others.every(({ isKnown }) => isKnown)) return undefined;
+    return new Map(others.map(({ id, rooms }) => [id, rooms]));
   }
 
   /**

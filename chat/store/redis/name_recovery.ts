@@ -11,8 +11,8 @@ const MAX_RECLAIM_NAMES = 500;
 /** The most names without an owner that one script frees. */
 const MAX_FREED_NAMES = 500;
 
-/** The least time between two attempts to free names without an owner, in milliseconds. */
-const FREE_INTERVAL_MS = 500;
+/** How long the rooms of other instances are taken to be the same, in milliseconds. */
+const OTHERS_MAX_AGE_MS = 1_000;
 
 /** No instance: as long as it is waited for, no name is freed. */
 const NOT_YET = ["?"];
@@ -43,7 +43,8 @@ export class NameRecovery {
   #isClosing = false;
   /** Whether the connection was lost since the last recovery. */
   #wasCutOff = false;
-  #mayFreeAt = 0;
+  #others: Promise<(room: string) => readonly string[]> | undefined;
+  #othersReadAt = 0;
 
   /**
    * @param connection where to send commands
@@ -192,22 +193,36 @@ export class NameRecovery {
    * what Redis had lost: see `free_ownerless.lua`.
    */
   async freeOwnerless(room: string): Promise<void> {
-    const free = (others: readonly string[]) =>
-      this.#scripts.freeOwnerless(
+    const othersIn = await this.#othersByRoom();
+    for (let ownerless = 1, freed = 1; ownerless > 0 && freed > 0; ownerless -= freed) {
+      [ownerless, freed] = await this.#scripts.freeOwnerless(
         this.#connection.keys.room(room),
         this.#instances.id,
         this.#claims.count(room).confirmed,
         MAX_FREED_NAMES,
-        others,
+        othersIn(room),
       );
-    let [ownerless] = await free(NOT_YET);
-    if (ownerless === 0 || performance.now() < this.#mayFreeAt) return;
-    this.#mayFreeAt = performance.now() + FREE_INTERVAL_MS;
-    if (!await this.#reaper.canJudge()) return;
-    const others = await this.#instances.othersIn(room) ?? NOT_YET;
-    for (let freed = 1; freed > 0 && ownerless > 0; ownerless -= freed) {
-      [ownerless, freed] = await free(others);
     }
+  }
+
+  /**
+   * Finds out which other instances may hold names in a room. What is a second old is good enough:
+   * who enters a room later has no names there that lack an owner.
+   */
+  #othersByRoom(): Promise<(room: string) => readonly string[]> {
+    const now = performance.now();
+    if (!this.#others || now - this.#othersReadAt > OTHERS_MAX_AGE_MS) {
+      this.#othersReadAt = now;
+      this.#others = this.#readOthers();
+      this.#others.catch(() => this.#others = undefined);
+    }
+    return this.#others;
+  }
+
+  async #readOthers(): Promise<(room: string) => readonly string[]> {
+    const others = await this.#reaper.canJudge() && await this.#instances.readOthers();
+    if (!others) return () => NOT_YET;
+    return (room) => [...others].flatMap(([id, rooms]) => rooms.has(room) ? id : []);
   }
 
   /** Other instances reaped these names, and saw the users leave. They have to see them join. */

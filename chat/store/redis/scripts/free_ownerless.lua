@@ -34,9 +34,10 @@ for _, user in ipairs(redis.call('SMEMBERS', KEYS[1])) do
 end
 local freed = 0
 if #ownerless > 0 then
-  local isAgreed = owners[':' .. ARGV[1]]
-  if not isAgreed and own >= tonumber(ARGV[2]) then
-    redis.call('HSET', KEYS[2], ':' .. ARGV[1], '')
+  local mark, isAgreed = ':' .. ARGV[1], own >= tonumber(ARGV[2])
+  if isAgreed and not owners[mark] then
+    redis.call('HSET', KEYS[2], mark, '')
+    marks[#marks + 1] = mark
   end
   for i = 5, #ARGV do
     isAgreed = isAgreed and owners[':' .. ARGV[i]]
