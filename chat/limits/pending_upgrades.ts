@@ -91,8 +91,17 @@ export class PendingUpgrades {
     const now = performance.now();
     address.leakedAt = [...address.leakedAt.filter((at) => at > now - MINUTE_MS), now];
     const { maxLeaked, refuseSeconds } = this.#limits;
+    // Not before the address is neither refused nor counted any more.
+    Deno.unrefTimer(setTimeout(() => this.#forget(name), refuseSeconds * 1000 + MINUTE_MS));
     if (address.leakedAt.length <= maxLeaked || address.refusedUntil > now) return;
     address.refusedUntil = now + refuseSeconds * 1000;
     logger.warn`${name} is refused with 429 for ${refuseSeconds} s: ${LEAKS_AT_ONCE}`;
+  }
+
+  /** Forgets an address that has leaked nothing for a minute. */
+  #forget(name: string): void {
+    const address = this.#addresses.get(name);
+    const hasLeaked = (address?.leakedAt.at(-1) ?? 0) > performance.now() - MINUTE_MS;
+    if (address?.pending === 0 && !hasLeaked) this.#addresses.delete(name);
   }
 }

@@ -1,3 +1,4 @@
+import { ignoreOutage } from "./ignore_outage.ts";
 import { RENEWAL_INTERVAL_MS } from "./instances.ts";
 import type { Reaper } from "./reaper.ts";
 import type { NameRecovery } from "./name_recovery.ts";
@@ -18,8 +19,8 @@ const WATCH_RETRY_DELAY_MS = 1_000;
 
 /**
  * Starts the timers of a store: they renew the lease, watch the next instance, sweep rooms, and let
- * the subscriber prove that it hears. An idle instance sends Redis less than one command a second,
- * however many users it has.
+ * the subscriber prove that it hears. An idle instance with a few rooms sends Redis about one
+ * command a second, however many users it has.
  *
  * @returns a function that stops them
  */
@@ -31,7 +32,7 @@ export function startMaintenance(
 ): () => void {
   // Everything here fails only while Redis is unavailable, and is repeated.
   const timers = [
-    setInterval(() => recovery.renewLease().catch(() => {}), RENEWAL_INTERVAL_MS),
+    setInterval(() => recovery.renewLease().catch(ignoreOutage), RENEWAL_INTERVAL_MS),
   ];
   let isStopped = false;
   const timeouts = new Set<ReturnType<typeof setTimeout>>();
@@ -50,11 +51,11 @@ export function startMaintenance(
   }
   async function sweep(): Promise<void> {
     const startedAtMs = performance.now();
-    await sweeper.sweepNext().catch(() => {});
+    await sweeper.sweepNext().catch(ignoreOutage);
     after(sweeper.pauseMs - (performance.now() - startedAtMs), sweep);
   }
   async function prove(): Promise<void> {
-    await subscriber.prove().catch(() => {});
+    await subscriber.prove().catch(ignoreOutage);
     after(subscriber.isHearing ? PROOF_INTERVAL_MS : PROOF_RETRY_DELAY_MS, prove);
   }
   watch();

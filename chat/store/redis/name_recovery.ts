@@ -1,9 +1,12 @@
+import { getLogger } from "@logtape/logtape";
 import type { RoomEvent } from "../../protocol/events.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
 import type { NameClaims } from "./name_claims.ts";
 import type { Reaper } from "./reaper.ts";
 import { defineRecoveryScripts, type RecoveryScripts } from "./scripts.ts";
+
+const logger = getLogger(["chat", "redis"]);
 
 /** The most names that one script reclaims. Redis serves nobody else meanwhile. */
 const MAX_RECLAIM_NAMES = 500;
@@ -142,6 +145,8 @@ export class NameRecovery {
       await Promise.all(unreleased.map(([room, users]) => this.#announceLeft(room, users)));
     }
     for (const id of this.#instances.retiredIds) await this.#reaper.reapRetired(id);
+    if (wasReaped) logger.warn`This instance had lost its lease: its users left, and are back`;
+    else if (hasLostData) logger.warn`Redis had lost this instance, which is registered again`;
     this.#wasCutOff = false;
     // If a release has failed meanwhile, `isRecovered` is still false: the next renewal recovers.
     this.#isRegistered = true;

@@ -2,6 +2,7 @@ import type { RedisSettings } from "../../config/redis_settings.ts";
 import type { Notice, RoomEvent } from "../../protocol/events.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { cannotUse, connect } from "./connections.ts";
+import { ignoreOutage } from "./ignore_outage.ts";
 import { cleanWords, Incidents } from "./incidents.ts";
 import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
@@ -74,16 +75,16 @@ export async function openRedisStore(
   commands.onReady(() => {
     // A recovery that fails is repeated when the connection is back, or with the next renewal of
     // the lease.
-    recovery.reconnect().catch(() => {});
+    recovery.reconnect().catch(ignoreOutage);
     // It may lead to another server now, unlike the connection of the subscriber.
-    subscriber.prove().catch(() => {});
+    subscriber.prove().catch(ignoreOutage);
   });
   const stopMaintenance = startMaintenance(recovery, reaper, sweeper, subscriber);
 
   function recover(): void {
     // A recovery that fails is repeated when the connection is back, or with the next renewal of
     // the lease.
-    recovery.recover().catch(() => {});
+    recovery.recover().catch(ignoreOutage);
   }
 
   /** A user whose `joined` this instance would not receive must not claim a name. */
@@ -102,7 +103,7 @@ export async function openRedisStore(
     if (event.type !== "joined") return;
     const claim = claims.heldIn(room).get(event.user);
     if (claim?.claimedAtMs === undefined || claim.session === event.session) return;
-    sweeper.sweep(room).catch(() => {});
+    sweeper.sweep(room).catch(ignoreOutage);
   }
 
   async function leaveRoom(room: string): Promise<void> {
@@ -155,7 +156,7 @@ export async function openRedisStore(
     },
     async close() {
       stopMaintenance();
-      await recovery.close().catch(() => {});
+      await recovery.close().catch(ignoreOutage);
       await closeConnections();
     },
   };

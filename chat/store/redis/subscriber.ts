@@ -1,6 +1,7 @@
 import { deadline } from "../deadline.ts";
 import { StoreUnavailable } from "../store.ts";
 import type { CommandConnection, SubscriberConnection } from "./connections.ts";
+import { ignoreOutage } from "./ignore_outage.ts";
 import type { RoomSubscription, SubscriptionSource } from "./room_subscription.ts";
 
 /** How long a published payload may take to come back, in milliseconds. */
@@ -144,10 +145,10 @@ export class Subscriber implements SubscriptionSource {
     if (channels.length > 0) await this.#connection.subscribe(...channels);
     // If a first start fails, the hub unsubscribes from the room.
     for (const subscription of this.#subscriptions.values()) {
-      subscription.resync().catch(() => {});
+      subscription.resync().catch(ignoreOutage);
     }
     this.#isSubscribed = true;
     // If the connection for commands is down, its return starts a proof.
-    await this.prove().catch(() => {});
+    await this.prove().catch(ignoreOutage);
   }
 }

@@ -37,6 +37,8 @@ export class Sweeper {
   #isDamaged = false;
   /** The rooms in which Redis has more names of this instance than its sessions have. */
   readonly #surplus = new Set<string>();
+  /** Whether the turn before has found that, too. */
+  #isLosing = false;
   /** In how many rooms this turn has found that Redis had lost names. */
   #damagedRooms = 0;
 
@@ -85,10 +87,12 @@ export class Sweeper {
     const rooms = Math.max(1, this.#turn.length);
     const turnMs = Math.min(MAX_TURN_MS, Math.max(MIN_TURN_MS, rooms * TURN_MS_PER_ROOM));
     this.#pauseMs = Math.max(MIN_PAUSE_MS, turnMs / rooms);
-    if (this.#damagedRooms > 0) {
-      logger.warn`Redis had lost names in ${this.#damagedRooms} rooms, which are restored`;
-    }
+    const damagedRooms = this.#damagedRooms;
     this.#damagedRooms = 0;
+    if (damagedRooms > 0 && !this.#isLosing) {
+      logger.warn`Redis had lost names in ${damagedRooms} rooms, which are restored`;
+    }
+    this.#isLosing = damagedRooms > 0;
   }
 
   /**
