@@ -170,6 +170,32 @@ Deno.test("presence heals when Redis loses what it knows of the instances", asyn
   }
 });
 
+Deno.test("nobody is seen leaving when stale keys come back", async () => {
+  await using chat = await startTwoInstances();
+  const { redis } = chat;
+  const { names, clients } = await joinRoom(redis, [chat.one, chat.two], "r");
+  const { users, owners } = keysOf("r");
+  // Redis 6.0 has no COPY.
+  const copy = "return redis.call('RESTORE', KEYS[2], 0, redis.call('DUMP', KEYS[1]))";
+  for (const key of [users, owners]) await redis.command("EVAL", copy, "2", key, `${key}:old`);
+  // Each instance registers under a new id, and writes its names down with it.
+  const before = await redis.command("HVALS", owners) as string[];
+  await redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  await until(async () => {
+    const now = await redis.command("HVALS", owners) as string[];
+    return !now.some((owner) => before.includes(owner));
+  }, 50);
+  for (const key of [users, owners]) await redis.command("RENAME", `${key}:old`, key);
+  await until(async () => {
+    const now = await redis.command("HVALS", owners) as string[];
+    return now.length === 4 && !now.some((owner) => before.includes(owner));
+  }, 50);
+  await untilHealed(redis, "r", names);
+  await untilCaughtUp(redis, clients, "chat:r");
+  for (const { frames } of clients) assertEquals(frames, []);
+  await Promise.all(clients.map((client) => client.leave()));
+});
+
 Deno.test("presence heals after Redis has evicted keys of all kinds", async () => {
   await using chat = await startTwoInstances();
   const { redis } = chat;

@@ -1,7 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Message } from "../../chat/protocol/events.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
-import { type LogEntry, type Store, StoreUnavailable } from "../../chat/store/store.ts";
+import {
+  type LogEntry,
+  type Store,
+  StoreOutcomeUnknown,
+  StoreUnavailable,
+} from "../../chat/store/store.ts";
 import { redisSettings, startRedis, type TestRedis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
 
@@ -172,3 +177,25 @@ Deno.test("redis: entries that another program put into a log end no page early"
   await until(() => heard.length === ids.length);
   assertEquals(heard.map(({ id }) => id), ids);
 });
+
+for (const denied of [["expire", "del"], ["set", "xdel"], ["publish", "xdel"]]) {
+  const rights = denied.join(" and ");
+  Deno.test(`redis: without ${rights}, what cannot be undone is in doubt`, async () => {
+    await using test = await startStores();
+    const { redis, store, heard } = test;
+    await Promise.all(publishBatch(store, "first"));
+    await redis.command("ACL", "SETUSER", "default", ...denied.map((command) => `-${command}`));
+    const results = await Promise.allSettled(publishBatch(store, "with a", "b"));
+    await redis.command("ACL", "SETUSER", "default", ...denied.map((command) => `+${command}`));
+    for (const result of results) {
+      assert(result.status === "rejected" && result.reason instanceof StoreOutcomeUnknown);
+    }
+    // Whatever is acknowledged is in the log and is heard, also what comes from the gap.
+    const id = await store.publish("r", "foo", "with a", "with a");
+    const last = await store.publish("r", "foo", "last");
+    await until(() => heard.at(-1)?.id === last);
+    const inLog = await store.readAfter("r", "0-0", 10);
+    assert(inLog.some((entry) => entry.event.id === id), "the acknowledged one is in the log");
+    assertEquals(heard.map((message) => message.id), inLog.map(({ event }) => event.id));
+  });
+}

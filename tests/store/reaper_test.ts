@@ -63,3 +63,13 @@ Deno.test("a reaper without a lease of its own reaps nobody, and reports it", as
   assertEquals(test.leasesLost(), 1);
   assert(!await test.instances.hasLease(test.instances.id));
 });
+
+Deno.test("an instance writes its rooms down again, whatever has come to be there", async () => {
+  await using test = await startReaper();
+  const key = `chat-instance-rooms:${test.instances.id}`;
+  for (const damage of [["DEL", key], ["SET", key, "x"]]) {
+    await test.redis.command(...damage);
+    await test.instances.rewriteRooms(["r", "s"]);
+    assertEquals((await test.redis.command("SMEMBERS", key) as string[]).sort(), ["", "r", "s"]);
+  }
+});

@@ -402,7 +402,9 @@ function describe(error: Error): string {
 function toStoreError(error: unknown): StoreUnavailable | StoreOutcomeUnknown {
   const message = describe(error as Error);
   if (message.startsWith("Stream isn't writeable")) return new StoreUnavailable(CONNECTION_DOWN);
-  return error instanceof ReplyError
+  // A script could not undo what it had done.
+  const isInDoubt = /\bINDOUBT\b/.test(message);
+  return error instanceof ReplyError && !isInDoubt
     ? new StoreUnavailable(message, { cause: error })
     : new StoreOutcomeUnknown(message, { cause: error });
 }

@@ -141,7 +141,13 @@ export class Instances {
    */
   async rewriteRooms(rooms: Iterable<string>): Promise<void> {
     const key = this.#connection.keys.instanceRooms(this.#id);
-    await this.#connection.run("SADD", key, ALL_ROOMS, ...rooms);
+    const write = () => this.#connection.run("SADD", key, ALL_ROOMS, ...rooms);
+    await write().catch(async (error: Error) => {
+      if (!error.message.startsWith("WRONGTYPE")) throw error;
+      // Somebody has put something else there. The key is this instance's own.
+      await this.#connection.run("DEL", key);
+      await write();
+    });
   }
 
   /** The time by the clock of Redis, in milliseconds. */
@@ -185,9 +191,14 @@ export class Instances {
     return Number(endsAtMs) > nowMs;
   }
 
-  /** Whether an instance was registered when this one last looked, some seconds ago at most. */
+  /**
+   * Whether an instance was registered, under this id or another one, when this one last looked,
+   * some seconds ago at most.
+   */
   isRegistered(id: string): boolean {
-    return this.#registeredIds.has(id);
+    const prefix = id.replace(/\d+$/, "");
+    return this.#registeredIds.has(id) ||
+      this.#registeredIds.values().some((other) => other.startsWith(prefix));
   }
 
   /**

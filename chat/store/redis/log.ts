@@ -55,7 +55,10 @@ export class Log {
     const id = this.#retrier.isRetrying(sender) ? this.#enqueue(sender, append) : append();
     if (ref === undefined) return id;
     return id.catch((error) => {
-      if (error instanceof StoreOutcomeUnknown) return this.#retrier.retry(sender, append, error);
+      // A retry helps if only the reply was lost, but not if a script could not undo its work.
+      const isReplyLost = error instanceof StoreOutcomeUnknown &&
+        !error.message.includes("INDOUBT");
+      if (isReplyLost) return this.#retrier.retry(sender, append, error);
       throw error;
     });
   }

@@ -105,7 +105,11 @@ export class Sweeper {
     // is wrong.
     const { confirmed, pending } = this.#claims.count(room);
     let { names, users, isMarked, byInstance } = await this.#read(room);
-    for (const id of byInstance.keys()) await this.#reapIfGone(id, room);
+    for (const id of byInstance.keys()) {
+      // The watch of the ring sees to those that are registered.
+      const isRegistered = this.#instances.isOwn(id) || this.#instances.isRegistered(id);
+      if (!isRegistered) await this.#reaper.reapIfDead(id, room);
+    }
     // Others may have reaped this instance, and given its names away. A recovery finds that out.
     if (!this.#instances.hasOwnLease || !this.#recovery.isRecovered) return;
     const own = byInstance.get(this.#instances.id) ?? 0;
@@ -115,11 +119,15 @@ export class Sweeper {
       if (hadSurplus) return await this.#recovery.recover();
       this.#surplus.add(room);
     }
-    if (own < confirmed || users < names) {
+    const formerIds = byInstance.keys()
+      .filter((id) => this.#instances.isOwn(id) && id !== this.#instances.id).toArray();
+    if (own < confirmed || users < names || formerIds.length > 0) {
       const added = await this.#reclaim(room);
       users += added.users;
       names += added.owners;
     }
+    // A claim that was lost in an outage has reached Redis after the recovery.
+    for (const id of formerIds) await this.#reaper.reap(room, id);
     if (users > names) ({ names, users, isMarked } = await this.#read(room));
     if (users > names || isMarked) await this.#recovery.freeOwnerless(room);
   }
@@ -140,16 +148,6 @@ export class Sweeper {
       this.#connection.run<number>("SCARD", keys.users),
     ]);
     return { users, ...countOwners(owners) };
-  }
-
-  async #reapIfGone(id: string, room: string): Promise<void> {
-    if (!this.#instances.isOwn(id)) {
-      // The watch of the ring sees to those that are registered.
-      if (!this.#instances.isRegistered(id)) await this.#reaper.reapIfDead(id, room);
-    } else if (id !== this.#instances.id && this.#recovery.isRecovered) {
-      // A claim that was lost in an outage has reached Redis after the recovery.
-      await this.#reaper.reap(room, id);
-    }
   }
 }
 

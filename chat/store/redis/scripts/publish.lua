@@ -11,7 +11,7 @@
 -- ARGV[6…] two for each message: 1 if it has a ref, else 0; and the end of its event as JSON,
 --          after id and prev, such as "user":"foo","text":"hi"}
 -- Reply: the ids of the messages. After an error reply, none of them is in the log, none was
--- published, and no ref of theirs is remembered.
+-- published, and no ref of theirs is remembered, unless the error begins with INDOUBT.
 --
 -- Atomic, because the events must be published in the order of the log, each with the id of the
 -- message before it; and because only one of several messages with the same ref may be appended.
@@ -24,19 +24,28 @@ end
 local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 local newestId = newest and newest[1] or '0-0'
 
--- Undoes everything after a command has failed, and returns its error. A command fails if the user
--- of Redis has lost the right to it. A check before the first write would make every call slower.
+-- Undoes everything after a command has failed, and returns its error. Any command can fail,
+-- because the rights of the Redis user can change at any time. To ask for them first would cost
+-- every call. If a message cannot be undone, it stays with its ref, and the error begins with
+-- INDOUBT.
 local function undo(failure)
+  local isUndone = true
   for _, entry in ipairs(call('XREVRANGE', log, '+', newestId)) do
-    local id = entry[1]
+    local id, removed = entry[1], 0
     if id ~= newestId then
-      call('XDEL', log, id)
       for key, refId in pairs(known) do
         if refId == id then
-          call('DEL', key)
+          removed = call('DEL', key)
         end
       end
+      if type(removed) == 'number' then
+        removed = call('XDEL', log, id)
+      end
+      isUndone = isUndone and type(removed) == 'number'
     end
+  end
+  if not isUndone then
+    return redis.error_reply('INDOUBT ' .. failure.err)
   end
   if not newest then
     call('DEL', log)
