@@ -3,7 +3,7 @@ import { type Instance, startInstance } from "../support/instance.ts";
 import { joinMany } from "../support/recording_client.ts";
 import { startRedis } from "../support/redis.ts";
 import { countLeft, TextClient, untilCaughtUp } from "../support/text_client.ts";
-import { secondsSince } from "../support/wait.ts";
+import { secondsSince, until } from "../support/wait.ts";
 
 Deno.test("500 users of a killed instance leave once each, and free their names", async () => {
   await using redis = await startRedis();
@@ -60,7 +60,12 @@ Deno.test("a claim takes a name over from a dead instance, whose user leaves fir
   await redis.command("SADD", "chat-instance-rooms:dead", "red");
   await redis.command("SADD", "chat-users", "foo", "bar");
   await redis.command("HSET", "{chat-users}:owners", "foo", "dead", "bar", "dead");
-  const foo = await TextClient.join(instance.port, "foo");
+  // For nine seconds after its start it takes nobody for dead.
+  let foo!: TextClient;
+  await until(async () => {
+    foo = new TextClient(instance.port, "foo");
+    return await foo.next() === "Welcome foo!";
+  }, 100);
   await untilCaughtUp(redis, [watcher]);
   assertEquals(watcher.frames.slice(1).sort(), [
     "bar: has left the chat!",
