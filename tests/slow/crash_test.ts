@@ -55,17 +55,22 @@ Deno.test("a claim takes a name over from a dead instance, whose user leaves fir
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
   const watcher = await TextClient.join(instance.port, "watcher");
+  // For nine seconds after its start the instance takes nobody for dead.
+  await redis.command("SADD", "chat-users:blue", "foo");
+  await redis.command("HSET", "{chat-users:blue}:owners", "foo", "earlier");
+  let early!: TextClient;
+  await until(async () => {
+    early = new TextClient(instance.port, "foo", { room: "blue" });
+    return await early.next() === "Welcome foo!";
+  }, 100);
+  await early.leave();
+
   await redis.command("SADD", "chat-users:red", "baz");
   await redis.command("HSET", "{chat-users:red}:owners", "baz", "dead");
   await redis.command("SADD", "chat-instance-rooms:dead", "red");
   await redis.command("SADD", "chat-users", "foo", "bar");
   await redis.command("HSET", "{chat-users}:owners", "foo", "dead", "bar", "dead");
-  // For nine seconds after its start it takes nobody for dead.
-  let foo!: TextClient;
-  await until(async () => {
-    foo = new TextClient(instance.port, "foo");
-    return await foo.next() === "Welcome foo!";
-  }, 100);
+  const foo = await TextClient.join(instance.port, "foo");
   await untilCaughtUp(redis, [watcher]);
   assertEquals(watcher.frames.slice(1).sort(), [
     "bar: has left the chat!",
