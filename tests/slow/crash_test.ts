@@ -3,7 +3,7 @@ import { type Instance, startInstance } from "../support/instance.ts";
 import { joinMany } from "../support/recording_client.ts";
 import { startRedis } from "../support/redis.ts";
 import { countLeft, TextClient, untilCaughtUp } from "../support/text_client.ts";
-import { secondsSince } from "../support/wait.ts";
+import { secondsSince, until } from "../support/wait.ts";
 
 Deno.test("500 users of a killed instance leave once each, and free their names", async () => {
   await using redis = await startRedis();
@@ -55,6 +55,16 @@ Deno.test("a claim takes a name over from a dead instance, whose user leaves fir
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
   const watcher = await TextClient.join(instance.port, "watcher");
+  // For nine seconds after its start the instance takes nobody for dead.
+  await redis.command("SADD", "chat-users:blue", "foo");
+  await redis.command("HSET", "{chat-users:blue}:owners", "foo", "earlier");
+  let early!: TextClient;
+  await until(async () => {
+    early = new TextClient(instance.port, "foo", { room: "blue" });
+    return await early.next() === "Welcome foo!";
+  }, 100);
+  await early.leave();
+
   await redis.command("SADD", "chat-users:red", "baz");
   await redis.command("HSET", "{chat-users:red}:owners", "baz", "dead");
   await redis.command("SADD", "chat-instance-rooms:dead", "red");

@@ -9,6 +9,8 @@ export interface Proxy extends AsyncDisposable {
    * @returns how many connections these are
    */
   freeze(text: string): number;
+  /** Forwards nothing back on the connection on which a client next sends a text. */
+  loseReply(text: string): void;
   /** Ends every connection, in order or by a TCP reset. */
   disconnect(how: "in order" | "by reset"): void;
   /** Ends every connection and accepts none until {@linkcode Proxy.unblock}. */
@@ -23,22 +25,34 @@ interface Connection {
   /** The first bytes, about 500, of both directions. */
   start: string;
   isFrozen: boolean;
+  losesReplies: boolean;
 }
 
 /** Starts a proxy on a free port of 127.0.0.1, in front of a server on another port. */
 export async function startProxy(targetPort: number): Promise<Proxy> {
   const connections = new Set<Connection>();
   let isBlocked = false;
+  let losesReplyTo: string | undefined;
 
   function forward(near: Socket): void {
     if (isBlocked) return void near.destroy();
     const far = connect(targetPort, "127.0.0.1");
-    const connection: Connection = { ends: [near, far], start: "", isFrozen: false };
+    const connection: Connection = {
+      ends: [near, far],
+      start: "",
+      isFrozen: false,
+      losesReplies: false,
+    };
     connections.add(connection);
     for (const [from, to] of [[near, far], [far, near]]) {
       from.on("data", (bytes) => {
         if (connection.start.length < 500) connection.start += bytes.toString("latin1");
-        if (!connection.isFrozen && !to.write(bytes)) from.pause();
+        if (from === near && losesReplyTo && bytes.includes(losesReplyTo)) {
+          connection.losesReplies = true;
+          losesReplyTo = undefined;
+        }
+        if (connection.isFrozen || from === far && connection.losesReplies) return;
+        if (!to.write(bytes)) from.pause();
       });
       to.on("drain", () => from.resume());
       from.on("error", () => {});
@@ -63,6 +77,9 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
       const found = [...connections].filter(({ start }) => start.includes(text));
       for (const connection of found) connection.isFrozen = true;
       return found.length;
+    },
+    loseReply(text) {
+      losesReplyTo = text;
     },
     disconnect,
     block() {
