@@ -464,7 +464,7 @@ Deno.test("the documented user may do what the chat needs, and nothing else", as
   await using redis = await startRedis();
   const isRedis60 = /redis_version:6\.0\./.test(`${await redis.command("INFO")}`);
   const allowed = isRedis60 ? user.replace("resetchannels &chat* ", "") : user;
-  const [, prefixed] = /^`(&app:.+)` instead/m.exec(page)!;
+  const [, prefixed] = /^`(&app:.+?)`/m.exec(page)!;
   const { REDIS_HOST } = redis.env;
   const env = { REDIS_HOST, REDIS_USERNAME: "chat", REDIS_PASSWORD: "PASSWORD" };
   await redis.command("ACL", "SETUSER", ...allowed.split(" "));

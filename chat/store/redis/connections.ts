@@ -403,7 +403,7 @@ function toStoreError(error: unknown): StoreUnavailable | StoreOutcomeUnknown {
   const message = describe(error as Error);
   if (message.startsWith("Stream isn't writeable")) return new StoreUnavailable(CONNECTION_DOWN);
   // A script could not undo what it had done.
-  const isInDoubt = /\bINDOUBT\b/.test(message);
+  const isInDoubt = /\bINDOUBT\b/.test((error as Error).message);
   return error instanceof ReplyError && !isInDoubt
     ? new StoreUnavailable(message, { cause: error })
     : new StoreOutcomeUnknown(message, { cause: error });

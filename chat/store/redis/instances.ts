@@ -21,6 +21,9 @@ const MAX_CLOCK_LAG_MS = 500;
  */
 const ALL_ROOMS = "";
 
+/** Members of a ZSET with their scores: pairs in RESP3, one after the other in RESP2. */
+type Scores = readonly (string | readonly [member: string, score: string])[];
+
 /** Makes a random id for an instance. */
 export function makeInstanceId(): string {
   return crypto.randomUUID().slice(-12);
@@ -235,10 +238,8 @@ export class Instances {
   /** Reads when each lease ends, by id. */
   async #readLeases(): Promise<Map<string, number>> {
     const { leases } = this.#connection.keys;
-    // RESP3 has pairs, RESP2 a flat array.
-    const entries = (await this.#connection.run<(string | [string, string])[]>(
-      ...["ZRANGE", leases, 0, -1, "WITHSCORES"] as const,
-    )).flat();
+    const entries = (await this.#connection.run<Scores>("ZRANGE", leases, 0, -1, "WITHSCORES"))
+      .flat();
     const endsAtMs = new Map<string, number>();
     for (let i = 0; i < entries.length; i += 2) endsAtMs.set(entries[i], Number(entries[i + 1]));
     this.#registeredIds = new Set(endsAtMs.keys());

@@ -56,9 +56,10 @@ export class Log {
     if (ref === undefined) return id;
     return id.catch((error) => {
       // A retry helps if only the reply was lost, but not if a script could not undo its work.
-      const isReplyLost = error instanceof StoreOutcomeUnknown &&
-        !error.message.includes("INDOUBT");
-      if (isReplyLost) return this.#retrier.retry(sender, append, error);
+      const hasReply = (error.cause as Error | undefined)?.name === "ReplyError";
+      if (error instanceof StoreOutcomeUnknown && !hasReply) {
+        return this.#retrier.retry(sender, append, error);
+      }
       throw error;
     });
   }
