@@ -1,3 +1,4 @@
+import { StoreUnavailable } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 
 /** How long a lease lives after its last renewal, in milliseconds. */
@@ -108,10 +109,14 @@ export class Instances {
     const endsAtMs = nowMs + LEASE_TTL_MS;
     // If only a part takes effect, this id too has to be deregistered.
     this.#retiredIds.add(id);
-    await Promise.all([
+    const failures = (await Promise.allSettled([
       this.#connection.run("ZADD", keys.leases, endsAtMs, id),
       this.#connection.run("SADD", keys.instanceRooms(id), ALL_ROOMS, ...names),
-    ]);
+    ])).flatMap((result) => result.status === "rejected" ? [result.reason] : []);
+    if (failures.length === 2 && failures.every((error) => error instanceof StoreUnavailable)) {
+      this.#retiredIds.delete(id);
+    }
+    if (failures.length > 0) throw failures[0];
     this.#leaseEndsAtMs = endsAtMs;
     this.#retiredIds.delete(id);
     this.#id = id;
