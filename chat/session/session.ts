@@ -39,6 +39,8 @@ export class Session implements Member {
   #state: "joining" | "joined" | "left" = "joining";
   /** Frames that arrived before the welcome. */
   #inboundQueue: string[] = [];
+  /** The refs of messages that may be in the log, although a repetition is refused. */
+  readonly #refsInDoubt = new Set<string>();
   /** What the client has sent and the store has not answered, roughly in bytes. */
   #inFlightBytes = 0;
   /** Why the session was closed. The socket may not have been open then. */
@@ -223,8 +225,10 @@ export class Session implements Member {
       },
       (error) => {
         this.#inFlightBytes -= inFlightCost(text);
-        const isRefused = error instanceof StoreUnavailable;
-        this.#writer.reply(isRefused ? errorReply.notDelivered(ref) : errorReply.unknown(ref));
+        const isInDoubt = !(error instanceof StoreUnavailable) ||
+          ref !== undefined && this.#refsInDoubt.has(ref);
+        if (isInDoubt && ref !== undefined) this.#refsInDoubt.add(ref);
+        this.#writer.reply(isInDoubt ? errorReply.unknown(ref) : errorReply.notDelivered(ref));
       },
     );
   }
