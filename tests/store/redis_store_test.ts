@@ -327,3 +327,14 @@ Deno.test("redis: a refused start names the right and leaves no connection", asy
   assert(error.message.startsWith(`cannot use Redis at 127.0.0.1:${redis.port}, TLS off: `));
   assertEquals((await redis.command("CLIENT", "LIST") as string).match(/name=chat-\S+/g), null);
 });
+
+for (const pattern of ["~{chat*", "~chat*"]) {
+  Deno.test(`redis: with rights to the keys ${pattern} alone, a store is not ready`, async () => {
+    await using redis = await startRedis();
+    const store = await openRedisStore(redisSettings(redis.port), LIMITS);
+    await redis.command("ACL", "SETUSER", "default", "resetkeys", pattern);
+    await assertRejects(() => store.ping(), StoreUnavailable, "the Redis user lacks a right");
+    await redis.command("ACL", "SETUSER", "default", "allkeys");
+    await store.close();
+  });
+}

@@ -238,7 +238,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
       if (!error.message.startsWith("NOPERM")) throw error;
     });
     const report = info === undefined ? undefined : checkServer(info);
-    await this.#track(() => this.redis.del(this.keys.probe)).catch((error) => {
+    await this.#track(() => this.redis.del(...this.keys.probes)).catch((error) => {
       if (UNUSABLE_SERVER.test(error.message)) throw error;
     });
     return report;

@@ -28,8 +28,11 @@ export class Keys {
   readonly leases: string;
   /** A ZSET of the ids that other instances have reaped in the last hour, scored by when. */
   readonly reaped: string;
-  /** A key of no fixed type, which exists only while the probe runs. */
-  readonly probe: string;
+  /**
+   * Keys of no fixed type, which exist only while the probe runs. There are two, because a user may
+   * have the right to the keys with a hash tag and not to the others.
+   */
+  readonly probes: readonly [string, string];
   readonly #prefix: string;
   readonly #channel: string;
 
@@ -43,7 +46,7 @@ export class Keys {
     this.#channel = `${prefix}chat${database === 0 ? "" : `@${database}`}`;
     this.leases = `${prefix}chat-leases`;
     this.reaped = `${prefix}chat-reaped`;
-    this.probe = `${this.#logTag(DEFAULT_ROOM)}:probe`;
+    this.probes = [`${this.#logTag(DEFAULT_ROOM)}:probe`, `${prefix}chat-probe`];
   }
 
   /** Returns the keys of a room. The default room's keys have no suffix. */

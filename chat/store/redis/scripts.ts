@@ -132,7 +132,8 @@ export function defineProbe(
   channel: string,
 ): () => Promise<string | null> {
   const probe = connection.defineScript<string | null>("probe", 1, probeScript);
-  return () => probe(connection.keys.probe, channel);
+  const [tagged, plain] = connection.keys.probes;
+  return async () => await probe(tagged, channel) ?? await probe(plain, channel);
 }
 
 /** Registers the script that publishes messages. */
