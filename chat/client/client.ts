@@ -103,8 +103,8 @@ const HEARTBEAT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 
 /**
- * Keeps one user in one room until it is closed. It tells what happens to its `on…` properties, and
- * to the listeners of `addEventListener`. `for await (const message of chat)` loops over messages.
+ * Keeps one user in one room until it is closed. It calls its `on…` properties and the listeners
+ * of `addEventListener` with what happens. `for await (const message of chat)` loops over messages.
  */
 export class ChatClient extends ChatEventTarget {
   /**

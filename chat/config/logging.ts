@@ -3,8 +3,8 @@ import type { Config } from "./config.ts";
 
 /**
  * Configures where and how this process, or this worker, logs. Modules log through
- * `getLogger(["chat", …])` of LogTape. Levels below `warning` go to standard output, the others to
- * standard error. Nothing logs the text of a message, a token or a password.
+ * `getLogger(["chat", …])` of LogTape. Levels below `warning` go to standard output, the others
+ * to standard error. Nothing logs the text of a message, a token or a password.
  *
  * @param config the format and the least level
  * @param instanceId the id of this instance, which is part of every line

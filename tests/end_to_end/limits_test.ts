@@ -3,10 +3,10 @@ import { connect } from "node:net";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { assertLogged, rowOf } from "../support/fault_table.ts";
 import { startHttpServer } from "../support/http_server.ts";
-import { type Instance, messageOf, startInstance } from "../support/instance.ts";
+import { messageOf, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { run } from "../support/process.ts";
-import { handshake, RawClient } from "../support/raw_client.ts";
+import { handshake, RawClient, requestUpgrade } from "../support/raw_client.ts";
 import { TextClient } from "../support/text_client.ts";
 import { sleep, until } from "../support/wait.ts";
 
@@ -17,21 +17,12 @@ function attack(port: number, attempts: number, seconds: number) {
   return run(Deno.execPath(), ["run", "-A", program, ...numbers, "reset"]);
 }
 
-/** Requests an upgrade and returns the head of the response. */
-async function requestUpgrade({ port }: Instance, user: string): Promise<string> {
-  const client = await RawClient.connect(port);
-  await client.write(handshake(`/chat/${user}`));
-  const head = await client.readUntil("\r\n\r\n");
-  client.close();
-  return head;
-}
-
 Deno.test("above MAX_CONNECTIONS newcomers get 503 and Retry-After", async () => {
   await using instance = await startInstance({ MAX_CONNECTIONS: "2" });
   const foo = await TextClient.join(instance.port, "foo");
   const bar = await TextClient.join(instance.port, "bar");
   for (let i = 0; i < 3; i++) {
-    const head = await requestUpgrade(instance, "baz");
+    const head = await requestUpgrade(instance.port, "baz");
     assertMatch(head, /^HTTP\/1.1 503 /);
     assertMatch(head, /\r\nretry-after: 10\r\n/);
   }
@@ -58,9 +49,12 @@ Deno.test("a client that does not answer a close frame counts until it is gone",
     await client.readUntil("is already taken");
     return client;
   }));
-  assertMatch(await requestUpgrade(instance, "bar"), /^HTTP\/1.1 503 /);
+  assertMatch(await requestUpgrade(instance.port, "bar"), /^HTTP\/1.1 503 /);
   silent[0].close();
-  await until(async () => (await requestUpgrade(instance, "bar")).startsWith("HTTP/1.1 101 "), 20);
+  await until(
+    async () => (await requestUpgrade(instance.port, "bar")).startsWith("HTTP/1.1 101 "),
+    20,
+  );
   silent[1].close();
   await foo.leave();
 });

@@ -5,7 +5,7 @@ import { assertLogged, rowOf } from "../support/fault_table.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { run } from "../support/process.ts";
-import { handshake, RawClient } from "../support/raw_client.ts";
+import { RawClient, requestUpgrade } from "../support/raw_client.ts";
 import { getStatus, untilReady } from "../support/readiness.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { sleep, until } from "../support/wait.ts";
@@ -79,15 +79,6 @@ async function untilJoined(instance: Instance, name: string, ms: number): Promis
       await sleep(100);
     }
   }
-}
-
-/** Requests an upgrade and returns the head of the response. */
-async function requestUpgrade({ port }: Instance, user: string): Promise<string> {
-  const client = await RawClient.connect(port);
-  await client.write(handshake(`/chat/${user}`));
-  const head = await client.readUntil("\r\n\r\n");
-  client.close();
-  return head;
 }
 
 /** Tells how many descriptors a process has. */
@@ -164,7 +155,7 @@ testOpenFiles("with 128 descriptors, the 105th join ends nothing", 128, async (c
   // The server can be reached, newcomers are refused before the upgrade, and Redis has its reserve.
   for (let i = 0; i < 20; i++) {
     assertEquals(await getStatus(instance, "/healthz"), 200);
-    const refusal = await requestUpgrade(instance, `late-${i}`);
+    const refusal = await requestUpgrade(instance.port, `late-${i}`);
     assertMatch(refusal, /^HTTP\/1.1 503 Service Unavailable\r\n/);
     assertMatch(refusal, /\r\nretry-after: 10\r\n/);
   }

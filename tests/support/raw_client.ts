@@ -90,3 +90,12 @@ export function frame(
   encoded.set(bytes, length + mask);
   return encoded;
 }
+
+/** Requests an upgrade and returns the head of the response. */
+export async function requestUpgrade(port: number, user: string): Promise<string> {
+  const client = await RawClient.connect(port);
+  await client.write(handshake(`/chat/${user}`));
+  const head = await client.readUntil("\r\n\r\n");
+  client.close();
+  return head;
+}

@@ -4,7 +4,7 @@ import { deadline } from "../deadline.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 import { cleanWords } from "./incidents.ts";
 import { Keys } from "./keys.ts";
-import { readLastWords } from "./last_words.ts";
+import { readRefusalReason } from "./refusal_reason.ts";
 import { Outage } from "./outage.ts";
 import { checkServer, type ServerReport, warnOfSettings } from "./server_check.ts";
 
@@ -266,7 +266,9 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
     const cause = this.#cause ?? new Error("closed by Redis");
     this.#isReady = false;
     this.#cause = undefined;
-    const words = wasReady || isExplained(cause) ? undefined : await readLastWords(this.#settings);
+    const words = wasReady || isExplained(cause)
+      ? undefined
+      : await readRefusalReason(this.#settings);
     if (!this.#isReady && !this.#isClosed) this.onFailure(words ?? describe(cause), cause);
   }
 

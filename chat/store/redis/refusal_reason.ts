@@ -11,7 +11,7 @@ const DEADLINE_MS = 500;
  *
  * @returns what the server says, or why TLS fails; `undefined` if neither is known
  */
-export async function readLastWords(
+export async function readRefusalReason(
   { host: hostname, port, tls }: RedisSettings,
 ): Promise<string | undefined> {
   const connecting = tls ? Deno.connectTls({ hostname, port }) : Deno.connect({ hostname, port });
