@@ -52,17 +52,19 @@ export interface Running extends AsyncDisposable {
   signal(signal: Deno.Signal): void;
 }
 
-/** Starts a program; its standard output and standard error come as one {@linkcode Lines}. */
+/**
+ * Starts a program. Its standard output and standard error are one pipe, so that their lines come
+ * in the order in which it prints them.
+ */
 export function run(program: string, args: string[], env: Record<string, string> = {}): Running {
-  const child = new Deno.Command(program, {
-    args,
+  const child = new Deno.Command("sh", {
+    args: ["-c", 'exec "$@" 2>&1', "sh", program, ...args],
     env: { NO_COLOR: "1", ...env },
     cwd: new URL("../..", import.meta.url),
     stdin: "null",
     stdout: "piped",
-    stderr: "piped",
   }).spawn();
-  const output = new Lines(child.stdout, child.stderr);
+  const output = new Lines(child.stdout);
   let ended = false;
   const exit = child.status.then((status) => {
     ended = true;
