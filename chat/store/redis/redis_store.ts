@@ -1,5 +1,5 @@
 import type { RedisSettings } from "../../config/redis_settings.ts";
-import type { Notice, RoomEvent } from "../../protocol/events.ts";
+import type { RoomEvent } from "../../protocol/events.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { cannotUse, connect } from "./connections.ts";
 import { ignoreOutage } from "./ignore_outage.ts";
@@ -99,7 +99,7 @@ export async function openRedisStore(
   }
 
   /** Someone else got a name that this instance holds, because Redis had lost it. */
-  function checkJoined(room: string, event: RoomEvent | Notice): void {
+  function checkJoined(room: string, event: RoomEvent): void {
     if (event.type !== "joined") return;
     const claim = claims.heldIn(room).get(event.user);
     if (claim?.claimedAtMs === undefined || claim.session === event.session) return;
