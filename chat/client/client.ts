@@ -36,7 +36,7 @@ import { ChatError, type ChatErrorCode } from "./chat_error.ts";
 import { type ChatEventMap, ChatEventTarget, type ChatState } from "./chat_events.ts";
 import { iterateMessages } from "./iterate_messages.ts";
 import { leave } from "./leave.ts";
-import { type NameSecret, type SecretStorage, secretOf } from "./name_secret.ts";
+import { type NameSecret, secretOf, type SecretStorage } from "./name_secret.ts";
 import { SendQueue } from "./send_queue.ts";
 import { parseServers, readJson, whyRefused } from "./servers.ts";
 
@@ -412,12 +412,13 @@ export class ChatClient extends ChatEventTarget {
     }
   }
 
-  #handleWelcome(welcome: Welcome & { features?: readonly string[] }): void {
+  #handleWelcome(welcome: Welcome): void {
     const since = this.#position;
     const isGap = since !== undefined && !welcome.recovered;
     this.#awaitsHistory = since === undefined && Boolean(this.#options.history);
     // The room's log was lost, and its new ids are lower.
     if (since === undefined || isGap && isLater(since, welcome.last)) this.#position = welcome.last;
+    // Servers before 0.3 do not send the field.
     this.#canLeave = welcome.features?.includes("leave") ?? false;
     this.#connectedAt = Date.now();
     this.#sendQueue.onWelcome(welcome);

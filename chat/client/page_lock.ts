@@ -5,7 +5,7 @@
  * @module
  */
 
-/** How long a page waits for a lock, which the former document of a reloaded page may still hold. */
+/** How long a page waits for a lock. The page from which it was reloaded may still hold it. */
 const LOCK_TIMEOUT_MS = 1_000;
 
 /** How long a page waits for an answer of other pages. */

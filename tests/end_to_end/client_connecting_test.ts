@@ -7,6 +7,7 @@ import {
 } from "../../chat/client/client.ts";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { type FakeServer, sendWelcome, startFakeServer } from "../support/fake_server.ts";
+import { JsonClient } from "../support/json_client.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { until } from "../support/wait.ts";
 
@@ -24,8 +25,7 @@ async function assertFails(promise: Promise<unknown>, code: string, words: strin
 
 Deno.test("a client whose name is taken ends with name_taken and the server's words", async () => {
   await using server = await startHttpServer();
-  await using first = new ChatClient(server.origin, "foo");
-  await first.ready;
+  const first = await JsonClient.join(server.port, "foo");
   const second = new ChatClient(server.origin, "foo");
   const sent = second.send("never");
   const words = "username foo is already taken. please retry with a different name";
@@ -35,6 +35,7 @@ Deno.test("a client whose name is taken ends with name_taken and the server's wo
   await assertFails(second.ready, "name_taken", words);
   await assertFails(second.send("too late"), "name_taken", words);
   await assertFails(second[Symbol.asyncIterator]().next(), "name_taken", words);
+  await first.leave();
 });
 
 Deno.test("an impossible name or room is refused at once, in the server's words", async () => {

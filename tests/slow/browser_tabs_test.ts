@@ -32,7 +32,7 @@ async function duplicate(page: Page): Promise<Page> {
 
 for (const [host, hasLocks] of [["127.0.0.1", true], [INSECURE_HOST, false]] as const) {
   const how = hasLocks ? "with Web Locks" : "without Web Locks";
-  Deno.test(`a reloaded page keeps its name, a duplicated tab does not get it, ${how}`, async () => {
+  Deno.test(`a reload keeps the name, and a duplicated tab does not get it, ${how}`, async () => {
     await using server = await startHttpServer();
     await using proxy = await startProxy(server.port);
     const origin = `http://127.0.0.1:${proxy.port}`;
