@@ -117,7 +117,7 @@ function message(id: string, prev: string): Omit<Message, "user" | "text"> {
   return { type: "message", id, prev };
 }
 
-Deno.test("every message is delivered, and each one that does not follow begins a gap", async () => {
+Deno.test("every message is delivered, and one that does not follow begins a gap", async () => {
   await using feed = startFeed(
     { last: "5-0" },
     {},
