@@ -28,7 +28,7 @@
 import { BadRequest } from "../protocol/bad_request.ts";
 import { CLOSE, mayReconnect } from "../protocol/close_codes.ts";
 import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
-import type { Joined, Left, Message, Notice, RoomEvent } from "../protocol/events.ts";
+import type { Joined, Left, Message, Notice } from "../protocol/events.ts";
 import { isId, isLater } from "../protocol/ids.ts";
 import { DEFAULT_ROOM, parseRoom, parseUser, quote } from "../protocol/names.ts";
 import type { Ack, Pong, Reply, Welcome } from "../protocol/protocol.ts";
@@ -362,7 +362,7 @@ export class ChatClient extends ChatEventTarget {
     throw new ChatError("refused", "the token is no JWT");
   }
 
-  #handleEvent(event: Reply | RoomEvent | Notice): void {
+  #handleEvent(event: Reply | Joined | Left | Message | Notice): void {
     switch (event.type) {
       case "welcome":
         return this.#handleWelcome(event);

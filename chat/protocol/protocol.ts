@@ -1,5 +1,5 @@
 import type { ErrorReply } from "./errors.ts";
-import type { Notice, RoomEvent } from "./events.ts";
+import type { RoomEvent } from "./events.ts";
 
 /** The first thing that a session receives. */
 export interface Welcome {
@@ -23,6 +23,8 @@ export interface Welcome {
    * in UTF-8 either.
    */
   readonly maxInFlightBytes: number;
+  /** What a client may send because this server offers it: `after`, the field of a message. */
+  readonly features: readonly string[];
 }
 
 /** The reply to a message with a `ref`, once the message is in the log. */
@@ -55,6 +57,17 @@ export interface ClientMessage {
    * safe.
    */
   readonly ref?: string;
+  /**
+   * The `ref` of the message that the client sent before this one and has no answer to yet. The
+   * server takes this one only if it has taken that one.
+   */
+  readonly after?: string;
+}
+
+/** A line that the server does not understand. */
+export interface BadLine extends ErrorReply {
+  /** The `after` of the message, if it has one. The client is not told. */
+  readonly after?: string;
 }
 
 /** A client asks whether the server is still there. */
@@ -63,11 +76,8 @@ export interface Ping {
   readonly type: "ping";
 }
 
-/**
- * What a client's frame can contain; an {@linkcode ErrorReply} takes the place of what cannot be
- * decoded.
- */
-export type Decoded = ClientMessage | Ping | ErrorReply;
+/** What a client's frame can contain. */
+export type Decoded = ClientMessage | Ping | BadLine;
 
 /** How events become frames, and frames become messages. */
 export interface Protocol {
@@ -77,8 +87,11 @@ export interface Protocol {
   readonly echoes: boolean;
   /** Whether several frames can be sent as one. */
   readonly canBatch: boolean;
-  /** Encodes an event for everyone in a room; `line` is the same event as one line of JSON. */
-  encodeEvent(event: RoomEvent | Notice, line: string): string;
+  /**
+   * Encodes an event for everyone in a room; `line` is the same event as one line of JSON.
+   * `undefined` if clients of this protocol do not get such an event.
+   */
+  encodeEvent(event: RoomEvent, line: string): string | undefined;
   /**
    * Encodes a reply for one session; `undefined` if clients of this protocol do not get such a
    * reply.

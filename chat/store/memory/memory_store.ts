@@ -1,4 +1,4 @@
-import type { RoomEvent } from "../../protocol/events.ts";
+import type { PublishedEvent } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
 import type { LogLimits, RoomListener, Store } from "../store.ts";
 import { MemoryLog } from "./memory_log.ts";
@@ -38,7 +38,7 @@ export function openMemoryStore(
   limits: LogLimits,
   backend: MemoryBackend = new MemoryBackend(limits),
 ): Store {
-  function publish(room: string, event: RoomEvent, line = JSON.stringify(event)): void {
+  function publish(room: string, event: PublishedEvent, line = JSON.stringify(event)): void {
     for (const [store, listener] of backend.listeners.get(room) ?? []) {
       // As with a socket, no event arrives during the call that publishes it, nor after an
       // unsubscribe.
@@ -76,10 +76,11 @@ export function openMemoryStore(
       }
       return Promise.resolve();
     },
-    publish(room, user, text, ref) {
-      const { id, entry } = backend.log.append(room, user, text, ref);
+    // deno-lint-ignore require-await -- what append() throws becomes a rejection
+    async publish(room, user, text, ref, after) {
+      const { id, entry } = backend.log.append(room, user, text, ref, after);
       if (entry) publish(room, entry.event, entry.line);
-      return Promise.resolve(id);
+      return id;
     },
     readAfter(room, position, count) {
       const entries = backend.log.entries(room);
