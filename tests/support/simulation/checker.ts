@@ -315,7 +315,7 @@ class Receiver {
   /** Which of some messages the client was promised, and has neither received nor been told of. */
   #missing(promised: readonly Appended[]): Appended[] {
     const { got, excused, openedAt } = this.#stream;
-    return promised.filter((appended) =>
+    return [...new Set(promised)].filter((appended) =>
       !got.has(appended) && !excused.has(appended) && appended.at > openedAt &&
       !(this.#kind === "text" && appended.user === this.#user)
     );

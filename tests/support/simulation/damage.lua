@@ -1,9 +1,10 @@
--- Does something to a room's log that no instance does, and publishes what is left of it, in one
--- step: so an observer of the channels knows what the log had when a message was appended.
+-- Does something to a room's log that no instance does, and publishes which of the simulation's
+-- messages are left, in one step: so an observer of the channels knows what the log had when a
+-- message was appended.
 --
 -- KEYS[1] the room's log (STREAM)
 -- KEYS[2] a copy of the log, as DUMP made it (STRING)
--- ARGV[1] what to do: copy, restore, end, middle, head, delete, foreign or ahead
+-- ARGV[1] what to do: copy, restore, end, middle, head, delete, foreign, ahead, or just look
 -- ARGV[2] a number: how many, or which
 -- ARGV[3] the channel for what is left
 -- ARGV[4] the pattern of the refs' keys, if they are lost too
@@ -28,7 +29,7 @@ elseif how == 'restore' then
     redis.call('DEL', log)
   end
 elseif how == 'end' then
-  for _, entry in ipairs(redis.call('XREVRANGE', log, '+', '-', 'COUNT', n)) do
+  for _, entry in ipairs(redis.call('XREVRANGE', log, '+', '-', 'COUNT', n + 1)) do
     redis.call('XDEL', log, entry[1])
   end
 elseif how == 'middle' then
@@ -54,8 +55,10 @@ elseif how == 'ahead' then
 end
 
 local ids, isLeft = {}, {}
-for i, entry in ipairs(entries()) do
-  ids[i] = entry[1]
+for _, entry in ipairs(entries()) do
+  if table.concat(entry[2]):find('"text":"real ', 1, true) then
+    ids[#ids + 1] = entry[1]
+  end
   isLeft[entry[1]] = true
 end
 -- Whoever restores a snapshot loses the refs of what came after it.
@@ -66,4 +69,4 @@ if ARGV[4] ~= '' then
     end
   end
 end
-redis.call('PUBLISH', ARGV[3], '{"how":"' .. how .. '","ids":["' .. table.concat(ids, '","') .. '"]}')
+redis.call('PUBLISH', ARGV[3], '{"how":"' .. how .. '","ids":"' .. table.concat(ids, ' ') .. '"}')

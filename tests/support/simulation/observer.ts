@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import { PASSWORD } from "../redis.ts";
-import { type Appended, parseText } from "./transcript.ts";
+import { type Appended, type History, parseText } from "./transcript.ts";
 
 /** The channel of the default room. */
 export const ROOM_CHANNEL = "chat";
@@ -11,6 +11,11 @@ export const DAMAGE_CHANNEL = "simulation-damage";
 /** What the payloads of instances begin with. */
 const MARK = "\x1e";
 
+type FinalLog = Pick<History, "final" | "finalIds">;
+
+/** Resolves when damage.lua has looked at the log. */
+export type Watched = () => Promise<FinalLog>;
+
 /** Watches every Redis of a simulation on a connection of its own, which no fault interrupts. */
 export class Observer {
   readonly appended: Appended[] = [];
@@ -19,12 +24,18 @@ export class Observer {
   readonly #byKey = new Map<string, Appended>();
   readonly #connections: Redis[] = [];
 
-  /** Watches one Redis. Returns the list of the messages in its log, which is kept up to date. */
-  async watch(port: number): Promise<() => readonly Appended[]> {
+  /**
+   * Watches one Redis.
+   *
+   * @returns a function that resolves to what damage.lua finds next: the messages that the log
+   * should have by then, and the ids of those that it has
+   */
+  async watch(port: number): Promise<Watched> {
     const redis = new Redis({ host: "127.0.0.1", port, password: PASSWORD, lazyConnect: true });
     redis.on("error", () => {});
     this.#connections.push(redis);
     let log: readonly Appended[] = [];
+    let looked = Promise.withResolvers<FinalLog>();
     let copy: readonly Appended[] = [];
     redis.on("message", (channel, payload) => {
       if (channel === ROOM_CHANNEL) {
@@ -33,7 +44,10 @@ export class Observer {
         }
         return;
       }
-      const { how, ids }: { how: string; ids: string[] } = JSON.parse(payload);
+      const damage: { how: string; ids: string } = JSON.parse(payload);
+      const { how } = damage;
+      const ids = damage.ids.split(" ").filter((id) => id !== "");
+      if (how === "look") return looked.resolve({ final: log, finalIds: ids });
       if (how === "copy") copy = log;
       if (how === "restore") log = copy;
       // What is missing at the head or in the middle is still between the messages around it.
@@ -42,7 +56,7 @@ export class Observer {
     });
     await redis.connect();
     await redis.subscribe(ROOM_CHANNEL, DAMAGE_CHANNEL);
-    return () => log;
+    return () => (looked = Promise.withResolvers<FinalLog>()).promise;
   }
 
   close(): void {

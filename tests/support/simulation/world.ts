@@ -4,9 +4,10 @@ import { type Proxy, startProxy } from "../proxy.ts";
 import { PASSWORD, startRedis, type TestRedis } from "../redis.ts";
 import { sleep } from "../wait.ts";
 import damageScript from "./damage.lua" with { type: "text" };
-import { DAMAGE_CHANNEL, Observer, ROOM_CHANNEL } from "./observer.ts";
+import { DAMAGE_CHANNEL, Observer, ROOM_CHANNEL, type Watched } from "./observer.ts";
 import {
   type Action,
+  type Damage,
   type Forgery,
   INSTANCES,
   KINDS,
@@ -14,7 +15,7 @@ import {
   type Schedule,
 } from "./schedule.ts";
 import { MAX_MESSAGE_BYTES, SimClient } from "./sim_client.ts";
-import type { Appended, History } from "./transcript.ts";
+import type { History } from "./transcript.ts";
 
 const LOG = "{chat}:log";
 const COPY = "{chat}:copy";
@@ -39,8 +40,8 @@ export class World {
   readonly #lasting = new Set<Promise<void>>();
   #primary!: TestRedis;
   #replica: TestRedis | undefined;
-  #log!: () => readonly Appended[];
-  #replicaLog: (() => readonly Appended[]) | undefined;
+  #log!: Watched;
+  #replicaLog: Watched | undefined;
   #lossAt = Infinity;
 
   private constructor(schedule: Schedule) {
@@ -135,12 +136,7 @@ export class World {
         await this.#primary.command("SCRIPT", "FLUSH");
         return;
       case "damage":
-        // Without memory, Redis refuses some of it.
-        await this.#primary.command(
-          ...["EVAL", damageScript, "2", LOG, COPY, action.how, `${action.n}`, DAMAGE_CHANNEL],
-          action.losesRefs ? REFS : "",
-        ).catch(ignoreMemory);
-        return;
+        return await this.#damage(action.how, action.n, action.losesRefs);
       case "forge":
         return await this.#forge(action.what, action.isMarked);
       case "cut replication":
@@ -200,13 +196,10 @@ export class World {
 
   /** What happened in Redis, with the log as it is now. */
   async history(): Promise<History> {
-    const entries = await this.#primary.command("XRANGE", LOG, "-", "+") as [string, string[]][];
-    const finalIds = entries.filter(([, fields]) =>
-      fields.some((field) => /"text":"real /.test(field))
-    )
-      .map(([id]) => id);
+    const looked = this.#log();
+    await this.#damage("look");
     return {
-      ...{ appended: this.#observer.appended, final: this.#log(), finalIds },
+      ...{ appended: this.#observer.appended, ...await looked },
       ...{ lossAt: this.#lossAt, violations: this.#observer.violations },
     };
   }
@@ -262,6 +255,16 @@ export class World {
     await redis.command("PUBLISH", ROOM_CHANNEL, (isMarked ? "\x1e" : "") + payload);
   }
 
+  async #damage(how: Damage | "look", n = 0, losesRefs = false): Promise<void> {
+    await this.#primary.command(
+      ...["EVAL", damageScript, "2", LOG, COPY, how, `${n}`, DAMAGE_CHANNEL],
+      losesRefs ? REFS : "",
+    ).catch((error) => {
+      // Without memory, Redis refuses some of it.
+      if (!/OOM|memory/.test(error.message)) throw error;
+    });
+  }
+
   async #replicate(replica: TestRedis): Promise<void> {
     await this.#primary.command("CONFIG", "SET", "repl-diskless-sync-delay", "0");
     await replica.command("CONFIG", "SET", "masterauth", PASSWORD);
@@ -286,8 +289,4 @@ export class World {
     // Observers of both hear everything up to here.
     await this.#primary.command("PING");
   }
-}
-
-function ignoreMemory(error: Error): void {
-  if (!/OOM|memory/.test(error.message)) throw error;
 }
