@@ -23,7 +23,13 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
     importedBy: ["chat/mod.ts", "chat/instance.ts"],
   },
   "chat/store/redis/": {
-    imports: ["chat/store/", "chat/protocol/", "chat/config/", "chat/metrics/"],
+    imports: [
+      "chat/store/",
+      "chat/protocol/",
+      "chat/config/",
+      "chat/limits/",
+      "chat/metrics/",
+    ],
     importedBy: ["chat/mod.ts", "chat/instance.ts"],
   },
   "chat/config/": {
@@ -42,7 +48,13 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
   },
   "chat/limits/": {
     imports: [],
-    importedBy: ["chat/mod.ts", "chat/instance.ts", "chat/http/", "chat/session/"],
+    importedBy: [
+      "chat/mod.ts",
+      "chat/instance.ts",
+      "chat/http/",
+      "chat/session/",
+      "chat/store/redis/",
+    ],
   },
   "chat/metrics/": {
     imports: [],

@@ -38,6 +38,18 @@ export interface Message {
   readonly ref?: string;
 }
 
+/** Another connection of the same user has taken the name over. Not in the log. */
+export interface Replaced {
+  /** Always `"replaced"`. */
+  readonly type: "replaced";
+  /** The user's name. */
+  readonly user: string;
+  /** The id of the session that has the name now. */
+  readonly session: string;
+  /** How many users are in the room. */
+  readonly users: number;
+}
+
 /** A plain line that somebody published on the room's channel with Redis itself. */
 export interface Notice {
   /** Always `"notice"`. */
@@ -46,29 +58,67 @@ export interface Notice {
   readonly text: string;
 }
 
+/** The next message follows another one than the last message that was received. */
+export interface Resync {
+  /** Always `"resync"`. */
+  readonly type: "resync";
+  /** To be taken as the id of the last message that was received: the next `prev`. */
+  readonly last: string;
+  /** Whether messages may be missing before the next one. */
+  readonly gap: boolean;
+}
+
+/** An event of a type that this version does not know. A later version published it. */
+export interface Unknown {
+  /** Always `"unknown"`; the line of the event has its real type. */
+  readonly type: "unknown";
+}
+
 /**
  * What instances publish to one another on a room's channel. Each event is one line of JSON, and
  * JSON clients receive that very line.
  */
-export type RoomEvent = Joined | Left | Message;
+export type PublishedEvent = Joined | Left | Message | Replaced;
+
+/** What a room receives. */
+export type RoomEvent = PublishedEvent | Notice | Resync | Unknown;
+
+/**
+ * The first character of every payload that an instance publishes; then comes one event on each
+ * line. It is the record separator, as in RFC 7464. Any other payload is a notice.
+ */
+export const EVENT_MARK = "\x1e";
+
+/** Returns the payload that publishes events. */
+export function payloadOf(...events: PublishedEvent[]): string {
+  return EVENT_MARK + events.map((event) => JSON.stringify(event)).join("\n");
+}
 
 /** Whether a value that claims to be of a type has the fields of that type. */
 // deno-lint-ignore no-explicit-any -- the fields are checked here
-const HAS_FIELDS: Readonly<Record<RoomEvent["type"], (value: any) => boolean>> = {
-  joined: ({ user, session, users }) =>
-    typeof user === "string" && typeof session === "string" &&
-    Number.isSafeInteger(users) && users >= 0,
+const HAS_FIELDS: Readonly<Record<PublishedEvent["type"], (value: any) => boolean>> = {
+  joined: hasSession,
+  replaced: hasSession,
   left: ({ user }) => typeof user === "string",
   message: ({ id, prev, user, text, ref }) =>
     typeof user === "string" && typeof text === "string" && isId(id) && isId(prev) &&
     (ref === undefined || typeof ref === "string"),
 };
 
+function hasSession({ user, session, users }: Joined | Replaced): boolean {
+  return typeof user === "string" && typeof session === "string" &&
+    Number.isSafeInteger(users) && users >= 0;
+}
+
+/** What a server sends, and never receives from another one. */
+const NEVER_PUBLISHED = ["notice", "resync", "welcome", "ack", "pong", "error"];
+
 /**
- * Parses a line that was received on a room's channel.
+ * Parses a line of a payload that begins with {@linkcode EVENT_MARK}.
  *
- * @param line a {@linkcode RoomEvent} as one line of JSON, or anything that somebody else published
- * @returns the event; a {@linkcode Notice} with the line as its text if it is no event
+ * @param line an event as one line of JSON
+ * @returns the event; {@linkcode Unknown} if only its type is not known; `undefined` if it is no
+ * event, or if its fields are wrong
  *
  * @example
  * ```ts
@@ -76,24 +126,21 @@ const HAS_FIELDS: Readonly<Record<RoomEvent["type"], (value: any) => boolean>> =
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(parseEvent('{"type":"left","user":"foo"}'), { type: "left", user: "foo" });
- * assertEquals(parseEvent("ops: deploy at five"), { type: "notice", text: "ops: deploy at five" });
+ * assertEquals(parseEvent('{"type":"left"}'), undefined);
+ * assertEquals(parseEvent('{"type":"removed","id":"1-0"}'), { type: "unknown" });
  * ```
  */
-export function parseEvent(line: string): RoomEvent | Notice {
-  // An event is one line, because a frame of the JSON protocol has one event a line.
-  if (line.startsWith('{"type":"') && !line.includes("\n")) {
-    try {
-      const value = JSON.parse(line);
-      if (isEvent(value)) return value;
-    } catch {
-      // It is not JSON, so it is a notice.
-    }
+export function parseEvent(line: string): PublishedEvent | Unknown | undefined {
+  let value;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
   }
-  return { type: "notice", text: line };
-}
-
-function isEvent(value: { type: unknown }): value is RoomEvent {
-  // JSON may have a second `type`, of any kind, which replaces the first.
-  return typeof value.type === "string" && Object.hasOwn(HAS_FIELDS, value.type) &&
-    HAS_FIELDS[value.type as RoomEvent["type"]](value);
+  const type = value?.type;
+  if (typeof type !== "string") return undefined;
+  if (Object.hasOwn(HAS_FIELDS, type)) {
+    return HAS_FIELDS[type as PublishedEvent["type"]](value) ? value : undefined;
+  }
+  return NEVER_PUBLISHED.includes(type) ? undefined : { type: "unknown" };
 }

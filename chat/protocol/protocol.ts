@@ -1,5 +1,5 @@
 import type { ErrorReply } from "./errors.ts";
-import type { Notice, RoomEvent } from "./events.ts";
+import type { RoomEvent } from "./events.ts";
 
 /** The first thing that a session receives. */
 export interface Welcome {
@@ -87,8 +87,11 @@ export interface Protocol {
   readonly echoes: boolean;
   /** Whether several frames can be sent as one. */
   readonly canBatch: boolean;
-  /** Encodes an event for everyone in a room; `line` is the same event as one line of JSON. */
-  encodeEvent(event: RoomEvent | Notice, line: string): string;
+  /**
+   * Encodes an event for everyone in a room; `line` is the same event as one line of JSON.
+   * `undefined` if clients of this protocol do not get such an event.
+   */
+  encodeEvent(event: RoomEvent, line: string): string | undefined;
   /**
    * Encodes a reply for one session; `undefined` if clients of this protocol do not get such a
    * reply.

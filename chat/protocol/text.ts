@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Notice, RoomEvent } from "./events.ts";
+import type { RoomEvent } from "./events.ts";
 import type { Protocol, Reply } from "./protocol.ts";
 
 /** The protocol of clients that ask for no subprotocol. */
@@ -17,7 +17,7 @@ export const TEXT: Protocol = {
   decode: (frame) => [{ type: "message", text: frame }],
 };
 
-function encodeEvent(event: RoomEvent | Notice): string {
+function encodeEvent(event: RoomEvent): string | undefined {
   switch (event.type) {
     case "message":
       return `${event.user}: ${event.text}`;
@@ -27,6 +27,13 @@ function encodeEvent(event: RoomEvent | Notice): string {
       return `${event.user}: has left the chat!`;
     case "notice":
       return event.text;
+    case "resync":
+      return event.gap ? "some messages are missing here" : undefined;
+    case "replaced":
+    case "unknown":
+      return undefined;
+    default:
+      event satisfies never;
   }
 }
 

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers";
-import type { Notice, RoomEvent } from "../protocol/events.ts";
+import type { RoomEvent } from "../protocol/events.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import { Batch } from "./batch.ts";
 import { FlushScheduler } from "./flush_scheduler.ts";
@@ -90,11 +90,13 @@ export class Broadcaster {
    * @param line the same event as one line of JSON
    * @param except a member who does not receive it
    */
-  broadcast(event: RoomEvent | Notice, line: string, except?: Member): void {
+  broadcast(event: RoomEvent, line: string, except?: Member): void {
     if (this.#members.size === 0) return;
+    const frame = this.#protocol.encodeEvent(event, line);
+    if (frame === undefined) return;
     let batch = this.#batches.at(-1);
     if (!batch || batch.isFull) this.#batches.push(batch = new Batch(this.#protocol));
-    batch.add(this.#protocol.encodeEvent(event, line), except);
+    batch.add(frame, except);
     if (event.type === "message") this.#messageCount++;
     if (++this.#frameCount === 1) this.#scheduleFlush();
     else this.#endBatchDelayIfComplete();

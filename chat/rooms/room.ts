@@ -1,4 +1,4 @@
-import type { Notice, RoomEvent } from "../protocol/events.ts";
+import type { RoomEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import { Broadcaster, type BroadcasterOptions } from "./broadcaster.ts";
@@ -92,9 +92,13 @@ export class Room {
   }
 
   /** Broadcasts an event, which is also given as one line of JSON, to every member it concerns. */
-  handleEvent(event: RoomEvent | Notice, line: string): void {
+  handleEvent(event: RoomEvent, line: string): void {
     switch (event.type) {
       case "notice":
+      case "unknown":
+        return this.#broadcast(event, line);
+      case "resync":
+        this.#lastId = event.last;
         return this.#broadcast(event, line);
       case "message": {
         this.#lastId = event.id;
@@ -112,6 +116,11 @@ export class Room {
         const shouldBroadcast = member?.id !== event.session ||
           this.#seenLeaving.delete(event.user);
         if (shouldBroadcast) this.#broadcast(event, line, member);
+        return this.#admit(event.user, event.session, event.users);
+      }
+      case "replaced": {
+        const member = this.#members.get(event.user);
+        if (member && member.id !== event.session) member.onNameLost();
         return this.#admit(event.user, event.session, event.users);
       }
       default:
@@ -141,7 +150,7 @@ export class Room {
     for (const broadcaster of this.#broadcasters.values()) broadcaster.onNothingInFlight();
   };
 
-  #broadcast(event: RoomEvent | Notice, line: string, except?: Member): void {
+  #broadcast(event: RoomEvent, line: string, except?: Member): void {
     for (const [protocol, broadcaster] of this.#broadcasters) {
       broadcaster.broadcast(event, line, except?.protocol === protocol ? except : undefined);
     }

@@ -142,7 +142,7 @@ export class Session implements Member {
     for await (const page of pages) {
       if (this.#hasLeft) return;
       await this.#writer.sendPaced(
-        page.map(({ event, line }) => this.protocol.encodeEvent(event, line)),
+        page.flatMap(({ event, line }) => this.protocol.encodeEvent(event, line) ?? []),
       );
     }
     await this.#writer.drainQueue();

@@ -1,4 +1,4 @@
-import type { Message, Notice, RoomEvent } from "../protocol/events.ts";
+import type { Message, RoomEvent } from "../protocol/events.ts";
 
 /** Receives what happens in one room. */
 export interface RoomListener {
@@ -11,10 +11,10 @@ export interface RoomListener {
    * they could be read (see {@linkcode LogLimits}). A `joined`, `left` or notice that is published
    * during an outage may be missing.
    *
-   * @param event the event, or a notice
+   * @param event the event
    * @param line the same as one line of JSON
    */
-  onEvent(event: RoomEvent | Notice, line: string): void;
+  onEvent(event: RoomEvent, line: string): void;
 
   /**
    * Called when someone else has a name of this store: someone got it while the store could not be

@@ -33,7 +33,7 @@ async function startStore(redis: TestRedis) {
   const store = await openRedisStore(redis.settings, LIMITS);
   const heard: string[] = [];
   await store.subscribe("r", {
-    onEvent: (event) => heard.push(`${event.type} ${"user" in event ? event.user : event.text}`),
+    onEvent: (event) => heard.push(`${event.type} ${"user" in event ? event.user : ""}`),
     onNameLost: (user) => heard.push(`lost ${user}`),
   });
   /** Everything that was published before. */

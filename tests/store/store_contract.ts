@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Message, Notice, RoomEvent } from "../../chat/protocol/events.ts";
+import type { Message, RoomEvent } from "../../chat/protocol/events.ts";
 import { isLater } from "../../chat/protocol/ids.ts";
 import {
   type LogLimits,
@@ -19,7 +19,7 @@ export interface Pair {
 
 /** Records the events of a room in one store. */
 class Recorder {
-  readonly events: (RoomEvent | Notice)[] = [];
+  readonly events: RoomEvent[] = [];
   /** The id of the newest message at the subscription. */
   newest = "";
   #wake = Promise.withResolvers<void>();
@@ -48,7 +48,7 @@ class Recorder {
   }
 }
 
-function withoutIds(event: RoomEvent | Notice): unknown {
+function withoutIds(event: RoomEvent): unknown {
   if (event.type !== "message") return event;
   const { id: _, prev: __, ...rest } = event;
   return rest;

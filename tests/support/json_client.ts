@@ -1,9 +1,9 @@
-import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
+import type { RoomEvent } from "../../chat/protocol/events.ts";
 import type { Reply } from "../../chat/protocol/protocol.ts";
 import { type JoinOptions, RecordingClient } from "./recording_client.ts";
 
 /** Everything that a server may send. */
-export type ServerEvent = Reply | RoomEvent | Notice;
+export type ServerEvent = Reply | RoomEvent;
 
 /** The events of one type. */
 export type EventOf<Type extends ServerEvent["type"]> = Extract<ServerEvent, { type: Type }>;

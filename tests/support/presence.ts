@@ -1,4 +1,4 @@
-import { parseEvent } from "../../chat/protocol/events.ts";
+import { EVENT_MARK, parseEvent } from "../../chat/protocol/events.ts";
 import { connect } from "../../chat/store/redis/connections.ts";
 import { Instances } from "../../chat/store/redis/instances.ts";
 import { NameClaims } from "../../chat/store/redis/name_claims.ts";
@@ -26,9 +26,11 @@ export async function startPresence(redis: TestRedis, id: string, port = redis.p
     (_room, user) => seen.push(`lost ${user}`),
   );
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
-  subscriber.onMessage((_channel, line) => {
-    const event = parseEvent(line);
-    if (event.type === "joined" || event.type === "left") seen.push(`${event.type} ${event.user}`);
+  subscriber.onMessage((_channel, payload) => {
+    const event = parseEvent(payload.slice(EVENT_MARK.length));
+    if (event?.type === "joined" || event?.type === "left") {
+      seen.push(`${event.type} ${event.user}`);
+    }
   });
   await subscriber.subscribe(commands.keys.room("r").channel);
   return {

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
+import type { RoomEvent } from "../../chat/protocol/events.ts";
 import type { Member } from "../../chat/rooms/member.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import type { Protocol } from "../../chat/protocol/protocol.ts";
@@ -13,7 +13,7 @@ function makeRoom(maxFlushMs = 20) {
   const room = new Room({ maxFlushMs, now: () => performance.now() + clockOffsetMs });
   const members = new Map<string, Member>();
   let published = 0;
-  function receive(event: RoomEvent | Notice): void {
+  function receive(event: RoomEvent): void {
     room.handleEvent(event, JSON.stringify(event));
   }
   return {

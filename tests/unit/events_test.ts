@@ -1,17 +1,31 @@
 import { assertEquals } from "@std/assert";
-import { parseEvent, type RoomEvent } from "../../chat/protocol/events.ts";
+import {
+  EVENT_MARK,
+  parseEvent,
+  payloadOf,
+  type PublishedEvent,
+} from "../../chat/protocol/events.ts";
 
 Deno.test("parseEvent() parses every event that is published", () => {
-  const events: RoomEvent[] = [
+  const events: PublishedEvent[] = [
     { type: "joined", user: "foo", session: "1", users: 2 },
     { type: "left", user: "foo" },
+    { type: "replaced", user: "foo", session: "2", users: 2 },
     { type: "message", id: "1-2", prev: "0-0", user: "foo", text: 'a: "b"\n\u2028😀', ref: "r" },
     { type: "message", id: "1700000000000-0", prev: "1-2", user: "foo", text: "" },
   ];
-  for (const event of events) assertEquals(parseEvent(JSON.stringify(event)), event);
+  const payload = payloadOf(...events);
+  assertEquals(payload[0], EVENT_MARK);
+  assertEquals(payload.slice(1).split("\n").map(parseEvent), events);
 });
 
-Deno.test("parseEvent() returns everything else unchanged as a notice", () => {
+Deno.test("parseEvent() knows an event of a later version by its type alone", () => {
+  for (const type of ["removed", "unknown", "toString", "__proto__", ""]) {
+    assertEquals(parseEvent(JSON.stringify({ type, user: 1 })), { type: "unknown" });
+  }
+});
+
+Deno.test("parseEvent() refuses everything else", () => {
   const lines = [
     "ops: deploy at five",
     "",
@@ -21,13 +35,14 @@ Deno.test("parseEvent() returns everything else unchanged as a notice", () => {
     '{"type":"message","user":"foo","text":"a"}',
     '{"type":"message","id":"1","prev":"0-0","user":"foo","text":"a"}',
     '{"type":"message","id":"1-1","prev":"0-0","user":1,"text":"a"}',
-    '{"type":"left",\n"user":"foo"}',
     '{"type":"joined","user":"foo","session":"1"}',
-    '{"type":"other","user":"foo"}',
     '{"type":"left","user":["foo"]}',
     '{"type":"left","user":"foo","type":["left"]}',
     '{"type":"left","user":"foo","type":{"toString":"left"}}',
-    '{"type":"toString","user":"foo"}',
+    '{"type":"replaced","user":"foo","users":1}',
+    '{"type":"notice","text":"a"}',
+    '{"type":"resync","last":"1-0","gap":false}',
+    '{"type":"welcome","user":"foo"}',
     '{"type":"joined","user":"foo","session":"1","users":1.5}',
     '{"type":"joined","user":"foo","session":"1","users":-1}',
     '{"type":"joined","user":"foo","session":"1","users":1e99}',
@@ -42,5 +57,5 @@ Deno.test("parseEvent() returns everything else unchanged as a notice", () => {
     "null",
     "[]",
   ];
-  for (const text of lines) assertEquals(parseEvent(text), { type: "notice", text });
+  for (const line of lines) assertEquals(parseEvent(line), undefined, line.slice(0, 100));
 });

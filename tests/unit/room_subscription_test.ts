@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Message } from "../../chat/protocol/events.ts";
+import { EVENT_MARK, type Message } from "../../chat/protocol/events.ts";
 import { isLater } from "../../chat/protocol/ids.ts";
 import {
   RoomSubscription,
@@ -51,12 +51,15 @@ function makeSubscription(
   const subscription = new RoomSubscription("r", log, source, {
     onEvent(event, line) {
       onEvent?.(event, line);
-      delivered.push("text" in event ? event.text : `${event.type} ${event.user}`);
+      const user = "user" in event ? ` ${event.user}` : "";
+      delivered.push("text" in event ? event.text : event.type + user);
     },
     onNameLost() {},
   });
   return {
     subscription,
+    /** Receives a payload with events, each given as its line. */
+    receive: (...lines: string[]) => subscription.handlePayload(EVENT_MARK + lines.join("\n")),
     logged,
     delivered,
     resets,
@@ -72,64 +75,70 @@ function texts(from: number, to: number): string[] {
 }
 
 Deno.test("a subscription delivers what follows the newest message at its start", async () => {
-  const { subscription, logged, delivered } = makeSubscription();
+  const { subscription, receive, logged, delivered } = makeSubscription();
   logged.push(message(1), message(2));
-  subscription.handlePayload(message(2).line);
+  receive(message(2).line);
   assertEquals(await subscription.start(), "2-0");
-  subscription.handlePayload(message(1).line);
-  subscription.handlePayload(message(3).line);
-  subscription.handlePayload(joined("bar"));
+  receive(message(1).line);
+  receive(message(3).line);
+  receive(joined("bar"));
   subscription.handlePayload("a foreign line");
   assertEquals(delivered, ["message 3", "joined bar", "a foreign line"]);
 });
 
-Deno.test("a payload may hold several events; any other payload is one notice", async () => {
-  const { subscription, delivered } = makeSubscription();
+Deno.test("a payload with the mark has an event a line; any other is a notice", async () => {
+  const { subscription, receive, delivered } = makeSubscription();
   await subscription.start();
-  subscription.handlePayload([message(1).line, joined("bar"), message(2).line].join("\n"));
-  const almost = [message(3).line, "not an event", message(4).line].join("\n");
-  subscription.handlePayload(almost);
-  subscription.handlePayload(`${joined("foo")}\n`);
-  subscription.handlePayload("two\nlines");
+  receive(message(1).line, joined("bar"), message(2).line);
+  receive(
+    '{"type":"left","user":1}',
+    '{"type":"removed"}',
+    "",
+    message(3).line,
+    '{"type":"resync"}',
+  );
+  for (const payload of ["two\nlines", message(4).line, ` ${EVENT_MARK}${message(4).line}`, ""]) {
+    subscription.handlePayload(payload);
+  }
   assertEquals(delivered, [
-    ...["message 1", "joined bar", "message 2"],
-    ...[almost, `${joined("foo")}\n`, "two\nlines"],
+    ...["message 1", "joined bar", "message 2", "unknown", "message 3"],
+    ...["two\nlines", message(4).line, ` ${EVENT_MARK}${message(4).line}`, ""],
   ]);
 });
 
 Deno.test("a gap before a payload of several events is filled in order", async () => {
-  const { subscription, logged, delivered } = makeSubscription();
+  const { subscription, receive, logged, delivered } = makeSubscription();
   await subscription.start();
   for (let n = 1; n <= 4; n++) logged.push(message(n));
-  subscription.handlePayload([2, 3, 4].map((n) => message(n).line).join("\n"));
+  receive([2, 3, 4].map((n) => message(n).line).join("\n"));
   await endOfTurn();
   assertEquals(delivered, texts(1, 4));
 });
 
 Deno.test("a gap is filled before later events are delivered, none of them twice", async () => {
-  const { subscription, logged, delivered } = makeSubscription();
+  const { subscription, receive, logged, delivered } = makeSubscription();
   await subscription.start();
   for (let n = 1; n <= 250; n++) logged.push(message(n));
-  subscription.handlePayload(message(1).line);
-  subscription.handlePayload(message(249).line);
-  subscription.handlePayload(joined("bar"));
-  subscription.handlePayload(message(250).line);
-  subscription.handlePayload(message(249).line);
+  receive(message(1).line);
+  receive(message(249).line);
+  receive(joined("bar"));
+  receive(message(250).line);
+  receive(message(249).line);
   assertEquals(delivered, ["message 1"]);
   await subscription.fillGap();
   assertEquals(delivered, [...texts(1, 249), "joined bar", "message 250"]);
 });
 
 Deno.test("a resync delivers what was published meanwhile, in its place", async () => {
-  const { subscription, logged, delivered, whilePinging } = makeSubscription();
+  const { subscription, receive, logged, delivered, whilePinging } = makeSubscription();
   await subscription.start();
-  subscription.handlePayload(message(1).line);
+  receive(message(1).line);
   for (let n = 1; n <= 5; n++) logged.push(message(n));
   // The log has these two messages already when it is read; the channel delivers them later.
   whilePinging(() => {
-    subscription.handlePayload(joined("bar"));
-    subscription.handlePayload(message(4).line);
-    subscription.handlePayload(message(5).line);
+    receive(joined("bar"));
+    receive(message(4).line);
+    receive(message(5).line);
     whilePinging(() => {});
   });
   await subscription.resync();
@@ -137,49 +146,49 @@ Deno.test("a resync delivers what was published meanwhile, in its place", async 
 });
 
 Deno.test("failed reads are retried, and the start is the newest message then", async () => {
-  const { subscription, logged, delivered, failReads } = makeSubscription();
+  const { subscription, receive, logged, delivered, failReads } = makeSubscription();
   logged.push(message(1));
   failReads(1);
   assertEquals(await subscription.start().catch(({ message }) => message), "unavailable");
-  subscription.handlePayload(joined("bar"));
+  receive(joined("bar"));
   await subscription.resync();
   logged.push(message(2), message(3));
   failReads(2);
-  subscription.handlePayload(message(3).line);
+  receive(message(3).line);
   await subscription.resync();
   assertEquals(delivered, ["message 2", "message 3"]);
 });
 
 Deno.test("a subscription survives a log that lost its end, without duplicates", async () => {
-  const { subscription, logged, delivered } = makeSubscription();
+  const { subscription, receive, logged, delivered } = makeSubscription();
   await subscription.start();
-  for (let n = 1; n <= 5; n++) subscription.handlePayload(message(n).line);
+  for (let n = 1; n <= 5; n++) receive(message(n).line);
   logged.push(message(1), message(2), message(3));
   await subscription.resync();
   // A new message whose id is not later than the ids that the log has lost.
-  subscription.handlePayload(message(4, 3).line);
+  receive(message(4, 3).line);
   assertEquals(delivered, [...texts(1, 5), "message 4"]);
 });
 
 Deno.test("a subscription survives a log that was deleted or began anew", async () => {
-  const { subscription, delivered } = makeSubscription();
+  const { subscription, receive, delivered } = makeSubscription();
   await subscription.start();
-  subscription.handlePayload(message(5, 0).line);
-  subscription.handlePayload(message(7, 0).line);
+  receive(message(5, 0).line);
+  receive(message(7, 0).line);
   await subscription.resync();
-  subscription.handlePayload(message(2, 0).line);
+  receive(message(2, 0).line);
   assertEquals(delivered, ["message 5", "message 7", "message 2"]);
 });
 
 Deno.test("a large gap is filled in bursts, with pauses between them", async () => {
-  const { subscription, logged, delivered } = makeSubscription();
+  const { subscription, receive, logged, delivered } = makeSubscription();
   await subscription.start();
   for (let n = 1; n <= 20; n++) {
     const { event } = message(n);
     logged.push({ event, line: "x".repeat(64 * 1024) });
   }
   const filled = subscription.fillGap();
-  subscription.handlePayload(message(20).line);
+  receive(message(20).line);
   await endOfTurn();
   assertEquals(delivered.length, 1);
   await filled;
@@ -187,25 +196,25 @@ Deno.test("a large gap is filled in bursts, with pauses between them", async () 
 });
 
 Deno.test("a gap that has left the log is skipped, and the rest is delivered", async () => {
-  const { subscription, logged, delivered } = makeSubscription();
+  const { subscription, receive, logged, delivered } = makeSubscription();
   await subscription.start();
-  subscription.handlePayload(message(1).line);
+  receive(message(1).line);
   logged.push(message(8), message(9));
-  subscription.handlePayload(message(9).line);
+  receive(message(9).line);
   await endOfTurn();
   assertEquals(delivered, ["message 1", "message 8", "message 9"]);
-  subscription.handlePayload(message(10).line);
+  receive(message(10).line);
   assertEquals(delivered.at(-1), "message 10");
 });
 
 Deno.test("a closed subscription delivers nothing, also during a gap fill", async () => {
-  const { subscription, logged, delivered } = makeSubscription();
+  const { subscription, receive, logged, delivered } = makeSubscription();
   await subscription.start();
   logged.push(message(1), message(2));
-  subscription.handlePayload(message(2).line);
+  receive(message(2).line);
   subscription.close();
   await endOfTurn();
-  subscription.handlePayload(message(3).line);
+  receive(message(3).line);
   assertEquals(delivered, []);
 });
 
@@ -217,17 +226,17 @@ Deno.test("a subscription that buffers too much resets its connection", async ()
       20 * MiB,
     ]] as const
   ) {
-    const { subscription, resets } = makeSubscription();
+    const { subscription, receive, resets } = makeSubscription();
     let buffered = 0;
     for (; resets.length === 0; buffered += line.length) {
       assert(buffered < limit, `${buffered} characters are buffered`);
-      subscription.handlePayload(line);
+      receive(line);
     }
     assert(buffered > limit / 2, `it was reset at ${buffered} characters`);
     assertEquals(resets, ["the gap fill buffer is full"]);
     subscription.close();
     await endOfTurn();
-    subscription.handlePayload(line);
+    receive(line);
     assertEquals(resets.length, 1);
   }
 });
@@ -266,21 +275,23 @@ Deno.test("nothing that somebody publishes throws, or stops the events that foll
     deliver: (frame: string) => frames.push(frame),
     onNameLost() {},
   }));
-  const { subscription, delivered } = makeSubscription((event, line) => {
-    assertEquals(JSON.parse(line), JSON.parse(JSON.stringify(event)), "the line is the event");
+  const { subscription, receive, delivered } = makeSubscription((event, line) => {
+    if (event.type !== "unknown") {
+      assertEquals(JSON.parse(line), JSON.parse(JSON.stringify(event)), "the line is the event");
+    }
     room.handleEvent(event, line);
   });
   await subscription.start();
   for (const member of members) {
     room.reserve(member);
     const { user, id: session } = member;
-    subscription.handlePayload(JSON.stringify({ type: "joined", user, session, users: 2 }));
+    receive(JSON.stringify({ type: "joined", user, session, users: 2 }));
   }
   for (let n = 0; n < 20_000; n++) {
-    subscription.handlePayload(makePayload(random));
+    receive(makePayload(random));
     if (n % 100 === 0) await endOfTurn();
   }
   subscription.handlePayload("the end");
   while (!frames.includes("the end")) await endOfTurn();
-  assert(delivered.length > 15_000, `${delivered.length} events were delivered`);
+  assert(delivered.length > 5_000, `${delivered.length} events were delivered`);
 });

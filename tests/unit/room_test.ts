@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
+import type { RoomEvent } from "../../chat/protocol/events.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import type { Member } from "../../chat/rooms/member.ts";
 import { Room } from "../../chat/rooms/room.ts";
@@ -21,7 +21,7 @@ function makeMember(user: string, id = `session of ${user}`): Member & { log: st
   };
 }
 
-function receive(room: Room, event: RoomEvent | Notice): void {
+function receive(room: Room, event: RoomEvent): void {
   room.handleEvent(event, JSON.stringify(event));
 }
 

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import type { Notice, RoomEvent } from "../../chat/protocol/events.ts";
+import type { RoomEvent } from "../../chat/protocol/events.ts";
 import { errorReply } from "../../chat/protocol/errors.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 
-function frame(event: RoomEvent | Notice): string {
+function frame(event: RoomEvent): string | undefined {
   return TEXT.encodeEvent(event, JSON.stringify(event));
 }
 
@@ -31,6 +31,13 @@ Deno.test("the text protocol encodes every event and reply as its page says", ()
     "foo: a: b\n",
   );
   assertEquals(frame({ type: "left", user: "foo" }), "foo: has left the chat!");
+  assertEquals(frame({ type: "replaced", user: "foo", session: "1", users: 2 }), undefined);
+  assertEquals(frame({ type: "unknown" }), undefined);
+  assertEquals(frame({ type: "resync", last: "1-0", gap: false }), undefined);
+  assertEquals(
+    frame({ type: "resync", last: "1-0", gap: true }),
+    "some messages are missing here",
+  );
   assertEquals(frame({ type: "notice", text: "ops: deploy at five" }), "ops: deploy at five");
   assertEquals(
     TEXT.encodeReply(errorReply.nameTaken("foo")),

@@ -1,4 +1,4 @@
-import type { RoomEvent } from "../../protocol/events.ts";
+import type { PublishedEvent } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
 import type { LogLimits, RoomListener, Store } from "../store.ts";
 import { MemoryLog } from "./memory_log.ts";
@@ -38,7 +38,7 @@ export function openMemoryStore(
   limits: LogLimits,
   backend: MemoryBackend = new MemoryBackend(limits),
 ): Store {
-  function publish(room: string, event: RoomEvent, line = JSON.stringify(event)): void {
+  function publish(room: string, event: PublishedEvent, line = JSON.stringify(event)): void {
     for (const [store, listener] of backend.listeners.get(room) ?? []) {
       // As with a socket, no event arrives during the call that publishes it, nor after an
       // unsubscribe.

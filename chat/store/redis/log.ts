@@ -151,6 +151,6 @@ function toLogEntries(entries: StreamEntry[]): LogEntry[] {
     const line = `{"type":"message","id":"${id}","prev":"${prev}",${rest}`;
     const event = parseEvent(line);
     // The rest could have an id of its own, which would replace the right one.
-    return event.type === "message" && event.id === id ? [{ event, line }] : [];
+    return event?.type === "message" && event.id === id ? [{ event, line }] : [];
   });
 }

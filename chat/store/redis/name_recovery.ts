@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { RoomEvent } from "../../protocol/events.ts";
+import { payloadOf } from "../../protocol/events.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
 import type { NameClaims } from "./name_claims.ts";
@@ -237,8 +237,8 @@ export class NameRecovery {
     await Promise.all(users.map((user) => {
       const session = this.#claims.heldIn(room).get(user)?.session;
       if (session === undefined) return;
-      const joined: RoomEvent = { type: "joined", user, session, users: count };
-      return this.#connection.run("PUBLISH", keys.channel, JSON.stringify(joined));
+      const payload = payloadOf({ type: "joined", user, session, users: count });
+      return this.#connection.run("PUBLISH", keys.channel, payload);
     }));
   }
 

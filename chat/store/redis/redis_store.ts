@@ -1,7 +1,8 @@
 import type { RedisSettings } from "../../config/redis_settings.ts";
-import type { Notice, RoomEvent } from "../../protocol/events.ts";
+import type { RoomEvent } from "../../protocol/events.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { cannotUse, connect } from "./connections.ts";
+import { checkDataFormat } from "./data_format.ts";
 import { ignoreOutage } from "./ignore_outage.ts";
 import { cleanWords, Incidents } from "./incidents.ts";
 import { Instances, makeInstanceId } from "./instances.ts";
@@ -64,6 +65,7 @@ export async function openRedisStore(
     const refusal = await probe();
     if (refusal !== null) throw new StoreUnavailable(cleanWords(refusal));
     await subscriber.prove();
+    await checkDataFormat(commands);
     await recovery.start();
   } catch (error) {
     await closeConnections();
@@ -99,7 +101,7 @@ export async function openRedisStore(
   }
 
   /** Someone else got a name that this instance holds, because Redis had lost it. */
-  function checkJoined(room: string, event: RoomEvent | Notice): void {
+  function checkJoined(room: string, event: RoomEvent): void {
     if (event.type !== "joined") return;
     const claim = claims.heldIn(room).get(event.user);
     if (claim?.claimedAtMs === undefined || claim.session === event.session) return;

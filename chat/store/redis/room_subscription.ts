@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Message, type Notice, parseEvent, type RoomEvent } from "../../protocol/events.ts";
+import { EVENT_MARK, type Message, parseEvent, type RoomEvent } from "../../protocol/events.ts";
+import { Episode } from "../../limits/episode.ts";
 import { isLater } from "../../protocol/ids.ts";
 import type { RoomListener } from "../store.ts";
 import type { Log } from "./log.ts";
@@ -28,6 +29,9 @@ const MAX_BUFFERED_CHARS = 16 * 1024 * 1024;
 /** What a buffered event takes beside its line, counted in characters. */
 const EVENT_OVERHEAD_CHARS = 200;
 
+/** Invalid events are logged once in so many milliseconds. */
+const QUIET_MS = 60_000;
+
 /** What a subscription needs from the connection that it receives from. */
 export interface SubscriptionSource {
   /** Resolves once everything that was published before the call has been received. */
@@ -37,7 +41,7 @@ export interface SubscriptionSource {
 }
 
 interface Received {
-  readonly event: RoomEvent | Notice;
+  readonly event: RoomEvent;
   readonly line: string;
 }
 
@@ -59,6 +63,10 @@ export class RoomSubscription {
   /** What was received before the position was known, or during a gap fill. */
   #buffered: Received[] = [];
   #bufferedChars = 0;
+  readonly #invalid = new Episode(
+    QUIET_MS,
+    (count) => logger.warn`Room ${this.#room}: ${count} events with invalid fields were dropped`,
+  );
   /** Identifies the current gap fill. A fill that finds another one here ends: it is superseded. */
   #currentFill: symbol | undefined;
 
@@ -76,21 +84,24 @@ export class RoomSubscription {
   }
 
   /**
-   * Handles a payload of the room's channel: one event, or several with one on each line. Any other
-   * text is a notice from another program.
+   * Handles a payload of the room's channel: {@linkcode EVENT_MARK}, then one event on each line.
+   * Any other text is a notice from another program.
    */
   handlePayload(payload: string): void {
-    if (!payload.includes("\n")) return this.#handle(parseEvent(payload), payload);
-    const lines = payload.split("\n");
-    const events = lines.map(parseEvent);
-    if (events.some(({ type }) => type === "notice")) {
-      return this.#handle({ type: "notice", text: payload }, payload);
+    if (!payload.startsWith(EVENT_MARK)) {
+      const notice = { type: "notice", text: payload } as const;
+      return this.#handle(notice, JSON.stringify(notice));
     }
-    events.forEach((event, i) => this.#handle(event, lines[i]));
+    for (const line of payload.slice(EVENT_MARK.length).split("\n")) {
+      const event = parseEvent(line);
+      if (event) this.#handle(event, line);
+      else if (this.#invalid.record()) {
+        logger.warn`Room ${this.#room}: events with invalid fields are dropped`;
+      }
+    }
   }
 
-  #handle(event: RoomEvent | Notice, line: string): void {
-    if (event.type === "notice") line = JSON.stringify(event);
+  #handle(event: RoomEvent, line: string): void {
     if (this.#currentFill || this.#position === undefined) {
       this.#buffer({ event, line });
     } else if (event.type === "message" && event.prev !== this.#position) {
@@ -219,7 +230,7 @@ export class RoomSubscription {
   }
 
   /** Delivers an event, unless it is a message that has been delivered already. */
-  #deliver(event: RoomEvent | Notice, line: string): void {
+  #deliver(event: RoomEvent, line: string): void {
     if (event.type === "message") {
       if (!isLater(event.id, this.#position!)) return;
       this.#position = event.id;

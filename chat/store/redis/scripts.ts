@@ -1,4 +1,4 @@
-import type { RoomEvent } from "../../protocol/events.ts";
+import { payloadOf } from "../../protocol/events.ts";
 import { type LogLimits, REF_TTL_SECONDS } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
@@ -89,15 +89,18 @@ export function defineClaimScripts(connection: CommandConnection): ClaimScripts 
   const announceLeft = connection.defineScript<number>("announceLeft", 1, announceLeftScript);
   return {
     claim(keys, user, instance, session) {
-      const joined = JSON.stringify({ type: "joined", user, session } satisfies Partial<RoomEvent>);
-      // The script adds the number of users, and the closing brace.
-      return claim(keys.users, keys.owners, user, instance, keys.channel, joined.slice(0, -1));
+      const joined = payloadOf({ type: "joined", user, session, users: 0 });
+      // The script has the number of users, and the closing brace.
+      const start = joined.slice(0, -"0}".length);
+      return claim(keys.users, keys.owners, user, instance, keys.channel, start);
     },
     release(keys, user, ownPrefix, isCertain) {
-      const args = [user, ownPrefix, isCertain ? 1 : 0, keys.channel, leftEvent(user)];
+      const left = payloadOf({ type: "left", user });
+      const args = [user, ownPrefix, isCertain ? 1 : 0, keys.channel, left];
       return release(keys.users, keys.owners, ...args);
     },
-    announceLeft: (keys, user) => announceLeft(keys.owners, user, keys.channel, leftEvent(user)),
+    announceLeft: (keys, user) =>
+      announceLeft(keys.owners, user, keys.channel, payloadOf({ type: "left", user })),
   };
 }
 
@@ -158,8 +161,4 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
       return publish(allKeys.length, ...allKeys, keys.channel, ...limits, ...args);
     },
   };
-}
-
-function leftEvent(user: string): string {
-  return JSON.stringify({ type: "left", user } satisfies RoomEvent);
 }

@@ -3,7 +3,7 @@
 -- KEYS[1] the owners of the room's names (HASH)
 -- ARGV[1] the name
 -- ARGV[2] the room's channel
--- ARGV[3] the left event as JSON
+-- ARGV[3] the payload of the left event
 -- Reply: 1 if the event was published, else 0.
 --
 -- Atomic, because someone could claim the name between the check and the event.

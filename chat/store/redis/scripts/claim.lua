@@ -6,7 +6,7 @@
 -- ARGV[1] the name
 -- ARGV[2] the instance that claims it
 -- ARGV[3] the room's channel
--- ARGV[4] the joined event as JSON, without the number of users and the closing brace
+-- ARGV[4] the payload of the joined event, up to the number of users and the closing brace
 -- Reply: the time of the claim in milliseconds if the instance has the name now, else the owner of
 -- the name: an instance and the time of its claim ("" if Redis knows no owner).
 --
@@ -25,7 +25,7 @@ if set == 0 then
 end
 local published = set
 if set == 1 then
-  published = redis.pcall('PUBLISH', ARGV[3], ARGV[4] .. ',"users":' .. users .. '}')
+  published = redis.pcall('PUBLISH', ARGV[3], ARGV[4] .. users .. '}')
 end
 if type(published) == 'table' then
   redis.pcall('HDEL', KEYS[2], ARGV[1])

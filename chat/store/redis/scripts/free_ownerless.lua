@@ -48,7 +48,7 @@ if #ownerless > 0 then
   for i = 1, math.min(#ownerless, tonumber(ARGV[4])) do
     local user = ownerless[i]
     redis.call('SREM', KEYS[1], user)
-    local left = '{"type":"left","user":' .. cjson.encode(user) .. '}'
+    local left = '\30{"type":"left","user":' .. cjson.encode(user) .. '}'
     local published = redis.pcall('PUBLISH', ARGV[3], left)
     if type(published) == 'table' then
       redis.pcall('SADD', KEYS[1], user)

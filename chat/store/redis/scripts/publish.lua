@@ -1,7 +1,7 @@
--- Appends messages to a room's log, and publishes them in one payload, an event on each line. A
--- message whose ref is known already is neither appended nor published. One that names a message
--- before it is refused if that one's ref is not known. Without keys, the script does nothing: that
--- loads it.
+-- Appends messages to a room's log, and publishes them in one payload: '\30', then an event on each
+-- line. A message whose ref is known already is neither appended nor published. One that names a
+-- message before it is refused if that one's ref is not known. Without keys, the script does
+-- nothing: that loads it.
 --
 -- KEYS[1]  the room's log (STREAM)
 -- KEYS[2…] the refs of the messages, and of those that they name (STRING), with repetitions
@@ -93,7 +93,7 @@ if type(expires) == 'table' then
 end
 -- The last command that may fail, because it cannot be undone. One payload: for Redis and for every
 -- instance, a PUBLISH costs more than an event in it.
-local receivers = call('PUBLISH', channel, table.concat(events, '\n'))
+local receivers = call('PUBLISH', channel, '\30' .. table.concat(events, '\n'))
 if type(receivers) == 'table' then
   return undo(receivers)
 end

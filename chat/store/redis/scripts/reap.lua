@@ -16,7 +16,8 @@ for i = 1, #owners, 2 do
     local removed = redis.call('SREM', KEYS[1], user)
     local reply = redis.pcall('HDEL', KEYS[2], user)
     if type(reply) == 'number' then
-      reply = redis.pcall('PUBLISH', ARGV[2], '{"type":"left","user":' .. cjson.encode(user) .. '}')
+      local left = '\30{"type":"left","user":' .. cjson.encode(user) .. '}'
+      reply = redis.pcall('PUBLISH', ARGV[2], left)
     end
     if type(reply) == 'table' then
       redis.pcall('HSET', KEYS[2], user, owner)

@@ -6,7 +6,7 @@
 -- ARGV[2] what all ids of the instance start with
 -- ARGV[3] 1 if the instance is certain that it held the name, else 0
 -- ARGV[4] the room's channel
--- ARGV[5] the left event as JSON
+-- ARGV[5] the payload of the left event
 -- Reply: 1 if the name was freed, 0 if another instance holds it, -1 if nobody does.
 --
 -- Atomic, because the name could get its next owner between the check of its owner and the removal.
