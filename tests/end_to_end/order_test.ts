@@ -166,8 +166,8 @@ Deno.test("one sender's messages keep their order through 10 short outages", asy
       await redis.command("CONFIG", "SET", "maxmemory", "1");
       await redis.command("CONFIG", "SET", "maxmemory", "0");
     },
-    async () => proxy.disconnect("by reset"),
-    async () => void await redis.command("CLIENT", "KILL", "TYPE", "normal"),
+    () => proxy.disconnect("by reset"),
+    () => redis.command("CLIENT", "KILL", "TYPE", "normal"),
   ];
   await sendDuring(redis, senders, async (untilProgress) => {
     for (let n = 0; n < 10; n++) {

@@ -40,11 +40,9 @@ async function startStores() {
  */
 function publishBatch(store: Store, ...texts: string[]): Promise<string>[] {
   return texts.map((text) => {
-    const [ref, after] = text.split(" after ");
-    return store.publish(
-      ...["r", "foo", text, ref.startsWith("with") ? ref : undefined] as const,
-      after && `with ${after}`,
-    );
+    const [words, before] = text.split(" after ");
+    const ref = words.startsWith("with") ? words : undefined;
+    return store.publish("r", "foo", text, ref, before && `with ${before}`);
   });
 }
 

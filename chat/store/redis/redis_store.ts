@@ -147,7 +147,7 @@ export async function openRedisStore(
       log.leave(room, user);
       await claims.release(room, user);
     },
-    publish: (...args) => log.publish(...args),
+    publish: (room, user, text, ref, after) => log.publish(room, user, text, ref, after),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),
