@@ -10,15 +10,22 @@ import { byteLength } from "../protocol/utf8.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
 
 /** What the server accepts, from its `welcome`. */
-export type SendLimits = Pick<Welcome, "maxMessageBytes" | "maxInFlightBytes">;
+export type SendLimits = Pick<Welcome, "maxMessageBytes" | "maxInFlightBytes" | "features">;
 
 /** The limits of servers from before 0.2, which do not state them. */
-const DEFAULT_LIMITS: SendLimits = { maxMessageBytes: 65_536, maxInFlightBytes: 1_048_576 };
+const DEFAULT_LIMITS: SendLimits = {
+  maxMessageBytes: 65_536,
+  maxInFlightBytes: 1_048_576,
+  features: [],
+};
 
 /** The most messages in flight, however short they are. */
 const MAX_IN_FLIGHT = 64;
 
-/** The server adds this to the size of each message that it has not answered yet. */
+/**
+ * The server adds this to the size of each message that it has not answered yet. It is more than a
+ * line break and the field `after` take.
+ */
 const OVERHEAD_BYTES = 100;
 
 /** The time between an error reply and the retry. */
@@ -31,7 +38,7 @@ const OUTCOME_UNKNOWN = "message may not have been delivered";
 
 interface PendingSend {
   readonly ref: string;
-  /** The message as a line of JSON. */
+  /** The message as a line of JSON, without `after`. */
   readonly line: string;
   readonly lineBytes: number;
   readonly textBytes: number;
@@ -89,10 +96,7 @@ export class SendQueue {
 
   /** Starts to send on a new connection, whose server may omit its limits. */
   onWelcome(limits: Partial<SendLimits>): void {
-    this.#limits = {
-      maxMessageBytes: limits.maxMessageBytes ?? DEFAULT_LIMITS.maxMessageBytes,
-      maxInFlightBytes: limits.maxInFlightBytes ?? DEFAULT_LIMITS.maxInFlightBytes,
-    };
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
     for (const pending of this.#pending.values()) this.#rejectIfTooLarge(pending);
     this.#flush();
   }
@@ -143,23 +147,31 @@ export class SendQueue {
     if (!this.#limits || this.#retryTimer !== undefined) return;
     let bytesInFlight = 0;
     for (const { lineBytes } of this.#inFlight) bytesInFlight += lineBytes + OVERHEAD_BYTES;
+    const canSendAfter = this.#limits.features.includes("after");
     const lines: string[] = [];
+    let after: string | undefined;
     for (const pending of this.#pending.values()) {
       if (this.#inFlight.size === MAX_IN_FLIGHT) break;
-      if (this.#inFlight.has(pending)) continue;
-      const { firstSentAt, line, lineBytes } = pending;
+      const { ref, firstSentAt, line, lineBytes } = pending;
+      if (this.#inFlight.has(pending)) {
+        after = ref;
+        continue;
+      }
       if (firstSentAt !== undefined && this.#now() - firstSentAt > RETRY_FOR_MS) {
         this.#reject(pending, "unknown", OUTCOME_UNKNOWN);
         continue;
       }
       // A line has at least as many UTF-8 bytes as its text has UTF-16 units, and the overhead
-      // covers the line break too. So this sum keeps to both limits, of frames and of messages.
+      // covers the rest. So this sum keeps to both limits, of frames and of messages.
       bytesInFlight += lineBytes + OVERHEAD_BYTES;
       const isAlone = this.#inFlight.size === 0;
       if (!isAlone && bytesInFlight > this.#limits.maxInFlightBytes) break;
       this.#inFlight.add(pending);
       pending.firstSentAt ??= this.#now();
-      lines.push(line);
+      lines.push(
+        canSendAfter && after !== undefined ? `${line.slice(0, -1)},"after":"${after}"}` : line,
+      );
+      after = ref;
     }
     if (lines.length > 0) this.#sendLines(lines);
   }

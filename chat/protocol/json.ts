@@ -5,8 +5,8 @@
  * @module
  */
 import * as v from "valibot";
-import { type ErrorReply, errorReply } from "./errors.ts";
-import type { ClientMessage, Decoded, Ping, Protocol } from "./protocol.ts";
+import { errorReply } from "./errors.ts";
+import type { BadLine, ClientMessage, Decoded, Ping, Protocol } from "./protocol.ts";
 
 /** The protocol of clients that ask for `chat.json.v1`. */
 export const JSON_LINES: Protocol = {
@@ -21,9 +21,18 @@ export const JSON_LINES: Protocol = {
 
 const Ref = v.pipe(v.string(), v.check(isRef, "not 1 to 64 characters long"));
 
+/** What can be read of a line that is no valid message. */
+const ValidRef = v.fallback(v.optional(Ref), undefined);
+const Refs = v.fallback(v.object({ ref: ValidRef, after: ValidRef }), {});
+
 /** The schema of every line that a client may send. */
 export const FromClient: v.GenericSchema<unknown, ClientMessage | Ping> = v.variant("type", [
-  v.strictObject({ type: v.literal("message"), text: v.string(), ref: v.optional(Ref) }),
+  v.strictObject({
+    type: v.literal("message"),
+    text: v.string(),
+    ref: v.optional(Ref),
+    after: v.optional(Ref),
+  }),
   v.strictObject({ type: v.literal("ping") }),
 ]);
 
@@ -82,13 +91,11 @@ function decodeLine(line: string): Decoded {
   return result.success ? result.output : explain(result.issues[0], value);
 }
 
-function explain(issue: v.BaseIssue<unknown>, value: unknown): ErrorReply {
+function explain(issue: v.BaseIssue<unknown>, value: unknown): BadLine {
   const path = v.getDotPath(issue);
-  const ref = v.safeParse(v.object({ ref: Ref }), value);
-  return errorReply.badMessage(
-    `${path === null ? "" : `${path}: `}${issue.message}`.slice(0, MAX_QUOTED_CHARS),
-    ref.success ? ref.output.ref : undefined,
-  );
+  const words = `${path === null ? "" : `${path}: `}${issue.message}`.slice(0, MAX_QUOTED_CHARS);
+  const { ref, after } = v.parse(Refs, value);
+  return { ...errorReply.badMessage(words, ref), after };
 }
 
 /**
@@ -98,9 +105,13 @@ function explain(issue: v.BaseIssue<unknown>, value: unknown): ErrorReply {
 // deno-lint-ignore no-explicit-any -- any JSON value, checked here
 export function isClientMessage(value: any): value is ClientMessage {
   if (value?.type !== "message" || typeof value.text !== "string") return false;
-  const { ref } = value;
-  const fields = Object.keys(value).length;
-  return ref === undefined ? fields === 2 : fields === 3 && typeof ref === "string" && isRef(ref);
+  return Object.keys(value).length === 2 + countRef(value.ref) + countRef(value.after);
+}
+
+/** The number of fields that a valid ref takes; `NaN` if it is invalid. */
+function countRef(ref: unknown): number {
+  if (ref === undefined) return 0;
+  return typeof ref === "string" && isRef(ref) ? 1 : NaN;
 }
 
 function isRef(ref: string): boolean {

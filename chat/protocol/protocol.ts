@@ -23,6 +23,8 @@ export interface Welcome {
    * in UTF-8 either.
    */
   readonly maxInFlightBytes: number;
+  /** What a client may send because this server offers it: `after`, the field of a message. */
+  readonly features: readonly string[];
 }
 
 /** The reply to a message with a `ref`, once the message is in the log. */
@@ -55,6 +57,17 @@ export interface ClientMessage {
    * safe.
    */
   readonly ref?: string;
+  /**
+   * The `ref` of the message that the client sent before this one and has no answer to yet. The
+   * server takes this one only if it has taken that one.
+   */
+  readonly after?: string;
+}
+
+/** A line that the server does not understand. */
+export interface BadLine extends ErrorReply {
+  /** The `after` of the message, if it has one. The client is not told. */
+  readonly after?: string;
 }
 
 /** A client asks whether the server is still there. */
@@ -63,11 +76,8 @@ export interface Ping {
   readonly type: "ping";
 }
 
-/**
- * What a client's frame can contain; an {@linkcode ErrorReply} takes the place of what cannot be
- * decoded.
- */
-export type Decoded = ClientMessage | Ping | ErrorReply;
+/** What a client's frame can contain. */
+export type Decoded = ClientMessage | Ping | BadLine;
 
 /** How events become frames, and frames become messages. */
 export interface Protocol {

@@ -90,16 +90,23 @@ export class Hub {
    * Publishes a message in a room, for one of its members.
    *
    * @param ref the sender's own name for the message, if it has one: see {@linkcode Store.publish}
+   * @param after the `ref` of the message that must have been taken before, if there is one
    * @returns the message's id
    * @throws {StoreUnavailable} if the message was not taken, which includes that the room is
    * overloaded; {@linkcode StoreOutcomeUnknown} if nobody can tell
    */
-  publish(name: string, user: string, text: string, ref?: string): Promise<string> {
+  publish(
+    name: string,
+    user: string,
+    text: string,
+    ref?: string,
+    after?: string,
+  ): Promise<string> {
     const { room } = this.#rooms.get(name)!;
     if (room.isOverloaded) {
       return Promise.reject(new StoreUnavailable(`room ${name} is overloaded`));
     }
-    const published = this.#store.publish(name, user, text, ref);
+    const published = this.#store.publish(name, user, text, ref, after);
     room.trackPublish(published);
     return published;
   }

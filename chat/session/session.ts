@@ -24,6 +24,9 @@ export interface SessionLimits {
 /** Added for each message in flight, so that empty messages count too. */
 const MESSAGE_OVERHEAD_BYTES = 100;
 
+/** The most messages that were refused for good of which a session knows. */
+const MAX_SETTLED_REFS = 256;
+
 /** The connection of one user to one room, from the join to the leave. */
 export class Session implements Member {
   readonly id: string = crypto.randomUUID();
@@ -41,6 +44,10 @@ export class Session implements Member {
   #inboundQueue: string[] = [];
   /** The refs of messages that may be in the log, although a repetition is refused. */
   readonly #refsInDoubt = new Set<string>();
+  /** The refs of the last messages that were refused for good, and what each of them is after. */
+  readonly #settledRefs = new Map<string, string | undefined>();
+  /** The ref of the last message that was acknowledged. */
+  #lastAckedRef: string | undefined;
   /** What the client has sent and the store has not answered, roughly in bytes. */
   #inFlightBytes = 0;
   /** Why the session was closed. The socket may not have been open then. */
@@ -147,7 +154,7 @@ export class Session implements Member {
     const { maxMessageBytes, maxBufferedBytes: maxInFlightBytes } = this.#limits;
     this.#writer.reply({
       ...{ type: "welcome", user, room, last, recovered, users },
-      ...{ maxMessageBytes, maxInFlightBytes },
+      ...{ maxMessageBytes, maxInFlightBytes, features: ["after"] },
     });
     const queue = this.#inboundQueue;
     this.#inboundQueue = [];
@@ -192,8 +199,10 @@ export class Session implements Member {
         return this.#handleMessage(decoded);
       case "ping":
         return this.#writer.reply({ type: "pong" });
-      case "error":
-        return this.#writer.reply(decoded);
+      case "error": {
+        const { after, ...reply } = decoded;
+        return this.#refuseForGood(reply, after);
+      }
       default:
         decoded satisfies never;
     }
@@ -204,7 +213,26 @@ export class Session implements Member {
     if (!exceedsBytes(message.text, maxMessageBytes)) return this.#publish(message);
     // A text client could not tell which message the error is about.
     if (this.protocol.name === "") return this.close(CLOSE.tooLarge);
-    this.#writer.reply(errorReply.tooLarge(maxMessageBytes, message.ref));
+    this.#refuseForGood(errorReply.tooLarge(maxMessageBytes, message.ref), message.after);
+  }
+
+  /** Refuses a message that no repetition can save, so that others need not wait for it. */
+  #refuseForGood(reply: ErrorReply, after: string | undefined): void {
+    if (reply.ref !== undefined) {
+      this.#settledRefs.set(reply.ref, this.#skipSettled(after));
+      if (this.#settledRefs.size > MAX_SETTLED_REFS) {
+        this.#settledRefs.delete(this.#settledRefs.keys().next().value!);
+      }
+    }
+    this.#writer.reply(reply);
+  }
+
+  /** Finds the message that the store must have taken before, where the client gives one. */
+  #skipSettled(after: string | undefined): string | undefined {
+    const ref = after !== undefined && this.#settledRefs.has(after)
+      ? this.#settledRefs.get(after)
+      : after;
+    return ref === this.#lastAckedRef ? undefined : ref;
   }
 
   /** Counts a message that has no reply yet, and closes if there are too many. */
@@ -213,14 +241,15 @@ export class Session implements Member {
     if (this.#inFlightBytes > this.#limits.maxBufferedBytes) this.close(CLOSE.tooMany);
   }
 
-  #publish({ text, ref }: ClientMessage): void {
+  #publish({ text, ref, after }: ClientMessage): void {
     this.#countInFlight(text);
     if (this.#hasLeft) return;
     const { room } = this.#request;
-    this.#hub.publish(room, this.user, text, ref).then(
+    this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after)).then(
       (id) => {
         this.#inFlightBytes -= inFlightCost(text);
         if (ref === undefined) return;
+        this.#lastAckedRef = ref;
         this.#writer.acknowledge({ type: "ack", ref, id }, this.#isFlushPending);
       },
       (error) => {

@@ -119,15 +119,26 @@ export interface Store {
    * first. If the outcome of a message with a `ref` is unknown, the store retries it for up to five
    * seconds, and keeps the user's later messages after it.
    *
+   * A message with `after` is appended only if the store remembers that `ref` of the same user in
+   * the same room. So no message overtakes one before it that was refused, or was never sent.
+   *
    * @param room the room's name
    * @param user the sender
    * @param text the message
    * @param ref the sender's own key for the message, if it has one
+   * @param after the `ref` of the message that must have been appended before, if there is one
    * @returns the id of the message
+   * @throws {OutOfOrder} if there is no message with the ref `after`
    * @throws {StoreOutcomeUnknown} if the message may have been appended; with a `ref`, only after
    * the retries
    */
-  publish(room: string, user: string, text: string, ref?: string): Promise<string>;
+  publish(
+    room: string,
+    user: string,
+    text: string,
+    ref?: string,
+    after?: string,
+  ): Promise<string>;
 
   /**
    * Reads the messages of a room's log after a position, oldest first.
@@ -177,6 +188,14 @@ export interface Store {
 export class StoreUnavailable extends Error {
   /** Always `"StoreUnavailable"`. */
   override name = "StoreUnavailable";
+}
+
+/** The message that a message names as the one before it is not in the log. */
+export class OutOfOrder extends StoreUnavailable {
+  /** Creates the error, always with the same words. */
+  constructor() {
+    super("the message before it is not in the log");
+  }
 }
 
 /** The store's reply was lost, so the outcome is unknown: the call may have had its effect. */

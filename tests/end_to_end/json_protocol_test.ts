@@ -29,7 +29,11 @@ Deno.test("a JSON conversation across two instances has every event and field", 
     { type: "message", id: second, prev: hi, user: "bar", text: "hello foo" },
   ];
   const notice: ServerEvent = { type: "notice", text: "ops: deploy at five" };
-  const limits = { maxMessageBytes: 65_536, maxInFlightBytes: 1_048_576 };
+  const limits = {
+    maxMessageBytes: 65_536,
+    maxInFlightBytes: 1_048_576,
+    features: ["after"],
+  };
   const welcome = {
     ...{ type: "welcome", room: "chat", last: "0-0", recovered: false } as const,
     ...limits,

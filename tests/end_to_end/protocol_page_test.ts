@@ -58,7 +58,8 @@ Deno.test("the protocol page describes every event, with a real example", async 
     return example;
   });
   await foo.find("joined");
-  foo.send(...fromClient, { type: "message", text: "x".repeat(1001), ref: "2" });
+  const tooLarge = { type: "message", text: "x".repeat(1001) };
+  foo.send({ ...tooLarge, ref: "0" }, ...fromClient, { ...tooLarge, ref: "2" });
   await bar.find("message");
   await bar.leave();
   await foo.find("left");

@@ -15,7 +15,9 @@ Deno.test("the fast path for messages accepts exactly what the schema accepts", 
     const value: Record<string, unknown> = {};
     if (random() < 0.95) value.type = random() < 0.9 ? "message" : pick([...strings, ...others]);
     if (random() < 0.95) value.text = random() < 0.9 ? pick(texts) : pick(others);
-    if (random() < 0.6) value.ref = random() < 0.8 ? pick(texts) : pick(others);
+    for (const field of ["ref", "after"]) {
+      if (random() < 0.5) value[field] = random() < 0.9 ? pick(texts) : pick(others);
+    }
     // Through JSON, as from a client: `__proto__` becomes a key of its own there.
     let line = JSON.stringify(value);
     if (random() < 0.1) {

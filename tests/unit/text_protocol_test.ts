@@ -18,6 +18,7 @@ Deno.test("the text protocol encodes every event and reply as its page says", ()
       users: 1,
       maxMessageBytes: 65_536,
       maxInFlightBytes: 1_048_576,
+      features: [],
     }),
     "Welcome foo!",
   );

@@ -1,6 +1,6 @@
 import type { Message } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater, nextId } from "../../protocol/ids.ts";
-import { type LogEntry, type LogLimits, REF_TTL_SECONDS } from "../store.ts";
+import { type LogEntry, type LogLimits, OutOfOrder, REF_TTL_SECONDS } from "../store.ts";
 
 /** The logs of all rooms in memory. They behave as they do in Redis. */
 export class MemoryLog {
@@ -23,17 +23,20 @@ export class MemoryLog {
    * Appends a message, unless the same user has appended one with the same ref.
    *
    * @returns the message's id, and its entry if it is new
+   * @throws {OutOfOrder} if the same user has appended no message with the ref `after`
    */
   append(
     room: string,
     user: string,
     text: string,
     ref?: string,
+    after?: string,
   ): { id: string; entry?: LogEntry } {
     this.#expire();
     const key = `${room}:${user}:${ref}`;
     const known = ref === undefined ? undefined : this.#refs.get(key);
     if (known !== undefined) return { id: known };
+    if (after !== undefined && !this.#refs.has(`${room}:${user}:${after}`)) throw new OutOfOrder();
 
     const entries = this.#rooms.get(room) ?? [];
     const prev = entries.at(-1)?.event.id ?? BEFORE_FIRST_ID;

@@ -76,10 +76,11 @@ export function openMemoryStore(
       }
       return Promise.resolve();
     },
-    publish(room, user, text, ref) {
-      const { id, entry } = backend.log.append(room, user, text, ref);
+    // deno-lint-ignore require-await -- what append() throws becomes a rejection
+    async publish(room, user, text, ref, after) {
+      const { id, entry } = backend.log.append(room, user, text, ref, after);
       if (entry) publish(room, entry.event, entry.line);
-      return Promise.resolve(id);
+      return id;
     },
     readAfter(room, position, count) {
       const entries = backend.log.entries(room);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { Redis, ReplyError } from "ioredis";
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { deadline } from "../deadline.ts";
@@ -48,12 +49,20 @@ export interface CommandConnection extends Connection {
    * Registers a Lua script.
    *
    * @param name the script's name in the client; Redis does not see it
-   * @param numberOfKeys how many keys it takes; `undefined` if each call gives that number as its
-   * first argument
+   * @param numberOfKeys how many keys it takes
    * @param lua the source
    * @returns a function that runs the script with its keys followed by its arguments
    */
-  defineScript<T>(name: string, numberOfKeys: number | undefined, lua: string): Script<T>;
+  defineScript<T>(name: string, numberOfKeys: number, lua: string): Script<T>;
+
+  /**
+   * Registers a Lua script of which no call overtakes another. If Redis has lost the script, those
+   * that are on their way are rejected; ioredis would repeat them after later ones.
+   *
+   * @param lua the source, which does nothing without keys
+   * @returns a function that runs the script with the number of its keys, its keys and arguments
+   */
+  defineOrderedScript<T>(lua: string): Script<T>;
 }
 
 /** Runs a script; see {@linkcode CommandConnection.defineScript}. */
@@ -127,6 +136,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
   #cause: Error | undefined;
   /** The number of attempts to connect since the connection was ready. */
   #attempts = 0;
+  readonly #orderedScripts: string[] = [];
   #pendingReplies = 0;
   #bytesRead = 0;
   #silentTicks = 0;
@@ -178,10 +188,24 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
     return this.#send(() => this.redis.call(command, ...args) as Promise<T>);
   }
 
-  defineScript<T>(name: string, numberOfKeys: number | undefined, lua: string): Script<T> {
+  defineScript<T>(name: string, numberOfKeys: number, lua: string): Script<T> {
     this.redis.defineCommand(name, { numberOfKeys, lua });
     const script = (this.redis as unknown as Record<string, Script<T>>)[name];
     return (...keysAndArgs) => this.#send(() => script.apply(this.redis, keysAndArgs));
+  }
+
+  defineOrderedScript<T>(lua: string): Script<T> {
+    const sha = createHash("sha1").update(lua).digest("hex");
+    this.#orderedScripts.push(lua);
+    this.#loadScripts();
+    return (...args) => this.run("EVALSHA", sha, ...args);
+  }
+
+  /** What is sent after this finds the scripts, unless Redis loses them again. */
+  #loadScripts(): void {
+    for (const lua of this.#orderedScripts) {
+      this.#track(() => this.redis.eval(lua, 0)).catch(() => {});
+    }
   }
 
   async subscribe(...channels: string[]): Promise<void> {
@@ -250,6 +274,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
       // If SELECT fails, ioredis goes on with another database.
       if (this.#cause) throw this.#cause;
       await this.#prepare();
+      this.#loadScripts();
     } catch (error) {
       if (this.redis.stream === stream) this.#break(error as Error);
       return;
@@ -299,8 +324,9 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
   }
 
   #handleRefusal(error: Error): void {
-    if (UNUSABLE_SERVER.test(error.message)) this.#break(error);
-    else this.#onRefusal(describe(error));
+    if (UNUSABLE_SERVER.test(error.message)) return this.#break(error);
+    if (error.message.startsWith("NOSCRIPT")) this.#loadScripts();
+    this.#onRefusal(describe(error));
   }
 
   /**

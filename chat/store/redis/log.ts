@@ -44,12 +44,20 @@ export class Log {
    * Appends a message to a room's log, publishes it, and resolves to its id: see {@linkcode
    * Store.publish}.
    */
-  publish(room: string, user: string, text: string, ref?: string): Promise<string> {
-    // The script puts type, id and prev before it.
-    const rest = JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1);
-    const message: PendingMessage = ref === undefined
-      ? { rest }
-      : { rest, refKey: this.#connection.keys.ref(room, user, ref) };
+  publish(
+    room: string,
+    user: string,
+    text: string,
+    ref?: string,
+    after?: string,
+  ): Promise<string> {
+    const { keys } = this.#connection;
+    const message: PendingMessage = {
+      // The script puts type, id and prev before it.
+      rest: JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1),
+      refKey: ref === undefined ? undefined : keys.ref(room, user, ref),
+      afterKey: after === undefined ? undefined : keys.ref(room, user, after),
+    };
     const append = () => this.#batcher.publish(room, message);
     const sender = senderOf(room, user);
     const id = this.#retrier.isRetrying(sender) ? this.#enqueue(sender, append) : append();

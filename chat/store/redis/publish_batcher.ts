@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers";
-import type { LogLimits } from "../store.ts";
+import { type LogLimits, OutOfOrder } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import { defineLogScripts, type LogScripts, type PendingMessage } from "./scripts.ts";
 
@@ -12,7 +12,7 @@ const MAX_BATCH_CHARS = 64 * 1024;
 interface PublishBatch {
   readonly messages: PendingMessage[];
   chars: number;
-  readonly ids: PromiseWithResolvers<string[]>;
+  readonly ids: PromiseWithResolvers<(string | null)[]>;
 }
 
 /**
@@ -41,6 +41,7 @@ export class PublishBatcher {
    * when it is flushed.
    *
    * @returns the message's id
+   * @throws {OutOfOrder} if the message before it is not in the log
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown}, for every message of the batch
    * alike
    */
@@ -55,7 +56,11 @@ export class PublishBatcher {
     const index = batch.messages.push(message) - 1;
     batch.chars += length;
     if (batch.messages.length === MAX_BATCH_MESSAGES) this.flush(room);
-    return batch.ids.promise.then((ids) => ids[index]);
+    return batch.ids.promise.then((ids) => {
+      const id = ids[index];
+      if (id === null) throw new OutOfOrder();
+      return id;
+    });
   }
 
   /** Sends a room's batch now. Whatever is sent to Redis next comes after it. */

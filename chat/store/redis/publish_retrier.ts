@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { deadline } from "../deadline.ts";
-import { type StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
+import { OutOfOrder, type StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 
 /** How long a message is retried before its outcome stays unknown, in milliseconds. */
 const RETRY_DEADLINE_MS = 5_000;
@@ -50,7 +50,8 @@ export class PublishRetrier {
    * @param append appends the message, which has a ref
    * @param cause why its outcome is unknown
    * @returns its id
-   * @throws {StoreOutcomeUnknown} the cause, if there is no reply within five seconds
+   * @throws {StoreOutcomeUnknown} the cause, if there is no reply within five seconds, or the
+   * message before it is not in the log: the first attempt may still reach Redis after that one
    */
   retry(sender: string, append: Append, cause: StoreOutcomeUnknown): Promise<string> {
     let state = this.#senders.get(sender);
@@ -92,7 +93,9 @@ async function retryUntilDeadline(
   async function retry(): Promise<string> {
     await earlierRetries;
     while (!isOver) {
-      const id = await append().catch(() => undefined);
+      const id = await append().catch((error) => {
+        if (error instanceof OutOfOrder) throw cause;
+      });
       if (id !== undefined) return id;
       await sleep(RETRY_DELAY_MS);
     }

@@ -145,7 +145,7 @@ export async function openRedisStore(
       log.leave(room, user);
       await claims.release(room, user);
     },
-    publish: (room, user, text, ref) => log.publish(room, user, text, ref),
+    publish: (...args) => log.publish(...args),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),

@@ -58,7 +58,9 @@ export interface PendingMessage {
   /** The end of its event as JSON, after `id` and `prev`. */
   readonly rest: string;
   /** The key of its ref, if it has one. */
-  readonly refKey?: string;
+  readonly refKey: string | undefined;
+  /** The key of the ref of the message that must be in the log before, if there is one. */
+  readonly afterKey: string | undefined;
 }
 
 /** A log is trimmed by age once in about this many messages, because that costs a command. */
@@ -69,12 +71,15 @@ const MAX_TRIMMED_MESSAGES = 100;
 
 /** The script that publishes messages. */
 export interface LogScripts {
-  /** Resolves to the messages' ids. */
+  /**
+   * Resolves to the messages' ids, and to `null` for each that was not appended because the one
+   * before it is not in the log.
+   */
   publish(
     keys: RoomKeys,
     messages: readonly PendingMessage[],
     limits: LogLimits,
-  ): Promise<string[]>;
+  ): Promise<(string | null)[]>;
 }
 
 /** Registers the scripts that claim and release names. */
@@ -141,17 +146,19 @@ export function defineProbe(
 
 /** Registers the script that publishes messages. */
 export function defineLogScripts(connection: CommandConnection): LogScripts {
-  // The number of keys varies, and comes first among the arguments.
-  const publish = connection.defineScript<string[]>("publishMessages", undefined, publishScript);
+  const publish = connection.defineOrderedScript<(string | null)[]>(publishScript);
   return {
     publish(keys, messages, { historyLimit, historySeconds }) {
-      const refKeys = messages.flatMap(({ refKey }) => refKey ?? []);
+      const allKeys = [keys.log];
+      const add = (key: string | undefined) => key === undefined ? 0 : allKeys.push(key);
+      const args = messages.flatMap(({ rest, refKey, afterKey }) => {
+        return [add(refKey), add(afterKey), rest];
+      });
       // By chance, so that nobody has to count the messages of each room.
       const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
       const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
       const limits = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
-      const args = messages.flatMap(({ rest, refKey }) => [refKey === undefined ? 0 : 1, rest]);
-      return publish(1 + refKeys.length, keys.log, ...refKeys, keys.channel, ...limits, ...args);
+      return publish(allKeys.length, ...allKeys, keys.channel, ...limits, ...args);
     },
   };
 }

@@ -1,25 +1,35 @@
 -- Appends messages to a room's log, and publishes them in one payload: '\30', then an event on each
--- line. A message whose ref is known already is neither appended nor published.
+-- line. A message whose ref is known already is neither appended nor published. One that names a
+-- message before it is refused if that one's ref is not known. Without keys, the script does
+-- nothing: that loads it.
 --
 -- KEYS[1]  the room's log (STREAM)
--- KEYS[2…] the refs of the messages that have one (STRING), in the order of the messages
+-- KEYS[2…] the refs of the messages, and of those that they name (STRING), with repetitions
 -- ARGV[1]  the room's channel
 -- ARGV[2]  the number of messages to keep
 -- ARGV[3]  how long to keep them, in seconds
 -- ARGV[4]  how many messages that are older than that to delete at most
 -- ARGV[5]  how long to remember a ref, in seconds
--- ARGV[6…] two for each message: 1 if it has a ref, else 0; and the end of its event as JSON,
---          after id and prev, such as "user":"foo","text":"hi"}
--- Reply: the ids of the messages. After an error reply, none of them is in the log, none was
--- published, and no ref of theirs is remembered, unless the error begins with INDOUBT.
+-- ARGV[6…] three for each message: where its ref is in KEYS, or 0; where the ref of the message
+--          before it is, or 0; and the end of its event as JSON, after id and prev, such as
+--          "user":"foo","text":"hi"}
+-- Reply: the ids of the messages, with null for those that are refused. After an error reply, none
+-- of them is in the log, none was published, and no ref of theirs is remembered, unless the error
+-- begins with INDOUBT.
 --
 -- Atomic, because the events must be published in the order of the log, each with the id of the
 -- message before it; and because only one of several messages with the same ref may be appended.
+if #KEYS == 0 then
+  return
+end
 local call, log, channel, seconds = redis.pcall, KEYS[1], ARGV[1], ARGV[3]
 -- What fails if a key has another type comes before the first write.
 local known = {}
 for i = 2, #KEYS do
-  known[KEYS[i]] = redis.call('GET', KEYS[i])
+  local key = KEYS[i]
+  if known[key] == nil then
+    known[key] = redis.call('GET', key)
+  end
 end
 local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 local newestId = newest and newest[1] or '0-0'
@@ -53,15 +63,11 @@ local function undo(failure)
   return failure
 end
 
-local ids, events, ref, prev = {}, {}, 1, newestId
-for i = 6, #ARGV, 2 do
-  local key, rest = nil, ARGV[i + 1]
-  if ARGV[i] == '1' then
-    ref = ref + 1
-    key = KEYS[ref]
-  end
+local ids, events, prev = {}, {}, newestId
+for i = 6, #ARGV, 3 do
+  local key, after, rest = KEYS[tonumber(ARGV[i])], KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2]
   local id = key and known[key]
-  if not id then
+  if not id and (not after or known[after]) then
     id = call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'prev', prev, 'rest', rest)
     if id.err then
       return undo(id)
@@ -76,7 +82,7 @@ for i = 6, #ARGV, 2 do
     events[#events + 1] = '{"type":"message","id":"' .. id .. '","prev":"' .. prev .. '",' .. rest
     prev = id
   end
-  ids[#ids + 1] = id
+  ids[#ids + 1] = id or false
 end
 if #events == 0 then
   return ids
