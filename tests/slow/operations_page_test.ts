@@ -357,6 +357,36 @@ Deno.test("fault: Redis is a cluster", async () => {
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("fault: Redis has data of an older version", async () => {
+  await using redis = await startRedis();
+  const leftovers = [
+    ["ZADD", "chat-leases", "0", "3f9a1c2e7b40-1"],
+    ["SADD", "chat-instances", "3f9a1c2e7b40"],
+    ["XADD", "{chat}:log", "*", "prev", "0-0", "rest", '"user":"foo","text":"hi"}'],
+  ];
+  for (const leftover of leftovers) {
+    await redis.command(...leftover);
+    await assertStartFails("Redis has data of an older version", redis.env);
+    await redis.command("DEL", leftover[1]);
+  }
+  // Other keys are no data of an older version.
+  await redis.command("SADD", "chat-users", "bot");
+  await redis.command("XADD", "{chat}:log", "*", "note", "somebody put this here");
+  await (await startInstance(redis.env))[Symbol.asyncDispose]();
+});
+
+Deno.test("fault: Redis has data of another format", async () => {
+  await using redis = await startRedis();
+  await using one = await startInstance(redis.env);
+  await redis.command("ZINCRBY", "chat-leases", "1", "format");
+  await assertStartFails("Redis has data of another format", redis.env);
+  // The format is written again when Redis has lost all data.
+  await redis.command("FLUSHALL");
+  await redis.untilReply("ZSCORE chat-leases format", "1");
+  await untilReady(one);
+  await (await startInstance(redis.env))[Symbol.asyncDispose]();
+});
+
 Deno.test("fault: a right is missing at the start", async () => {
   await using redis = await startRedis();
   await redis.command("ACL", "SETUSER", "default", "-xadd");

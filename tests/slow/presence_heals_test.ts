@@ -153,7 +153,7 @@ Deno.test("presence heals when Redis loses what it knows of the instances", asyn
     await lose();
     for (const { room, names } of rooms) await untilHealed(redis, room, names);
     await until(async () => {
-      const ids = await redis.command("ZRANGE", "chat-leases", "0", "-1") as string[];
+      const ids = await redis.instances();
       const known = await Promise.all(
         ids.map((id) =>
           redis.command("SMEMBERS", `chat-instance-rooms:${id}`) as Promise<string[]>

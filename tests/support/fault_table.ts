@@ -17,6 +17,7 @@ const PLACEHOLDERS: Readonly<Record<string, string>> = {
   N: "\\d+",
   PORT: "\\d+",
   HOST: "\\S+",
+  KEY: "\\S+",
   VERSION: "\\S+",
   POLICY: "\\S+",
   "…": ".*",
@@ -42,7 +43,7 @@ function quoted(cell: string): RegExp[] {
 function toPattern(line: string): RegExp {
   const escaped = line.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const source = escaped.replaceAll(
-    /\b(?:ID|N|PORT|HOST|VERSION|POLICY)\b|…/g,
+    /\b(?:ID|N|PORT|HOST|KEY|VERSION|POLICY)\b|…/g,
     (placeholder) => PLACEHOLDERS[placeholder],
   );
   return new RegExp(`^${source}$`);

@@ -27,6 +27,8 @@ export interface TestRedis extends AsyncDisposable {
   monitor(): Promise<AsyncDisposable & { count(): number }>;
   /** Lists the names that are taken in a room, sorted. */
   users(room?: string): Promise<string[]>;
+  /** Lists the ids of the instances that have a lease, in the order in which the leases end. */
+  instances(): Promise<string[]>;
 }
 
 /** The files of a TLS certificate and its key. */
@@ -36,7 +38,8 @@ export interface Certificate {
 }
 
 /**
- * Starts a Redis with a password, on a free port unless one is given.
+ * Starts a Redis with a password, on a free port unless one is given. `REDIS_SERVER` chooses
+ * another server to test with: see tools/redis-servers.
  *
  * @param options.tls makes it accept TLS connections only
  * @param options.folder where it loads its data from when it starts, and where `SAVE` writes them
@@ -56,14 +59,18 @@ export async function startRedis(
     ? ["--port", "0", "--tls-port", `${port}`, "--tls-cert-file", tls.cert, "--tls-key-file"]
       .concat(tls.key, "--tls-auth-clients", "no")
     : ["--port", `${port}`];
-  const process = startProcess([
+  const program = Deno.env.get("REDIS_SERVER") || "redis-server";
+  const process = run(program, [
     ...listen,
     ...(folder ? ["--dir", folder] : []),
     ...["--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", ""],
     ...["--appendonly", appendOnly ? "yes" : "no", "--appendfsync", "always"],
     ...args,
   ]);
-  await process.output.find(/Ready to accept connections/);
+  await process.output.find(/Ready to accept connections/).catch((cause) => {
+    if (!/not found$/.test(cause.message)) throw cause;
+    throw new Error(`${program} is not installed: apt-get install redis-server`, { cause });
+  });
   const client = new Redis({
     host: "127.0.0.1",
     port,
@@ -109,6 +116,10 @@ export async function startRedis(
     async users(room) {
       return (await client.smembers(room ? `chat-users:${room}` : "chat-users")).sort();
     },
+    async instances() {
+      const members = await client.call("ZRANGE", "chat-leases", "0", "-1") as string[];
+      return members.filter((member) => member !== "format");
+    },
     async [Symbol.asyncDispose]() {
       client.disconnect();
       await process[Symbol.asyncDispose]();
@@ -119,19 +130,6 @@ export async function startRedis(
 /** Returns the settings with which a store connects to a test's Redis on a port. */
 export function redisSettings(port: number): RedisSettings {
   return { host: "127.0.0.1", port, password: PASSWORD, database: 0, prefix: "", tls: false };
-}
-
-/** `REDIS_SERVER` chooses another server to test with: see tools/redis-servers. */
-function startProcess(args: string[]): Running {
-  const program = Deno.env.get("REDIS_SERVER") || "redis-server";
-  try {
-    return run(program, args);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Error(`${program} is not installed: apt-get install redis-server`, {
-      cause: error,
-    });
-  }
 }
 
 /**

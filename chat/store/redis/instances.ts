@@ -1,5 +1,6 @@
 import { StoreUnavailable } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
+import { DATA_FORMAT, FORMAT_MEMBER } from "./data_format.ts";
 
 /** How long a lease lives after its last renewal, in milliseconds. */
 export const LEASE_TTL_MS = 10_000;
@@ -110,7 +111,7 @@ export class Instances {
     // If only a part takes effect, this id too has to be deregistered.
     this.#retiredIds.add(id);
     const failures = (await Promise.allSettled([
-      this.#connection.run("ZADD", keys.leases, endsAtMs, id),
+      this.#connection.run("ZADD", keys.leases, endsAtMs, id, DATA_FORMAT, FORMAT_MEMBER),
       this.#connection.run("SADD", keys.instanceRooms(id), ALL_ROOMS, ...names),
     ])).flatMap((result) => result.status === "rejected" ? [result.reason] : []);
     if (failures.length === 2 && failures.every((error) => error instanceof StoreUnavailable)) {
@@ -145,10 +146,14 @@ export class Instances {
   }
 
   /**
-   * Writes down again the rooms in which the instance may hold names, in case Redis has lost them.
+   * Writes down again the rooms in which the instance may hold names, and the format, in case Redis
+   * has lost them.
    */
   async rewriteRooms(rooms: Iterable<string>): Promise<void> {
     const key = this.#connection.keys.instanceRooms(this.#id);
+    await this.#connection.run(
+      ...["ZADD", this.#connection.keys.leases, "NX", DATA_FORMAT, FORMAT_MEMBER] as const,
+    );
     const write = () => this.#connection.run("SADD", key, ALL_ROOMS, ...rooms);
     await write().catch(async (error: Error) => {
       if (!error.message.startsWith("WRONGTYPE")) throw error;
@@ -247,6 +252,7 @@ export class Instances {
       .flat();
     const endsAtMs = new Map<string, number>();
     for (let i = 0; i < entries.length; i += 2) endsAtMs.set(entries[i], Number(entries[i + 1]));
+    endsAtMs.delete(FORMAT_MEMBER);
     this.#registeredIds = new Set(endsAtMs.keys());
     return endsAtMs;
   }
@@ -302,9 +308,11 @@ export class Instances {
   async close(holdsNames: boolean): Promise<void> {
     const { leases } = this.#connection.keys;
     if (holdsNames) return await this.#connection.run("ZADD", leases, "XX", 0, this.#id);
-    await Promise.all([
-      this.#connection.run("ZREM", leases, this.#id),
+    const [, , registeredIds] = await Promise.all([
       this.#connection.run("DEL", this.#connection.keys.instanceRooms(this.#id)),
+      this.#connection.run("ZREM", leases, this.#id),
+      this.#readLeases(),
     ]);
+    if (registeredIds.size === 0) await this.#connection.run("ZREM", leases, FORMAT_MEMBER);
   }
 }

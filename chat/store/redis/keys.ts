@@ -25,8 +25,11 @@ export class Keys {
    * A ZSET of the ids of all instances that are alive, and of those that died and are not reaped
    * yet. The score is when the instance's lease ends, in milliseconds of the clock of Redis. No
    * lease expires by itself, because Redis evicts what expires first when its memory is full.
+   * One more member is the format of the data: see `data_format.ts`.
    */
   readonly leases: string;
+  /** A SET in which versions before 0.3 had the ids of all instances. */
+  readonly oldInstances: string;
   /** A ZSET of the ids that other instances have reaped in the last hour, scored by when. */
   readonly reaped: string;
   /**
@@ -46,6 +49,7 @@ export class Keys {
     this.#prefix = prefix;
     this.#channel = `${prefix}chat${database === 0 ? "" : `@${database}`}`;
     this.leases = `${prefix}chat-leases`;
+    this.oldInstances = `${prefix}chat-instances`;
     this.reaped = `${prefix}chat-reaped`;
     this.probes = [`${this.#logTag(DEFAULT_ROOM)}:probe`, `${prefix}chat-probe`];
   }

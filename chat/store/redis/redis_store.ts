@@ -1,6 +1,7 @@
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { cannotUse, connect } from "./connections.ts";
+import { checkDataFormat } from "./data_format.ts";
 import { ignoreOutage } from "./ignore_outage.ts";
 import { cleanWords, Incidents } from "./incidents.ts";
 import { Instances, makeInstanceId } from "./instances.ts";
@@ -63,6 +64,7 @@ export async function openRedisStore(
     const refusal = await probe();
     if (refusal !== null) throw new StoreUnavailable(cleanWords(refusal));
     await subscriber.prove();
+    await checkDataFormat(commands);
     await recovery.start();
   } catch (error) {
     await closeConnections();
