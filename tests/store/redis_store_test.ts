@@ -142,7 +142,7 @@ Deno.test("redis: a name that is released before the reply to its claim is free"
   await store.subscribe("r", NO_LISTENER);
   const claimed = store.claim("r", "foo", "s1");
   const released = store.release("r", "foo", "s1");
-  assertEquals(await claimed, "taken");
+  assertEquals(await claimed, "claimed");
   await released;
   assertEquals(await redis.users("r"), []);
   const [first, second] = [store.claim("r", "foo", "s2"), store.release("r", "foo", "s2")];
