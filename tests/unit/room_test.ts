@@ -17,7 +17,7 @@ function makeMember(user: string, id = `session of ${user}`): Member & { log: st
     log,
     onJoined: (last, users) => log.push(`admitted after ${last}, ${users} are there`),
     deliver: (frame) => log.push(frame),
-    onNameLost: () => log.push("lost"),
+    onNameLost: (loss) => log.push(loss),
   };
 }
 
@@ -83,8 +83,8 @@ Deno.test("a member's return after an outage is news only if it was seen leaving
 
 Deno.test("a lost name ends the session that held it, and no other session", async () => {
   const { room, foo, bar } = await makeRoom();
-  room.handleNameLost("foo", "an earlier session");
+  room.handleNameLost("foo", "an earlier session", "taken");
   assertEquals([foo.log, bar.log], [[], []]);
-  room.handleNameLost("foo", foo.id);
-  assertEquals([foo.log, bar.log], [["lost"], []]);
+  room.handleNameLost("foo", foo.id, "taken");
+  assertEquals([foo.log, bar.log], [["taken"], []]);
 });
