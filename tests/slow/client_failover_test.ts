@@ -70,7 +70,7 @@ Deno.test("300 clients outlive the kill of one of two instances, and nobody noti
   await Promise.all([...clients.map((client) => client.close()), watcher.leave()]);
 });
 
-Deno.test("the clients of a killed instance spread over the others, and leave it alone", async () => {
+Deno.test("clients of a killed instance spread over the others, and leave it alone", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
