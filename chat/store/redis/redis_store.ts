@@ -46,7 +46,8 @@ export async function openRedisStore(
     (room, user, session) => listeners.get(room)?.onNameLost(user, session),
   );
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
-  const log = new Log(commands, limits);
+  const subscriptions = new Map<string, RoomSubscription>();
+  const log = new Log(commands, limits, (room) => subscriptions.get(room));
   const channel = commands.keys.hearing(instanceId);
   const subscriber = new Subscriber(connections.subscriber, commands, channel);
   const probe = defineProbe(commands, channel);
@@ -125,6 +126,7 @@ export async function openRedisStore(
           listener.onEvent(event, line);
         },
       });
+      subscriptions.set(room, subscription);
       const [newest] = await Promise.all([
         subscriber.subscribe(commands.keys.room(room).channel, subscription),
         enterRoom(room),
@@ -133,6 +135,8 @@ export async function openRedisStore(
     },
     async unsubscribe(room) {
       listeners.delete(room);
+      subscriptions.get(room)?.close();
+      subscriptions.delete(room);
       await Promise.all([
         subscriber.unsubscribe(commands.keys.room(room).channel),
         leaveRoom(room),
@@ -158,6 +162,7 @@ export async function openRedisStore(
     },
     async close() {
       stopMaintenance();
+      for (const subscription of subscriptions.values()) subscription.close();
       await recovery.close().catch(ignoreOutage);
       await closeConnections();
     },
