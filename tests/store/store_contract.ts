@@ -1,7 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Message, RoomEvent } from "../../chat/protocol/events.ts";
 import { isLater } from "../../chat/protocol/ids.ts";
-import type { LogLimits, RoomListener, Store } from "../../chat/store/store.ts";
+import {
+  type LogLimits,
+  OutOfOrder,
+  type RoomListener,
+  type Store,
+} from "../../chat/store/store.ts";
 import { sleep } from "../support/wait.ts";
 
 /** Two stores that share their rooms, as the stores of two instances do. */
@@ -279,6 +284,56 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(new Set(ids).size, 5);
     await pair.here.publish("q", "foo", "a", "1");
     assertEquals((await pair.here.readAfter("q", "0-0", 10)).length, 1);
+  });
+
+  test("publish() takes a message only after the one that it names", async ({ here, there }) => {
+    const publish = (store: Store, ref: string | undefined, after: string | undefined) =>
+      store.publish("r", "foo", `${ref} after ${after}`, ref, after);
+    const outcomes = async (...ids: Promise<string>[]) =>
+      (await Promise.allSettled(ids)).map((result) =>
+        result.status === "fulfilled" ? "taken" : (assert(result.reason instanceof OutOfOrder), "-")
+      );
+    const takenFirst = await publish(here, "1", undefined);
+    await here.publish("r", "bar", "of another user", "bar's");
+    await here.publish("q", "foo", "in another room", "in q");
+    // Each line is one turn.
+    const got = [
+      await outcomes(publish(there, "2", "1"), publish(there, "3", "2"), publish(there, "4", "3")),
+      await outcomes(publish(here, "6", "5"), publish(here, "7", "6"), publish(here, "8", "4")),
+      await outcomes(publish(here, "7", "6"), publish(here, "6", undefined)),
+      await outcomes(publish(here, "7", "6"), publish(here, undefined, "7")),
+      await outcomes(publish(here, "9", "bar's"), publish(here, "9", "in q")),
+      await outcomes(publish(here, undefined, "none"), publish(here, "9", "9")),
+      await outcomes(publish(here, "9", undefined), publish(here, "9", "9")),
+    ];
+    assertEquals(got, [
+      ["taken", "taken", "taken"],
+      ["-", "-", "taken"],
+      ["-", "taken"],
+      ["taken", "taken"],
+      ["-", "-"],
+      ["-", "-"],
+      ["taken", "taken"],
+    ]);
+    // What is in the log is not refused, whatever it names now.
+    assertEquals(await publish(there, "1", "none"), takenFirst);
+    const texts = (await here.readAfter("r", "0-0", 100)).map(({ event }) => event.text);
+    assertEquals(texts.map((text) => text.split(" ")[0]), [
+      ...["1", "of", "2", "3", "4", "8", "6", "7", "undefined", "9"],
+    ]);
+  });
+
+  test("publish() takes long chains of messages, or refuses them as a whole", async (pair) => {
+    const publishChain = (prefix: string, first: string | undefined) =>
+      Array.from({ length: 250 }, (_, i) => {
+        const after = i === 0 ? first : `${prefix}${i - 1}`;
+        return pair.here.publish("r", "foo", `${i}`, `${prefix}${i}`, after);
+      });
+    const refused = await Promise.allSettled(publishChain("a", "none"));
+    assert(refused.every((result) => result.status === "rejected"));
+    const ids = await Promise.all(publishChain("b", undefined));
+    const log = await pair.there.readAfter("r", "0-0", 1_000);
+    assertEquals(log.map(({ event }) => event.id), ids);
   });
 
   test("readAfter() and readBefore() return the log page by page", async ({ here, there }) => {

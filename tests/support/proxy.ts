@@ -11,8 +11,12 @@ export interface Proxy extends AsyncDisposable {
   freeze(text: string): number;
   /** Forwards nothing back on the connection on which a client next sends a text. */
   loseReply(text: string): void;
-  /** Ends every connection, in order or by a TCP reset. */
-  disconnect(how: "in order" | "by reset"): void;
+  /**
+   * Ends every connection, in order or by a TCP reset.
+   *
+   * @param text if given, only the connections whose first bytes contain it
+   */
+  disconnect(how: "in order" | "by reset", text?: string): void;
   /** Ends every connection and accepts none until {@linkcode Proxy.unblock}. */
   block(): void;
   unblock(): void;
@@ -63,8 +67,9 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     }
   }
 
-  function disconnect(how: "in order" | "by reset"): void {
-    for (const { ends } of connections) {
+  function disconnect(how: "in order" | "by reset", text = ""): void {
+    for (const { ends, start } of connections) {
+      if (!start.includes(text)) continue;
       for (const end of ends) how === "in order" ? end.destroySoon() : end.resetAndDestroy();
     }
   }
