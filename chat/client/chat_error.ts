@@ -5,9 +5,10 @@ import type { ErrorCode } from "../protocol/errors.ts";
  *
  * - `closed`: `close()` was called, or the signal was aborted
  * - `refused`: the server refuses what was asked for, and would refuse it again
+ * - `replaced`: another connection of the same user has taken the name over
  * - `too_slow`: a loop over the messages took them too slowly
  */
-export type ChatErrorCode = ErrorCode | "closed" | "refused" | "too_slow";
+export type ChatErrorCode = ErrorCode | "closed" | "refused" | "replaced" | "too_slow";
 
 /** Why a message was not sent, a request failed, or the client closed. */
 export class ChatError extends Error {

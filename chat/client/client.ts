@@ -28,19 +28,22 @@
 import { BadRequest } from "../protocol/bad_request.ts";
 import { CLOSE, mayReconnect } from "../protocol/close_codes.ts";
 import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
-import type { Joined, Left, Message, Notice } from "../protocol/events.ts";
-import { isId, isLater } from "../protocol/ids.ts";
+import type { Joined, Left, Message, Notice, Resync } from "../protocol/events.ts";
+import { BEFORE_FIRST_ID, isId, isLater } from "../protocol/ids.ts";
 import { DEFAULT_ROOM, parseRoom, parseUser, quote } from "../protocol/names.ts";
 import type { Ack, Pong, Reply, Welcome } from "../protocol/protocol.ts";
-import { ChatError } from "./chat_error.ts";
+import { ChatError, type ChatErrorCode } from "./chat_error.ts";
 import { type ChatEventMap, ChatEventTarget, type ChatState } from "./chat_events.ts";
 import { iterateMessages } from "./iterate_messages.ts";
+import { leave } from "./leave.ts";
+import { type NameSecret, secretOf, type SecretStorage } from "./name_secret.ts";
 import { SendQueue } from "./send_queue.ts";
 import { parseServers, readJson, whyRefused } from "./servers.ts";
 
 export * from "./chat_error.ts";
 export * from "./chat_events.ts";
 export type { Ack, ErrorCode, ErrorReply, Joined, Left, Message, Notice, Pong, Welcome };
+export type { SecretStorage };
 
 /** The options of a {@linkcode ChatClient}. */
 export interface ChatClientOptions {
@@ -63,6 +66,13 @@ export interface ChatClientOptions {
    * before each attempt to connect, and for `users` and `history`.
    */
   readonly token?: string | (() => string | Promise<string>);
+  /**
+   * Where to keep the secret by which the server knows the user again: give `sessionStorage` in a
+   * page, so that the page has its name back at once after it was reloaded. By default the secret
+   * is kept in memory. All clients of a page for the same servers, room and user share one secret,
+   * and the storage of the first one.
+   */
+  readonly storage?: SecretStorage;
 }
 
 /** What {@linkcode ChatClient.history} reads. */
@@ -86,6 +96,12 @@ interface UsersPage {
   readonly from: string | null;
 }
 
+/** The codes of errors for the close codes after which a client does not connect again. */
+const ERROR_CODES: ReadonlyMap<number, ChatErrorCode> = new Map([
+  [CLOSE.nameTaken.code, "name_taken"],
+  [CLOSE.replaced.code, "replaced"],
+]);
+
 /** How many users are read at once. */
 const USERS_LIMIT = 200;
 
@@ -99,8 +115,8 @@ const STABLE_AFTER_MS = 5_000;
 /** A connection on which nothing arrives between two heartbeats is lost. */
 const HEARTBEAT_MS = 10_000;
 
-/** The longest that {@linkcode ChatClient.close} waits for the server. */
-const CLOSE_TIMEOUT_MS = 2_000;
+/** How long a server that knows no secrets may hold a name for a connection that was lost. */
+const OWN_NAME_TIMEOUT_MS = 120_000;
 
 /**
  * Keeps one user in one room until it is closed. It calls its `on…` properties and the listeners
@@ -137,6 +153,7 @@ export class ChatClient extends ChatEventTarget {
   #turn = 0;
   readonly #user: string;
   readonly #options: ChatClientOptions;
+  readonly #secret: NameSecret;
   readonly #sendQueue = new SendQueue((lines) => this.#socket?.send(lines.join("\n")));
   readonly #ready = Promise.withResolvers<Welcome>();
   #state: ChatState = "connecting";
@@ -150,9 +167,14 @@ export class ChatClient extends ChatEventTarget {
   /** Attempts since the last stable connection. */
   #attempts = 0;
   #connectedAt = 0;
+  #lostAt = 0;
+  /** Whether the server frees the name on request. */
+  #canLeave = false;
+  /** Resolves when the connection is closed. */
+  #left = Promise.resolve();
   #position: string | undefined;
-  /** The room's newest message at the first welcome, to resume after if there is no position. */
-  #lastAtFirstWelcome: string | undefined;
+  /** Whether the next message is the first one of the history. */
+  #awaitsHistory = false;
   /** Whether the gap after the position was reported. */
   #isGapReported = false;
   /** Whether anything was received since the last heartbeat. */
@@ -172,9 +194,10 @@ export class ChatClient extends ChatEventTarget {
    */
   constructor(url: string | readonly string[], user: string, options: ChatClientOptions = {}) {
     super();
-    const { room, since, history, signal } = options;
+    const { room = DEFAULT_ROOM, since, history, signal, storage } = options;
     this.#servers = parseServers(typeof url === "string" ? [url] : url);
     this.#user = checkNames(user, room);
+    this.#secret = secretOf(this.#servers, room, this.#user, storage);
     if (since !== undefined && !isId(since)) {
       throw new TypeError(`since is ${JSON.stringify(since)}: give the id of a message`);
     }
@@ -187,8 +210,10 @@ export class ChatClient extends ChatEventTarget {
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
     const abort = () => this.#close(new ChatError("closed", "the signal was aborted"));
     signal?.addEventListener("abort", abort, { signal: this.#closed.signal });
-    if (signal?.aborted) abort();
-    else this.#connect();
+    if (!signal?.aborted) {
+      this.#secret.client = this;
+      this.#connect();
+    } else abort();
   }
 
   /**
@@ -204,7 +229,10 @@ export class ChatClient extends ChatEventTarget {
     return this.#state;
   }
 
-  /** The id of the last message that was delivered. Give it as `since` to a later client. */
+  /**
+   * The id of the last message that was delivered; before the first one, that of the room's newest
+   * message at the welcome. Give it as `since` to a later client.
+   */
   get position(): string | undefined {
     return this.#position;
   }
@@ -272,19 +300,11 @@ export class ChatClient extends ChatEventTarget {
 
   /**
    * Leaves the room for good, and rejects the messages that are not acknowledged yet. Resolves when
-   * the connection is closed, after two seconds at the latest.
+   * the server has freed the name and closed the connection, after two seconds at the latest.
    */
-  async close(): Promise<void> {
-    const socket = this.#socket;
+  close(): Promise<void> {
     this.#close(new ChatError("closed", "close() was called"));
-    if (!socket || socket.readyState === WebSocket.CLOSED) return;
-    await new Promise<void>((resolve) => {
-      const timeout = setTimeout(resolve, CLOSE_TIMEOUT_MS);
-      socket.onclose = socket.onerror = () => {
-        clearTimeout(timeout);
-        resolve();
-      };
-    });
+    return this.#left;
   }
 
   /** Calls {@linkcode ChatClient.close}, for `await using`. */
@@ -295,6 +315,7 @@ export class ChatClient extends ChatEventTarget {
   async #connect(): Promise<void> {
     const server = this.#servers[this.#turn];
     this.#refusal = undefined;
+    this.#canLeave = false;
     this.#hasReceived = true;
     let token: string | undefined;
     try {
@@ -303,11 +324,13 @@ export class ChatClient extends ChatEventTarget {
       if (error instanceof ChatError) return this.#close(error);
       return this.#retry(`there is no token: ${error}`);
     }
+    const secret = await this.#secret.nextSubprotocol();
     if (this.#error) return;
-    const since = this.#position ?? this.#lastAtFirstWelcome;
-    const url = this.#joinUrl(server, since);
+    const newest = this.#secret.client ??= this;
+    if (newest !== this) return this.#close(new ChatError("replaced", CLOSE.replaced.reason));
+    const url = this.#joinUrl(server, this.#position);
     url.protocol = url.protocol.replace("http", "ws");
-    const protocols = ["chat.json.v1", ...token === undefined ? [] : [`token.${token}`]];
+    const protocols = ["chat.json.v1", secret, ...token === undefined ? [] : [`token.${token}`]];
     const socket = this.#socket = new WebSocket(url, protocols);
     let isOpen = false;
     const onLost = (code: number, reason: string) => {
@@ -362,7 +385,7 @@ export class ChatClient extends ChatEventTarget {
     throw new ChatError("refused", "the token is no JWT");
   }
 
-  #handleEvent(event: Reply | Joined | Left | Message | Notice): void {
+  #handleEvent(event: Reply | Joined | Left | Message | Notice | Resync): void {
     switch (event.type) {
       case "welcome":
         return this.#handleWelcome(event);
@@ -374,6 +397,8 @@ export class ChatClient extends ChatEventTarget {
         return this.#tell("left", event, () => this.onleft(event));
       case "notice":
         return this.#tell("notice", event, () => this.onnotice(event));
+      case "resync":
+        return this.#resync(event);
       case "ack":
         return this.#sendQueue.onAck(event);
       case "error":
@@ -388,11 +413,13 @@ export class ChatClient extends ChatEventTarget {
   }
 
   #handleWelcome(welcome: Welcome): void {
-    const since = this.#position ?? this.#lastAtFirstWelcome;
+    const since = this.#position;
     const isGap = since !== undefined && !welcome.recovered;
+    this.#awaitsHistory = since === undefined && Boolean(this.#options.history);
     // The room's log was lost, and its new ids are lower.
-    if (isGap && isLater(since, welcome.last)) this.#position = welcome.last;
-    this.#lastAtFirstWelcome ??= welcome.last;
+    if (since === undefined || isGap && isLater(since, welcome.last)) this.#position = welcome.last;
+    // Servers before 0.3 do not send the field.
+    this.#canLeave = welcome.features?.includes("leave") ?? false;
     this.#connectedAt = Date.now();
     this.#sendQueue.onWelcome(welcome);
     this.#setState("connected", "");
@@ -402,13 +429,20 @@ export class ChatClient extends ChatEventTarget {
   }
 
   #deliver(message: Message): void {
-    if (this.#position !== undefined) {
-      if (!isLater(message.id, this.#position)) return;
-      if (isLater(message.prev, this.#position)) this.#reportGap(this.#position);
-    }
-    this.#position = message.id;
+    const position = this.#position!;
+    // What was before the first message of an empty log, nobody knows.
+    const isFirst = this.#awaitsHistory || position === BEFORE_FIRST_ID;
+    if (!isFirst && message.prev !== position) this.#reportGap(position);
+    this.#awaitsHistory = false;
     this.#isGapReported = false;
+    this.#position = message.id;
     this.#tell("message", message, () => this.onmessage(message));
+  }
+
+  #resync({ last, gap }: Resync): void {
+    if (gap) this.#reportGap(this.#position!);
+    this.#awaitsHistory = false;
+    this.#position = last;
   }
 
   #reportGap(after: string): void {
@@ -432,13 +466,12 @@ export class ChatClient extends ChatEventTarget {
     this.#detach();
     this.#sendQueue.onConnectionLost();
     const reason = this.#refusal?.message ?? (closeReason || `code ${code}`);
-    const isNameTaken = code === CLOSE.nameTaken.code;
-    // After a reconnect, the name may still be held by the client's own lost connection.
-    const isOwnName = isNameTaken && this.#lastAtFirstWelcome !== undefined;
-    if (!mayReconnect(code) && !isOwnName) {
-      return this.#close(new ChatError(isNameTaken ? "name_taken" : "refused", reason));
-    }
-    this.#retry(reason);
+    if (this.#state === "connected") this.#lostAt = Date.now();
+    // The name may still be held by the client's own lost connection.
+    const isOwnName = code === CLOSE.nameTaken.code && this.#state !== "connecting" &&
+      Date.now() - this.#lostAt < OWN_NAME_TIMEOUT_MS;
+    if (mayReconnect(code) || isOwnName) return this.#retry(reason);
+    this.#close(new ChatError(ERROR_CODES.get(code) ?? "refused", reason));
   }
 
   /** Connects to the next server after a pause. */
@@ -456,8 +489,10 @@ export class ChatClient extends ChatEventTarget {
   #close(error: ChatError): void {
     if (this.#error) return;
     this.#error = error;
-    this.#socket?.close(1000);
+    if (this.#secret.client === this) this.#secret.client = undefined;
+    const socket = this.#socket;
     this.#detach();
+    if (socket) this.#left = leave(socket, this.#canLeave);
     clearTimeout(this.#reconnectTimer);
     clearInterval(this.#heartbeatTimer);
     this.#closed.abort();

@@ -11,6 +11,9 @@ import chatError from "../client/chat_error.ts" with { type: "text" };
 import chatEvents from "../client/chat_events.ts" with { type: "text" };
 import client from "../client/client.ts" with { type: "text" };
 import iterateMessages from "../client/iterate_messages.ts" with { type: "text" };
+import leave from "../client/leave.ts" with { type: "text" };
+import nameSecret from "../client/name_secret.ts" with { type: "text" };
+import pageLock from "../client/page_lock.ts" with { type: "text" };
 import sendQueue from "../client/send_queue.ts" with { type: "text" };
 import servers from "../client/servers.ts" with { type: "text" };
 import badRequest from "../protocol/bad_request.ts" with { type: "text" };
@@ -26,6 +29,9 @@ const CLIENT_SOURCES: Readonly<Record<string, string>> = {
   "/client/chat_events.js": chatEvents,
   "/client/client.js": client,
   "/client/iterate_messages.js": iterateMessages,
+  "/client/leave.js": leave,
+  "/client/name_secret.js": nameSecret,
+  "/client/page_lock.js": pageLock,
   "/client/send_queue.js": sendQueue,
   "/client/servers.js": servers,
   "/protocol/bad_request.js": badRequest,

@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ChatClient, ChatError, type Message } from "../../chat/client/client.ts";
+import {
+  ChatClient,
+  type ChatClientOptions,
+  ChatError,
+  type Message,
+  type Welcome,
+} from "../../chat/client/client.ts";
 import { readConfig } from "../../chat/config/config.ts";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
@@ -81,6 +87,92 @@ Deno.test("every event is told to its property and to each of its listeners", as
   );
   expected.splice(expected.indexOf('two ["one"]') + 1, 0, "once []");
   assertEquals(told, expected);
+});
+
+/** Starts a server that sends lines to each client after the welcome, and a client of it. */
+function startFeed(welcome: Partial<Welcome>, options: ChatClientOptions, ...lines: unknown[]) {
+  const server = startFakeServer({
+    onSocket(socket) {
+      sendWelcome(socket, welcome);
+      socket.send(
+        [...lines, { type: "notice", text: "end" }].map((l) => JSON.stringify(l)).join("\n"),
+      );
+    },
+  });
+  const client = new ChatClient(server.url, "foo", options);
+  const told: string[] = [];
+  client.onmessage = ({ id }) => told.push(id);
+  client.ongap = (after) => told.push(`gap after ${after}`);
+  return {
+    client,
+    ended: new Promise<string[]>((resolve) => client.onnotice = () => resolve(told)),
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function message(id: string, prev: string): Omit<Message, "user" | "text"> {
+  return { type: "message", id, prev };
+}
+
+Deno.test("every message is delivered, and one that does not follow begins a gap", async () => {
+  await using feed = startFeed(
+    { last: "5-0" },
+    {},
+    ...[message("6-0", "5-0"), message("8-0", "7-0"), message("9-0", "8-0")],
+    // After the failover of Redis, ids may be lower.
+    ...[message("3-0", "2-0"), message("4-0", "3-0"), message("11-0", "3-0")],
+  );
+  assertEquals(await feed.ended, [
+    ...["6-0", "gap after 6-0", "8-0", "9-0"],
+    ...["gap after 9-0", "3-0", "4-0", "gap after 4-0", "11-0"],
+  ]);
+  assertEquals(feed.client.position, "11-0");
+});
+
+Deno.test("the first message after a welcome follows the room's newest one", async () => {
+  await using missed = startFeed({ last: "5-0" }, {}, message("7-0", "6-0"));
+  assertEquals(await missed.ended, ["gap after 5-0", "7-0"]);
+  await using history = startFeed(
+    { last: "5-0" },
+    { history: 2 },
+    ...[message("4-0", "3-0"), message("5-0", "4-0"), message("7-0", "6-0")],
+  );
+  assertEquals(await history.ended, ["4-0", "5-0", "gap after 5-0", "7-0"]);
+  // Of a log that has expired, the server does not tell the last id.
+  await using expired = startFeed({ last: "0-0" }, {}, message("7-0", "6-0"));
+  assertEquals(await expired.ended, ["7-0"]);
+  await using empty = startFeed({ last: "5-0" }, {});
+  assertEquals(await empty.ended, []);
+  assertEquals(empty.client.position, "5-0");
+});
+
+Deno.test("a server corrects the position, and tells of a gap", async () => {
+  await using feed = startFeed(
+    { last: "5-0" },
+    {},
+    { type: "resync", last: "3-0", gap: false },
+    message("4-0", "3-0"),
+    { type: "resync", last: "8-0", gap: true },
+    message("9-0", "8-0"),
+    { type: "resync", last: "7-0", gap: true },
+    message("10-0", "9-0"),
+    message("12-0", "11-0"),
+  );
+  assertEquals(await feed.ended, [
+    ...["4-0", "gap after 4-0", "9-0"],
+    ...["gap after 9-0", "10-0", "gap after 10-0", "12-0"],
+  ]);
+});
+
+Deno.test("a client that cannot resume tells of one gap", async () => {
+  const lost = [message("3-0", "2-0"), message("4-0", "3-0")];
+  await using older = startFeed({ last: "4-0" }, { since: "1-0" }, ...lost);
+  assertEquals(await older.ended, ["gap after 1-0", "3-0", "4-0"]);
+  await using newer = startFeed({ last: "2-0" }, { since: "9-0" }, ...lost);
+  assertEquals(await newer.ended, ["gap after 9-0", "3-0", "4-0"]);
 });
 
 Deno.test("a signal closes a client before, while and after it connects", async () => {

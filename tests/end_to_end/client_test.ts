@@ -116,12 +116,13 @@ Deno.test("a message that the server refuses is rejected, and the others are sen
   assertEquals(error.code, "too_large");
   assert(await sends[0] < await sends[2]);
 
-  const second = new ChatClient(`ws://127.0.0.1:${instance.port}`, "foo");
+  const bar = await JsonClient.join(instance.port, "bar");
+  const second = new ChatClient(`ws://127.0.0.1:${instance.port}`, "bar");
   const pending = second.send("never");
   assertEquals(await next(second, "onstate"), "closed");
   assertEquals((await assertRejects(() => pending, ChatError)).code, "name_taken");
   await assertRejects(() => second.send("too late"), ChatError);
-  await Promise.all([foo.close(), second.close()]);
+  await Promise.all([foo.close(), second.close(), bar.leave()]);
   await foo.close();
 });
 

@@ -21,17 +21,19 @@ export async function talk(url: string, user: string): Promise<string[]> {
   }
   await sent;
   texts.push(...await chat.users(), (await chat.history({ limit: 1 })).messages[0].text);
-  const refused: ChatError = await new ChatClient(url, user).ready.catch((error) => error);
+  const next = new ChatClient(url, user);
+  await next.ready;
+  const replaced: ChatError = await chat.send("too late").catch((error) => error);
   const wrong: ChatError = await new ChatClient(url, "x", { history: 201 }).ready.catch((e) => e);
-  await chat.close();
-  return [...texts, refused.code, wrong.message, ...states];
+  await next.close();
+  return [...texts, replaced.code, wrong.message, ...states];
 }
 `;
 
 /** What the program returns for a user. */
 function expected(user: string): string[] {
   const wrong = 'history is "201": give a whole number from 0 to 200';
-  return ["hello", user, "hello", "name_taken", wrong, "connected", "closed"];
+  return ["hello", user, "hello", "replaced", wrong, "connected", "closed"];
 }
 
 const TSCONFIG = JSON.stringify({

@@ -7,8 +7,9 @@ import {
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../../chat/store/store.ts";
+import { startProxy } from "../support/proxy.ts";
 import { redisSettings, startRedis, type TestRedis } from "../support/redis.ts";
-import { until } from "../support/wait.ts";
+import { endOfTurn, until } from "../support/wait.ts";
 
 const LIMITS = { historyLimit: 1_000, historySeconds: 3_600 };
 
@@ -33,11 +34,16 @@ async function startStores() {
   };
 }
 
-/** Publishes messages in one batch. Those whose text is `with …` have that as their ref. */
+/**
+ * Publishes messages in one batch. Those whose text is `with …` have that as their ref; in `with b
+ * after a`, `with a` is the ref of the one before it.
+ */
 function publishBatch(store: Store, ...texts: string[]): Promise<string>[] {
-  return texts.map((text) =>
-    store.publish("r", "foo", text, text.startsWith("with") ? text : undefined)
-  );
+  return texts.map((text) => {
+    const [words, before] = text.split(" after ");
+    const ref = words.startsWith("with") ? words : undefined;
+    return store.publish("r", "foo", text, ref, before && `with ${before}`);
+  });
 }
 
 /** Everything that Redis has about the messages of the room. */
@@ -68,6 +74,7 @@ for (const denied of ["get", "xrevrange", "xadd", "set", "expire", "publish"]) {
     await assertRefused("with a", "b", "with a", "with c");
     const ids = await Promise.all(publishBatch(store, "with known", "d"));
     await assertRefused("with known", "e", "with a", "f", "with a", "with c");
+    await assertRefused("with x after y", "with a after known", "with z after x", "e");
     await assertRefused("with g");
     ids.push(...await Promise.all(publishBatch(store, "with known", "e", "with a", "with c")));
 
@@ -149,7 +156,7 @@ Deno.test("redis: entries that another program put into a log end no page early"
         ["prev", "0-0", "rest", forged],
         ["prev", "0-0", "rest", '"type":"left","user":"foo"}'],
         ["prev", "0-0", "rest", "{"],
-        ["prev", "0-0", "rest", '"user":"foo","text":"a"}', "more", "fields"],
+        ["prev", "0-0", "more", "fields"],
       ]
     ) {
       await redis.command("XADD", "{chat:r}:log", id, ...fields);
@@ -199,3 +206,60 @@ for (const denied of [["expire", "del"], ["set", "xdel"], ["publish", "xdel"]]) 
     assertEquals(heard.map((message) => message.id), inLog.map(({ event }) => event.id));
   });
 }
+
+Deno.test("redis: a message that is out of order fails no other, and costs one GET", async () => {
+  await using test = await startStores();
+  const { redis, store, heard } = test;
+  await redis.command("CONFIG", "RESETSTAT");
+  const texts = ["with a", "b", "with c after none", "with d after c", "with e after a", "f"];
+  const results = await Promise.allSettled(publishBatch(store, ...texts));
+  const taken = texts.filter((_, i) => results[i].status === "fulfilled");
+  assertEquals(taken, ["with a", "b", "with e after a", "f"]);
+  await until(() => heard.length === taken.length);
+  assertEquals(heard.map(({ text }) => text), taken);
+  const stats = await redis.command("INFO", "commandstats") as string;
+  // Those of a, c, d, e and none.
+  assertEquals(/cmdstat_get:calls=(\d+)/.exec(stats)?.[1], "5");
+});
+
+Deno.test("redis: when Redis loses the script, no message overtakes another", async () => {
+  await using test = await startStores();
+  const { redis, store, heard } = test;
+  const other = await openRedisStore(redisSettings(redis.port), LIMITS);
+  const taken: string[] = [];
+  const published: Promise<unknown>[] = [];
+  const isRefused = (error: Error) => assert(error instanceof StoreUnavailable, `${error}`);
+  for (let n = 0; n < 2_000; n++) {
+    const text = `${n}`;
+    published.push(store.publish("r", "foo", text).then(() => taken.push(text), isRefused));
+    // The other store loads the script while messages of this one are on their way.
+    if (n % 20 === 5) published.push(redis.command("SCRIPT", "FLUSH"));
+    if (n % 20 === 15) published.push(other.publish("q", "foo", "x").catch(isRefused));
+    await endOfTurn();
+  }
+  await Promise.all(published);
+  assert(taken.length > 200 && taken.length < 1_900, `${taken.length} were taken`);
+  await until(() => heard.length >= taken.length);
+  assertEquals(heard.map(({ text }) => text), taken);
+  assertEquals(taken, taken.toSorted((a, b) => Number(a) - Number(b)));
+  await other.close();
+});
+
+Deno.test("redis: a store has loaded its script before its first message", async () => {
+  await using redis = await startRedis();
+  await using proxy = await startProxy(redis.port);
+  const store = await openRedisStore(redisSettings(proxy.port), LIMITS);
+  await store.publish("r", "foo", "first");
+  await redis.command("SCRIPT", "FLUSH");
+  proxy.disconnect("by reset");
+  let refusals = "";
+  for (let isTaken = false; !isTaken;) {
+    await endOfTurn();
+    isTaken = await store.publish("r", "foo", "second").then(() => true, (error) => {
+      refusals += error.message;
+      return false;
+    });
+  }
+  assert(refusals !== "" && !refusals.includes("NOSCRIPT"), refusals.slice(-200));
+  await store.close();
+});

@@ -11,6 +11,10 @@ export interface Page {
   evaluate<T>(expression: string): Promise<T>;
   /** Waits until an expression is true. */
   waitForFunction(expression: string): Promise<unknown>;
+  reload(): Promise<unknown>;
+  close(): Promise<void>;
+  /** Waits until the page opens another one. */
+  waitForEvent(event: "popup"): Promise<Page>;
 }
 
 /** What the tests use of playwright-core's `Browser`. */
@@ -18,13 +22,17 @@ export interface Browser extends AsyncDisposable {
   newPage(): Promise<Page>;
 }
 
+/** A host whose pages have no secure context, as that of a development server in a home network. */
+export const INSECURE_HOST = "insecure.test";
+
 /** Starts Debian's Chromium, without a window. */
 export async function startChromium(): Promise<Browser> {
   await Deno.stat(CHROMIUM).catch(() => {
     throw new Error("Chromium is not installed: apt-get install -y chromium");
   });
   const { chromium } = createRequire(await installNpmPackages("browser"))("playwright-core");
-  return await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  const args = ["--no-sandbox", `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`];
+  return await chromium.launch({ executablePath: CHROMIUM, args });
 }
 
 /** Serves files on a free port of 127.0.0.1. */

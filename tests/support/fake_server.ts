@@ -1,3 +1,5 @@
+import type { Welcome } from "../../chat/protocol/protocol.ts";
+
 /** What a client asked for. */
 interface Handshake {
   readonly path: string;
@@ -49,7 +51,7 @@ export function startFakeServer({ onSocket, onRequest }: Behaviour): FakeServer 
 }
 
 /** Sends a welcome to a client that joined as foo. */
-export function sendWelcome(socket: WebSocket): void {
+export function sendWelcome(socket: WebSocket, fields: Partial<Welcome> = {}): void {
   const welcome = { user: "foo", room: "chat", last: "0-0", recovered: false, users: 1 };
-  socket.send(JSON.stringify({ type: "welcome", ...welcome }));
+  socket.send(JSON.stringify({ type: "welcome", ...welcome, ...fields }));
 }

@@ -4,15 +4,20 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 export interface Proxy extends AsyncDisposable {
   readonly port: number;
   /**
-   * Stops forwarding on the open connections whose first bytes contain a text; closes none.
+   * Stops forwarding on the open connections whose first bytes contain a text; closes none. If one
+   * end closes such a connection, the other end does not learn it.
    *
    * @returns how many connections these are
    */
   freeze(text: string): number;
   /** Forwards nothing back on the connection on which a client next sends a text. */
   loseReply(text: string): void;
-  /** Ends every connection, in order or by a TCP reset. */
-  disconnect(how: "in order" | "by reset"): void;
+  /**
+   * Ends every connection, in order or by a TCP reset.
+   *
+   * @param text if given, only the connections whose first bytes contain it
+   */
+  disconnect(how: "in order" | "by reset", text?: string): void;
   /** Ends every connection and accepts none until {@linkcode Proxy.unblock}. */
   block(): void;
   unblock(): void;
@@ -57,14 +62,16 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
       to.on("drain", () => from.resume());
       from.on("error", () => {});
       from.on("close", () => {
+        if (connection.isFrozen) return;
         connections.delete(connection);
         to.destroySoon();
       });
     }
   }
 
-  function disconnect(how: "in order" | "by reset"): void {
-    for (const { ends } of connections) {
+  function disconnect(how: "in order" | "by reset", text = ""): void {
+    for (const { ends, start } of connections) {
+      if (!start.includes(text)) continue;
       for (const end of ends) how === "in order" ? end.destroySoon() : end.resetAndDestroy();
     }
   }
@@ -74,7 +81,9 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
   return {
     port: (server.address() as { port: number }).port,
     freeze(text) {
-      const found = [...connections].filter(({ start }) => start.includes(text));
+      const found = [...connections].filter(({ start, isFrozen }) =>
+        !isFrozen && start.includes(text)
+      );
       for (const connection of found) connection.isFrozen = true;
       return found.length;
     },

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { PublishRetrier } from "../../chat/store/redis/publish_retrier.ts";
-import { StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
+import { OutOfOrder, StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
 import { sleep } from "../support/wait.ts";
 
 const UNKNOWN = new StoreOutcomeUnknown("the connection broke");
@@ -73,4 +73,19 @@ Deno.test("when a sender leaves, the queue is rejected and the retries go on", a
   await assertRejects(() => queued, StoreUnavailable, "left");
   assertEquals(await retried, "id of a");
   assertEquals(log, ["a"]);
+});
+
+Deno.test("a retry ends when the message before it is not in the log", async () => {
+  const retrier = new PublishRetrier();
+  const { log, append } = makeLog();
+  let attempts = 0;
+  const retried = retrier.retry("r:foo", () => {
+    attempts++;
+    return Promise.reject(new OutOfOrder());
+  }, UNKNOWN);
+  const queued = retrier.enqueue("r:foo", append("b"));
+  // An earlier attempt may still be on its way.
+  await assertRejects(() => retried, StoreOutcomeUnknown, "the connection broke");
+  assertEquals(await queued, "id of b");
+  assertEquals([attempts, log], [1, ["b"]]);
 });

@@ -9,6 +9,13 @@ const END = new ChatError("closed", "end of the test");
 interface Line {
   readonly text: string;
   readonly ref: string;
+  readonly after?: string;
+}
+
+/** The texts of lines, each with the text of the one that it is after. */
+function chain(lines: readonly Line[], all: readonly Line[] = lines): string[] {
+  const textOf = (ref: string | undefined) => all.find((line) => line.ref === ref)?.text;
+  return lines.map(({ text, after }) => `${text} after ${textOf(after)}`);
 }
 
 /** A queue whose frames are recorded, with a clock that the test moves. */
@@ -140,7 +147,8 @@ Deno.test("random messages stay within the limits as the server counts", async (
       const sum = unanswered.reduce((sum, { text }) => sum + text.length + 100, 0);
       assert(sum <= maxInFlightBytes, "too much is unanswered");
     });
-    queue.onWelcome({ maxMessageBytes: maxInFlightBytes / 2, maxInFlightBytes });
+    const features = ["after"];
+    queue.onWelcome({ maxMessageBytes: maxInFlightBytes / 2, maxInFlightBytes, features });
     let settled = 0;
     const sends = Array.from({ length: 300 }, () => {
       const text = ["x", "é", "€", "😀", "\0", "\ud800"][below(6)].repeat(below(300));
@@ -263,4 +271,39 @@ Deno.test("when the queue closes, only what is in doubt may have been delivered"
   await assertCode(sends[63], "unknown");
   await assertCode(sends[64], "refused");
   await Promise.allSettled(sends);
+});
+
+Deno.test("each message names the one before it that is not answered, if that is offered", () => {
+  const { queue, takeLines, fail } = makeQueue();
+  for (const text of ["a", "b", "c"]) queue.send(text).catch(() => {});
+  queue.onWelcome({ features: ["other"] });
+  assertEquals(takeLines().map(({ after }) => after), [undefined, undefined, undefined]);
+  queue.onConnectionLost();
+  queue.onWelcome({ features: ["other", "after"] });
+  const lines = takeLines();
+  assertEquals(chain(lines), ["a after undefined", "b after a", "c after b"]);
+
+  queue.onAck({ ref: lines[0].ref, id: "1-0" });
+  fail("too_large", lines[1]);
+  queue.send("d").catch(() => {});
+  lines.push(...takeLines());
+  assertEquals(chain(lines.slice(3), lines), ["d after c"]);
+  queue.onAck({ ref: lines[2].ref, id: "2-0" });
+  queue.onAck({ ref: lines[3].ref, id: "3-0" });
+  queue.send("e").catch(() => {});
+  assertEquals(chain(takeLines()), ["e after undefined"]);
+  queue.close(END);
+});
+
+Deno.test("what is sent again names the one before it, in flight or not", async () => {
+  const { queue, takeLines, nextFrame, fail } = makeQueue();
+  queue.onWelcome({ features: ["after"] });
+  for (const text of ["a", "b", "c", "d"]) queue.send(text).catch(() => {});
+  const lines = takeLines();
+  fail("not_delivered", lines[1]);
+  fail("unknown", lines[3]);
+  queue.send("e").catch(() => {});
+  const again = await nextFrame();
+  assertEquals(chain(again, [...lines, ...again]), ["b after a", "d after c", "e after d"]);
+  queue.close(END);
 });

@@ -17,6 +17,7 @@ const FRAMES_PER_TURN = 50;
 async function makeSession(protocol: Protocol) {
   const sent: string[] = [];
   const left: Session[] = [];
+  const published: string[] = [];
   let isReading = false;
   let closedWith: number | undefined;
   let isFlushPending = false;
@@ -34,11 +35,13 @@ async function makeSession(protocol: Protocol) {
   const hub = {
     join(_room: string, session: Session) {
       session.onJoined("0-0", 1);
-      return Promise.resolve(true);
+      return Promise.resolve("claimed");
     },
     leave: (_room: string, session: Session) => left.push(session),
-    publish: (_room: string, _user: string, _text: string, ref: string) =>
-      Promise.resolve(`${ref}-0`),
+    publish(_room: string, _user: string, _text: string, ref: string, after?: string) {
+      published.push(`${ref} after ${after}`);
+      return Promise.resolve(`${ref}-0`);
+    },
     isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
   const request = { user: "foo", room: "chat", protocol, history: 0 };
@@ -52,6 +55,7 @@ async function makeSession(protocol: Protocol) {
     socket,
     sent,
     left,
+    published,
     readEverything() {
       isReading = true;
       socket.bufferedAmount = 0;
@@ -234,4 +238,64 @@ Deno.test("no ack waits while the room's events are queued", async () => {
   assertEquals(sent.slice(-2), [ack("2"), ack("3")]);
   readEverything();
   await until(() => sent.at(-1) === "waits");
+});
+
+/** Lines of messages, each with a ref, and the ref that it is after. */
+function lines(...messages: [ref: string, after?: string, more?: object][]): MessageEvent {
+  const data = messages.map(([ref, after, more]) =>
+    JSON.stringify({ type: "message", text: "hi", ref, after, ...more })
+  );
+  return new MessageEvent("message", { data: data.join("\n") });
+}
+
+const TOO_LARGE = { text: "x".repeat(LIMITS.maxMessageBytes + 1) };
+const BAD = { field: "unknown" };
+
+Deno.test("a message that was refused for good counts as settled", async () => {
+  const { socket, sent, published } = await makeSession(JSON_LINES);
+  socket.onmessage(lines(
+    ["a"],
+    ["b", "a", TOO_LARGE],
+    ["c", "b"],
+    ["d", "c", BAD],
+    ["e", "d", TOO_LARGE],
+    ["f", "e"],
+    ["g", undefined, BAD],
+    ["h", "g"],
+    ["i", "never sent"],
+  ));
+  assertEquals(published, [
+    "a after undefined",
+    "c after a",
+    "f after c",
+    "h after undefined",
+    "i after never sent",
+  ]);
+  const errors = sent.map((line) => JSON.parse(line));
+  assertEquals(errors.map(({ code, ref }) => [code, ref]), [
+    ["too_large", "b"],
+    ["bad_message", "d"],
+    ["too_large", "e"],
+    ["bad_message", "g"],
+  ]);
+  for (const error of errors) assertEquals(Object.keys(error), ["type", "code", "message", "ref"]);
+});
+
+Deno.test("a message can be after one that the session has acknowledged", async () => {
+  const { socket, published } = await makeSession(JSON_LINES);
+  socket.onmessage(lines(["a"], ["b", "a"]));
+  await nextTimers();
+  // The store may have forgotten the refs by now.
+  socket.onmessage(lines(["c", "b"], ["d", "b", TOO_LARGE], ["e", "d"]));
+  assertEquals(published.slice(1), ["b after a", "c after undefined", "e after undefined"]);
+});
+
+Deno.test("a session knows the last 256 messages that were refused for good", async () => {
+  const { socket, published } = await makeSession(JSON_LINES);
+  const refused = Array.from(
+    { length: 257 },
+    (_, i) => [`${i}`, "a", BAD] as [string, string, object],
+  );
+  socket.onmessage(lines(...refused, ["b", "0"], ["c", "1"], ["d", "256"]));
+  assertEquals(published, ["b after 0", "c after a", "d after a"]);
 });

@@ -1,0 +1,88 @@
+/**
+ * The secrets by which servers know that several connections belong to the same user, so that a new
+ * one takes the name over from a former one at once.
+ *
+ * @module
+ */
+import { lockForPage } from "./page_lock.ts";
+
+/** Where a page keeps its secrets while it is reloaded: `sessionStorage`. */
+export interface SecretStorage {
+  /** Returns what is stored under a key, `null` if there is nothing. */
+  getItem(key: string): string | null;
+  /** Stores something under a key. */
+  setItem(key: string, value: string): void;
+}
+
+const SUBPROTOCOL = /^secret\.([\w-]{16,64})\.(\d{1,15})$/;
+
+/** The secrets of this page. They are kept after a client is closed: the next one may be near. */
+const secrets = new Map<string, NameSecret>();
+
+/** Returns the one secret of a page for a user in a room of some servers. */
+export function secretOf(
+  servers: readonly URL[],
+  room: string,
+  user: string,
+  storage: SecretStorage | undefined,
+): NameSecret {
+  const hrefs = servers.map(({ href }) => href).sort();
+  const key = `deno-redis-chat ${JSON.stringify([...hrefs, room, user])}`;
+  let secret = secrets.get(key);
+  if (!secret) secrets.set(key, secret = new NameSecret(key, storage));
+  return secret;
+}
+
+/** A secret that all clients of a page share which use the same name. */
+export class NameSecret {
+  /** The client that has the name or is about to get it: the newest one that is not closed. */
+  client: object | undefined;
+  readonly #key: string;
+  readonly #storage: SecretStorage | undefined;
+  readonly #secret: Promise<string>;
+  #attempt = 0;
+
+  /**
+   * Makes a secret, or takes the one that a storage has.
+   *
+   * @param key the key in the storage
+   */
+  constructor(key: string, storage: SecretStorage | undefined) {
+    this.#key = key;
+    this.#storage = storage;
+    this.#secret = this.#restore();
+  }
+
+  /** Returns a subprotocol for the next attempt to connect. The server prefers later attempts. */
+  async nextSubprotocol(): Promise<string> {
+    const secret = await this.#secret;
+    this.#attempt = Math.max(this.#attempt + 1, Date.now());
+    const subprotocol = `secret.${secret}.${this.#attempt}`;
+    try {
+      this.#storage?.setItem(this.#key, subprotocol);
+    } catch {
+      // The browser may not allow it. The secret is lost when the page is reloaded.
+    }
+    return subprotocol;
+  }
+
+  async #restore(): Promise<string> {
+    const [, stored, attempt] = SUBPROTOCOL.exec(this.#read()) ?? [];
+    if (stored && await lockForPage(stored)) {
+      this.#attempt = Number(attempt);
+      return stored;
+    }
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const secret = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (this.#storage) lockForPage(secret);
+    return secret;
+  }
+
+  #read(): string {
+    try {
+      return this.#storage?.getItem(this.#key) ?? "";
+    } catch {
+      return "";
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Tells a page that was reloaded from one whose tab was duplicated. Both begin with the same
+ * `sessionStorage`, but the original of a duplicate still lives.
+ *
+ * @module
+ */
+
+/** How long a page waits for a lock. The page from which it was reloaded may still hold it. */
+const LOCK_TIMEOUT_MS = 1_000;
+
+/** How long a page waits for an answer of other pages. */
+const ANSWER_TIMEOUT_MS = 200;
+
+/** What is used here of Web Locks. Deno's types do not have them. */
+interface Locks {
+  request(
+    name: string,
+    options: { signal: AbortSignal },
+    hold: () => Promise<never>,
+  ): Promise<never>;
+}
+
+/**
+ * Locks a name for as long as this page lives.
+ *
+ * @returns `false` if another page holds the lock; `true` in programs, which have no tabs
+ */
+export function lockForPage(name: string): Promise<boolean> {
+  if (!("document" in globalThis)) return Promise.resolve(true);
+  // A page that was loaded over plain HTTP has no Web Locks.
+  const { locks } = navigator as { locks?: Locks };
+  return locks ? requestLock(locks, name) : askOtherPages(name);
+}
+
+function requestLock(locks: Locks, name: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    function hold(): Promise<never> {
+      resolve(true);
+      return new Promise(() => {});
+    }
+    const options = { signal: AbortSignal.timeout(LOCK_TIMEOUT_MS) };
+    locks.request(name, options, hold).catch(() => resolve(false));
+  });
+}
+
+async function askOtherPages(name: string): Promise<boolean> {
+  const channel = new BroadcastChannel(name);
+  const isFree = await new Promise<boolean>((resolve) => {
+    channel.onmessage = ({ data }) => {
+      resolve(false);
+      if (data === "question") channel.postMessage("answer");
+    };
+    channel.postMessage("question");
+    setTimeout(() => resolve(true), ANSWER_TIMEOUT_MS);
+  });
+  if (!isFree) channel.close();
+  return isFree;
+}

@@ -1,0 +1,75 @@
+import { sleep } from "../wait.ts";
+import { check } from "./checker.ts";
+import { type Action, makeSchedule } from "./schedule.ts";
+import type { Transcript } from "./transcript.ts";
+import { World } from "./world.ts";
+
+/** How long the end of a run may take, in milliseconds. */
+const SETTLE_TIMEOUT_MS = 10_000;
+
+/** How many simulations run side by side: mostly, each of them waits. */
+const SIDE_BY_SIDE = 6;
+
+/** What one simulation showed. */
+export interface Outcome {
+  readonly seed: number;
+  /** What was promised and not kept. */
+  readonly violations: readonly string[];
+  readonly transcripts: readonly Transcript[];
+  readonly actions: readonly { readonly at: number; readonly action: Action }[];
+  /** How many messages were appended, and how many deliveries there were. */
+  readonly appended: number;
+  readonly ms: number;
+}
+
+/**
+ * Runs the simulation of one seed. The seed decides what is done; how long each thing takes, and so
+ * what meets what, differs a little from run to run.
+ */
+export async function simulate(seed: number): Promise<Outcome> {
+  const start = performance.now();
+  const schedule = makeSchedule(seed);
+  await using world = await World.start(schedule);
+  const actions: { at: number; action: Action }[] = [];
+  for (const { afterMs, action } of schedule.steps) {
+    await sleep(afterMs);
+    actions.push({ at: performance.now(), action });
+    await world.act(action);
+  }
+  const late = await world.settle(SETTLE_TIMEOUT_MS);
+  const history = await world.history();
+  const transcripts = world.clients.map(({ transcript }) => ({
+    ...transcript,
+    entries: [...transcript.entries],
+  }));
+  return {
+    ...{ seed, violations: [...late, ...check(history, transcripts)], transcripts, actions },
+    ...{ appended: history.appended.length, ms: performance.now() - start },
+  };
+}
+
+/** Describes a failed simulation: its violations, and the end of what was done and recorded. */
+export function describe({ seed, violations, transcripts, actions }: Outcome, lines = 60): string {
+  const all = [
+    ...actions.map(({ at, action }) => ({ at, who: "", what: JSON.stringify(action) })),
+    ...transcripts.flatMap(({ user, entries }) =>
+      entries.map(({ at, ...entry }) => ({ at, who: user, what: JSON.stringify(entry) }))
+    ),
+  ].sort((one, other) => one.at - other.at);
+  const tail = all.slice(all.length - lines)
+    .map(({ at, who, what }) => `${at.toFixed(1)} ${who} ${what.slice(0, 250)}`);
+  return [`seed ${seed}:`, ...violations, "the transcripts end with:", ...tail].join("\n");
+}
+
+/** Runs the simulations of some seeds, and calls a function with the outcome of each. */
+export async function simulateMany(
+  first: number,
+  count: number,
+  onOutcome: (outcome: Outcome) => void,
+): Promise<void> {
+  let next = first;
+  async function simulateNext(): Promise<void> {
+    while (next < first + count) onOutcome(await simulate(next++));
+  }
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, simulateNext));
+}
