@@ -24,7 +24,7 @@ const CHANGES: readonly (readonly [file: string, before: string, after: string])
     'JSON.stringify({ user, text, ref, mood: "fine" }',
   ],
   // A field of the entries of a log.
-  ["chat/store/redis/scripts/publish.lua", "'rest', rest", "'device', 'phone', 'rest', rest"],
+  ["chat/store/redis/scripts/publish.lua", "'rest', rest,", "'device', 'phone', 'rest', rest,"],
 ];
 
 /** Makes a later version of the project in a folder that is removed with the result. */
