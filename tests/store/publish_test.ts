@@ -156,7 +156,7 @@ Deno.test("redis: entries that another program put into a log end no page early"
         ["prev", "0-0", "rest", forged],
         ["prev", "0-0", "rest", '"type":"left","user":"foo"}'],
         ["prev", "0-0", "rest", "{"],
-        ["prev", "0-0", "rest", '"user":"foo","text":"a"}', "more", "fields"],
+        ["prev", "0-0", "more", "fields"],
       ]
     ) {
       await redis.command("XADD", "{chat:r}:log", id, ...fields);

@@ -7,6 +7,9 @@ import { World } from "./world.ts";
 /** How long the end of a run may take, in milliseconds. */
 const SETTLE_TIMEOUT_MS = 10_000;
 
+/** How many simulations run side by side: mostly, each of them waits. */
+const SIDE_BY_SIDE = 6;
+
 /** What one simulation showed. */
 export interface Outcome {
   readonly seed: number;
@@ -56,4 +59,17 @@ export function describe({ seed, violations, transcripts, actions }: Outcome, li
   const tail = all.slice(all.length - lines)
     .map(({ at, who, what }) => `${at.toFixed(1)} ${who} ${what.slice(0, 250)}`);
   return [`seed ${seed}:`, ...violations, "the transcripts end with:", ...tail].join("\n");
+}
+
+/** Runs the simulations of some seeds, and calls a function with the outcome of each. */
+export async function simulateMany(
+  first: number,
+  count: number,
+  onOutcome: (outcome: Outcome) => void,
+): Promise<void> {
+  let next = first;
+  async function simulateNext(): Promise<void> {
+    while (next < first + count) onOutcome(await simulate(next++));
+  }
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, simulateNext));
 }
