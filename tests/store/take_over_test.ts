@@ -165,7 +165,7 @@ const LOSSES: Record<
 
 for (const [name, { secret, keeps, loss }] of Object.entries(LOSSES)) {
   for (const order of ["first", "second"] as const) {
-    Deno.test(`when Redis has lost a name, ${name} keeps it; the ${order} sweeps first`, async () => {
+    Deno.test(`after a lost name, ${name} keeps it; ${order} sweeps first`, async () => {
       await using redis = await startRedis();
       await using one = await startPresence(redis, "one");
       await using two = await startPresence(redis, "two");
