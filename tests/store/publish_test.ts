@@ -261,7 +261,7 @@ Deno.test("redis: when Redis loses the script, no message overtakes another", as
   await other.close();
 });
 
-Deno.test("redis: a store has loaded its script before its first message", async () => {
+Deno.test("redis: a new connection has the script before its first message", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   const store = await openRedisStore(redisSettings(proxy.port), LIMITS);
