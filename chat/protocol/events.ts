@@ -46,6 +46,8 @@ export interface Replaced {
   readonly user: string;
   /** The id of the session that has the name now. */
   readonly session: string;
+  /** The id of the session that had it before. */
+  readonly former: string;
   /** How many users are in the room. */
   readonly users: number;
 }
@@ -89,6 +91,11 @@ export type RoomEvent = PublishedEvent | Notice | Resync | Unknown;
  */
 export const EVENT_MARK = "\x1e";
 
+/**
+ * The longest line of an event. No message is that long: whatever is longer is no event.
+ */
+export const MAX_EVENT_CHARS = 32 * 1024 * 1024;
+
 /** Returns the payload that publishes events. */
 export function payloadOf(...events: PublishedEvent[]): string {
   return EVENT_MARK + events.map((event) => JSON.stringify(event)).join("\n");
@@ -98,7 +105,7 @@ export function payloadOf(...events: PublishedEvent[]): string {
 // deno-lint-ignore no-explicit-any -- the fields are checked here
 const HAS_FIELDS: Readonly<Record<PublishedEvent["type"], (value: any) => boolean>> = {
   joined: hasSession,
-  replaced: hasSession,
+  replaced: (event) => hasSession(event) && typeof event.former === "string",
   left: ({ user }) => typeof user === "string",
   message: ({ id, prev, user, text, ref }) =>
     typeof user === "string" && typeof text === "string" && isId(id) && isId(prev) &&
@@ -131,6 +138,7 @@ const NEVER_PUBLISHED = ["notice", "resync", "welcome", "ack", "pong", "error"];
  * ```
  */
 export function parseEvent(line: string): PublishedEvent | Unknown | undefined {
+  if (line.length > MAX_EVENT_CHARS) return undefined;
   let value;
   try {
     value = JSON.parse(line);
