@@ -1,6 +1,6 @@
 import { sleep } from "../wait.ts";
 import { check } from "./checker.ts";
-import { type Action, makeSchedule } from "./schedule.ts";
+import { type Action, makeSchedule, type Schedule } from "./schedule.ts";
 import type { Transcript } from "./transcript.ts";
 import { World } from "./world.ts";
 
@@ -23,12 +23,12 @@ export interface Outcome {
 }
 
 /**
- * Runs the simulation of one seed. The seed decides what is done; how long each thing takes, and so
- * what meets what, differs a little from run to run.
+ * Runs a simulation. The schedule says what is done; how long each thing takes, and so what meets
+ * what, differs a little from run to run.
  */
-export async function simulate(seed: number): Promise<Outcome> {
+export async function simulate(schedule: Schedule): Promise<Outcome> {
   const start = performance.now();
-  const schedule = makeSchedule(seed);
+  const { seed } = schedule;
   await using world = await World.start(schedule);
   const actions: { at: number; action: Action }[] = [];
   for (const { afterMs, action } of schedule.steps) {
@@ -69,7 +69,7 @@ export async function simulateMany(
 ): Promise<void> {
   let next = first;
   async function simulateNext(): Promise<void> {
-    while (next < first + count) onOutcome(await simulate(next++));
+    while (next < first + count) onOutcome(await simulate(makeSchedule(next++)));
   }
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, simulateNext));
 }
