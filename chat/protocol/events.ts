@@ -91,6 +91,11 @@ export type RoomEvent = PublishedEvent | Notice | Resync | Unknown;
  */
 export const EVENT_MARK = "\x1e";
 
+/**
+ * The longest line of an event. No message is that long: whatever is longer is no event.
+ */
+export const MAX_EVENT_CHARS = 32 * 1024 * 1024;
+
 /** Returns the payload that publishes events. */
 export function payloadOf(...events: PublishedEvent[]): string {
   return EVENT_MARK + events.map((event) => JSON.stringify(event)).join("\n");
@@ -133,6 +138,7 @@ const NEVER_PUBLISHED = ["notice", "resync", "welcome", "ack", "pong", "error"];
  * ```
  */
 export function parseEvent(line: string): PublishedEvent | Unknown | undefined {
+  if (line.length > MAX_EVENT_CHARS) return undefined;
   let value;
   try {
     value = JSON.parse(line);

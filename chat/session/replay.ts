@@ -1,9 +1,15 @@
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
+import type { RoomEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isId, isLater, timestampOf } from "../protocol/ids.ts";
 import { quote } from "../protocol/names.ts";
 import type { History } from "../rooms/history.ts";
 import type { LogEntry } from "../store/store.ts";
 import type { JoinRequest } from "./join_request.ts";
+
+interface Replayed {
+  readonly event: RoomEvent;
+  readonly line: string;
+}
 
 /** What a session receives between its welcome and the live events. */
 export interface Replay {
@@ -11,8 +17,8 @@ export interface Replay {
   readonly recovered: boolean;
   /** Why the session cannot resume, if `since` is of no use. */
   readonly error?: ErrorReply;
-  /** The messages, oldest first. */
-  readonly pages: AsyncIterable<readonly LogEntry[]> | Iterable<readonly LogEntry[]>;
+  /** The messages, oldest first, and a `resync` if the last of them are missing. */
+  readonly pages: AsyncIterable<readonly Replayed[]> | Iterable<readonly Replayed[]>;
 }
 
 /**
@@ -37,17 +43,13 @@ export async function prepareReplay(
   const pages = history.between(room, since, last);
   const { value: first } = await pages.next();
   if (!first) return { recovered: since === last, pages: [] };
-  return { recovered: isContiguous(first[0].event.prev, since), pages: prepend(first, pages) };
+  // Otherwise the log has lost the message, or those after it.
+  const recovered = first[0].event.prev === since;
+  return { recovered, pages: replayUpTo(last, first, pages) };
 }
 
 function refuse(message: string): Replay {
   return { recovered: false, error: errorReply.badSince(message), pages: [] };
-}
-
-/** Tells whether no message can be missing between an id and the first one that the log has. */
-function isContiguous(prev: string, since: string): boolean {
-  // A log that was lost and began again has a first message whose `prev` says nothing.
-  return !isLater(prev, since) && (prev !== BEFORE_FIRST_ID || since === BEFORE_FIRST_ID);
 }
 
 /** Tells whether the log is empty now, but may have had the message with this id. */
@@ -55,7 +57,19 @@ function mayHaveExpired(since: string, last: string): boolean {
   return last === BEFORE_FIRST_ID && timestampOf(since) <= Date.now();
 }
 
-async function* prepend<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
+async function* replayUpTo(
+  last: string,
+  first: readonly LogEntry[],
+  rest: AsyncIterable<readonly LogEntry[]>,
+): AsyncGenerator<readonly Replayed[]> {
   yield first;
-  yield* rest;
+  let end = first.at(-1)!.event.id;
+  for await (const page of rest) {
+    yield page;
+    end = page.at(-1)!.event.id;
+  }
+  if (end === last) return;
+  // Redis has lost the end of the log, which the room's other sessions have received.
+  const event: RoomEvent = { type: "resync", last, gap: true };
+  yield [{ event, line: JSON.stringify(event) }];
 }

@@ -114,7 +114,7 @@ export interface Store {
    * @param user the name
    * @param session the id of the session that claims it; part of the event
    * @param secret the user's secret, if the user has one
-   * @returns whether the session has the name
+   * @returns whether the session got the name
    * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the name must be released,
    * unless the listener has received the event
    */

@@ -309,13 +309,14 @@ Deno.test("a client that resumes from before the log can see the gap", async () 
 Deno.test("a client that resumes in a deleted log is not recovered, without an error", async () => {
   await using chat = await startTwoInstances();
   const foo = await JsonClient.join(chat.one, "foo");
-  const since = await foo.publish("forgotten");
+  const since = await foo.publish("heard");
+  const forgotten = await foo.publish("forgotten");
   await chat.redis.command("DEL", "{chat}:log");
   const last = await foo.publish("remembered");
   const late = await JsonClient.join(chat.two, "late", { since });
   await late.find("message", ({ id }) => id === last);
   assertEquals([(await late.welcome()).recovered, late.texts], [false, ["remembered"]]);
-  assertEquals(late.all("message")[0].prev, "0-0");
+  assertEquals(late.all("message")[0].prev, forgotten);
 
   const red = await JsonClient.join(chat.two, "red", { room: "red", since });
   assertEquals((await red.welcome()).recovered, false);

@@ -153,6 +153,72 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     }, end]);
   });
 
+  /** The secret of the user foo with an attempt. */
+  const attempt = (attempt: number) => ({ hash: "foo's", attempt });
+
+  for (const place of ["here", "there"] as const) {
+    test(`a later claim ${place} with the same secret takes the name over`, async (pair) => {
+      const recorders = [await record(pair.here, "r"), await record(pair.there, "r")];
+      assertEquals(await pair.here.claim("r", "foo", "s2", attempt(2)), "claimed");
+      assertEquals(await pair[place].claim("r", "foo", "s5", attempt(5)), "claimed");
+      // What the former session does now has no effect.
+      await pair.here.release("r", "foo", "s2");
+      assertEquals(await pair[place].claim("r", "foo", "s4", attempt(4)), "replaced");
+      assertEquals(await pair.there.claim("r", "foo", "a copy", attempt(5)), "replaced");
+      assertEquals(await pair.there.claim("r", "foo", "s6"), "taken");
+      const other = { hash: "another's", attempt: 6 };
+      assertEquals(await pair.there.claim("r", "foo", "s6", other), "taken");
+      assertEquals((await pair.there.listUsers("r", undefined, 10)).users, ["foo"]);
+      await pair[place].release("r", "foo", "s5");
+      assertEquals(await pair.here.claim("r", "foo", "s3", attempt(3)), "claimed");
+      await pair.here.publish("r", "x", "end");
+      for (const recorder of recorders) {
+        assertEquals(await recorder.until("end"), [
+          { type: "joined", user: "foo", session: "s2", users: 1 },
+          { type: "replaced", user: "foo", session: "s5", former: "s2", users: 1 },
+          { type: "left", user: "foo" },
+          { type: "joined", user: "foo", session: "s3", users: 1 },
+          end,
+        ]);
+      }
+    });
+  }
+
+  test("a secret does not take a name over from a user without one", async ({ here, there }) => {
+    await Promise.all([record(here, "r"), record(there, "r")]);
+    assertEquals(await here.claim("r", "foo", "s1"), "claimed");
+    assertEquals(await here.claim("r", "foo", "s2", attempt(2)), "taken");
+    assertEquals(await there.claim("r", "foo", "s2", attempt(2)), "taken");
+    await here.release("r", "foo", "s1");
+    assertEquals(await there.claim("r", "foo", "s2", attempt(2)), "claimed");
+  });
+
+  test("of many attempts at once the highest gets the name, and can free it", async (pair) => {
+    const recorder = await record(pair.here, "r");
+    await record(pair.there, "r");
+    const attempts = Array.from({ length: 50 }, (_, i) => 1 + (i * 37) % 50);
+    await Promise.all(attempts.map(async (number, i) => {
+      const store = [pair.here, pair.there][i % 2];
+      const outcome = await store.claim("r", "foo", `s${number}`, attempt(number));
+      assert(outcome !== "taken");
+      if (number < 50) await store.release("r", "foo", `s${number}`);
+    }));
+    assertEquals((await pair.here.listUsers("r", undefined, 10)).users, ["foo"]);
+    await pair[attempts.indexOf(50) % 2 === 0 ? "here" : "there"].release("r", "foo", "s50");
+    await pair.here.publish("r", "x", "end");
+    await recorder.until("end");
+    let holder: string | undefined;
+    for (const event of recorder.events) {
+      if (event.type === "replaced") assertEquals(event.former, holder);
+      if (event.type === "joined") assertEquals(holder, undefined);
+      if (event.type === "left") holder = undefined;
+      else if ("session" in event) holder = event.session;
+    }
+    assertEquals(holder, undefined);
+    const sessions = recorder.events.flatMap((event) => "session" in event ? event.session : []);
+    assertEquals(sessions.at(-1), "s50");
+  });
+
   test("publish() reaches both stores in one order, whatever the text", async ({ here, there }) => {
     const recorders = [await record(here, "r"), await record(there, "r")];
     const texts = [

@@ -6,7 +6,7 @@ import {
   type SubscriptionSource,
 } from "../../chat/store/redis/room_subscription.ts";
 import type { Log } from "../../chat/store/redis/log.ts";
-import type { RoomListener } from "../../chat/store/store.ts";
+import { type RoomListener, StoreUnavailable } from "../../chat/store/store.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { Room } from "../../chat/rooms/room.ts";
@@ -33,13 +33,18 @@ function makeSubscription(
   let duringPing = () => {};
   const log = {
     newest() {
-      if (failures-- > 0) return Promise.reject(new Error("unavailable"));
+      if (failures-- > 0) return Promise.reject(new StoreUnavailable("unavailable"));
       return Promise.resolve(logged.at(-1)?.event.id ?? "0-0");
     },
-    readAfter(_room: string, position: string, count: number) {
-      const found = logged.filter(({ event }) => isLater(event.id, position)).slice(0, count);
-      return Promise.resolve(found);
+    readFrom(_room: string, position: string, count: number) {
+      if (failures-- > 0) return Promise.reject(new StoreUnavailable("unavailable"));
+      return Promise.resolve(
+        logged.filter(({ event }) => !isLater(position, event.id)).slice(0, count),
+      );
     },
+    findLast: (_room: string, ids: readonly string[]) =>
+      Promise.resolve(logged.findLast(({ event }) => ids.includes(event.id))?.event.id),
+    mayHaveExpired: () => false,
   } as unknown as Log;
   const source: SubscriptionSource = {
     ping() {
@@ -52,7 +57,9 @@ function makeSubscription(
     onEvent(event, line) {
       onEvent?.(event, line);
       const user = "user" in event ? ` ${event.user}` : "";
-      delivered.push("text" in event ? event.text : event.type + user);
+      if (event.type === "resync") {
+        delivered.push(`${event.gap ? "gap" : "resync"} after ${event.last}`);
+      } else delivered.push("text" in event ? event.text : event.type + user);
     },
     onNameLost() {},
   });
@@ -80,9 +87,11 @@ Deno.test("a subscription delivers what follows the newest message at its start"
   receive(message(2).line);
   assertEquals(await subscription.start(), "2-0");
   receive(message(1).line);
+  logged.push(message(3));
   receive(message(3).line);
   receive(joined("bar"));
   subscription.handlePayload("a foreign line");
+  await endOfTurn();
   assertEquals(delivered, ["message 3", "joined bar", "a foreign line"]);
 });
 
@@ -159,25 +168,41 @@ Deno.test("failed reads are retried, and the start is the newest message then", 
   assertEquals(delivered, ["message 2", "message 3"]);
 });
 
-Deno.test("a subscription survives a log that lost its end, without duplicates", async () => {
+Deno.test("after a loss of the log's end, what was not received may be missing", async () => {
   const { subscription, receive, logged, delivered } = makeSubscription();
   await subscription.start();
   for (let n = 1; n <= 5; n++) receive(message(n).line);
   logged.push(message(1), message(2), message(3));
   await subscription.resync();
   // A new message whose id is not later than the ids that the log has lost.
+  logged.push(message(4, 3));
   receive(message(4, 3).line);
-  assertEquals(delivered, [...texts(1, 5), "message 4"]);
+  assertEquals(delivered, [...texts(1, 5), "gap after 3-0", "message 4"]);
 });
 
-Deno.test("a subscription survives a log that was deleted or began anew", async () => {
-  const { subscription, receive, delivered } = makeSubscription();
+Deno.test("a loss of the log's end while everything was received leaves no gap", async () => {
+  const { subscription, receive, logged, delivered } = makeSubscription();
+  await subscription.start();
+  for (let n = 1; n <= 3; n++) receive(message(n).line);
+  receive(message(5, 3).line, message(6).line);
+  logged.push(message(1), message(2), message(3), message(4));
+  receive(message(4).line);
+  await endOfTurn();
+  const expected = [...texts(1, 3), ...texts(5, 6), "resync after 3-0", "message 4"];
+  assertEquals(delivered, expected);
+});
+
+Deno.test("a log that was deleted or began anew is followed", async () => {
+  const { subscription, receive, logged, delivered } = makeSubscription();
   await subscription.start();
   receive(message(5, 0).line);
-  receive(message(7, 0).line);
   await subscription.resync();
-  receive(message(2, 0).line);
-  assertEquals(delivered, ["message 5", "message 7", "message 2"]);
+  logged.push(message(2, 0), message(3, 2));
+  receive(message(2, 0).line, message(3, 2).line);
+  await endOfTurn();
+  assertEquals(delivered, [
+    ...["message 5", "gap after 5-0", "resync after 0-0", "message 2", "message 3"],
+  ]);
 });
 
 Deno.test("a large gap is filled in bursts, with pauses between them", async () => {
@@ -202,7 +227,7 @@ Deno.test("a gap that has left the log is skipped, and the rest is delivered", a
   logged.push(message(8), message(9));
   receive(message(9).line);
   await endOfTurn();
-  assertEquals(delivered, ["message 1", "message 8", "message 9"]);
+  assertEquals(delivered, ["message 1", "gap after 7-0", "message 8", "message 9"]);
   receive(message(10).line);
   assertEquals(delivered.at(-1), "message 10");
 });

@@ -1,8 +1,8 @@
 import { type Message, parseEvent } from "../../protocol/events.ts";
-import { BEFORE_FIRST_ID, nextId, previousId } from "../../protocol/ids.ts";
+import { BEFORE_FIRST_ID, isLater, nextId, previousId, timestampOf } from "../../protocol/ids.ts";
 import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import { PublishBatcher } from "./publish_batcher.ts";
+import { type LogObserver, PublishBatcher } from "./publish_batcher.ts";
 import { PublishRetrier } from "./publish_retrier.ts";
 import type { PendingMessage } from "./scripts.ts";
 
@@ -11,6 +11,9 @@ import type { PendingMessage } from "./scripts.ts";
  * writes them.
  */
 type StreamEntry = [id: string, fields: string[]];
+
+/** How many messages a search reads at a time. */
+const PAGE_SIZE = 100;
 
 /** How a stream is read. Redis 6.0 has no range without its start, so a start is the next id. */
 interface Direction {
@@ -29,15 +32,22 @@ const BACKWARD: Direction = { command: "XREVRANGE", end: "-", next: previousId }
 export class Log {
   readonly #connection: CommandConnection;
   readonly #batcher: PublishBatcher;
+  readonly #historySeconds: number;
   readonly #retrier = new PublishRetrier();
 
   /**
    * @param connection where to send commands
    * @param limits how much to keep
+   * @param observerOf who receives the messages of a room
    */
-  constructor(connection: CommandConnection, limits: LogLimits) {
+  constructor(
+    connection: CommandConnection,
+    limits: LogLimits,
+    observerOf: (room: string) => LogObserver | undefined,
+  ) {
     this.#connection = connection;
-    this.#batcher = new PublishBatcher(connection, limits);
+    this.#batcher = new PublishBatcher(connection, limits, observerOf);
+    this.#historySeconds = limits.historySeconds;
   }
 
   /**
@@ -95,8 +105,33 @@ export class Log {
 
   /** The id of a room's newest message. */
   async newest(room: string): Promise<string> {
-    const entries = await this.#range(room, "+", BACKWARD, 1);
-    return entries[0]?.[0] ?? BEFORE_FIRST_ID;
+    const [newest] = await this.readBefore(room, undefined, 1);
+    return newest?.event.id ?? BEFORE_FIRST_ID;
+  }
+
+  /** Tells whether a message is so old that the log need not have it any more. */
+  mayHaveExpired(id: string): boolean {
+    return timestampOf(id) < Date.now() - this.#historySeconds * 1000;
+  }
+
+  /** Reads messages from a position on: the message with this id too, if the log has it. */
+  async readFrom(room: string, position: string, count: number): Promise<LogEntry[]> {
+    return await this.#read(room, position, FORWARD, count);
+  }
+
+  /** Finds the last message that is among some ids. */
+  async findLast(room: string, ids: readonly string[]): Promise<string | undefined> {
+    const wanted = new Set(ids);
+    const highest = ids.reduce((one, other) => isLater(one, other) ? one : other);
+    const lowest = ids.reduce((one, other) => isLater(one, other) ? other : one);
+    let before: string | undefined = nextId(highest);
+    while (before !== undefined && isLater(before, lowest)) {
+      const page: LogEntry[] = await this.readBefore(room, before, PAGE_SIZE);
+      const found = page.findLast(({ event }) => wanted.has(event.id));
+      if (found) return found.event.id;
+      before = page[0]?.event.id;
+    }
+    return undefined;
   }
 
   /** Reads the messages after a position: see {@linkcode Store.readAfter}. */
@@ -144,13 +179,18 @@ function senderOf(room: string, user: string): string {
 }
 
 /** Skips entries that another program put into the stream. */
-function toLogEntries(entries: StreamEntry[]): LogEntry[] {
+function toLogEntries(entries: readonly StreamEntry[]): LogEntry[] {
   return entries.flatMap(([id, fields]) => {
-    const [prevName, prev, restName, rest] = fields;
-    if (fields.length !== 4 || prevName !== "prev" || restName !== "rest") return [];
+    const prev = valueOf("prev", fields);
+    const rest = valueOf("rest", fields);
     const line = `{"type":"message","id":"${id}","prev":"${prev}",${rest}`;
     const event = parseEvent(line);
     // The rest could have an id of its own, which would replace the right one.
     return event?.type === "message" && event.id === id ? [{ event, line }] : [];
   });
+}
+
+/** A later version may add fields. */
+function valueOf(name: string, fields: string[]): string | undefined {
+  return fields.find((_, i) => i % 2 === 1 && fields[i - 1] === name);
 }

@@ -123,34 +123,28 @@ export class NameClaims {
     if (holder?.secret && secret && holder.secret.attempt >= secret.attempt) return "replaced";
     // Recorded before the claim is sent: a release that comes before the reply must find it.
     names.unconfirmed.set(session, claim);
+    const send = () => this.#scripts.claim(keys, this.#instances.id, claim);
     try {
-      for (;;) {
-        const reply = await this.#scripts.claim(keys, this.#instances.id, claim);
-        if (reply === 0) {
-          names.unconfirmed.delete(session);
-          return "replaced";
-        }
-        if (typeof reply === "number") {
-          claim.claimedAtMs = reply;
-          break;
-        }
-        if (!await this.#freeFrom(reply, room, names, user)) {
-          names.unconfirmed.delete(session);
-          return "taken";
-        }
-        // The caller has released the name meanwhile.
-        if (!names.unconfirmed.has(session)) return "taken";
+      let reply = await send();
+      while (typeof reply === "string") {
+        const isFreed = await this.#freeFrom(reply, room, names, user);
+        // The caller may have released the name meanwhile.
+        if (!isFreed || !names.unconfirmed.has(session)) break;
+        reply = await send();
       }
+      if (typeof reply === "string" || reply === 0) {
+        names.unconfirmed.delete(session);
+        return reply === 0 ? "replaced" : "taken";
+      }
+      claim.claimedAtMs = reply;
     } catch (error) {
       // If the outcome is unknown, the event of the claim confirms it, or the caller releases it.
       if (!(error instanceof StoreOutcomeUnknown)) names.unconfirmed.delete(session);
       throw error;
     }
+    // Its event may have come before, and the name may have been released or taken over since.
     if (names.unconfirmed.has(session)) this.#confirm(names, claim);
-    if (this.isHeld(room, claim)) return "claimed";
-    // While the claim was pending, the caller released the name, or another session took it over.
-    await this.#scripts.release(keys, user, session, false);
-    return "taken";
+    return "claimed";
   }
 
   #confirm({ held, unconfirmed }: Names, claim: Claim): void {

@@ -1,13 +1,24 @@
 import { setImmediate } from "node:timers";
+import { BEFORE_FIRST_ID } from "../../protocol/ids.ts";
 import { type LogLimits, OutOfOrder } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import { defineLogScripts, type LogScripts, type PendingMessage } from "./scripts.ts";
+import { defineLogScripts, type LogScripts, type PendingMessage, type SeenIds } from "./scripts.ts";
 
 /** The most messages in a batch. Redis serves nobody else while it appends them. */
 const MAX_BATCH_MESSAGES = 100;
 
 /** The most characters in a batch, unless a single message is longer. */
 const MAX_BATCH_CHARS = 64 * 1024;
+
+const NOTHING_SEEN: SeenIds = { last: BEFORE_FIRST_ID, highest: BEFORE_FIRST_ID };
+
+/** Who receives the messages of a room on this instance. */
+export interface LogObserver {
+  /** What was seen of the room's log. */
+  readonly seen: SeenIds;
+  /** Notes that this instance has logged a message. */
+  noteLogged(id: string): void;
+}
 
 interface PublishBatch {
   readonly messages: PendingMessage[];
@@ -23,17 +34,24 @@ export class PublishBatcher {
   readonly #connection: CommandConnection;
   readonly #scripts: LogScripts;
   readonly #limits: LogLimits;
+  readonly #observerOf: (room: string) => LogObserver | undefined;
   /** The open batch of each room. */
   readonly #batches = new Map<string, PublishBatch>();
 
   /**
    * @param connection where to send the batches
    * @param limits how much the log keeps
+   * @param observerOf who receives the messages of a room
    */
-  constructor(connection: CommandConnection, limits: LogLimits) {
+  constructor(
+    connection: CommandConnection,
+    limits: LogLimits,
+    observerOf: (room: string) => LogObserver | undefined,
+  ) {
     this.#connection = connection;
     this.#scripts = defineLogScripts(connection);
     this.#limits = limits;
+    this.#observerOf = observerOf;
   }
 
   /**
@@ -69,8 +87,14 @@ export class PublishBatcher {
     if (!batch) return;
     this.#batches.delete(room);
     const { messages, ids } = batch;
-    this.#scripts.publish(this.#connection.keys.room(room), messages, this.#limits).then(
-      ids.resolve,
+    const observer = this.#observerOf(room);
+    const seen = observer?.seen ?? NOTHING_SEEN;
+    this.#scripts.publish(this.#connection.keys.room(room), messages, this.#limits, seen).then(
+      (replies) => {
+        const last = replies.findLast((id) => id !== null);
+        if (last) observer?.noteLogged(last);
+        ids.resolve(replies);
+      },
       ids.reject,
     );
   }

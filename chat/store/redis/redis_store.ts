@@ -45,7 +45,8 @@ export async function openRedisStore(
     (room, { user, session }, loss) => listeners.get(room)?.onNameLost(user, session, loss),
   );
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
-  const log = new Log(commands, limits);
+  const subscriptions = new Map<string, RoomSubscription>();
+  const log = new Log(commands, limits, (room) => subscriptions.get(room));
   const channel = commands.keys.hearing(instanceId);
   const subscriber = new Subscriber(connections.subscriber, commands, channel);
   const probe = defineProbe(commands, channel);
@@ -117,6 +118,7 @@ export async function openRedisStore(
           listener.onEvent(event, line);
         },
       });
+      subscriptions.set(room, subscription);
       const [newest] = await Promise.all([
         subscriber.subscribe(commands.keys.room(room).channel, subscription),
         enterRoom(room),
@@ -125,6 +127,8 @@ export async function openRedisStore(
     },
     async unsubscribe(room) {
       listeners.delete(room);
+      subscriptions.get(room)?.close();
+      subscriptions.delete(room);
       await Promise.all([
         subscriber.unsubscribe(commands.keys.room(room).channel),
         leaveRoom(room),
@@ -139,7 +143,7 @@ export async function openRedisStore(
       log.leave(room, user);
       await claims.release(room, user, session);
     },
-    publish: (...args) => log.publish(...args),
+    publish: (room, user, text, ref, after) => log.publish(room, user, text, ref, after),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),
@@ -150,6 +154,7 @@ export async function openRedisStore(
     },
     async close() {
       stopMaintenance();
+      for (const subscription of subscriptions.values()) subscription.close();
       await recovery.close().catch(ignoreOutage);
       await closeConnections();
     },

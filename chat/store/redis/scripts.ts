@@ -82,6 +82,14 @@ const MESSAGES_PER_TRIM = 32;
 /** How many old messages such a trim deletes at most: enough to keep up with those that come. */
 const MAX_TRIMMED_MESSAGES = 100;
 
+/** What an instance has seen of a room's log: Redis may lose its end. */
+export interface SeenIds {
+  /** The last message that it has delivered or logged. */
+  readonly last: string;
+  /** The highest id of all. */
+  readonly highest: string;
+}
+
 /** The script that publishes messages. */
 export interface LogScripts {
   /**
@@ -92,6 +100,7 @@ export interface LogScripts {
     keys: RoomKeys,
     messages: readonly PendingMessage[],
     limits: LogLimits,
+    seen: SeenIds,
   ): Promise<(string | null)[]>;
 }
 
@@ -159,7 +168,7 @@ export function defineProbe(
 export function defineLogScripts(connection: CommandConnection): LogScripts {
   const publish = connection.defineOrderedScript<(string | null)[]>(publishScript);
   return {
-    publish(keys, messages, { historyLimit, historySeconds }) {
+    publish(keys, messages, { historyLimit, historySeconds }, { last, highest }) {
       const allKeys = [keys.log];
       const add = (key: string | undefined) => key === undefined ? 0 : allKeys.push(key);
       const args = messages.flatMap(({ rest, refKey, afterKey }) => {
@@ -169,7 +178,8 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
       const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
       const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
       const limits = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
-      return publish(allKeys.length, ...allKeys, keys.channel, ...limits, ...args);
+      const seen = [last, highest];
+      return publish(allKeys.length, ...allKeys, keys.channel, ...limits, ...seen, ...args);
     },
   };
 }

@@ -81,7 +81,6 @@ export class Subscriber implements SubscriptionSource {
 
   /** Closes the subscription to a channel, whether or not Redis can be reached. */
   async unsubscribe(channel: string): Promise<void> {
-    this.#subscriptions.get(channel)?.close();
     this.#subscriptions.delete(channel);
     await this.#connection.unsubscribe(channel);
   }

@@ -10,7 +10,9 @@
 -- ARGV[3]  how long to keep them, in seconds
 -- ARGV[4]  how many messages that are older than that to delete at most
 -- ARGV[5]  how long to remember a ref, in seconds
--- ARGV[6…] three for each message: where its ref is in KEYS, or 0; where the ref of the message
+-- ARGV[6]  the last message of the room that the instance has delivered or logged
+-- ARGV[7]  the highest id that it has seen there
+-- ARGV[8…] three for each message: where its ref is in KEYS, or 0; where the ref of the message
 --          before it is, or 0; and the end of its event as JSON, after id and prev, such as
 --          "user":"foo","text":"hi"}
 -- Reply: the ids of the messages, with null for those that are refused. After an error reply, none
@@ -31,8 +33,59 @@ for i = 2, #KEYS do
     known[key] = redis.call('GET', key)
   end
 end
-local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-local newestId = newest and newest[1] or '0-0'
+
+local function isMessage(fields)
+  local names = {}
+  for i = 1, #fields, 2 do
+    names[fields[i]] = fields[i + 1]
+  end
+  return names.prev and (names.rest or ''):find('^"user":".*"}$')
+end
+
+-- The last entry, and the last one that is a message. Other programs may have put some after it.
+local entries = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+local lastEntry, prev, count = entries[1] and entries[1][1] or '0-0', '0-0', 1
+while prev == '0-0' and count <= 1000 do
+  for _, entry in ipairs(entries) do
+    if isMessage(entry[2]) then
+      prev = entry[1]
+      break
+    end
+  end
+  if #entries < count then
+    break
+  end
+  count = count * 10
+  if prev == '0-0' then
+    entries = redis.call('XREVRANGE', log, '+', '-', 'COUNT', count)
+  end
+end
+
+local function parse(id)
+  local time, sequence = id:match('^(%d+)%-(%d+)$')
+  return tonumber(time), tonumber(sequence)
+end
+
+local function isLater(one, other)
+  local time, sequence = parse(one)
+  local otherTime, otherSequence = parse(other)
+  return time > otherTime or time == otherTime and sequence > otherSequence
+end
+
+-- If Redis has lost the end of the log, the next message follows the last one that was heard, and
+-- its id is above all of them, even if the clock has gone back. An id that is far ahead of the
+-- clock was never given by Redis.
+local nextId = '*'
+if ARGV[7] ~= prev and isLater(ARGV[7], prev) then
+  local now = redis.call('TIME')[1] * 1000
+  local highest = parse(ARGV[7])
+  if highest >= now and highest <= now + 3600000 then
+    nextId = string.format('%.0f-0', highest + 1)
+  end
+  if isLater(ARGV[6], prev) and parse(ARGV[6]) <= now + 3600000 then
+    prev = ARGV[6]
+  end
+end
 
 -- Undoes everything after a command has failed, and returns its error. Any command can fail,
 -- because the rights of the Redis user can change at any time. To ask for them first would cost
@@ -40,9 +93,9 @@ local newestId = newest and newest[1] or '0-0'
 -- INDOUBT.
 local function undo(failure)
   local isUndone = true
-  for _, entry in ipairs(call('XREVRANGE', log, '+', newestId)) do
+  for _, entry in ipairs(call('XREVRANGE', log, '+', lastEntry)) do
     local id, removed = entry[1], 0
-    if id ~= newestId then
+    if id ~= lastEntry then
       for key, refId in pairs(known) do
         if refId == id then
           removed = call('DEL', key)
@@ -57,21 +110,26 @@ local function undo(failure)
   if not isUndone then
     return redis.error_reply('INDOUBT ' .. failure.err)
   end
-  if not newest then
+  if lastEntry == '0-0' then
     call('DEL', log)
   end
   return failure
 end
 
-local ids, events, prev = {}, {}, newestId
-for i = 6, #ARGV, 3 do
+local ids, events = {}, {}
+for i = 8, #ARGV, 3 do
   local key, after, rest = KEYS[tonumber(ARGV[i])], KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2]
   local id = key and known[key]
   if not id and (not after or known[after]) then
-    id = call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'prev', prev, 'rest', rest)
+    id = call('XADD', log, 'MAXLEN', '~', ARGV[2], nextId, 'rest', rest, 'prev', prev)
+    if id.err and nextId ~= '*' then
+      -- The log has had higher ids, of entries that were deleted.
+      id = call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'rest', rest, 'prev', prev)
+    end
     if id.err then
       return undo(id)
     end
+    nextId = '*'
     if key then
       local reply = call('SET', key, id, 'EX', ARGV[5])
       if reply.err then
@@ -86,6 +144,10 @@ for i = 6, #ARGV, 3 do
 end
 if #events == 0 then
   return ids
+end
+-- Another program has chosen an id that leaves no room for ours.
+if #prev:match('^%d+') > 15 or #prev:match('%d+$') > 15 then
+  return undo({ err = 'ERR the ids of the log are exhausted' })
 end
 local expires = call('EXPIRE', log, seconds)
 if type(expires) == 'table' then
