@@ -48,6 +48,8 @@ export type * from "./protocol/events.ts";
 export {
   type LogEntry,
   type LogLimits,
+  type NameLoss,
+  type NameSecret,
   type RoomListener,
   type Store,
   StoreOutcomeUnknown,

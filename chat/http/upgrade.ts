@@ -1,13 +1,22 @@
+import { createHash } from "node:crypto";
 import { BadRequest } from "../protocol/bad_request.ts";
 import { JSON_LINES } from "../protocol/json.ts";
 import { parseRoom, parseUser, quote } from "../protocol/names.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import { TEXT } from "../protocol/text.ts";
 import type { JoinRequest } from "../session/join_request.ts";
+import type { NameSecret } from "../store/store.ts";
 import { parseCount } from "./query.ts";
 
 /** The most messages that a client can ask for when it joins. */
 const MAX_HISTORY = 200;
+
+const SECRET_PREFIX = "secret.";
+
+const SECRET = /^secret\.([\w-]{16,64})\.([1-9]\d{0,15})$/;
+
+/** How much of a secret's hash is kept: 132 bits. */
+const HASH_CHARS = 22;
 
 /** A socket that has not opened after this time never will. */
 const OPEN_TIMEOUT_MS = 10_000;
@@ -30,7 +39,7 @@ export function parseJoinRequest(url: URL, subprotocols: string | null): JoinReq
   const query = url.searchParams;
   const user = parseUser(url.pathname.slice("/chat/".length));
   const room = parseRoom(query.getAll("room"));
-  const protocol = chooseProtocol(subprotocols);
+  const { protocol, secret } = parseSubprotocols(subprotocols);
   const since = query.get("since") ?? undefined;
   if (since !== undefined && protocol === TEXT) {
     throw new BadRequest(`since is for clients that ask for the subprotocol ${JSON_LINES.name}`);
@@ -39,16 +48,35 @@ export function parseJoinRequest(url: URL, subprotocols: string | null): JoinReq
     throw new BadRequest("since and history are both given: give one of them");
   }
   const history = parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY);
-  return { user, room, protocol, since, history };
+  return { user, room, secret, protocol, since, history };
 }
 
-function chooseProtocol(subprotocols: string | null): Protocol {
-  if (subprotocols === null) return TEXT;
-  const asked = subprotocols.split(",").map((name) => name.trim());
-  if (asked.includes(JSON_LINES.name)) return JSON_LINES;
-  throw new BadRequest(
-    `the subprotocol ${quote(subprotocols)} is not known: ask for ${JSON_LINES.name}, or for none`,
-  );
+function parseSubprotocols(header: string | null): Pick<JoinRequest, "protocol" | "secret"> {
+  if (header === null) return { protocol: TEXT };
+  const asked = header.split(",").map((name) => name.trim());
+  const [secret, ...more] = asked.filter((name) => name.startsWith(SECRET_PREFIX));
+  if (!asked.includes(JSON_LINES.name)) {
+    // A secret is never shown.
+    const names = asked.filter((name) => !name.startsWith(SECRET_PREFIX)).join(", ");
+    throw new BadRequest(
+      `the subprotocol ${quote(names)} is not known: ask for ${JSON_LINES.name}, or for none`,
+    );
+  }
+  if (more.length > 0) throw new BadRequest("more than one secret is given");
+  return { protocol: JSON_LINES, secret: secret === undefined ? undefined : parseSecret(secret) };
+}
+
+function parseSecret(subprotocol: string): NameSecret {
+  const [, secret, attempt] = SECRET.exec(subprotocol) ?? [];
+  if (secret === undefined || !Number.isSafeInteger(Number(attempt))) {
+    throw new BadRequest(
+      `a subprotocol that begins with ${SECRET_PREFIX} is not secret.{secret}.{attempt}: ` +
+        "16 to 64 of the characters A-Z a-z 0-9 _ -, and a positive integer",
+    );
+  }
+  // Whoever reads the hash in the store cannot show the secret.
+  const hash = createHash("sha256").update(secret).digest("base64url").slice(0, HASH_CHARS);
+  return { hash, attempt: Number(attempt) };
 }
 
 /**

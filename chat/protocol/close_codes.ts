@@ -13,6 +13,7 @@ export interface CloseReason {
 
 /** Every reason for which the server closes a connection. */
 export const CLOSE = {
+  left: { code: 1000, reason: "you have left", mayReconnect: true },
   shutdown: { code: 1001, reason: "the server is shutting down", mayReconnect: true },
   binary: {
     code: 1003,

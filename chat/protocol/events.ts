@@ -46,6 +46,8 @@ export interface Replaced {
   readonly user: string;
   /** The id of the session that has the name now. */
   readonly session: string;
+  /** The id of the session that had it before. */
+  readonly former: string;
   /** How many users are in the room. */
   readonly users: number;
 }
@@ -103,7 +105,7 @@ export function payloadOf(...events: PublishedEvent[]): string {
 // deno-lint-ignore no-explicit-any -- the fields are checked here
 const HAS_FIELDS: Readonly<Record<PublishedEvent["type"], (value: any) => boolean>> = {
   joined: hasSession,
-  replaced: hasSession,
+  replaced: (event) => hasSession(event) && typeof event.former === "string",
   left: ({ user }) => typeof user === "string",
   message: ({ id, prev, user, text, ref }) =>
     typeof user === "string" && typeof text === "string" && isId(id) && isId(prev) &&

@@ -6,7 +6,7 @@
  */
 import * as v from "valibot";
 import { errorReply } from "./errors.ts";
-import type { BadLine, ClientMessage, Decoded, Ping, Protocol } from "./protocol.ts";
+import type { BadLine, ClientMessage, Decoded, Leave, Ping, Protocol } from "./protocol.ts";
 
 /** The protocol of clients that ask for `chat.json.v1`. */
 export const JSON_LINES: Protocol = {
@@ -26,15 +26,19 @@ const ValidRef = v.fallback(v.optional(Ref), undefined);
 const Refs = v.fallback(v.object({ ref: ValidRef, after: ValidRef }), {});
 
 /** The schema of every line that a client may send. */
-export const FromClient: v.GenericSchema<unknown, ClientMessage | Ping> = v.variant("type", [
-  v.strictObject({
-    type: v.literal("message"),
-    text: v.string(),
-    ref: v.optional(Ref),
-    after: v.optional(Ref),
-  }),
-  v.strictObject({ type: v.literal("ping") }),
-]);
+export const FromClient: v.GenericSchema<unknown, ClientMessage | Ping | Leave> = v.variant(
+  "type",
+  [
+    v.strictObject({
+      type: v.literal("message"),
+      text: v.string(),
+      ref: v.optional(Ref),
+      after: v.optional(Ref),
+    }),
+    v.strictObject({ type: v.literal("ping") }),
+    v.strictObject({ type: v.literal("leave") }),
+  ],
+);
 
 /** A frame with more lines would keep the server from its other clients for too long. */
 const MAX_FRAME_LINES = 1_000;

@@ -23,7 +23,10 @@ export interface Welcome {
    * in UTF-8 either.
    */
   readonly maxInFlightBytes: number;
-  /** What a client may send because this server offers it: `after`, the field of a message. */
+  /**
+   * What a client may send because this server offers it: `after`, the field of a message, and the
+   * message `leave`.
+   */
   readonly features: readonly string[];
 }
 
@@ -76,8 +79,14 @@ export interface Ping {
   readonly type: "ping";
 }
 
+/** A client asks the server to free its name, and to close the connection then. */
+export interface Leave {
+  /** Always `"leave"`. */
+  readonly type: "leave";
+}
+
 /** What a client's frame can contain. */
-export type Decoded = ClientMessage | Ping | BadLine;
+export type Decoded = ClientMessage | Ping | Leave | BadLine;
 
 /** How events become frames, and frames become messages. */
 export interface Protocol {

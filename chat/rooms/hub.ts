@@ -1,6 +1,6 @@
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
-import { type Store, StoreUnavailable } from "../store/store.ts";
+import { type NameLoss, type Store, StoreUnavailable } from "../store/store.ts";
 import type { BroadcasterOptions } from "./broadcaster.ts";
 import { History } from "./history.ts";
 import type { Member } from "./member.ts";
@@ -49,29 +49,28 @@ export class Hub {
   /**
    * Joins a session to a room.
    *
-   * @returns `true` when the session is a member; `false` if its name is taken
+   * @returns `"claimed"` when the session is a member; else why it does not have the name
    * @throws {StoreUnavailable}, {@linkcode StoreOutcomeUnknown} or `Deno.errors.TimedOut` if the
    * store or the room's channel does not answer; the name is released then
    */
-  async join(name: string, member: Member): Promise<boolean> {
+  async join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     return await this.#track(this.#join(name, member));
   }
 
-  async #join(name: string, member: Member): Promise<boolean> {
+  async #join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     const { room, subscribed } = this.#activate(name);
-    if (room.has(member.user)) return false;
+    const { user, id, secret } = member;
+    if (!secret && room.has(user)) return "taken";
     const joined = room.reserve(member);
     try {
       await subscribed;
-      if (!await this.#store.claim(name, member.user, member.id)) return false;
-      await deadline(joined, JOINED_TIMEOUT_MS);
-      return true;
+      const outcome = await this.#store.claim(name, user, id, secret);
+      if (outcome === "claimed") await deadline(joined, JOINED_TIMEOUT_MS);
+      return outcome;
     } catch (error) {
       // The outcome of the claim is unknown to the store, but the room has received the event.
-      if (room.isMember(member)) return true;
-      // The reservation lasts until the release is on its way, so that no other session of this
-      // instance claims the name in between.
-      if (!(error instanceof StoreUnavailable)) this.#track(this.#store.release(name, member.user));
+      if (room.isMember(member)) return "claimed";
+      if (!(error instanceof StoreUnavailable)) this.#track(this.#store.release(name, user, id));
       throw error;
     } finally {
       room.cancel(member);
@@ -79,11 +78,15 @@ export class Hub {
     }
   }
 
-  /** Removes a session from its room and releases its name. Does nothing if it is no member. */
-  leave(name: string, member: Member): void {
+  /**
+   * Removes a session from its room and releases its name. Does nothing if it is no member.
+   * Resolves when the store has replied.
+   */
+  async leave(name: string, member: Member): Promise<void> {
     if (!this.#rooms.get(name)?.room.remove(member)) return;
-    this.#track(this.#store.release(name, member.user));
+    const released = this.#track(this.#store.release(name, member.user, member.id));
     this.#deactivateIfEmpty(name);
+    await released;
   }
 
   /**
@@ -127,7 +130,7 @@ export class Hub {
       const room = new Room(this.#options);
       const subscribed = this.#store.subscribe(name, {
         onEvent: (event, line) => room.handleEvent(event, line),
-        onNameLost: (user, session) => room.handleNameLost(user, session),
+        onNameLost: (user, session, loss) => room.handleNameLost(user, session, loss),
       }).then((newestId) => room.start(newestId));
       active = { room, subscribed };
       this.#rooms.set(name, active);

@@ -1,4 +1,5 @@
 import type { Protocol } from "../protocol/protocol.ts";
+import type { NameLoss, NameSecret } from "../store/store.ts";
 
 /** What a room needs to know of a session. */
 export interface Member {
@@ -6,10 +7,12 @@ export interface Member {
   readonly user: string;
   /** The id of the session. A name can pass to another session; an id cannot. */
   readonly id: string;
+  /** Shows that other sessions are of the same user; `undefined` if the user has no secret. */
+  readonly secret?: NameSecret;
   /** The protocol that the client speaks. */
   readonly protocol: Protocol;
   /**
-   * Called once, when the room receives this member's `joined` event. From here on the room
+   * Called once, when the room receives the event by which this member joins. From here on the room
    * delivers every event to the member.
    *
    * @param last the id of the last message before
@@ -18,6 +21,6 @@ export interface Member {
   onJoined(last: string, users: number): void;
   /** Sends one frame of the room's events to the client. */
   deliver(frame: string): void;
-  /** Called when another session took the name during an outage. This session must end. */
-  onNameLost(): void;
+  /** Called when another session has the name. This session must end. */
+  onNameLost(loss: NameLoss): void;
 }

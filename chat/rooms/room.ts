@@ -1,6 +1,7 @@
 import type { RoomEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
 import type { Protocol } from "../protocol/protocol.ts";
+import type { NameLoss } from "../store/store.ts";
 import { Broadcaster, type BroadcasterOptions } from "./broadcaster.ts";
 import type { Member } from "./member.ts";
 
@@ -21,6 +22,7 @@ export class Room {
   readonly #options: BroadcasterOptions;
   readonly #members = new Map<string, Member>();
   readonly #broadcasters = new Map<Protocol, Broadcaster>();
+  /** By session: several of one user may be claiming the name, and the last one will have it. */
   readonly #reservations = new Map<string, Reservation>();
   /** Members whom everyone else saw leave, because another instance reaped this one. */
   readonly #seenLeaving = new Set<string>();
@@ -51,9 +53,9 @@ export class Room {
     if (isLater(newestId, this.#lastId)) this.#lastId = newestId;
   }
 
-  /** Tells whether a session of this instance has a name or is claiming it. */
+  /** Tells whether a session of this instance has a name. */
   has(user: string): boolean {
-    return this.#members.has(user) || this.#reservations.has(user);
+    return this.#members.has(user);
   }
 
   /**
@@ -62,14 +64,12 @@ export class Room {
    * @returns a promise that resolves when the session has become a member
    */
   reserve(member: Member): Promise<void> {
-    return new Promise((onJoined) => this.#reservations.set(member.user, { member, onJoined }));
+    return new Promise((onJoined) => this.#reservations.set(member.id, { member, onJoined }));
   }
 
   /** Cancels a reservation, unless its session has become a member. */
   cancel(member: Member): void {
-    if (this.#reservations.get(member.user)?.member === member) {
-      this.#reservations.delete(member.user);
-    }
+    this.#reservations.delete(member.id);
   }
 
   /** Tells whether a session is a member. */
@@ -85,10 +85,11 @@ export class Room {
     return this.#members.delete(member.user);
   }
 
-  /** Tells a session that another session has taken its name. */
-  handleNameLost(user: string, session: string): void {
-    const member = this.#members.get(user) ?? this.#reservations.get(user)?.member;
-    if (member?.id === session) member.onNameLost();
+  /** Tells a session that another session has its name. */
+  handleNameLost(user: string, session: string, loss: NameLoss): void {
+    const member = this.#members.get(user);
+    if (member?.id === session) member.onNameLost(loss);
+    else this.#reservations.get(session)?.member.onNameLost(loss);
   }
 
   /** Broadcasts an event, which is also given as one line of JSON, to every member it concerns. */
@@ -116,13 +117,11 @@ export class Room {
         const shouldBroadcast = member?.id !== event.session ||
           this.#seenLeaving.delete(event.user);
         if (shouldBroadcast) this.#broadcast(event, line, member);
-        return this.#admit(event.user, event.session, event.users);
+        return this.#admit(event.session, event.users);
       }
-      case "replaced": {
-        const member = this.#members.get(event.user);
-        if (member && member.id !== event.session) member.onNameLost();
-        return this.#admit(event.user, event.session, event.users);
-      }
+      case "replaced":
+        this.handleNameLost(event.user, event.former, "replaced");
+        return this.#admit(event.session, event.users);
       default:
         event satisfies never;
     }
@@ -156,12 +155,14 @@ export class Room {
     }
   }
 
-  #admit(user: string, session: string, users: number): void {
-    const reservation = this.#reservations.get(user);
-    if (reservation?.member.id !== session) return;
+  #admit(session: string, users: number): void {
+    const reservation = this.#reservations.get(session);
+    if (!reservation) return;
     const { member, onJoined } = reservation;
-    this.#reservations.delete(user);
-    this.#members.set(user, member);
+    this.#reservations.delete(session);
+    // If the store had lost the name, the later session has joined, and not replaced this one.
+    this.#members.get(member.user)?.onNameLost("replaced");
+    this.#members.set(member.user, member);
     this.#broadcasterFor(member.protocol).add(member);
     member.onJoined(this.#lastId, users);
     onJoined();

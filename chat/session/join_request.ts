@@ -1,4 +1,5 @@
 import type { Protocol } from "../protocol/protocol.ts";
+import type { NameSecret } from "../store/store.ts";
 
 /** What a client asked for when it connected. */
 export interface JoinRequest {
@@ -6,6 +7,8 @@ export interface JoinRequest {
   readonly user: string;
   /** The room's name. */
   readonly room: string;
+  /** What shows that the user's connections are of the same user, if the client gave a secret. */
+  readonly secret?: NameSecret;
   /** The protocol to speak. */
   readonly protocol: Protocol;
   /** What the client gave as the id of its last message; `undefined` if it does not resume. */

@@ -5,7 +5,12 @@ import type { ClientMessage, Decoded, Protocol } from "../protocol/protocol.ts";
 import { exceedsBytes } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { Member } from "../rooms/member.ts";
-import { StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
+import {
+  type NameLoss,
+  type NameSecret,
+  StoreOutcomeUnknown,
+  StoreUnavailable,
+} from "../store/store.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { prepareReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
@@ -31,6 +36,7 @@ const MAX_SETTLED_REFS = 256;
 export class Session implements Member {
   readonly id: string = crypto.randomUUID();
   readonly user: string;
+  readonly secret?: NameSecret;
   readonly protocol: Protocol;
   /** Resolves when the socket is closed. If the peer does not read, the session ends earlier. */
   readonly closed: Promise<void>;
@@ -63,6 +69,7 @@ export class Session implements Member {
    */
   constructor(socket: WebSocket, hub: Hub, request: JoinRequest, limits: SessionLimits) {
     this.user = request.user;
+    this.secret = request.secret;
     this.protocol = request.protocol;
     this.#request = request;
     this.#limits = limits;
@@ -97,8 +104,9 @@ export class Session implements Member {
     this.#writer.deliver(frame);
   }
 
-  onNameLost(): void {
-    this.#refuse(errorReply.nameTaken(this.user), CLOSE.nameTaken);
+  onNameLost(loss: NameLoss): void {
+    if (loss === "taken") this.#refuse(errorReply.nameTaken(this.user), CLOSE.nameTaken);
+    else if (!this.#hasLeft) this.close(CLOSE.replaced);
   }
 
   /** Closes the session if its client has stalled: see {@linkcode Writer.checkStall}. */
@@ -124,10 +132,18 @@ export class Session implements Member {
     this.#hub.leave(this.#request.room, this);
   }
 
+  /** Leaves the room at once, and closes when the name is free. Replies are still sent. */
+  async #closeWhenReleased(): Promise<void> {
+    this.#state = "left";
+    this.#inboundQueue = [];
+    await this.#hub.leave(this.#request.room, this);
+    this.close(CLOSE.left);
+  }
+
   async #join(): Promise<void> {
     try {
-      if (await this.#hub.join(this.#request.room, this)) return;
-      this.onNameLost();
+      const outcome = await this.#hub.join(this.#request.room, this);
+      if (outcome !== "claimed") this.onNameLost(outcome);
     } catch (error) {
       this.#fail(error);
     }
@@ -154,7 +170,7 @@ export class Session implements Member {
     const { maxMessageBytes, maxBufferedBytes: maxInFlightBytes } = this.#limits;
     this.#writer.reply({
       ...{ type: "welcome", user, room, last, recovered, users },
-      ...{ maxMessageBytes, maxInFlightBytes, features: ["after"] },
+      ...{ maxMessageBytes, maxInFlightBytes, features: ["after", "leave"] },
     });
     const queue = this.#inboundQueue;
     this.#inboundQueue = [];
@@ -199,6 +215,8 @@ export class Session implements Member {
         return this.#handleMessage(decoded);
       case "ping":
         return this.#writer.reply({ type: "pong" });
+      case "leave":
+        return void this.#closeWhenReleased();
       case "error": {
         const { after, ...reply } = decoded;
         return this.#refuseForGood(reply, after);

@@ -1,5 +1,18 @@
 import type { Message, RoomEvent } from "../protocol/events.ts";
 
+/** Shows that several connections are of the same user, who made a secret for all of them. */
+export interface NameSecret {
+  /** A hash of the secret. */
+  readonly hash: string;
+  /** A positive number, larger for each later connection of the user. */
+  readonly attempt: number;
+}
+
+/**
+ * Why a session does not have a name: another user has it, or a later connection of the same user.
+ */
+export type NameLoss = "taken" | "replaced";
+
 /** Receives what happens in one room. */
 export interface RoomListener {
   /**
@@ -18,13 +31,14 @@ export interface RoomListener {
 
   /**
    * Called when someone else has a name of this store: someone got it while the store could not be
-   * reached, or the store lost it, and someone else had claimed it earlier. This store no longer
-   * holds the name, so it must not be released.
+   * reached, or the store lost it, and someone else had claimed it earlier. The listener is not
+   * called after the event `replaced`.
    *
    * @param user the name
    * @param session the session that had claimed it
+   * @param loss who has it now
    */
-  onNameLost(user: string, session: string): void;
+  onNameLost(user: string, session: string, loss: NameLoss): void;
 }
 
 /** A message in a room's log. */
@@ -89,7 +103,8 @@ export interface Store {
 
   /**
    * Claims a name in a room, and publishes `joined` if the claim succeeds, in one atomic step. Of
-   * several claims to one name, on any instance, exactly one succeeds.
+   * several claims to one name, on any instance, exactly one succeeds, unless they show the same
+   * secret. Then the claim with the highest attempt takes the name over: it publishes `replaced`.
    *
    * This store then holds the name until it is released, also through outages. If the process dies,
    * other instances free the name. If someone else gets the name in an outage, the room's listener
@@ -97,19 +112,25 @@ export interface Store {
    *
    * @param room a room that this store is subscribed to
    * @param user the name
-   * @param session the id of the session that claims it; part of `joined`
-   * @returns whether the claim succeeded; `false` if the name is taken
-   * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the store holds the name until
-   * it is released
+   * @param session the id of the session that claims it; part of the event
+   * @param secret the user's secret, if the user has one
+   * @returns whether the session got the name
+   * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the name must be released,
+   * unless the listener has received the event
    */
-  claim(room: string, user: string, session: string): Promise<boolean>;
+  claim(
+    room: string,
+    user: string,
+    session: string,
+    secret?: NameSecret,
+  ): Promise<"claimed" | NameLoss>;
 
   /**
-   * Releases a name in a room, and publishes `left`, in one atomic step. Does nothing if this store
-   * does not hold the name. Never rejects: if the store cannot be reached, it frees the name when
-   * it is back.
+   * Releases a name in a room, and publishes `left`, in one atomic step. Does nothing if the
+   * session does not have the name. Never rejects: if the store cannot be reached, it frees the
+   * name when it is back.
    */
-  release(room: string, user: string): Promise<void>;
+  release(room: string, user: string, session: string): Promise<void>;
 
   /**
    * Appends a message to a room's log, and publishes it, in one atomic step.

@@ -37,10 +37,10 @@ for (const where of ["the same instance", "another instance"]) {
   Deno.test(`a client takes its name over from its lost connection on ${where}`, async () => {
     await using chat = await startTwoInstances();
     await using proxy = await startProxy(chat.one);
-    const watchers = await Promise.all(
-      [chat.one, chat.two].map((port, i) => JsonClient.join(port, `watcher-${i}`)),
-    );
-    await watchers[0].find("joined");
+    const watchers = [
+      await JsonClient.join(chat.one, "watcher-1"),
+      await JsonClient.join(chat.two, "watcher-2"),
+    ];
     const foo = withShortHeartbeats(() => new ChatClient(`ws://127.0.0.1:${proxy.port}`, "foo"));
     const states = statesOf(foo);
     await foo.send("before");

@@ -51,7 +51,7 @@ Deno.test("the protocol page describes every event, with a real example", async 
   await using chat = await startTwoInstances({ MAX_MESSAGE_BYTES: "1000" });
   const foo = await JsonClient.join(chat.one, "foo");
   const bar = await JsonClient.join(chat.two, "bar");
-  const fromClient = ["message", "ping"].map((type) => {
+  const [message, ping, leave] = ["message", "ping", "leave"].map((type) => {
     const name = `From the client: ${type}`;
     const [example] = examples(sections.get(name)!);
     assertDocumented(name, example);
@@ -59,7 +59,7 @@ Deno.test("the protocol page describes every event, with a real example", async 
   });
   await foo.find("joined");
   const tooLarge = { type: "message", text: "x".repeat(1001) };
-  foo.send({ ...tooLarge, ref: "0" }, ...fromClient, { ...tooLarge, ref: "2" });
+  foo.send({ ...tooLarge, ref: "0" }, message, ping, { ...tooLarge, ref: "2" });
   await bar.find("message");
   await bar.leave();
   await foo.find("left");
@@ -88,7 +88,8 @@ Deno.test("the protocol page describes every event, with a real example", async 
     assertEquals(normalize(body), normalize(example));
     assertEquals(Object.keys(body), rows(about, "field"));
   }
-  await foo.leave();
+  foo.send(leave);
+  assertEquals((await foo.closed).code, CLOSE.left.code);
 });
 
 Deno.test("the protocol page lists every error code and every close code", () => {

@@ -44,7 +44,7 @@ async function startStore(redis: TestRedis) {
   return { store, hear };
 }
 
-for (const command of ["@scripting", "time", "scard", "sadd", "hsetnx", "publish"]) {
+for (const command of ["@scripting", "time", "scard", "hget", "sadd", "hset", "publish"]) {
   Deno.test(`a claim is all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
@@ -58,7 +58,7 @@ for (const command of ["@scripting", "time", "scard", "sadd", "hsetnx", "publish
     );
     assertEquals(await namesOf(redis), before);
     assertEquals(await hear(), []);
-    assertEquals(await store.claim("r", "foo", "s2"), true);
+    assertEquals(await store.claim("r", "foo", "s2"), "claimed");
     assertEquals(await redis.users("r"), ["bar", "foo"]);
     assertEquals(await hear(), ["joined foo"]);
     await store.close();
@@ -72,7 +72,7 @@ for (const command of ["@scripting", "hget", "srem", "hdel", "publish"]) {
     await store.claim("r", "foo", "s1");
     await hear();
     const before = await namesOf(redis);
-    await denying(redis, command, () => store.release("r", "foo"));
+    await denying(redis, command, () => store.release("r", "foo", "s1"));
     assertEquals(await namesOf(redis), before);
     // The next renewal of the lease frees the name.
     await redis.untilReply(`EXISTS ${USERS} ${OWNERS}`, 0);
@@ -110,18 +110,19 @@ for (const command of ["hmget", "hset", "sadd"]) {
     const { commands, subscriber } = await connect(redis.settings, 5_000);
     const { reclaim } = defineRecoveryScripts(commands);
     await redis.command("SADD", USERS, "former", "later", "earlier");
-    const owners = ["former", "this-1 10", "later", "other-1 30", "earlier", "other-1 10"];
+    const owners = ["former", "this-1 10 s 0 -", "later", "other-1 30", "earlier", "other-1 10"];
     await redis.command("HSET", OWNERS, ...owners);
     const before = await namesOf(redis);
-    const names = ["former", "later", "earlier", "lost"].map((user) => [user, 20] as const);
-    const call = () => reclaim(commands.keys.room("r"), "this-2", "this-", true, names);
+    const claims = ["former", "later", "earlier", "lost"]
+      .map((user) => ({ user, session: "s", claimedAtMs: 20 }));
+    const call = () => reclaim(commands.keys.room("r"), "this-2", "this-", true, claims);
     await denying(redis, command, () => assertRejects(call, StoreUnavailable));
     assertEquals(await namesOf(redis), before);
-    assertEquals(await call(), [1, "kept", "taken", "other-1", "free"]);
+    assertEquals(await call(), [1, "kept", "won", "taken", "free"]);
     assertEquals(await redis.users("r"), ["earlier", "former", "later", "lost"]);
     assertEquals(
       await redis.command("HMGET", OWNERS, "former", "later", "earlier", "lost"),
-      ["this-2 10", "this-2 20", "other-1 10", "this-2 20"],
+      ["this-2 20 s 0 -", "this-2 20 s 0 -", "other-1 10", "this-2 20 s 0 -"],
     );
     await Promise.all([commands.close(), subscriber.close()]);
   });

@@ -73,7 +73,7 @@ Deno.test("while Redis refuses writes, all leases end, and nobody is reaped for 
   // Unlike a start, this lets it judge others at once.
   await one.instances.register(["r"]);
   await two.start();
-  assert(await two.claims.claim("r", "foo", "s1"));
+  assertEquals(await two.claims.claim("r", "foo", "s1"), "claimed");
 
   await redis.command("CONFIG", "SET", "maxmemory", "1");
   await assertRejects(() => one.recovery.renewLease(), StoreUnavailable, "OOM");
@@ -98,8 +98,8 @@ Deno.test("a name whose claim had no reply is restored like any other", async ()
   await one.start();
   await two.start();
   // Redis has the script now, so the next claim is one command.
-  assert(await one.claims.claim("r", "first", "s1"));
-  proxy.loseReply("joined");
+  assertEquals(await one.claims.claim("r", "first", "s1"), "claimed");
+  proxy.loseReply(`"user":"foo"`);
   const claiming = assertRejects(() => one.claims.claim("r", "foo", "s2"), StoreOutcomeUnknown);
   // This is why the session stays: its instance has heard that it joined.
   await until(() => one.seen.includes("joined foo"), 20);
@@ -112,7 +112,7 @@ Deno.test("a name whose claim had no reply is restored like any other", async ()
   await one.sweeper.sweep("r");
   assertEquals(await redis.users("r"), ["first", "foo"]);
   assertEquals(await ownerOf(redis, "foo"), "one-2");
-  assertEquals(await two.claims.claim("r", "foo", "s3"), false);
+  assertEquals(await two.claims.claim("r", "foo", "s3"), "taken");
 });
 
 Deno.test("a sweep during a recovery takes no name back", async () => {
@@ -122,7 +122,7 @@ Deno.test("a sweep during a recovery takes no name back", async () => {
   await one.start();
   await two.instances.register(["r"]);
   await two.claims.enterRoom("r");
-  assert(await one.claims.claim("r", "foo", "s1"));
+  assertEquals(await one.claims.claim("r", "foo", "s1"), "claimed");
   await redis.command("ZADD", "chat-leases", "XX", "1", "one-1");
   assert(await two.reaper.reapIfDead("one-1", "r"));
 
@@ -132,7 +132,7 @@ Deno.test("a sweep during a recovery takes no name back", async () => {
   const recovering = one.recovery.recover();
   await redis.untilReply("SISMEMBER chat-instance-rooms:one-2 r", 1);
   await until(() => one.instances.id === "one-2", 20);
-  assert(await two.claims.claim("r", "foo", "s2"));
+  assertEquals(await two.claims.claim("r", "foo", "s2"), "claimed");
   await one.sweeper.sweep("r");
   assertEquals(await ownerOf(redis, "foo"), "two-1");
   reply.resolve();
@@ -140,20 +140,20 @@ Deno.test("a sweep during a recovery takes no name back", async () => {
   assertEquals(await ownerOf(redis, "foo"), "two-1");
   await Promise.all([one.caughtUp(), two.caughtUp()]);
   assertEquals(two.seen, ["joined foo", "left foo", "joined foo"]);
-  assertEquals(one.seen.filter((event) => event.startsWith("lost")), ["lost foo"]);
+  assertEquals(one.seen.filter((event) => event.startsWith("lost")), ["lost foo: taken"]);
 });
 
 Deno.test("an instance that starts at the end of an outage reaps nobody", async () => {
   await using redis = await startRedis();
   await using old = await startPresence(redis, "old");
   await old.start();
-  assert(await old.claims.claim("r", "foo", "s1"));
+  assertEquals(await old.claims.claim("r", "foo", "s1"), "claimed");
   await redis.command("ZADD", "chat-leases", "XX", "1", "old-1");
   await using next = await startPresence(redis, "next");
   await next.start();
   await next.reaper.watchNext();
   await next.sweeper.sweep("r");
-  assertEquals(await next.claims.claim("r", "foo", "s2"), false);
+  assertEquals(await next.claims.claim("r", "foo", "s2"), "taken");
   await old.recovery.reconnect();
   assertEquals(await ownerOf(redis, "foo"), "old-2");
   await next.caughtUp();

@@ -40,11 +40,9 @@ async function startStores() {
  */
 function publishBatch(store: Store, ...texts: string[]): Promise<string>[] {
   return texts.map((text) => {
-    const [ref, after] = text.split(" after ");
-    return store.publish(
-      ...["r", "foo", text, ref.startsWith("with") ? ref : undefined] as const,
-      after && `with ${after}`,
-    );
+    const [words, before] = text.split(" after ");
+    const ref = words.startsWith("with") ? words : undefined;
+    return store.publish("r", "foo", text, ref, before && `with ${before}`);
   });
 }
 
@@ -263,7 +261,7 @@ Deno.test("redis: when Redis loses the script, no message overtakes another", as
   await other.close();
 });
 
-Deno.test("redis: a store that connects has loaded its script before its first message", async () => {
+Deno.test("redis: a new connection has the script before its first message", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   const store = await openRedisStore(redisSettings(proxy.port), LIMITS);

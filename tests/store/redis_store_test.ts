@@ -40,10 +40,10 @@ Deno.test("redis: names, their owners and channels have the documented keys", as
   assertEquals(await redis.command("HKEYS", "{chat-users:R}:owners"), ["bar"]);
   assertEquals((await redis.command("PUBSUB", "CHANNELS") as string[]).sort(), ["chat", "chat:R"]);
 
-  await store.release("R", "bar");
+  await store.release("R", "bar", "s2");
   await store.unsubscribe("R");
   assertEquals(await redis.command("PUBSUB", "CHANNELS"), ["chat"]);
-  await store.release("chat", "foo");
+  await store.release("chat", "foo", "s1");
   assertEquals(await redis.command("KEYS", "*chat-users*"), []);
   assertEquals((await redis.instances()).length, 1);
   assertEquals((await redis.command("KEYS", "chat-instance-rooms:*") as string[]).length, 1);
@@ -141,12 +141,12 @@ Deno.test("redis: a name that is released before the reply to its claim is free"
   const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   await store.subscribe("r", NO_LISTENER);
   const claimed = store.claim("r", "foo", "s1");
-  const released = store.release("r", "foo");
-  assertEquals(await claimed, false);
+  const released = store.release("r", "foo", "s1");
+  assertEquals(await claimed, "claimed");
   await released;
   assertEquals(await redis.users("r"), []);
-  const [first, second] = [store.claim("r", "foo", "s2"), store.release("r", "foo")];
-  assertEquals(await store.claim("r", "foo", "s3"), true);
+  const [first, second] = [store.claim("r", "foo", "s2"), store.release("r", "foo", "s2")];
+  assertEquals(await store.claim("r", "foo", "s3"), "claimed");
   await Promise.all([first, second]);
   assertEquals(await redis.users("r"), ["foo"]);
   await store.close();
@@ -217,7 +217,7 @@ Deno.test("redis: nothing waits for a retry in an outage, or when its sender lea
   await using proxy = await startProxy(redis.port);
   const store = await openRedisStore(redisSettings(proxy.port), LIMITS);
   await store.subscribe("r", NO_LISTENER);
-  assert(await store.claim("r", "foo", "s1"));
+  assertEquals(await store.claim("r", "foo", "s1"), "claimed");
   assertEquals(proxy.freeze("chat-commands"), 1);
   const retried = store.publish("r", "foo", "a", "a");
   await assertRejects(() => store.publish("r", "foo", "without a ref"), StoreOutcomeUnknown);
@@ -236,7 +236,7 @@ Deno.test("redis: nothing waits for a retry in an outage, or when its sender lea
   }
   await Promise.all([
     assertRejects(() => queued, StoreUnavailable, "the sender left"),
-    store.release("r", "foo"),
+    store.release("r", "foo", "s1"),
   ]);
   await retried;
   const log = await store.readAfter("r", "0-0", 10);

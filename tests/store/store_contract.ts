@@ -91,9 +91,9 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
 
   test("claim() gives a name to the first, and publishes joined to both stores", async (pair) => {
     const recorders = [await record(pair.here, "r"), await record(pair.there, "r")];
-    assertEquals(await pair.here.claim("r", "foo", "s1"), true);
-    assertEquals(await pair.there.claim("r", "foo", "s2"), false);
-    assertEquals(await pair.here.claim("r", "foo", "s3"), false);
+    assertEquals(await pair.here.claim("r", "foo", "s1"), "claimed");
+    assertEquals(await pair.there.claim("r", "foo", "s2"), "taken");
+    assertEquals(await pair.here.claim("r", "foo", "s3"), "taken");
     await pair.here.publish("r", "x", "end");
     for (const recorder of recorders) {
       assertEquals(await recorder.until("end"), [{
@@ -110,21 +110,21 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     const claims = await Promise.all(
       Array.from({ length: 50 }, (_, i) => [here, there][i % 2].claim("r", "foo", `s${i}`)),
     );
-    assertEquals(claims.filter(Boolean).length, 1);
+    assertEquals(claims.filter((outcome) => outcome === "claimed").length, 1);
   });
 
   test("claim() gives the same name in other rooms", async ({ here, there }) => {
     await Promise.all(["r", "q", "chat"].flatMap((r) => [record(here, r), record(there, r)]));
-    assertEquals(await here.claim("r", "foo", "s1"), true);
-    assertEquals(await there.claim("q", "foo", "s2"), true);
-    assertEquals(await there.claim("chat", "foo", "s3"), true);
+    assertEquals(await here.claim("r", "foo", "s1"), "claimed");
+    assertEquals(await there.claim("q", "foo", "s2"), "claimed");
+    assertEquals(await there.claim("chat", "foo", "s3"), "claimed");
   });
 
   test("release() frees a name, and publishes left to both stores", async ({ here, there }) => {
     const recorders = [await record(here, "r"), await record(there, "r")];
     await here.claim("r", "foo", "s1");
-    await here.release("r", "foo");
-    assertEquals(await there.claim("r", "foo", "s2"), true);
+    await here.release("r", "foo", "s1");
+    assertEquals(await there.claim("r", "foo", "s2"), "claimed");
     await there.publish("r", "x", "end");
     for (const recorder of recorders) {
       assertEquals(await recorder.until("end"), [
@@ -136,13 +136,14 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     }
   });
 
-  test("release() leaves a name alone that this store does not hold", async ({ here, there }) => {
+  test("release() leaves a name alone that the session does not have", async ({ here, there }) => {
     const recorder = await record(here, "r");
     await record(there, "r");
     await here.claim("r", "foo", "s1");
-    await there.release("r", "foo");
-    await there.release("r", "bar");
-    assertEquals(await there.claim("r", "foo", "s2"), false);
+    await there.release("r", "foo", "s2");
+    await here.release("r", "foo", "s2");
+    await there.release("r", "bar", "s1");
+    assertEquals(await there.claim("r", "foo", "s2"), "taken");
     await there.publish("r", "x", "end");
     assertEquals(await recorder.until("end"), [{
       type: "joined",
@@ -150,6 +151,72 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
       session: "s1",
       users: 1,
     }, end]);
+  });
+
+  /** The secret of the user foo with an attempt. */
+  const attempt = (attempt: number) => ({ hash: "foo's", attempt });
+
+  for (const place of ["here", "there"] as const) {
+    test(`a later claim ${place} with the same secret takes the name over`, async (pair) => {
+      const recorders = [await record(pair.here, "r"), await record(pair.there, "r")];
+      assertEquals(await pair.here.claim("r", "foo", "s2", attempt(2)), "claimed");
+      assertEquals(await pair[place].claim("r", "foo", "s5", attempt(5)), "claimed");
+      // What the former session does now has no effect.
+      await pair.here.release("r", "foo", "s2");
+      assertEquals(await pair[place].claim("r", "foo", "s4", attempt(4)), "replaced");
+      assertEquals(await pair.there.claim("r", "foo", "a copy", attempt(5)), "replaced");
+      assertEquals(await pair.there.claim("r", "foo", "s6"), "taken");
+      const other = { hash: "another's", attempt: 6 };
+      assertEquals(await pair.there.claim("r", "foo", "s6", other), "taken");
+      assertEquals((await pair.there.listUsers("r", undefined, 10)).users, ["foo"]);
+      await pair[place].release("r", "foo", "s5");
+      assertEquals(await pair.here.claim("r", "foo", "s3", attempt(3)), "claimed");
+      await pair.here.publish("r", "x", "end");
+      for (const recorder of recorders) {
+        assertEquals(await recorder.until("end"), [
+          { type: "joined", user: "foo", session: "s2", users: 1 },
+          { type: "replaced", user: "foo", session: "s5", former: "s2", users: 1 },
+          { type: "left", user: "foo" },
+          { type: "joined", user: "foo", session: "s3", users: 1 },
+          end,
+        ]);
+      }
+    });
+  }
+
+  test("a secret does not take a name over from a user without one", async ({ here, there }) => {
+    await Promise.all([record(here, "r"), record(there, "r")]);
+    assertEquals(await here.claim("r", "foo", "s1"), "claimed");
+    assertEquals(await here.claim("r", "foo", "s2", attempt(2)), "taken");
+    assertEquals(await there.claim("r", "foo", "s2", attempt(2)), "taken");
+    await here.release("r", "foo", "s1");
+    assertEquals(await there.claim("r", "foo", "s2", attempt(2)), "claimed");
+  });
+
+  test("of many attempts at once the highest gets the name, and can free it", async (pair) => {
+    const recorder = await record(pair.here, "r");
+    await record(pair.there, "r");
+    const attempts = Array.from({ length: 50 }, (_, i) => 1 + (i * 37) % 50);
+    await Promise.all(attempts.map(async (number, i) => {
+      const store = [pair.here, pair.there][i % 2];
+      const outcome = await store.claim("r", "foo", `s${number}`, attempt(number));
+      assert(outcome !== "taken");
+      if (number < 50) await store.release("r", "foo", `s${number}`);
+    }));
+    assertEquals((await pair.here.listUsers("r", undefined, 10)).users, ["foo"]);
+    await pair[attempts.indexOf(50) % 2 === 0 ? "here" : "there"].release("r", "foo", "s50");
+    await pair.here.publish("r", "x", "end");
+    await recorder.until("end");
+    let holder: string | undefined;
+    for (const event of recorder.events) {
+      if (event.type === "replaced") assertEquals(event.former, holder);
+      if (event.type === "joined") assertEquals(holder, undefined);
+      if (event.type === "left") holder = undefined;
+      else if ("session" in event) holder = event.session;
+    }
+    assertEquals(holder, undefined);
+    const sessions = recorder.events.flatMap((event) => "session" in event ? event.session : []);
+    assertEquals(sessions.at(-1), "s50");
   });
 
   test("publish() reaches both stores in one order, whatever the text", async ({ here, there }) => {
@@ -181,7 +248,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     const calls = [
       pair.here.claim("r", "foo", "s1"),
       pair.here.publish("r", "foo", "one"),
-      pair.here.release("r", "foo"),
+      pair.here.release("r", "foo", "s1"),
       pair.here.publish("r", "bar", "two"),
       pair.here.claim("r", "foo", "s2"),
       pair.here.publish("r", "x", "end"),
@@ -232,7 +299,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await record(there, "r");
     await here.claim("r", "foo", "s1");
     await there.claim("r", "bar", "s2");
-    await here.release("r", "foo");
+    await here.release("r", "foo", "s1");
     await here.claim("r", "pi", "s3");
     await here.publish("r", "x", "end");
     await recorder.until("end");
@@ -405,9 +472,9 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
       page.users.forEach((user) => seen.add(user));
       cursor = page.next;
       // Users who were listed leave. No other user may move to a page that was read already.
-      await here.release("r", names[2 * pages]);
-      await there.release("r", names[2 * pages]);
-      await there.release("r", names[2 * pages + 1]);
+      await here.release("r", names[2 * pages], names[2 * pages]);
+      await there.release("r", names[2 * pages], names[2 * pages]);
+      await there.release("r", names[2 * pages + 1], names[2 * pages + 1]);
       await there.claim("r", names[2 * pages + 1], "again");
       pages++;
     } while (cursor !== undefined);

@@ -23,14 +23,14 @@ export async function startPresence(redis: TestRedis, id: string, port = redis.p
   const claims = new NameClaims(commands, instances, reaper);
   const recovery = new NameRecovery(
     ...[commands, instances, claims, reaper] as const,
-    (_room, user) => seen.push(`lost ${user}`),
+    (_room, { user }, loss) => seen.push(`lost ${user}: ${loss}`),
   );
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
   subscriber.onMessage((_channel, payload) => {
     const event = parseEvent(payload.slice(EVENT_MARK.length));
-    if (event?.type === "joined" || event?.type === "left") {
-      seen.push(`${event.type} ${event.user}`);
-    }
+    if (event?.type !== "joined" && event?.type !== "left" && event?.type !== "replaced") return;
+    seen.push(`${event.type} ${event.user}`);
+    claims.note("r", event);
   });
   await subscriber.subscribe(commands.keys.room("r").channel);
   return {

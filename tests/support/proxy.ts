@@ -4,7 +4,8 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 export interface Proxy extends AsyncDisposable {
   readonly port: number;
   /**
-   * Stops forwarding on the open connections whose first bytes contain a text; closes none.
+   * Stops forwarding on the open connections whose first bytes contain a text; closes none. If one
+   * end closes such a connection, the other end does not learn it.
    *
    * @returns how many connections these are
    */
@@ -61,6 +62,7 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
       to.on("drain", () => from.resume());
       from.on("error", () => {});
       from.on("close", () => {
+        if (connection.isFrozen) return;
         connections.delete(connection);
         to.destroySoon();
       });
@@ -79,7 +81,9 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
   return {
     port: (server.address() as { port: number }).port,
     freeze(text) {
-      const found = [...connections].filter(({ start }) => start.includes(text));
+      const found = [...connections].filter(({ start, isFrozen }) =>
+        !isFrozen && start.includes(text)
+      );
       for (const connection of found) connection.isFrozen = true;
       return found.length;
     },

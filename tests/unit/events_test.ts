@@ -10,7 +10,7 @@ Deno.test("parseEvent() parses every event that is published", () => {
   const events: PublishedEvent[] = [
     { type: "joined", user: "foo", session: "1", users: 2 },
     { type: "left", user: "foo" },
-    { type: "replaced", user: "foo", session: "2", users: 2 },
+    { type: "replaced", user: "foo", session: "2", former: "s0", users: 2 },
     { type: "message", id: "1-2", prev: "0-0", user: "foo", text: 'a: "b"\n\u2028😀', ref: "r" },
     { type: "message", id: "1700000000000-0", prev: "1-2", user: "foo", text: "" },
   ];

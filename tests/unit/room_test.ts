@@ -17,7 +17,7 @@ function makeMember(user: string, id = `session of ${user}`): Member & { log: st
     log,
     onJoined: (last, users) => log.push(`admitted after ${last}, ${users} are there`),
     deliver: (frame) => log.push(frame),
-    onNameLost: () => log.push("lost"),
+    onNameLost: (loss) => log.push(loss),
   };
 }
 
@@ -81,10 +81,43 @@ Deno.test("a member's return after an outage is news only if it was seen leaving
   assertEquals([foo.log, bar.log], [[], ["foo: has left the chat!", "foo: has joined the chat!"]]);
 });
 
+Deno.test("a later session of the same user is admitted, and nobody else is told", async () => {
+  const { room, foo, bar } = await makeRoom();
+  const [later, last] = [makeMember("foo", "later"), makeMember("foo", "last")];
+  foo.onNameLost = (loss) => {
+    foo.log.push(loss);
+    room.remove(foo);
+  };
+  for (const member of [later, last]) room.reserve(member);
+  receive(room, { type: "replaced", user: "foo", session: "later", former: foo.id, users: 2 });
+  assertEquals(later.log, ["admitted after 0-0, 2 are there"]);
+  // As if the event between the two was missed: the member is not the one that was replaced.
+  receive(room, { type: "replaced", user: "foo", session: "elsewhere", former: "x", users: 2 });
+  receive(room, { type: "message", id: "1-0", prev: "0-0", user: "bar", text: "hi" });
+  await endOfTurn();
+  assertEquals([foo.log, bar.log], [["replaced"], []]);
+  assertEquals(later.log.slice(1), ["bar: hi"]);
+  // Its event has not come. It will never join.
+  receive(room, { type: "replaced", user: "foo", session: "elsewhere", former: "last", users: 2 });
+  assertEquals(last.log, ["replaced"]);
+  assertEquals(later.log.length, 2);
+});
+
+Deno.test("a later session that joins ends the member, whose name the store had lost", async () => {
+  const { room, foo, bar } = await makeRoom();
+  const later = makeMember("foo", "later");
+  room.reserve(later);
+  receive(room, { type: "joined", user: "foo", session: "later", users: 2 });
+  await endOfTurn();
+  assertEquals(foo.log, ["replaced"]);
+  assertEquals(later.log, ["admitted after 0-0, 2 are there"]);
+  assertEquals(bar.log, ["foo: has joined the chat!"]);
+});
+
 Deno.test("a lost name ends the session that held it, and no other session", async () => {
   const { room, foo, bar } = await makeRoom();
-  room.handleNameLost("foo", "an earlier session");
+  room.handleNameLost("foo", "an earlier session", "taken");
   assertEquals([foo.log, bar.log], [[], []]);
-  room.handleNameLost("foo", foo.id);
-  assertEquals([foo.log, bar.log], [["lost"], []]);
+  room.handleNameLost("foo", foo.id, "taken");
+  assertEquals([foo.log, bar.log], [["taken"], []]);
 });

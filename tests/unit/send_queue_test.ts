@@ -295,7 +295,7 @@ Deno.test("each message names the one before it that is not answered, if that is
   queue.close(END);
 });
 
-Deno.test("what is sent again names the one before it, whether that is in flight or not", async () => {
+Deno.test("what is sent again names the one before it, in flight or not", async () => {
   const { queue, takeLines, nextFrame, fail } = makeQueue();
   queue.onWelcome({ features: ["after"] });
   for (const text of ["a", "b", "c", "d"]) queue.send(text).catch(() => {});

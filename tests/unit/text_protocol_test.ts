@@ -31,7 +31,10 @@ Deno.test("the text protocol encodes every event and reply as its page says", ()
     "foo: a: b\n",
   );
   assertEquals(frame({ type: "left", user: "foo" }), "foo: has left the chat!");
-  assertEquals(frame({ type: "replaced", user: "foo", session: "1", users: 2 }), undefined);
+  assertEquals(
+    frame({ type: "replaced", user: "foo", session: "1", former: "s0", users: 2 }),
+    undefined,
+  );
   assertEquals(frame({ type: "unknown" }), undefined);
   assertEquals(frame({ type: "resync", last: "1-0", gap: false }), undefined);
   assertEquals(

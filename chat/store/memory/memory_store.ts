@@ -1,15 +1,19 @@
 import type { PublishedEvent } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
-import type { LogLimits, RoomListener, Store } from "../store.ts";
+import type { LogLimits, NameSecret, RoomListener, Store } from "../store.ts";
 import { MemoryLog } from "./memory_log.ts";
 
 /** What the memory stores of one process share, as instances share a Redis. */
 export class MemoryBackend {
   /**
    * For each room the names that are taken, in the order of their claims, with the store that holds
-   * each and the number of its claim, which is larger for every later claim.
+   * each, the session that has it, the user's secret, and the number of the claim, which is larger
+   * for every later claim.
    */
-  readonly users: Map<string, Map<string, { store: Store; number: number }>> = new Map();
+  readonly users: Map<
+    string,
+    Map<string, { store: Store; session: string; secret?: NameSecret; number: number }>
+  > = new Map();
   /** For each room the listeners of all stores. */
   readonly listeners: Map<string, Map<Store, RoomListener>> = new Map();
   /** The logs of all rooms. */
@@ -60,16 +64,25 @@ export function openMemoryStore(
       if (listeners?.size === 0) backend.listeners.delete(room);
       return Promise.resolve();
     },
-    claim(room, user, session) {
+    claim(room, user, session, secret) {
       const users = backend.users.get(room) ?? new Map();
-      if (users.has(user)) return Promise.resolve(false);
-      backend.users.set(room, users.set(user, { store, number: ++backend.claimCount }));
-      publish(room, { type: "joined", user, session, users: users.size });
-      return Promise.resolve(true);
+      const owner = users.get(user);
+      if (owner) {
+        if (!secret || owner.secret?.hash !== secret.hash) return Promise.resolve("taken");
+        if (owner.secret.attempt >= secret.attempt) return Promise.resolve("replaced");
+      }
+      // A name that is taken over keeps its place among the others, and so its number.
+      const number = owner?.number ?? ++backend.claimCount;
+      backend.users.set(room, users.set(user, { store, session, secret, number }));
+      const event = { user, session, users: users.size };
+      if (owner) publish(room, { type: "replaced", ...event, former: owner.session });
+      else publish(room, { type: "joined", ...event });
+      return Promise.resolve("claimed");
     },
-    release(room, user) {
+    release(room, user, session) {
       const users = backend.users.get(room);
-      if (users?.get(user)?.store === store) {
+      const owner = users?.get(user);
+      if (users && owner?.store === store && owner.session === session) {
         users.delete(user);
         if (users.size === 0) backend.users.delete(room);
         publish(room, { type: "left", user });

@@ -8,8 +8,9 @@ export interface RoomKeys {
   /** A SET of the names of the users in the room. */
   readonly users: string;
   /**
-   * A HASH from each of these names to its owner: the id of the instance that holds it, a space,
-   * and the time of its claim in milliseconds.
+   * A HASH from each of these names to its owner, which has five parts with a space between them:
+   * the id of the instance that holds the name, the time of the claim in milliseconds, the session
+   * that has it, and the attempt and the hash of the user's secret (`0` and `-` without one).
    */
   readonly owners: string;
   /** The channel on which the room's events are published. */

@@ -1,15 +1,28 @@
-import { StoreOutcomeUnknown, StoreUnavailable, type UsersPage } from "../store.ts";
+import type { RoomEvent } from "../../protocol/events.ts";
+import {
+  type NameLoss,
+  type NameSecret,
+  StoreOutcomeUnknown,
+  StoreUnavailable,
+  type UsersPage,
+} from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
 import type { Reaper } from "./reaper.ts";
-import { type ClaimScripts, defineClaimScripts } from "./scripts.ts";
+import { type Claimant, type ClaimScripts, defineClaimScripts } from "./scripts.ts";
 
-/** A name that this instance holds or is claiming. */
-interface Claim {
-  /** The session that has claimed it. */
-  readonly session: string;
-  /** When, by the clock of Redis; `undefined` until Redis has replied. */
-  claimedAtMs: number | undefined;
+/** A name that a session of this instance has. */
+export interface Claim extends Claimant {
+  /** When it was claimed, by the clock of Redis. */
+  claimedAtMs: number;
+}
+
+/** The names of this instance in one room. */
+interface Names {
+  /** The names that this instance holds, by user: each is confirmed by a reply or by its event. */
+  readonly held: Map<string, Claim>;
+  /** The claims that have no reply yet, and those whose reply was lost, by session. */
+  readonly unconfirmed: Map<string, Claim>;
 }
 
 /** Claims and releases names in rooms, and knows the names that this instance holds. */
@@ -18,8 +31,7 @@ export class NameClaims {
   readonly #instances: Instances;
   readonly #reaper: Reaper;
   readonly #scripts: ClaimScripts;
-  /** The names that this instance holds, by room. */
-  readonly #rooms = new Map<string, Map<string, Claim>>();
+  readonly #rooms = new Map<string, Names>();
   /** The claims that have no reply yet. */
   readonly #pending = new Set<Promise<unknown>>();
   /** By room, the names that were released here while Redis could not free them. */
@@ -44,7 +56,7 @@ export class NameClaims {
 
   /** Whether this instance holds any name. */
   get holdsNames(): boolean {
-    return this.#rooms.values().some((held) => held.size > 0);
+    return this.#rooms.values().some(({ held, unconfirmed }) => held.size + unconfirmed.size > 0);
   }
 
   /** Whether Redis may still have a name that was released. */
@@ -54,25 +66,28 @@ export class NameClaims {
 
   /** The names that this instance holds in a room. */
   heldIn(room: string): ReadonlyMap<string, Claim> {
-    return this.#rooms.get(room) ?? new Map();
+    return this.#rooms.get(room)?.held ?? new Map();
   }
 
-  /** How many names in a room this instance has, and how many it is claiming. */
-  count(room: string): { confirmed: number; pending: number } {
-    const held = this.heldIn(room);
-    let confirmed = 0;
-    for (const { claimedAtMs } of held.values()) if (claimedAtMs !== undefined) confirmed++;
-    return { confirmed, pending: held.size - confirmed };
+  /** How many names in a room this instance holds, and how many more it may have. */
+  count(room: string): { confirmed: number; unconfirmed: number } {
+    const names = this.#rooms.get(room);
+    return { confirmed: names?.held.size ?? 0, unconfirmed: names?.unconfirmed.size ?? 0 };
+  }
+
+  /** Whether the session of a claim still has the name. */
+  isHeld(room: string, claim: Claim): boolean {
+    return this.heldIn(room).get(claim.user) === claim;
   }
 
   /** Holds a name no longer, and leaves Redis as it is. */
   forget(room: string, user: string): void {
-    this.#rooms.get(room)?.delete(user);
+    this.#rooms.get(room)?.held.delete(user);
   }
 
   /** Prepares for names in a room. */
   async enterRoom(room: string): Promise<void> {
-    this.#rooms.set(room, this.#rooms.get(room) ?? new Map());
+    this.#rooms.set(room, this.#rooms.get(room) ?? { held: new Map(), unconfirmed: new Map() });
     await this.#instances.enterRoom(room);
   }
 
@@ -81,9 +96,14 @@ export class NameClaims {
     this.#rooms.delete(room);
   }
 
-  /** Claims a name for a session. Returns whether this instance holds it for that session now. */
-  async claim(room: string, user: string, session: string): Promise<boolean> {
-    const claim = this.#claim(room, user, session);
+  /** Claims a name for a session: see {@linkcode Store.claim}. */
+  async claim(
+    room: string,
+    user: string,
+    session: string,
+    secret?: NameSecret,
+  ): Promise<"claimed" | NameLoss> {
+    const claim = this.#claim(room, { user, session, secret, claimedAtMs: 0 });
     this.#pending.add(claim);
     try {
       return await claim;
@@ -92,57 +112,92 @@ export class NameClaims {
     }
   }
 
-  async #claim(room: string, user: string, session: string): Promise<boolean> {
+  async #claim(room: string, claim: Claim): Promise<"claimed" | NameLoss> {
+    const { user, session, secret } = claim;
     const keys = this.#connection.keys.room(room);
-    const held = this.#rooms.get(room);
-    if (!held) throw new StoreUnavailable(`room ${room} is not subscribed to`);
-    if (held.has(user)) return false;
-    // Recorded before the claim is sent: a release that comes before the reply must find the name.
-    const claim: Claim = { session, claimedAtMs: undefined };
-    held.set(user, claim);
+    const names = this.#rooms.get(room);
+    if (!names) throw new StoreUnavailable(`room ${room} is not subscribed to`);
+    // Redis may have lost the name.
+    const holder = names.held.get(user);
+    if (holder && (!secret || holder.secret?.hash !== secret.hash)) return "taken";
+    if (holder?.secret && secret && holder.secret.attempt >= secret.attempt) return "replaced";
+    // Recorded before the claim is sent: a release that comes before the reply must find it.
+    names.unconfirmed.set(session, claim);
+    const send = () => this.#scripts.claim(keys, this.#instances.id, claim);
     try {
-      for (;;) {
-        const reply = await this.#scripts.claim(keys, user, this.#instances.id, session);
-        if (typeof reply === "number") {
-          claim.claimedAtMs = reply;
-          break;
-        }
-        if (held.get(user) !== claim || !await this.#freeFrom(reply, room, user)) {
-          if (held.get(user) === claim) held.delete(user);
-          return false;
-        }
+      let reply = await send();
+      while (typeof reply === "string") {
+        const isFreed = await this.#freeFrom(reply, room, names, user);
+        // The caller may have released the name meanwhile.
+        if (!isFreed || !names.unconfirmed.has(session)) break;
+        reply = await send();
       }
+      if (typeof reply === "string" || reply === 0) {
+        names.unconfirmed.delete(session);
+        return reply === 0 ? "replaced" : "taken";
+      }
+      claim.claimedAtMs = reply;
     } catch (error) {
-      // If the outcome is unknown, the name counts as held until the caller releases it.
-      if (!(error instanceof StoreOutcomeUnknown) && held.get(user) === claim) held.delete(user);
+      // If the outcome is unknown, the event of the claim confirms it, or the caller releases it.
+      if (!(error instanceof StoreOutcomeUnknown)) names.unconfirmed.delete(session);
       throw error;
     }
-    // While the claim was pending, the caller released the name, or a recovery gave it up.
-    if (!held.has(user)) await this.#scripts.release(keys, user, this.#instances.ownPrefix, false);
-    return held.get(user) === claim;
+    // Its event may have come before, and the name may have been released or taken over since.
+    if (names.unconfirmed.has(session)) this.#confirm(names, claim);
+    return "claimed";
+  }
+
+  #confirm({ held, unconfirmed }: Names, claim: Claim): void {
+    unconfirmed.delete(claim.session);
+    // A claim of the same user that has had the name is replaced by this one.
+    held.set(claim.user, claim);
+  }
+
+  /**
+   * Notes by an event of a room which session has a name now.
+   *
+   * @returns whether another session of this instance has the name, as far as it knows
+   */
+  note(room: string, event: RoomEvent): boolean {
+    const names = this.#rooms.get(room);
+    if (!names || event.type !== "joined" && event.type !== "replaced") return false;
+    const claim = names.unconfirmed.get(event.session);
+    if (claim) {
+      claim.claimedAtMs ||= this.#instances.nowMs;
+      this.#confirm(names, claim);
+    }
+    const holder = names.held.get(event.user);
+    if (event.type === "replaced") {
+      names.unconfirmed.delete(event.former);
+      if (holder?.session === event.former) {
+        names.held.delete(event.user);
+        return false;
+      }
+    }
+    return holder !== undefined && holder.session !== event.session;
   }
 
   /** Frees a name from an owner that is gone. Returns whether to claim it again. */
-  async #freeFrom(owner: string, room: string, user: string): Promise<boolean> {
+  async #freeFrom(owner: string, room: string, names: Names, user: string): Promise<boolean> {
     if (owner === "") return false;
-    const [id] = owner.split(" ", 1);
+    const [id, , session] = owner.split(" ");
     if (!this.#instances.isOwn(id)) return await this.#reaper.reapIfDead(id, room);
+    if (names.unconfirmed.has(session) || names.held.get(user)?.session === session) return false;
     // An earlier release never reached Redis, or an earlier claim took effect without a reply.
     const keys = this.#connection.keys.room(room);
-    await this.#scripts.release(keys, user, this.#instances.ownPrefix, false);
-    return true;
+    return await this.#scripts.release(keys, user, session, false) !== 0;
   }
 
   /** Releases a name. If Redis cannot free it now, a recovery does. */
-  async release(room: string, user: string): Promise<void> {
-    const claim = this.heldIn(room).get(user);
-    // A name that was lost in an outage needs no release.
-    if (claim === undefined) return;
-    this.forget(room, user);
-    const keys = this.#connection.keys.room(room);
-    const isCertain = claim.claimedAtMs !== undefined;
+  async release(room: string, user: string, session: string): Promise<void> {
+    const names = this.#rooms.get(room);
+    const isCertain = names?.held.get(user)?.session === session;
+    // A name that was taken over, or lost in an outage, needs no release.
+    if (!names?.unconfirmed.delete(session) && !isCertain) return;
+    if (isCertain) this.forget(room, user);
     try {
-      const freed = await this.#scripts.release(keys, user, this.#instances.ownPrefix, isCertain);
+      const keys = this.#connection.keys.room(room);
+      const freed = await this.#scripts.release(keys, user, session, isCertain);
       if (freed >= 0 || !isCertain || await this.#instances.wasReaped()) return;
       // Redis had lost the name, so nobody has seen the user leave.
       await this.announceLeft(room, user);

@@ -1,8 +1,9 @@
 import { getLogger } from "@logtape/logtape";
 import { payloadOf } from "../../protocol/events.ts";
+import type { NameLoss } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
-import type { NameClaims } from "./name_claims.ts";
+import type { Claim, NameClaims } from "./name_claims.ts";
 import type { Reaper } from "./reaper.ts";
 import { defineRecoveryScripts, type RecoveryScripts } from "./scripts.ts";
 
@@ -26,8 +27,8 @@ const RENEWALS_PER_REWRITE = 6;
 /** The instance checks the clock of Redis with one of so many renewals of the lease. */
 const RENEWALS_PER_CLOCK_CHECK = 2;
 
-/** Called with each name of this instance that someone else has got. */
-export type OnNameLost = (room: string, user: string, session: string) => void;
+/** Called with each claim of this instance whose name someone else has got. */
+export type OnNameLost = (room: string, claim: Claim, loss: NameLoss) => void;
 
 /**
  * Keeps the lease of this instance, and puts its names in Redis right, after an outage and whenever
@@ -54,7 +55,7 @@ export class NameRecovery {
    * @param instances the instances
    * @param claims the names of this instance
    * @param reaper frees the names of dead ids
-   * @param onNameLost called with each name that was lost in an outage
+   * @param onNameLost called with each claim whose name was lost in an outage
    */
   constructor(
     connection: CommandConnection,
@@ -138,9 +139,7 @@ export class NameRecovery {
     const wasReaped = await this.#instances.wasReaped();
     // Whoever was cut off has no right to a name that someone else claimed meanwhile.
     const takesBack = !this.#wasCutOff && !wasReaped;
-    await Promise.all([...this.#claims.rooms].map((room) => {
-      return this.#reclaim(room, [...this.#claims.heldIn(room).keys()], takesBack);
-    }));
+    await Promise.all([...this.#claims.rooms].map((room) => this.#reclaim(room, takesBack)));
     if (hasLostData && !wasReaped) {
       await Promise.all(unreleased.map(([room, users]) => this.#announceLeft(room, users)));
     }
@@ -153,38 +152,31 @@ export class NameRecovery {
   }
 
   /**
-   * Writes down again the names in a room that Redis has lost. Of two instances that have the same
-   * name, the one that claimed it earlier keeps it.
+   * Writes down again the names in a room that Redis has lost. Of two users who have the same name,
+   * the one who claimed it earlier keeps it; of two sessions of one user, the later one.
    *
    * @returns how many names were added to the users, and how many to their owners
    */
   async reclaim(room: string): Promise<{ users: number; owners: number }> {
-    const users = [...this.#claims.heldIn(room)]
-      .flatMap(([user, { claimedAtMs }]) => claimedAtMs === undefined ? [] : user);
-    return await this.#reclaim(room, users, true);
+    return await this.#reclaim(room, true);
   }
 
-  async #reclaim(room: string, users: readonly string[], takesBack: boolean) {
-    const wereFree: string[] = [];
+  async #reclaim(room: string, takesBack: boolean) {
+    const claims = [...this.#claims.heldIn(room).values()];
+    const wereFree: Claim[] = [];
     let addedUsers = 0;
-    for (let i = 0; i < users.length; i += MAX_RECLAIM_NAMES) {
+    for (let i = 0; i < claims.length; i += MAX_RECLAIM_NAMES) {
       // A user who left while the previous part was under way is not claimed again.
-      const part = users.slice(i, i + MAX_RECLAIM_NAMES).flatMap((user) => {
-        const claim = this.#claims.heldIn(room).get(user);
-        return claim === undefined ? [] : [[user, claim.claimedAtMs] as const];
-      });
+      const part = claims.slice(i, i + MAX_RECLAIM_NAMES)
+        .filter((claim) => this.#claims.isHeld(room, claim));
       if (part.length === 0) continue;
       const { id, ownPrefix } = this.#instances;
       const keys = this.#connection.keys.room(room);
       const [added, ...replies] = await this.#scripts.reclaim(keys, id, ownPrefix, takesBack, part);
       addedUsers += added;
       for (const [j, reply] of replies.entries()) {
-        const [user] = part[j];
-        // A claim whose reply was lost has no time yet.
-        const claim = this.#claims.heldIn(room).get(user);
-        if (claim) claim.claimedAtMs ??= this.#instances.nowMs;
-        if (reply === "free") wereFree.push(user);
-        if (!["kept", "free", "taken"].includes(reply)) this.#loseName(room, user);
+        if (reply === "free") wereFree.push(part[j]);
+        if (reply === "taken" || reply === "replaced") this.#loseName(room, part[j], reply);
       }
     }
     if (wereFree.length > 0 && await this.#instances.wasReaped()) {
@@ -231,12 +223,12 @@ export class NameRecovery {
   }
 
   /** Other instances reaped these names, and saw the users leave. They have to see them join. */
-  async #announceJoined(room: string, users: string[]): Promise<void> {
+  async #announceJoined(room: string, claims: Claim[]): Promise<void> {
     const keys = this.#connection.keys.room(room);
     const count = await this.#connection.run<number>("SCARD", keys.users);
-    await Promise.all(users.map((user) => {
-      const session = this.#claims.heldIn(room).get(user)?.session;
-      if (session === undefined) return;
+    await Promise.all(claims.map((claim) => {
+      if (!this.#claims.isHeld(room, claim)) return;
+      const { user, session } = claim;
       const payload = payloadOf({ type: "joined", user, session, users: count });
       return this.#connection.run("PUBLISH", keys.channel, payload);
     }));
@@ -247,11 +239,10 @@ export class NameRecovery {
     await Promise.all([...users].map((user) => this.#claims.announceLeft(room, user)));
   }
 
-  #loseName(room: string, user: string): void {
-    const session = this.#claims.heldIn(room).get(user)?.session;
-    if (session === undefined) return;
-    this.#claims.forget(room, user);
-    this.#onNameLost(room, user, session);
+  #loseName(room: string, claim: Claim, loss: NameLoss): void {
+    if (!this.#claims.isHeld(room, claim)) return;
+    this.#claims.forget(room, claim.user);
+    this.#onNameLost(room, claim, loss);
   }
 
   /** Gives up the lease. */

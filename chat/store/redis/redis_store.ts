@@ -1,5 +1,4 @@
 import type { RedisSettings } from "../../config/redis_settings.ts";
-import type { RoomEvent } from "../../protocol/events.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { cannotUse, connect } from "./connections.ts";
 import { checkDataFormat } from "./data_format.ts";
@@ -43,7 +42,7 @@ export async function openRedisStore(
   const claims = new NameClaims(commands, instances, reaper);
   const recovery = new NameRecovery(
     ...[commands, instances, claims, reaper] as const,
-    (room, user, session) => listeners.get(room)?.onNameLost(user, session),
+    (room, { user, session }, loss) => listeners.get(room)?.onNameLost(user, session, loss),
   );
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
   const subscriptions = new Map<string, RoomSubscription>();
@@ -101,14 +100,6 @@ export async function openRedisStore(
     await sweeper.sweep(room);
   }
 
-  /** Someone else got a name that this instance holds, because Redis had lost it. */
-  function checkJoined(room: string, event: RoomEvent): void {
-    if (event.type !== "joined") return;
-    const claim = claims.heldIn(room).get(event.user);
-    if (claim?.claimedAtMs === undefined || claim.session === event.session) return;
-    sweeper.sweep(room).catch(ignoreOutage);
-  }
-
   async function leaveRoom(room: string): Promise<void> {
     claims.leaveRoom(room);
     // Redis may still have a name in this room. The recovery finds the room through its record, and
@@ -122,7 +113,8 @@ export async function openRedisStore(
       const subscription = new RoomSubscription(room, log, subscriber, {
         ...listener,
         onEvent(event, line) {
-          checkJoined(room, event);
+          // Redis had lost a name that this instance holds, and someone else has got it.
+          if (claims.note(room, event)) sweeper.sweep(room).catch(ignoreOutage);
           listener.onEvent(event, line);
         },
       });
@@ -142,16 +134,16 @@ export async function openRedisStore(
         leaveRoom(room),
       ]);
     },
-    async claim(room, user, session) {
+    async claim(room, user, session, secret) {
       requireSubscriber();
       log.flush(room);
-      return await claims.claim(room, user, session);
+      return await claims.claim(room, user, session, secret);
     },
-    async release(room, user) {
+    async release(room, user, session) {
       log.leave(room, user);
-      await claims.release(room, user);
+      await claims.release(room, user, session);
     },
-    publish: (...args) => log.publish(...args),
+    publish: (room, user, text, ref, after) => log.publish(room, user, text, ref, after),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),

@@ -1,5 +1,5 @@
 import { payloadOf } from "../../protocol/events.ts";
-import { type LogLimits, REF_TTL_SECONDS } from "../store.ts";
+import { type LogLimits, type NameLoss, type NameSecret, REF_TTL_SECONDS } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
 import announceLeftScript from "./scripts/announce_left.lua" with { type: "text" };
@@ -11,15 +11,25 @@ import reapScript from "./scripts/reap.lua" with { type: "text" };
 import reclaimScript from "./scripts/reclaim.lua" with { type: "text" };
 import releaseScript from "./scripts/release.lua" with { type: "text" };
 
+/** A session that claims a name. */
+export interface Claimant {
+  /** The name. */
+  readonly user: string;
+  /** The id of the session. */
+  readonly session: string;
+  /** The user's secret, if the user has one. */
+  readonly secret?: NameSecret;
+}
+
 /** The scripts that claim and release names. The `.lua` file of each says what it does. */
 export interface ClaimScripts {
   /**
-   * Resolves to the time of the claim if the instance has the name now, else to its owner, as the
-   * HASH has it.
+   * Resolves to the time of the claim if the session has the name now, to 0 if a later session of
+   * the same user has it, else to its owner, as the HASH has it.
    */
-  claim(keys: RoomKeys, user: string, instance: string, session: string): Promise<number | string>;
-  /** Resolves to 1 if the name was freed, 0 if another instance holds it, -1 if nobody does. */
-  release(keys: RoomKeys, user: string, ownPrefix: string, isCertain: boolean): Promise<number>;
+  claim(keys: RoomKeys, instance: string, claimant: Claimant): Promise<number | string>;
+  /** Resolves to 1 if the name was freed, 0 if another session has it, -1 if nobody does. */
+  release(keys: RoomKeys, user: string, session: string, isCertain: boolean): Promise<number>;
   /** Resolves to 1 if `left` was published, 0 if someone holds the name. */
   announceLeft(keys: RoomKeys, user: string): Promise<number>;
 }
@@ -30,19 +40,22 @@ export interface ReaperScripts {
   reap(keys: RoomKeys, instance: string): Promise<number>;
 }
 
+/**
+ * How many of the names the SET did not have; then for each whether it was the instance's own, was
+ * free, or was won from another session; or why the session does not have it.
+ */
+export type ReclaimReply = [added: number, ...replies: ("kept" | "free" | "won" | NameLoss)[]];
+
 /** The scripts that put names right. */
 export interface RecoveryScripts {
-  /**
-   * Resolves to how many of the names the SET did not have, and then `"kept"`, `"free"`, `"taken"`
-   * or the instance that holds the name, for each of them.
-   */
+  /** Resolves when the names are written down. */
   reclaim(
     keys: RoomKeys,
     instance: string,
     ownPrefix: string,
     takesBack: boolean,
-    names: readonly (readonly [user: string, claimedAtMs: number | undefined])[],
-  ): Promise<[added: number, ...replies: string[]]>;
+    claims: readonly (Claimant & { readonly claimedAtMs: number })[],
+  ): Promise<ReclaimReply>;
   /** Resolves to the number of names without an owner, and how many of them were freed. */
   freeOwnerless(
     keys: RoomKeys,
@@ -97,15 +110,15 @@ export function defineClaimScripts(connection: CommandConnection): ClaimScripts 
   const release = connection.defineScript<number>("releaseName", 2, releaseScript);
   const announceLeft = connection.defineScript<number>("announceLeft", 1, announceLeftScript);
   return {
-    claim(keys, user, instance, session) {
-      const joined = payloadOf({ type: "joined", user, session, users: 0 });
-      // The script has the number of users, and the closing brace.
-      const start = joined.slice(0, -"0}".length);
-      return claim(keys.users, keys.owners, user, instance, keys.channel, start);
+    claim(keys, instance, claimant) {
+      const { user, session } = claimant;
+      const fields = JSON.stringify({ user, session }).slice(1, -1);
+      const args = [user, instance, endOfOwner(claimant), keys.channel, fields];
+      return claim(keys.users, keys.owners, ...args);
     },
-    release(keys, user, ownPrefix, isCertain) {
+    release(keys, user, session, isCertain) {
       const left = payloadOf({ type: "left", user });
-      const args = [user, ownPrefix, isCertain ? 1 : 0, keys.channel, left];
+      const args = [user, session, isCertain ? 1 : 0, keys.channel, left];
       return release(keys.users, keys.owners, ...args);
     },
     announceLeft: (keys, user) =>
@@ -121,15 +134,13 @@ export function defineReaperScripts(connection: CommandConnection): ReaperScript
 
 /** Registers the scripts that put names right. */
 export function defineRecoveryScripts(connection: CommandConnection): RecoveryScripts {
-  const reclaim = connection.defineScript<[number, ...string[]]>(
-    ...["reclaimNames", 2, reclaimScript] as const,
-  );
+  const reclaim = connection.defineScript<ReclaimReply>("reclaimNames", 2, reclaimScript);
   const freeOwnerless = connection.defineScript<[number, number]>(
     ...["freeOwnerless", 2, freeOwnerlessScript] as const,
   );
   return {
-    reclaim(keys, instance, ownPrefix, takesBack, names) {
-      const args = names.flatMap(([user, claimedAtMs]) => [user, claimedAtMs ?? ""]);
+    reclaim(keys, instance, ownPrefix, takesBack, claims) {
+      const args = claims.flatMap((claim) => [claim.user, claim.claimedAtMs, endOfOwner(claim)]);
       return reclaim(keys.users, keys.owners, instance, ownPrefix, takesBack ? 1 : 0, ...args);
     },
     freeOwnerless: (keys, instance, held, max, others) =>
@@ -171,4 +182,9 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
       return publish(allKeys.length, ...allKeys, keys.channel, ...limits, ...seen, ...args);
     },
   };
+}
+
+/** What follows the instance and the time of the claim in the owner of a name. */
+function endOfOwner({ session, secret }: Claimant): string {
+  return `${session} ${secret?.attempt ?? 0} ${secret?.hash ?? "-"}`;
 }

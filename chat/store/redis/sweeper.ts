@@ -103,7 +103,7 @@ export class Sweeper {
   async sweep(room: string): Promise<void> {
     // What is on its way meanwhile can look like damage, so what follows is harmless where nothing
     // is wrong.
-    const { confirmed, pending } = this.#claims.count(room);
+    const { confirmed, unconfirmed } = this.#claims.count(room);
     let { names, users, isMarked, byInstance } = await this.#read(room);
     for (const id of byInstance.keys()) {
       // The watch of the ring sees to those that are registered.
@@ -114,7 +114,7 @@ export class Sweeper {
     if (!this.#instances.hasOwnLease || !this.#recovery.isRecovered) return;
     const own = byInstance.get(this.#instances.id) ?? 0;
     const hadSurplus = this.#surplus.delete(room);
-    if (own > confirmed + pending) {
+    if (own > confirmed + unconfirmed) {
       // Seen twice it is no claim on its way, but a name that no session has. A recovery frees it.
       if (hadSurplus) return await this.#recovery.recover();
       this.#surplus.add(room);

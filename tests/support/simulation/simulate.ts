@@ -1,11 +1,14 @@
 import { sleep } from "../wait.ts";
 import { check } from "./checker.ts";
-import { type Action, makeSchedule } from "./schedule.ts";
+import { type Action, makeSchedule, type Schedule } from "./schedule.ts";
 import type { Transcript } from "./transcript.ts";
 import { World } from "./world.ts";
 
 /** How long the end of a run may take, in milliseconds. */
 const SETTLE_TIMEOUT_MS = 10_000;
+
+/** How many simulations run side by side: mostly, each of them waits. */
+const SIDE_BY_SIDE = 6;
 
 /** What one simulation showed. */
 export interface Outcome {
@@ -20,12 +23,12 @@ export interface Outcome {
 }
 
 /**
- * Runs the simulation of one seed. The seed decides what is done; how long each thing takes, and so
- * what meets what, differs a little from run to run.
+ * Runs a simulation. The schedule says what is done; how long each thing takes, and so what meets
+ * what, differs a little from run to run.
  */
-export async function simulate(seed: number): Promise<Outcome> {
+export async function simulate(schedule: Schedule): Promise<Outcome> {
   const start = performance.now();
-  const schedule = makeSchedule(seed);
+  const { seed } = schedule;
   await using world = await World.start(schedule);
   const actions: { at: number; action: Action }[] = [];
   for (const { afterMs, action } of schedule.steps) {
@@ -56,4 +59,17 @@ export function describe({ seed, violations, transcripts, actions }: Outcome, li
   const tail = all.slice(all.length - lines)
     .map(({ at, who, what }) => `${at.toFixed(1)} ${who} ${what.slice(0, 250)}`);
   return [`seed ${seed}:`, ...violations, "the transcripts end with:", ...tail].join("\n");
+}
+
+/** Runs the simulations of some seeds, and calls a function with the outcome of each. */
+export async function simulateMany(
+  first: number,
+  count: number,
+  onOutcome: (outcome: Outcome) => void,
+): Promise<void> {
+  let next = first;
+  async function simulateNext(): Promise<void> {
+    while (next < first + count) onOutcome(await simulate(makeSchedule(next++)));
+  }
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, simulateNext));
 }

@@ -1,4 +1,4 @@
-/** What one client of a simulation sent and received, in order: all that the checker knows of it. */
+/** What one client of a simulation sent and received, in order: what the checker knows. */
 export interface Transcript {
   readonly user: string;
   readonly kind: ClientKind;

@@ -1,35 +1,52 @@
--- Gives a name in a room to an instance, unless the name is taken, and publishes that the user
--- joined.
+-- Gives a name in a room to a session, and publishes that the user joined. A session of the user
+-- who has the name already, but a later one, takes it over: then `replaced` is published.
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
 -- ARGV[1] the name
 -- ARGV[2] the instance that claims it
--- ARGV[3] the room's channel
--- ARGV[4] the payload of the joined event, up to the number of users and the closing brace
--- Reply: the time of the claim in milliseconds if the instance has the name now, else the owner of
--- the name: an instance and the time of its claim ("" if Redis knows no owner).
+-- ARGV[3] the end of the owner: the session, the attempt and the hash of the user's secret
+-- ARGV[4] the room's channel
+-- ARGV[5] the event's fields user and session as JSON, such as "user":"foo","session":"5"
+-- Reply: the time of the claim in milliseconds if the session has the name now; 0 if a later
+-- session of the same user has it; else the owner of the name ("" if Redis knows no owner).
 --
 -- Atomic, because only one of several concurrent claims may succeed, and because a user in the SET
 -- must have been announced to the room. If a command fails, the claim is undone.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local users = redis.call('SCARD', KEYS[1]) + 1
-if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then
-  return redis.call('HGET', KEYS[2], ARGV[1]) or ''
+local users = redis.call('SCARD', KEYS[1])
+local owner = redis.call('HGET', KEYS[2], ARGV[1])
+local start = '\30{"type":"joined",'
+if owner then
+  local former, attempt, hash = owner:match('^%S+ %S+ (%S+) (%S+) (%S+)$')
+  local newAttempt, newHash = ARGV[3]:match(' (%S+) (%S+)$')
+  if hash ~= newHash or hash == '-' then
+    return owner
+  elseif tonumber(attempt) >= tonumber(newAttempt) then
+    return 0
+  end
+  start = '\30{"type":"replaced","former":' .. cjson.encode(former) .. ','
 end
-local set = redis.pcall('HSETNX', KEYS[2], ARGV[1], ARGV[2] .. string.format(' %.0f', now))
-if set == 0 then
-  -- The SET had lost a name that is taken.
-  return redis.call('HGET', KEYS[2], ARGV[1])
+local added = redis.call('SADD', KEYS[1], ARGV[1])
+if added == 0 and not owner then
+  return ''
 end
-local published = set
-if set == 1 then
-  published = redis.pcall('PUBLISH', ARGV[3], ARGV[4] .. users .. '}')
+local new = ARGV[2] .. string.format(' %.0f ', now) .. ARGV[3]
+local reply = redis.pcall('HSET', KEYS[2], ARGV[1], new)
+if type(reply) == 'number' then
+  local event = start .. ARGV[5] .. ',"users":' .. users + added .. '}'
+  reply = redis.pcall('PUBLISH', ARGV[4], event)
 end
-if type(published) == 'table' then
-  redis.pcall('HDEL', KEYS[2], ARGV[1])
-  redis.pcall('SREM', KEYS[1], ARGV[1])
-  return published
+if type(reply) == 'table' then
+  if owner then
+    redis.pcall('HSET', KEYS[2], ARGV[1], owner)
+  else
+    redis.pcall('HDEL', KEYS[2], ARGV[1])
+  end
+  if added == 1 then
+    redis.pcall('SREM', KEYS[1], ARGV[1])
+  end
+  return reply
 end
 return now

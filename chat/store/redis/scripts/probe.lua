@@ -12,7 +12,7 @@ local key, channel = KEYS[1], ARGV[1]
 for _, call in ipairs({
   { 'SET', key, '1', 'EX', '10' }, { 'TIME' }, { 'GET', key }, { 'EXPIRE', key, '10' },
   { 'DEL', key }, { 'SADD', key, 'a' }, { 'SCARD', key },
-  { 'SMEMBERS', key }, { 'SSCAN', key, '0' }, { 'SREM', key, 'a' }, { 'HSETNX', key, 'a', '1' },
+  { 'SMEMBERS', key }, { 'SSCAN', key, '0' }, { 'SREM', key, 'a' },
   { 'HSET', key, 'a', '1' }, { 'HGET', key, 'a' }, { 'HEXISTS', key, 'a' },
   { 'HMGET', key, 'a' }, { 'HVALS', key }, { 'HGETALL', key }, { 'HDEL', key, 'a' },
   { 'ZADD', key, '1', 'a' }, { 'ZSCORE', key, 'a' }, { 'ZRANGE', key, '0', '-1' },
