@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Message } from "../../chat/protocol/events.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import {
