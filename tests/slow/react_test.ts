@@ -20,7 +20,9 @@ function Chat({ mount }: { mount: number }) {
   useEffect(() => {
     globalThis.clientCount++;
     const chat = new ChatClient(servers, "foo", { storage: sessionStorage });
-    chat.addEventListener("state", ({ detail: { state, error } }) => setState(error?.code ?? state));
+    chat.addEventListener("state", ({ detail: { state, error } }) => {
+      setState(error?.code ?? state);
+    });
     return () => void chat.close();
   }, []);
   return <output id={"chat-" + mount}>{state}</output>;
