@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type Page, startChromium } from "../support/browser.ts";
-import { makeProject, WITHOUT_NPM_PROJECTS } from "../support/npm.ts";
+import { makeProject, WITHOUT_NPM_PROJECTS } from "../support/npm_project.ts";
 import { startProxy } from "../support/proxy.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 
