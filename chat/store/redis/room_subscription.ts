@@ -123,9 +123,10 @@ export class RoomSubscription implements LogObserver {
    */
   handlePayload(payload: string): void {
     if (!payload.startsWith(EVENT_MARK)) return this.#handleNotice(payload);
+    const isOne = !payload.includes("\n");
     const lines = payload.slice(EVENT_MARK.length);
-    if (lines.includes("\n")) lines.split("\n").forEach((line) => this.#handleLine(line));
-    else this.#handleLine(lines);
+    if (isOne) return this.#handleLine(lines);
+    for (const line of lines.split("\n")) this.#handleLine(line);
   }
 
   #handleLine(line: string): void {
