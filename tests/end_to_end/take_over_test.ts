@@ -132,18 +132,6 @@ Deno.test("a page that connects, closes and connects again is in, each time", as
   await last.leave();
 });
 
-Deno.test("a connection that still receives old messages is replaced", async () => {
-  await using chat = await startWatched();
-  const { foo } = chat;
-  for (let i = 0; i < 200; i++) await foo.publish("x".repeat(10_000));
-  const reading = new JsonClient(chat.two, "foo", { history: 200 }, secretOf("foo", 2));
-  await reading.opened;
-  const later = await JsonClient.join(chat.one, "foo", { history: 200 }, secretOf("foo", 3));
-  assertEquals(await reading.closed, REPLACED);
-  await later.receivedMessages(200);
-  await later.leave();
-});
-
 Deno.test("an instance that was cut off closes a session whose user came back elsewhere", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);

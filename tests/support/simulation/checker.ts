@@ -21,8 +21,10 @@
  *    can know of them if the `prev` of that next message is the client's own last message. If it is
  *    not, a client that missed any of them is told of a hole. So is one whose instance heard them,
  *    which shows in what another client of that instance received.
- * 6. Where Redis has lost nothing, nobody is told of a hole.
- * 7. Ids rise. After a `resync`, or a hole, they may begin again at lower ones.
+ * 6. Where Redis has lost nothing, and nobody has forged a message that seems to be the next one,
+ *    nobody is told of a hole.
+ * 7. The ids that a JSON client receives rise. After a `resync`, or a hole, they may begin again at
+ *    lower ones.
  * 8. Each attempt to send a message with a `ref` gets at most one answer, and gets one if the
  *    connection lasts. (The end of the run is one at which each client has all answers.)
  *
@@ -245,7 +247,9 @@ class Receiver {
     if (!line.startsWith(`${all[0].user}: `)) {
       this.#complain(`received "${short(line)}", wrong name`);
     }
-    this.#deliver(all.find((appended) => !this.#stream.got.has(appended)) ?? all[0]);
+    // It may have been lost and appended again. Which one this is, the line does not say.
+    const isNext = ({ index }: Appended) => index > (this.#stream.last?.index ?? -1);
+    this.#deliver(all.find(isNext) ?? all.at(-1)!);
   }
 
   #handleJoined({ last }: { last: string }): void {
@@ -282,7 +286,8 @@ class Receiver {
     const words = `"${short(appended.text)}" (${appended.id})`;
     if (got.has(appended)) return this.#complain(`received ${words} twice`);
     if (passed.has(appended)) this.#complain(`received ${words} too late`);
-    if (last && !isHigher(appended.id, last.id) && !stream.mayGoBack) {
+    const mayGoBack = stream.mayGoBack || this.#kind === "text";
+    if (last && !isHigher(appended.id, last.id) && !mayGoBack) {
       this.#complain(`received ${words} after ${last.id}, without a resync`);
     }
     if (!stream.isStartKnown) {

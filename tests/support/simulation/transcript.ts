@@ -52,7 +52,7 @@ export interface History {
   readonly final: readonly Appended[];
   /** The ids of the simulation's messages that the log has at the end. */
   readonly finalIds: readonly string[];
-  /** Since when messages can be missing in the log: a `performance.now()`, or `Infinity`. */
+  /** Since when messages may seem to be missing: a `performance.now()`, or `Infinity`. */
   readonly lossAt: number;
   /** What was wrong with the log itself. */
   readonly violations: readonly string[];

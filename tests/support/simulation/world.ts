@@ -251,6 +251,9 @@ export class World {
     };
     const payload = payloads[what]();
     if (payload === undefined) return;
+    // Nobody can tell it from a message that Redis has lost.
+    const seemsNext = what === "next" || what === "far id" || newest === "0-0";
+    if (isMarked && seemsNext) this.#lossAt = Math.min(this.#lossAt, performance.now());
     await redis.command("PUBLISH", ROOM_CHANNEL, (isMarked ? "\x1e" : "") + payload);
   }
 
