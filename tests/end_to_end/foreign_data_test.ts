@@ -93,7 +93,7 @@ Deno.test("keys of another type are deleted, and nobody loses a name", async () 
   }
 });
 
-Deno.test("payloads and entries of 64 MiB, and garbage, stop nobody, with a line each", async () => {
+Deno.test("payloads and entries of 64 MiB, and garbage, stop nobody", async () => {
   await using redis = await startRedis();
   await using pair = await startPair(redis);
   const { foo, bar, talk, logged } = pair;
