@@ -8,7 +8,8 @@
  *   resume
  * - `bad_message`: the server does not understand what the client sent
  * - `too_large`: the text of a message has too many bytes
- * - `not_delivered`: the store refused a message, or the room is overloaded
+ * - `not_delivered`: the store refused a message, the room is overloaded, or the message before it
+ *   (`after`) is not in the log
  * - `unknown`: the store may have taken a message or not; sending it again with the same `ref` is
  *   safe
  */

@@ -140,7 +140,7 @@ async function sendDuring(
   await Promise.all(runs);
   for (const sender of senders) await sender.close();
   const log = await redis.command("XRANGE", "{chat}:log", "-", "+") as [string, string[]][];
-  const messages = log.map(([, [, , , rest]]) => JSON.parse(`{${rest}`));
+  const messages = log.map(([, fields]) => JSON.parse(`{${fields[fields.indexOf("rest") + 1]}`));
   for (const { user, acknowledged } of senders) {
     const numbers = messages.filter((message) => message.user === user)
       .map(({ text }) => Number(text));

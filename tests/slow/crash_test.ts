@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
+import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
+import { JsonClient } from "../support/json_client.ts";
 import { joinMany } from "../support/recording_client.ts";
 import { startRedis } from "../support/redis.ts";
 import { countLeft, TextClient, untilCaughtUp } from "../support/text_client.ts";
@@ -31,6 +33,34 @@ Deno.test("500 users of a killed instance leave once each, and free their names"
     assert([...left.values()].every((times) => times === 1));
   }
   await Promise.all([...watchers, ...again].map((client) => client.leave()));
+});
+
+Deno.test("a user of an instance that was killed is back at once, and nobody sees it", async () => {
+  await using redis = await startRedis();
+  await using one = await startInstance(redis.env);
+  await using two = await startInstance(redis.env);
+  const watcher = await TextClient.join(two.port, "watcher");
+  const users = Array.from({ length: 20 }, (_, i) => `user-${i}`);
+  const join = (port: number, attempt: number) =>
+    Promise.all(
+      users.map((user) =>
+        JsonClient.join(port, user, {}, `secret.the-secret-of-${user}.${attempt}`)
+      ),
+    );
+  const clients = await join(one.port, 1);
+  await untilCaughtUp(redis, [watcher]);
+  watcher.clear();
+  one.signal("SIGKILL");
+  await Promise.all(clients.map(({ closed }) => closed));
+  const again = await join(two.port, 2);
+  // A text user has no secret, and waits.
+  const text = new TextClient(two.port, users[0]);
+  assertEquals((await text.closed).code, CLOSE.nameTaken.code);
+  await two.output.find(/ Instance [\da-f]{12} is gone: 0 users left$/);
+  await untilCaughtUp(redis, [watcher]);
+  assertEquals(watcher.frames, []);
+  assertEquals((await redis.users()).length, 21);
+  await Promise.all([watcher, ...again].map((client) => client.leave()));
 });
 
 Deno.test("the next instance frees the names of instances that all died at once", async () => {

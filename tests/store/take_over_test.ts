@@ -277,6 +277,31 @@ Deno.test("a session that does not hear of its take-over gives the name up", asy
   assertEquals(await pair.seen(), ["joined foo", "replaced foo", "left foo"]);
 });
 
+Deno.test("an instance gives no name away that Redis has lost, but to a later session", async () => {
+  await using pair = await startPair();
+  const { redis, one } = pair;
+  assertEquals(await one.claims.claim("r", "foo", "s3", attempt(3)), "claimed");
+  await redis.command("DEL", "chat-users:r", OWNERS);
+  assertEquals(await one.claims.claim("r", "foo", "s2", attempt(2)), "replaced");
+  assertEquals(await one.claims.claim("r", "foo", "s4"), "taken");
+  assertEquals(await one.claims.claim("r", "foo", "s4", { hash: "x", attempt: 4 }), "taken");
+  assertEquals(await one.claims.claim("r", "foo", "s4", attempt(4)), "claimed");
+  assertEquals(pair.held(), ["s4", undefined]);
+  assertEquals(await ownerOfFoo(redis), "one-1 s4");
+  await one.caughtUp();
+  assertEquals(one.seen, ["joined foo", "replaced foo", "joined foo"]);
+});
+
+Deno.test("a name is taken if its owner is the instance itself, but no session", async () => {
+  await using pair = await startPair();
+  const { redis, one } = pair;
+  for (const [owner, outcome] of [["one-1 5", "taken"], ["one-1 5 s0 0 -", "claimed"]] as const) {
+    await redis.command("SADD", "chat-users:r", "bar");
+    await redis.command("HSET", OWNERS, "bar", owner);
+    assertEquals(await one.claims.claim("r", "bar", "s5", attempt(5)), outcome);
+  }
+});
+
 Deno.test("the owner of a name shows a hash, and no recovery loses it", async () => {
   await using pair = await startPair();
   const { redis, one } = pair;

@@ -29,7 +29,8 @@ export interface Outcome {
  * @param seed decides which fault is injected when
  * @param messageCount how many messages are sent in all
  * @param seconds about how long the clients take to send them
- * @throws {AssertionError} unless each client receives every message once, all in the same order
+ * @throws {AssertionError} unless each client receives every message once, all in the same order,
+ * in which each sender's messages are as they were sent
  */
 export async function chatWithFaults(
   seed: number,
@@ -135,6 +136,11 @@ export async function chatWithFaults(
     assertEquals(messages, received[0]);
     assertEquals(messages.length, messageCount + 1);
     assertEquals(new Set(messages), published);
+  }
+  for (const user of USERS) {
+    const texts = received[0].map((message) => message.split(" ").slice(1).join(" "))
+      .filter((text) => text.startsWith(`${user}: message`));
+    assertEquals(texts, texts.map((_, n) => `${user}: message ${n}`), "one sender's order");
   }
   return { faults: faults.join(", "), seconds: (Date.now() - start) / 1000 };
 }

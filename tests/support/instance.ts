@@ -17,19 +17,23 @@ export const NOTHING_SET = Object.fromEntries(
 export interface LaunchOptions {
   /** The most files that it can have open. */
   readonly openFiles?: number;
+  /** The folder of another version of the project. */
+  readonly folder?: string;
 }
 
 /** Starts `main.ts` as `deno task start ARGUMENTS` does, without waiting for it. */
 export function launch(
   env: Record<string, string> = {},
   args: string[] = [],
-  { openFiles }: LaunchOptions = {},
+  { openFiles, folder }: LaunchOptions = {},
 ): Running {
   const [, ...command] = config.tasks.start.command.split(" ");
   const variables = { ...NOTHING_SET, ...env };
-  if (openFiles === undefined) return run(Deno.execPath(), [...command, ...args], variables);
+  if (openFiles === undefined) {
+    return run(Deno.execPath(), [...command, ...args], variables, folder);
+  }
   const script = `ulimit -n ${openFiles}; exec "$0" "$@"`;
-  return run("sh", ["-c", script, Deno.execPath(), ...command, ...args], variables);
+  return run("sh", ["-c", script, Deno.execPath(), ...command, ...args], variables, folder);
 }
 
 /** Sets the clock of a process forward by an hour, with Debian's package faketime. */

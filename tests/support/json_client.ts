@@ -10,19 +10,25 @@ export type EventOf<Type extends ServerEvent["type"]> = Extract<ServerEvent, { t
 
 /** A client of the JSON protocol that records every event it receives. */
 export class JsonClient extends RecordingClient<ServerEvent> {
-  constructor(port: number, user: string, options: JoinOptions = {}) {
+  /** @param secret the subprotocol with the user's secret, if it has one */
+  constructor(port: number, user: string, options: JoinOptions = {}, secret?: string) {
     super(
       port,
       user,
       options,
       (frame) => frame.split("\n").map((line) => JSON.parse(line)),
-      ["chat.json.v1"],
+      secret === undefined ? ["chat.json.v1"] : ["chat.json.v1", secret],
     );
   }
 
   /** Joins a room and waits for the welcome. */
-  static async join(port: number, user: string, options?: JoinOptions): Promise<JsonClient> {
-    const client = new JsonClient(port, user, options);
+  static async join(
+    port: number,
+    user: string,
+    options?: JoinOptions,
+    secret?: string,
+  ): Promise<JsonClient> {
+    const client = new JsonClient(port, user, options, secret);
     await client.welcome();
     return client;
   }
@@ -35,6 +41,11 @@ export class JsonClient extends RecordingClient<ServerEvent> {
       throw new Error(`expected a welcome, received ${JSON.stringify(first)}`);
     }
     return first;
+  }
+
+  /** The subprotocol that the server has chosen. */
+  get subprotocol(): string {
+    return this.socket.protocol;
   }
 
   /** Every event received so far. */

@@ -44,6 +44,8 @@ export class Lines {
   }
 }
 
+const PROJECT = new URL("../..", import.meta.url);
+
 /** A process that a test has started; disposing it kills it. */
 export interface Running extends AsyncDisposable {
   readonly pid: number;
@@ -56,11 +58,16 @@ export interface Running extends AsyncDisposable {
  * Starts a program. Its standard output and standard error are one pipe, so that their lines come
  * in the order in which it prints them.
  */
-export function run(program: string, args: string[], env: Record<string, string> = {}): Running {
+export function run(
+  program: string,
+  args: string[],
+  env: Record<string, string> = {},
+  folder: string | URL = PROJECT,
+): Running {
   const child = new Deno.Command("sh", {
     args: ["-c", 'exec "$@" 2>&1', "sh", program, ...args],
     env: { NO_COLOR: "1", ...env },
-    cwd: new URL("../..", import.meta.url),
+    cwd: folder,
     stdin: "null",
     stdout: "piped",
   }).spawn();

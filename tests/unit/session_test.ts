@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
+import type { History } from "../../chat/rooms/history.ts";
 import type { Hub } from "../../chat/rooms/hub.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import type { Protocol } from "../../chat/protocol/protocol.ts";
@@ -14,13 +15,14 @@ const LIMITS = { maxMessageBytes: 65_536, maxBufferedBytes: MAX_BUFFERED_BYTES }
 const FRAMES_PER_TURN = 50;
 
 /** A session whose socket sends nothing until `readEverything` is called. */
-async function makeSession(protocol: Protocol) {
+async function makeSession(protocol: Protocol, history?: History) {
   const sent: string[] = [];
   const left: Session[] = [];
   const published: string[] = [];
   let isReading = false;
   let closedWith: number | undefined;
   let isFlushPending = false;
+  const released = Promise.withResolvers<void>();
   const socket = {
     bufferedAmount: 0,
     onopen: () => {},
@@ -37,14 +39,18 @@ async function makeSession(protocol: Protocol) {
       session.onJoined("0-0", 1);
       return Promise.resolve("claimed");
     },
-    leave: (_room: string, session: Session) => left.push(session),
+    history,
+    leave(_room: string, session: Session) {
+      left.push(session);
+      return released.promise;
+    },
     publish(_room: string, _user: string, _text: string, ref: string, after?: string) {
       published.push(`${ref} after ${after}`);
       return Promise.resolve(`${ref}-0`);
     },
     isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
-  const request = { user: "foo", room: "chat", protocol, history: 0 };
+  const request = { user: "foo", room: "chat", protocol, history: history ? 200 : 0 };
   const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS);
   socket.onopen();
   await nextTimers();
@@ -61,6 +67,8 @@ async function makeSession(protocol: Protocol) {
       socket.bufferedAmount = 0;
     },
     closedWith: () => closedWith,
+    /** Lets the store have released the name. */
+    release: released.resolve,
     /** Sets whether the room has a flush pending for the session. */
     setFlushPending: (isPending: boolean) => isFlushPending = isPending,
   };
@@ -298,4 +306,33 @@ Deno.test("a session knows the last 256 messages that were refused for good", as
   );
   socket.onmessage(lines(...refused, ["b", "0"], ["c", "1"], ["d", "256"]));
   assertEquals(published, ["b after 0", "c after a", "d after a"]);
+});
+
+Deno.test("a session whose name is taken over while it replays sends nothing more", async () => {
+  for (const loss of ["replaced", "taken"] as const) {
+    const page = Promise.withResolvers<[]>();
+    const history = { last: () => page.promise } as unknown as History;
+    const { session, sent, left, closedWith } = await makeSession(JSON_LINES, history);
+    session.onNameLost(loss);
+    page.resolve([]);
+    await nextTimers();
+    assertEquals(closedWith(), loss === "replaced" ? 4410 : 4409);
+    assertEquals(sent.length, loss === "replaced" ? 0 : 1);
+    assertEquals(left[0], session);
+  }
+});
+
+Deno.test("a session that leaves is closed when its name is free, and answers until then", async () => {
+  const { session, socket, sent, left, closedWith, release } = await makeSession(JSON_LINES);
+  const lines = ['{"type":"message","text":"hi","ref":"1"}', '{"type":"leave"}', '{"type":"ping"}'];
+  socket.onmessage(new MessageEvent("message", { data: lines.join("\n") }));
+  await nextTimers();
+  assertEquals([left, closedWith()], [[session], undefined]);
+  assertEquals(sent, ['{"type":"ack","ref":"1","id":"1-0"}']);
+  // Another connection of the user may come meanwhile.
+  session.onNameLost("replaced");
+  assertEquals(closedWith(), undefined);
+  release();
+  await nextTimers();
+  assertEquals(closedWith(), 1000);
 });

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { getLogger } from "@logtape/logtape";
 import { Redis, ReplyError } from "ioredis";
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { deadline } from "../deadline.ts";
@@ -7,6 +8,7 @@ import { cleanWords } from "./incidents.ts";
 import { Keys } from "./keys.ts";
 import { readRefusalReason } from "./refusal_reason.ts";
 import { Outage } from "./outage.ts";
+import repairScript from "./scripts/repair.lua" with { type: "text" };
 import { checkServer, type ServerReport, warnOfSettings } from "./server_check.ts";
 
 /**
@@ -95,6 +97,8 @@ export interface SubscriberConnection extends Connection {
   prepare(step: () => Promise<void>): void;
 }
 
+const logger = getLogger(["chat", "redis"]);
+
 const CONNECTION_DOWN = "the Redis connection is down";
 
 /** The time between two checks for silence, in milliseconds. */
@@ -117,6 +121,9 @@ const TRANSIENT_ERROR = /^(LOADING|BUSY|MASTERDOWN|TRYAGAIN|READONLY)/;
  * another one, such as the new primary after a failover.
  */
 const UNUSABLE_SERVER = /\b(READONLY|LOADING|MASTERDOWN|MOVED|CLUSTERDOWN)\b/;
+
+/** Error replies that tell of a key of another type, or of a log without further ids. */
+const USELESS_KEY = /WRONGTYPE|exhausted/;
 
 /** A connection to a single Redis server. */
 class RedisConnection implements CommandConnection, SubscriberConnection {
@@ -185,20 +192,22 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
   }
 
   run<T>(command: string, ...args: (string | number)[]): Promise<T> {
-    return this.#send(() => this.redis.call(command, ...args) as Promise<T>);
+    return this.#send(() => this.redis.call(command, ...args) as Promise<T>, args);
   }
 
   defineScript<T>(name: string, numberOfKeys: number, lua: string): Script<T> {
     this.redis.defineCommand(name, { numberOfKeys, lua });
     const script = (this.redis as unknown as Record<string, Script<T>>)[name];
-    return (...keysAndArgs) => this.#send(() => script.apply(this.redis, keysAndArgs));
+    return (...args) => this.#send(() => script.apply(this.redis, args), args);
   }
 
   defineOrderedScript<T>(lua: string): Script<T> {
     const sha = createHash("sha1").update(lua).digest("hex");
     this.#orderedScripts.push(lua);
     this.#loadScripts();
-    return (...args) => this.run("EVALSHA", sha, ...args);
+    const isOrdered = true;
+    return (...args) =>
+      this.#send(() => this.redis.call("EVALSHA", sha, ...args) as Promise<T>, args, isOrdered);
   }
 
   /** What is sent after this finds the scripts, unless Redis loses them again. */
@@ -304,22 +313,53 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
     stream.destroy();
   }
 
-  #send<T>(command: () => Promise<T>): Promise<T> {
-    if (this.#isReady) return this.#track(command);
+  #send<T>(
+    command: () => Promise<T>,
+    args: readonly (string | number)[],
+    isOrdered = false,
+  ): Promise<T> {
+    if (this.#isReady) return this.#track(command, args, isOrdered);
     this.#outage.countFailedCommand();
     return Promise.reject(new StoreUnavailable(CONNECTION_DOWN));
   }
 
-  async #track<T>(command: () => Promise<T>): Promise<T> {
+  /**
+   * @param args what may contain keys that another program has made useless. They are deleted, and
+   * the command is repeated
+   * @param isOrdered whether it is not repeated, because it would overtake
+   */
+  async #track<T>(
+    command: () => Promise<T>,
+    args: readonly (string | number)[] = [],
+    isOrdered = false,
+  ): Promise<T> {
     this.#pendingReplies++;
     try {
       return await command();
     } catch (error) {
-      if (!(error instanceof ReplyError)) this.#outage.countFailedCommand();
+      if (USELESS_KEY.test((error as Error).message) && await this.#deleteUseless(args)) {
+        if (!isOrdered) return await this.#track(command);
+      } else if (!(error instanceof ReplyError)) this.#outage.countFailedCommand();
       else if (this.#isReady) this.#handleRefusal(error as Error);
       throw toStoreError(error);
     } finally {
       this.#pendingReplies--;
+    }
+  }
+
+  /** Deletes keys that the chat cannot use; returns whether there were or may have been any. */
+  async #deleteUseless(args: readonly (string | number)[]): Promise<boolean> {
+    const keys = [...new Set(args.map(String))].filter((arg) => this.keys.typeOf(arg));
+    if (keys.length === 0) return false;
+    try {
+      const types = keys.map((key) => this.keys.typeOf(key)!);
+      const deleted = await this.redis.eval(repairScript, keys.length, ...keys, ...types);
+      for (const key of deleted as string[]) {
+        logger.error`Another program has made the Redis key ${key} useless: it was deleted`;
+      }
+      return true;
+    } catch {
+      return false;
     }
   }
 

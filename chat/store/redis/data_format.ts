@@ -33,6 +33,7 @@ export async function checkDataFormat(connection: CommandConnection): Promise<vo
   if (leases.length > 0) refuseOldData(keys.leases);
   if ((await read("SMEMBERS", keys.oldInstances)).length > 0) refuseOldData(keys.oldInstances);
   const { log } = keys.room(DEFAULT_ROOM);
+  // In the entries of a log, older versions wrote the field `prev` first, this one `rest`.
   const [newest] = await read<[id: string, fields: string[]]>(
     "XREVRANGE",
     log,

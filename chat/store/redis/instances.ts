@@ -154,13 +154,7 @@ export class Instances {
     await this.#connection.run(
       ...["ZADD", this.#connection.keys.leases, "NX", DATA_FORMAT, FORMAT_MEMBER] as const,
     );
-    const write = () => this.#connection.run("SADD", key, ALL_ROOMS, ...rooms);
-    await write().catch(async (error: Error) => {
-      if (!error.message.startsWith("WRONGTYPE")) throw error;
-      // Somebody has put something else there. The key is this instance's own.
-      await this.#connection.run("DEL", key);
-      await write();
-    });
+    await this.#connection.run("SADD", key, ALL_ROOMS, ...rooms);
   }
 
   /** The time by the clock of Redis, in milliseconds. */

@@ -85,6 +85,17 @@ export class Keys {
     return `${this.#channel}-hearing:${id}`;
   }
 
+  /** Returns the type of a key of the chat; `undefined` for any other name. */
+  typeOf(key: string): "string" | "set" | "hash" | "zset" | "stream" | undefined {
+    if (key === this.leases || key === this.reaped) return "zset";
+    const start = `${this.#prefix}chat-`;
+    if (key.startsWith(`${start}users`) || key.startsWith(`${start}instance-rooms:`)) return "set";
+    if (!key.startsWith(`${this.#prefix}{${this.#prefix}chat`)) return undefined;
+    const end = key.slice(key.indexOf("}"));
+    if (end.startsWith("}:ref:")) return "string";
+    return end === "}:log" ? "stream" : end === "}:owners" ? "hash" : undefined;
+  }
+
   #logTag(room: string): string {
     return `${this.#prefix}{${this.#prefix}chat${suffixOf(room)}}`;
   }

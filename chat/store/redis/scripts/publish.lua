@@ -121,10 +121,10 @@ for i = 8, #ARGV, 3 do
   local key, after, rest = KEYS[tonumber(ARGV[i])], KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2]
   local id = key and known[key]
   if not id and (not after or known[after]) then
-    id = call('XADD', log, 'MAXLEN', '~', ARGV[2], nextId, 'prev', prev, 'rest', rest)
+    id = call('XADD', log, 'MAXLEN', '~', ARGV[2], nextId, 'rest', rest, 'prev', prev)
     if id.err and nextId ~= '*' then
       -- The log has had higher ids, of entries that were deleted.
-      id = call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'prev', prev, 'rest', rest)
+      id = call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'rest', rest, 'prev', prev)
     end
     if id.err then
       return undo(id)

@@ -1,0 +1,192 @@
+/**
+ * What other programs do to the chat's data in Redis: two users on two instances go on talking.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { EVENT_MARK } from "../../chat/protocol/events.ts";
+import { startInstance } from "../support/instance.ts";
+import { JsonClient } from "../support/json_client.ts";
+import { startRedis } from "../support/redis.ts";
+import { TextClient } from "../support/text_client.ts";
+import { until } from "../support/wait.ts";
+
+const FAR = "999999999999999-0";
+
+/** Two users on two instances, who are alone in the room `r`. */
+async function startPair() {
+  const redis = await startRedis();
+  const instances = await Promise.all([1, 2].map(() => startInstance(redis.env)));
+  const [foo, bar] = await Promise.all(
+    ["foo", "bar"].map((user, i) => JsonClient.join(instances[i].port, user, { room: "r" })),
+  );
+  let spoken = 0;
+  return {
+    ...{ redis, instances, foo, bar },
+    /** Lets each user say something, and waits until both have heard it. */
+    async talk(): Promise<void> {
+      for (const speaker of [foo, bar]) {
+        const text = `words ${++spoken}`;
+        await speaker.publish(text);
+        for (const client of [foo, bar]) await client.find("message", (one) => one.text === text);
+      }
+    },
+    /** Everything that an instance has logged that contains a text. */
+    logged: (text: string) =>
+      instances.map(({ output }) => output.all.filter((line) => line.includes(text)).length),
+    async [Symbol.asyncDispose]() {
+      for (const client of [foo, bar]) await client.leave();
+      for (const process of [...instances, redis]) await process[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Asserts that a client got each of the pair's words once, in order. */
+function assertWords(client: JsonClient, count: number): void {
+  const words = client.texts.filter((text) => text.startsWith("words"));
+  assertEquals(words, Array.from({ length: count }, (_, i) => `words ${i + 1}`));
+}
+
+/** Follows the rule of the protocol; returns how many gaps a client sees. */
+function countGaps(client: JsonClient): number {
+  let position: string | undefined;
+  let gaps = 0;
+  for (const event of client.events) {
+    if (event.type === "welcome") position = event.last;
+    else if (event.type === "resync") {
+      position = event.last;
+      if (event.gap) gaps++;
+    } else if (event.type === "message") {
+      if (event.prev !== position) gaps++;
+      position = event.id;
+    }
+  }
+  return gaps;
+}
+
+Deno.test("a forged message makes nobody deaf, marked as an event or not", async () => {
+  await using pair = await startPair();
+  const { redis, foo, bar, talk } = pair;
+  await talk();
+  const forge = async (id: string, prev: string, mark = EVENT_MARK) => {
+    const forged = { type: "message", id, prev, user: "ghost", text: "boo" };
+    await redis.command("PUBLISH", "chat:r", mark + JSON.stringify(forged));
+    await talk();
+  };
+  await forge(FAR, FAR);
+  await forge(FAR, FAR, "");
+  await forge("1-0", "0-0");
+  await forge(FAR, "0-0");
+  for (const client of [foo, bar]) assertWords(client, 10);
+  // These seem to follow the last message.
+  const last = () => foo.all("message").at(-1)!.id;
+  await forge(FAR, last());
+  await forge("1-0", last());
+  await forge(last(), last());
+  await forge(`${Date.now() + 60_000}-0`, last());
+  for (const client of [foo, bar]) {
+    assertWords(client, 18);
+    assertEquals(countGaps(client), 0);
+    assertEquals(client.all("message").filter(({ user }) => user === "ghost").length, 4);
+    assert(client.all("resync").length >= 3, `${client.all("resync").length} resyncs`);
+  }
+});
+
+Deno.test("sessions that were handed a forged id are told within a second or two", async () => {
+  await using pair = await startPair();
+  const { redis, foo, bar, talk } = pair;
+  await talk();
+  const { id: last } = foo.all("message").at(-1)!;
+  const forged = { type: "message", id: FAR, prev: last, user: "ghost", text: "boo" };
+  await redis.command("PUBLISH", "chat:r", EVENT_MARK + JSON.stringify(forged));
+  for (const client of [foo, bar]) {
+    assertEquals(await client.find("resync"), { type: "resync", last, gap: false });
+  }
+  const late = await JsonClient.join(pair.instances[0].port, "late", { room: "r", since: last });
+  assertEquals((await late.welcome()).recovered, true);
+  await late.leave();
+  await talk();
+  for (const client of [foo, bar]) assertWords(client, 4);
+});
+
+Deno.test("keys of another type are deleted, and nobody loses a name", async () => {
+  await using pair = await startPair();
+  const { redis, foo, bar, talk, instances, logged } = pair;
+  await talk();
+  const rooms = await redis.command("KEYS", "chat-instance-rooms:*") as string[];
+  const keys = [...rooms, "chat-users:r", "{chat-users:r}:owners", "{chat:r}:log", "chat-leases"];
+  let visits = 0;
+  for (const key of keys) {
+    await redis.command("DEL", key);
+    await redis.command("SET", key, "x");
+    // Something needs each of them: a message, a visitor, a new room, or the renewal of a lease.
+    await until(async () => {
+      foo.send({ type: "message", text: "something" });
+      for (const { port } of instances) {
+        await (await TextClient.join(port, "visitor", { room: "r" })).leave();
+        await (await TextClient.join(port, "visitor", { room: `new-${++visits}` })).leave();
+      }
+      return await redis.command("TYPE", key) !== "string";
+    }, 200);
+    await talk();
+  }
+  await until(async () => (await redis.users("r")).length === 2, 50);
+  for (const user of ["foo", "bar"]) {
+    const namesake = new TextClient(instances[0].port, user, { room: "r" });
+    assertEquals((await namesake.closed).code, 4409);
+  }
+  for (const client of [foo, bar]) assertWords(client, 2 + 2 * keys.length);
+  for (const key of keys) {
+    const [one, two] = logged(`the Redis key ${key} useless`);
+    assertEquals(one + two, 1, key);
+  }
+});
+
+Deno.test("64 MiB payloads, 64 MiB entries and garbage stop nobody, and cost a line each", async () => {
+  await using pair = await startPair();
+  const { redis, foo, bar, talk, logged } = pair;
+  await talk();
+  // Redis would close the connection of a subscriber that so much is waiting for.
+  await redis.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0");
+  const large = "x".repeat(64 * 1024 * 1024);
+  await redis.command("PUBLISH", "chat:r", large);
+  const event = { type: "message", id: FAR, prev: FAR, user: "ghost", text: large };
+  await redis.command("PUBLISH", "chat:r", EVENT_MARK + JSON.stringify(event));
+  await talk();
+  const garbage = [
+    "",
+    "\n\n",
+    "{",
+    "null",
+    '{"type":"left"}',
+    '{"type":"joined","user":"foo"}',
+    "\0",
+  ];
+  for (const line of garbage) await redis.command("PUBLISH", "chat:r", EVENT_MARK + line);
+  await talk();
+  const rest = `"user":"ghost","text":"${large}"}`;
+  for (const fields of [["prev", "0-0", "rest", rest], ["rest", "{"], ["a", "b"]]) {
+    await redis.command("XADD", "{chat:r}:log", "*", ...fields);
+    await talk();
+  }
+  for (const client of [foo, bar]) {
+    assertWords(client, 12);
+    assertEquals(client.all("message").length, 12);
+    assertEquals(client.all("notice"), []);
+  }
+  assertEquals(logged("notices above 64 KiB are dropped"), [1, 1]);
+  assertEquals(logged("invalid events are dropped"), [1, 1]);
+});
+
+Deno.test("an entry that someone put into the stream ends no page early", async () => {
+  await using pair = await startPair();
+  const { redis, foo, talk, instances } = pair;
+  await talk();
+  await redis.command("XADD", "{chat:r}:log", "*", "by", "hand");
+  await redis.command("XADD", "{chat:r}:log", "*", "prev", "0-0", "rest", "by hand");
+  await talk();
+  const ids = foo.all("message").map(({ id }) => id);
+  const page = await fetch(`${instances[0].http}/rooms/r/messages?limit=3`);
+  const { messages, before } = await page.json();
+  assertEquals(messages.map(({ id }: { id: string }) => id), ids.slice(1));
+  assertEquals(before, ids[1]);
+  assertEquals(messages.map(({ prev }: { prev: string }) => prev), ids.slice(0, 3));
+});
