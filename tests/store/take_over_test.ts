@@ -277,7 +277,7 @@ Deno.test("a session that does not hear of its take-over gives the name up", asy
   assertEquals(await pair.seen(), ["joined foo", "replaced foo", "left foo"]);
 });
 
-Deno.test("an instance gives a name that Redis has lost to a later session only", async () => {
+Deno.test("an instance gives a name that Redis has lost to no other user", async () => {
   await using pair = await startPair();
   const { redis, one } = pair;
   assertEquals(await one.claims.claim("r", "foo", "s3", attempt(3)), "claimed");
