@@ -62,7 +62,7 @@ Deno.test("an overloaded room takes no message until its flush is over", async (
   assertEquals(typeof await hub.publish("chat", "foo", "hi"), "string");
 });
 
-Deno.test("the later of two joins of a user stays, whichever claim reaches the store first", async () => {
+Deno.test("the later of two joins of a user stays, whichever claim comes first", async () => {
   for (const order of [["1", "2"], ["2", "1"]]) {
     const { hub, store, members: [watcher] } = await startHub(["watcher"]);
     const frames: string[] = [];
