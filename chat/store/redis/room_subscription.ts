@@ -313,8 +313,9 @@ export class RoomSubscription implements LogObserver {
     const delivered = await this.#log.findLast(this.#room, this.#unchecked);
     if (delivered !== undefined) {
       const rest = await read(delivered);
-      // What was delivered after it was real: Redis has lost the end of its log in an outage.
-      const hasLostEnd = this.#isInterrupted && rest.length === 1;
+      // If nothing came after it, Redis has lost what was delivered. The next message follows that,
+      // so that those who have not received it can tell.
+      const hasLostEnd = rest.length === 1 && isLater(position, delivered) && isPossible(position);
       return hasLostEnd ? { page: [] } : { delivered, page: rest };
     }
     for (const { event } of this.#buffered.slice(0, PAGE_SIZE)) {
@@ -389,8 +390,7 @@ export class RoomSubscription implements LogObserver {
     const position = this.#position!;
     if (isLater(position, last)) {
       if (!isLater(this.#logged, position)) this.#logged = BEFORE_FIRST_ID;
-      const isPossible = timestampOf(position) < Date.now() + MAX_AHEAD_MS;
-      if (isPossible) this.#highest = later(this.#highest, position);
+      if (isPossible(position)) this.#highest = later(this.#highest, position);
     }
     if (gap) this.#isInterrupted = false;
     this.#position = last;
@@ -422,6 +422,11 @@ export class RoomSubscription implements LogObserver {
 /** Whether a message is the one with an id, or the next one. */
 function follows(entry: LogEntry | undefined, id: string): boolean {
   return entry?.event.id === id || entry?.event.prev === id;
+}
+
+/** Whether Redis can have given an id. */
+function isPossible(id: string): boolean {
+  return timestampOf(id) < Date.now() + MAX_AHEAD_MS;
 }
 
 function later(one: string, other: string): string {
