@@ -281,7 +281,8 @@ export class RoomSubscription implements LogObserver {
         if (!await deliverUpTo(index)) return true;
         next++;
       } else if (
-        event.type === "message" && (next < missing.length || event.prev !== this.#position)
+        event.type === "message" &&
+        (event.prev !== this.#position || missing[next]?.event.prev === this.#position)
       ) {
         if (i < settled && !(isPartial && i > reached)) {
           if (isLater(event.id, this.#position!)) this.#noteDropped(NOT_IN_LOG);
@@ -377,11 +378,13 @@ export class RoomSubscription implements LogObserver {
 
   /** Whether the log, which does not have the position, may have lost later messages with it. */
   #mayHaveMissed(): boolean {
-    if (!this.#isInterrupted || this.#log.mayHaveExpired(this.#position!)) return false;
+    const position = this.#position!;
+    const hasExpired = position !== BEFORE_FIRST_ID && this.#log.mayHaveExpired(position);
+    if (!this.#isInterrupted || hasExpired) return false;
     logger.error(
       "Room {room}: Redis has lost {position}, and perhaps later messages that this instance " +
         "has not received",
-      { room: this.#room, position: this.#position },
+      { room: this.#room, position },
     );
     return true;
   }
