@@ -5,7 +5,7 @@ import { EVENT_MARK, type Notice, parseEvent, type RoomEvent } from "../../proto
 import { BEFORE_FIRST_ID, isLater, timestampOf } from "../../protocol/ids.ts";
 import type { LogEntry, RoomListener } from "../store.ts";
 import { ignoreOutage } from "./ignore_outage.ts";
-import type { Log } from "./log.ts";
+import { type DeliveredMessage, isSameMessage, type Log } from "./log.ts";
 import type { LogObserver } from "./publish_batcher.ts";
 import type { SeenIds } from "./scripts.ts";
 
@@ -80,8 +80,11 @@ export class RoomSubscription implements LogObserver {
   readonly #listener: RoomListener;
   /** The id of the last message that was delivered; `undefined` until the start is known. */
   #position: string | undefined;
-  /** The ids that were delivered since the log was seen to have one of them, which is the first. */
-  #unchecked: string[] = [];
+  /**
+   * The messages that were delivered since the log was seen to have one of them, which is the
+   * first. The last one is at the position.
+   */
+  #unchecked: DeliveredMessage[] = [];
   #check: ReturnType<typeof setTimeout> | undefined;
   /** The last message that this instance has logged, and the highest id that was delivered. */
   #logged = BEFORE_FIRST_ID;
@@ -159,7 +162,7 @@ export class RoomSubscription implements LogObserver {
   #deliver(event: RoomEvent, line: string): void {
     if (event.type === "message") {
       this.#position = event.id;
-      if (this.#unchecked.push(event.id) > MAX_UNCHECKED_IDS) this.#unchecked.splice(0, 1_000);
+      if (this.#unchecked.push(event) > MAX_UNCHECKED_IDS) this.#unchecked.splice(0, 1_000);
       this.#scheduleCheck();
     }
     this.#listener.onEvent(event, line);
@@ -177,7 +180,7 @@ export class RoomSubscription implements LogObserver {
       return this.#position;
     }
     this.#position = newest;
-    this.#unchecked = [newest];
+    this.#unchecked = [{ id: newest }];
     this.#isInterrupted = false;
     if (this.#buffered.length > 0) this.fillGap();
     return newest;
@@ -231,7 +234,8 @@ export class RoomSubscription implements LogObserver {
     } else if (delivered !== this.#position) {
       this.#goBackTo(delivered);
     }
-    this.#unchecked = [this.#position!];
+    const last = this.#unchecked.findLast(({ id }) => id === this.#position);
+    this.#unchecked = [last ?? { id: this.#position! }];
 
     const missing = page[0]?.event.id === delivered ? page.slice(1) : page;
     return await this.#deliverPage(missing, settled, page.length === PAGE_SIZE, fill);
@@ -309,7 +313,9 @@ export class RoomSubscription implements LogObserver {
     const position = this.#position!;
     const read = (start: string) => this.#log.readFrom(this.#room, start, PAGE_SIZE);
     const page = await read(position);
-    const isInLog = page.length === 0 ? position === BEFORE_FIRST_ID : follows(page[0], position);
+    const isInLog = page.length === 0
+      ? position === BEFORE_FIRST_ID
+      : isOrFollows(page[0], this.#last);
     if (isInLog) return { delivered: position, page };
     const delivered = await this.#log.findLast(this.#room, this.#unchecked);
     if (delivered !== undefined) {
@@ -328,6 +334,11 @@ export class RoomSubscription implements LogObserver {
     return { page };
   }
 
+  get #last(): DeliveredMessage {
+    const last = this.#unchecked.at(-1)!;
+    return last.id === this.#position ? last : { id: this.#position! };
+  }
+
   #scheduleCheck(): void {
     this.#check ??= setTimeout(() => this.#checkPosition(), CHECK_DELAY_MS);
   }
@@ -335,12 +346,12 @@ export class RoomSubscription implements LogObserver {
   /** Asks whether the log has the last message that was delivered. */
   async #checkPosition(): Promise<void> {
     this.#check = undefined;
-    const position = this.#position!;
+    const last = this.#last;
     try {
-      const [first] = await this.#log.readFrom(this.#room, position, 1);
+      const [first] = await this.#log.readFrom(this.#room, last.id, 1);
       if (this.#currentFill) return;
-      if (!follows(first, position)) return void this.fillGap();
-      this.#unchecked.splice(0, this.#unchecked.lastIndexOf(position));
+      if (!isOrFollows(first, last)) return void this.fillGap();
+      this.#unchecked.splice(0, this.#unchecked.lastIndexOf(last));
     } catch (error) {
       ignoreOutage(error);
     }
@@ -422,9 +433,10 @@ export class RoomSubscription implements LogObserver {
   }
 }
 
-/** Whether a message is the one with an id, or the next one. */
-function follows(entry: LogEntry | undefined, id: string): boolean {
-  return entry?.event.id === id || entry?.event.prev === id;
+/** Whether a message of the log is one that was delivered, or the next one. */
+function isOrFollows(entry: LogEntry | undefined, delivered: DeliveredMessage): boolean {
+  return entry !== undefined &&
+    (isSameMessage(entry.event, delivered) || entry.event.prev === delivered.id);
 }
 
 /** Whether Redis can have given an id. */
