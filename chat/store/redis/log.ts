@@ -25,15 +25,18 @@ interface Direction {
 const FORWARD: Direction = { command: "XRANGE", end: "+", next: nextId };
 const BACKWARD: Direction = { command: "XREVRANGE", end: "-", next: previousId };
 
-/** A message that was delivered; `prev` is missing if it was only seen in the log. */
-export interface DeliveredMessage {
-  readonly id: string;
-  readonly prev?: string;
-}
+/** A message that was delivered; only its id is known if it was seen in the log. */
+export type DeliveredMessage = Message | { readonly id: string; readonly prev?: undefined };
 
-/** Whether a message of the log is one that was delivered: after a loss, ids can come again. */
-export function isSameMessage(message: Message, { id, prev }: DeliveredMessage): boolean {
-  return message.id === id && (prev === undefined || message.prev === prev);
+/**
+ * Whether a message of the log is one that was delivered. One with the same id can be another one:
+ * ids can come again after a loss, or be forged.
+ */
+export function isSameMessage(message: Message, delivered: DeliveredMessage): boolean {
+  return message.id === delivered.id &&
+    (delivered.prev === undefined ||
+      message.prev === delivered.prev && message.user === delivered.user &&
+        message.text === delivered.text);
 }
 
 /**
