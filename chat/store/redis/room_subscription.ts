@@ -229,6 +229,7 @@ export class RoomSubscription implements LogObserver {
     // both is delivered from the buffer, where it has its place among `joined` and `left`.
     await this.#source.ping();
     if (this.#currentFill !== fill) return true;
+    if (page.length < PAGE_SIZE) this.#noteLost(this.#buffered.slice(0, settled), delivered, page);
     if (delivered === undefined) {
       if (page.length === 0) this.#reportLostEnd();
     } else if (delivered !== this.#position) {
@@ -355,6 +356,15 @@ export class RoomSubscription implements LogObserver {
     } catch (error) {
       ignoreOutage(error);
     }
+  }
+
+  /** Notes whether Redis may have lost messages that were received and are not delivered yet. */
+  #noteLost(received: Received[], after = BEFORE_FIRST_ID, page: readonly LogEntry[]): void {
+    const ids = new Set(page.map(({ event }) => event.id));
+    this.#isInterrupted ||= received.some(({ event }) =>
+      event.type === "message" && !ids.has(event.id) && isPossible(event.id) &&
+      isLater(event.id, after)
+    );
   }
 
   /** Goes back to a message that was delivered, because the log does not have the later ones. */
