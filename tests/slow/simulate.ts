@@ -13,7 +13,7 @@ const start = performance.now();
 const failed: number[] = [];
 let appended = 0;
 await simulateMany(first, count, (outcome) => {
-  appended += outcome.appended;
+  appended += outcome.history.appended.length;
   if (outcome.violations.length === 0) return;
   failed.push(outcome.seed);
   console.error(describe(outcome, lines));

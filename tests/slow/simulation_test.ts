@@ -6,7 +6,7 @@ Deno.test("a room keeps its promises in 50 simulations with faults", async () =>
   const failures: string[] = [];
   let appended = 0;
   await simulateMany(1, 50, (outcome) => {
-    appended += outcome.appended;
+    appended += outcome.history.appended.length;
     if (outcome.violations.length > 0) failures.push(describe(outcome, 40));
   });
   assertEquals(failures.join("\n\n"), "");

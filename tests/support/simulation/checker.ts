@@ -247,9 +247,13 @@ class Receiver {
     if (!line.startsWith(`${all[0].user}: `)) {
       this.#complain(`received "${short(line)}", wrong name`);
     }
-    // It may have been lost and appended again. Which one this is, the line does not say.
-    const isNext = ({ index }: Appended) => index > (this.#stream.last?.index ?? -1);
-    this.#deliver(all.find(isNext) ?? all.at(-1)!);
+    // If it was lost and appended again, the line does not say which one this is.
+    const [best] = all.filter((appended) => !this.#stream.got.has(appended))
+      .map((appended) => ({ appended, missing: this.#missingBefore(appended).length }))
+      .sort((one, other) =>
+        one.missing - other.missing || other.appended.index - one.appended.index
+      );
+    this.#deliver(best?.appended ?? all[0]);
   }
 
   #handleJoined({ last }: { last: string }): void {
@@ -296,7 +300,7 @@ class Receiver {
         stream.excused.add(other);
       }
     }
-    const missing = this.#missing([...appended.before, ...this.#missingBetween(appended)]);
+    const missing = this.#missingBefore(appended);
     if (stream.isHoleTold) {
       for (const other of missing) stream.excused.add(other);
       this.#connection.holes.add(this.#connection.received.length);
@@ -311,10 +315,15 @@ class Receiver {
     stream.isHoleTold = stream.mayGoBack = false;
   }
 
-  /** What Redis may have lost between the client's last message and one with another `prev`. */
-  #missingBetween({ index, prev }: Appended): readonly Appended[] {
-    const { last } = this.#stream;
-    return last && last.id !== prev ? this.#history.appended.slice(last.index + 1, index) : [];
+  /** What the client should have received, or been told of, before a message. */
+  #missingBefore({ before, index, prev }: Appended): Appended[] {
+    const { isStartKnown, last } = this.#stream;
+    if (!isStartKnown) return [];
+    // What Redis may have lost between the client's last message and one with another `prev`.
+    const lost = last && last.id !== prev
+      ? this.#history.appended.slice(last.index + 1, index)
+      : [];
+    return this.#missing([...before, ...lost]);
   }
 
   /** Which of some messages the client was promised, and has neither received nor been told of. */

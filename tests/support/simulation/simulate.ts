@@ -1,7 +1,7 @@
 import { sleep } from "../wait.ts";
 import { check } from "./checker.ts";
 import { type Action, makeSchedule, type Schedule } from "./schedule.ts";
-import type { Transcript } from "./transcript.ts";
+import type { History, Transcript } from "./transcript.ts";
 import { World } from "./world.ts";
 
 /** How long the end of a run may take, in milliseconds. */
@@ -16,10 +16,8 @@ export interface Outcome {
   /** What was promised and not kept. */
   readonly violations: readonly string[];
   readonly transcripts: readonly Transcript[];
+  readonly history: History;
   readonly actions: readonly { readonly at: number; readonly action: Action }[];
-  /** How many messages were appended, and how many deliveries there were. */
-  readonly appended: number;
-  readonly ms: number;
 }
 
 /**
@@ -27,7 +25,6 @@ export interface Outcome {
  * what, differs a little from run to run.
  */
 export async function simulate(schedule: Schedule): Promise<Outcome> {
-  const start = performance.now();
   const { seed } = schedule;
   await using world = await World.start(schedule);
   const actions: { at: number; action: Action }[] = [];
@@ -42,16 +39,18 @@ export async function simulate(schedule: Schedule): Promise<Outcome> {
     ...transcript,
     entries: [...transcript.entries],
   }));
-  return {
-    ...{ seed, violations: [...late, ...check(history, transcripts)], transcripts, actions },
-    ...{ appended: history.appended.length, ms: performance.now() - start },
-  };
+  const violations = [...late, ...check(history, transcripts)];
+  return { seed, violations, transcripts, history, actions };
 }
 
 /** Describes a failed simulation: its violations, and the end of what was done and recorded. */
-export function describe({ seed, violations, transcripts, actions }: Outcome, lines = 60): string {
+export function describe(outcome: Outcome, lines: number): string {
+  const { seed, violations, transcripts, history, actions } = outcome;
   const all = [
-    ...actions.map(({ at, action }) => ({ at, who: "", what: JSON.stringify(action) })),
+    ...history.appended.map(({ at, id, prev, text }) => ({
+      ...{ at, who: "log", what: `${id} after ${prev}: ${text}` },
+    })),
+    ...actions.map(({ at, action }) => ({ at, who: "fault", what: JSON.stringify(action) })),
     ...transcripts.flatMap(({ user, entries }) =>
       entries.map(({ at, ...entry }) => ({ at, who: user, what: JSON.stringify(entry) }))
     ),

@@ -65,10 +65,9 @@ export class World {
     this.#stack.defer(() => this.#observer.close());
     const failsOver = steps.some(({ action }) => action.type === "fail over");
     const servers = await Promise.all(
-      Array.from({ length: failsOver ? 2 : 1 }, () => startRedis()),
+      Array.from({ length: failsOver ? 2 : 1 }, () => this.#startRedis()),
     );
     for (const server of servers) {
-      this.#stack.use(server);
       await server.setUser(USER, "on", `>${PASSWORD}`, "~*", "&*", "+@all");
     }
     [this.#primary, this.#replica] = servers;
@@ -265,6 +264,13 @@ export class World {
       // Without memory, Redis refuses some of it.
       if (!/OOM|memory/.test(error.message)) throw error;
     });
+  }
+
+  async #startRedis(): Promise<TestRedis> {
+    // A replica writes what it receives first to a file.
+    const folder = await Deno.makeTempDir();
+    this.#stack.defer(() => Deno.remove(folder, { recursive: true }));
+    return this.#stack.use(await startRedis({ folder }));
   }
 
   async #replicate(replica: TestRedis): Promise<void> {
