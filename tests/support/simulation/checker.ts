@@ -332,10 +332,11 @@ class Receiver {
   #missingBefore({ before, index, prev }: Appended): Appended[] {
     const { isStartKnown, last } = this.#stream;
     if (!isStartKnown) return [];
-    // What Redis may have lost between the client's last message and one with another `prev`.
-    const lost = last && last.id !== prev
-      ? this.#history.appended.slice(last.index + 1, index)
-      : [];
+    // What Redis may have lost between the client's last message and one with another `prev`. That
+    // may be one that the user of the text protocol sent.
+    const isOwn = this.#kind === "text" && before.at(-1)?.user === this.#user;
+    const isNext = last?.id === prev || isOwn && before.at(-1)!.id === prev;
+    const lost = last && !isNext ? this.#history.appended.slice(last.index + 1, index) : [];
     return this.#missing([...before, ...lost]);
   }
 
