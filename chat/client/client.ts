@@ -68,9 +68,9 @@ export interface ChatClientOptions {
   readonly token?: string | (() => string | Promise<string>);
   /**
    * Where to keep the secret by which the server knows the user again: give `sessionStorage` in a
-   * page, so that the page has its name back at once after it was reloaded. By default the secret
-   * is kept in memory. All clients of a page for the same servers, room and user share one secret,
-   * and the storage of the first one.
+   * page, so that the page has its name back at once after it was reloaded. A duplicated tab makes
+   * another secret. By default the secret is kept in memory. All clients of a page for the same
+   * servers, room and user share one secret, and the storage of the first one.
    */
   readonly storage?: SecretStorage;
 }

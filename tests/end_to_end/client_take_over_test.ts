@@ -184,6 +184,26 @@ Deno.test("a client is closed that was never welcomed", async () => {
   assertEquals(await codeOf(foo.ready), "closed");
 });
 
+Deno.test("a client is closed that is not welcomed again", async () => {
+  let count = 0;
+  const lines: string[] = [];
+  const code = Promise.withResolvers<number>();
+  await using server = startFakeServer({
+    onSocket(socket) {
+      if (++count === 1) {
+        sendWelcome(socket, { features: ["leave"] });
+        return socket.close(1001);
+      }
+      socket.onmessage = ({ data }) => lines.push(data);
+      socket.onclose = (event) => code.resolve(event.code);
+    },
+  });
+  const foo = new ChatClient(server.url, "foo");
+  await until(() => count === 2, 10);
+  await foo.close();
+  assertEquals([lines, await code.promise], [[], 1000]);
+});
+
 Deno.test("a name that another user has taken meanwhile is lost after two minutes", async () => {
   let count = 0;
   await using server = startFakeServer({

@@ -1,70 +1,20 @@
 /**
  * What other programs do to the chat's data in Redis: two users on two instances go on talking.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { EVENT_MARK } from "../../chat/protocol/events.ts";
-import { startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
+import { assertWords, countGaps, startPair } from "../support/pair.ts";
 import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { until } from "../support/wait.ts";
 
 const FAR = "999999999999999-0";
 
-/** Two users on two instances, who are alone in the room `r`. */
-async function startPair() {
-  const redis = await startRedis();
-  const instances = await Promise.all([1, 2].map(() => startInstance(redis.env)));
-  const [foo, bar] = await Promise.all(
-    ["foo", "bar"].map((user, i) => JsonClient.join(instances[i].port, user, { room: "r" })),
-  );
-  let spoken = 0;
-  return {
-    ...{ redis, instances, foo, bar },
-    /** Lets each user say something, and waits until both have heard it. */
-    async talk(): Promise<void> {
-      for (const speaker of [foo, bar]) {
-        const text = `words ${++spoken}`;
-        await speaker.publish(text);
-        for (const client of [foo, bar]) await client.find("message", (one) => one.text === text);
-      }
-    },
-    /** Everything that an instance has logged that contains a text. */
-    logged: (text: string) =>
-      instances.map(({ output }) => output.all.filter((line) => line.includes(text)).length),
-    async [Symbol.asyncDispose]() {
-      for (const client of [foo, bar]) await client.leave();
-      for (const process of [...instances, redis]) await process[Symbol.asyncDispose]();
-    },
-  };
-}
-
-/** Asserts that a client got each of the pair's words once, in order. */
-function assertWords(client: JsonClient, count: number): void {
-  const words = client.texts.filter((text) => text.startsWith("words"));
-  assertEquals(words, Array.from({ length: count }, (_, i) => `words ${i + 1}`));
-}
-
-/** Follows the rule of the protocol; returns how many gaps a client sees. */
-function countGaps(client: JsonClient): number {
-  let position: string | undefined;
-  let gaps = 0;
-  for (const event of client.events) {
-    if (event.type === "welcome") position = event.last;
-    else if (event.type === "resync") {
-      position = event.last;
-      if (event.gap) gaps++;
-    } else if (event.type === "message") {
-      if (event.prev !== position) gaps++;
-      position = event.id;
-    }
-  }
-  return gaps;
-}
-
 Deno.test("a forged message makes nobody deaf, marked as an event or not", async () => {
-  await using pair = await startPair();
-  const { redis, foo, bar, talk } = pair;
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk } = pair;
   await talk();
   const forge = async (id: string, prev: string, mark = EVENT_MARK) => {
     const forged = { type: "message", id, prev, user: "ghost", text: "boo" };
@@ -86,13 +36,15 @@ Deno.test("a forged message makes nobody deaf, marked as an event or not", async
     assertWords(client, 18);
     assertEquals(countGaps(client), 0);
     assertEquals(client.all("message").filter(({ user }) => user === "ghost").length, 4);
-    assert(client.all("resync").length >= 3, `${client.all("resync").length} resyncs`);
+    // The others have an id that is in the log, or one that the next message follows.
+    assertEquals(client.all("resync").length, 2);
   }
 });
 
 Deno.test("sessions that were handed a forged id are told within a second or two", async () => {
-  await using pair = await startPair();
-  const { redis, foo, bar, talk } = pair;
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk } = pair;
   await talk();
   const { id: last } = foo.all("message").at(-1)!;
   const forged = { type: "message", id: FAR, prev: last, user: "ghost", text: "boo" };
@@ -108,8 +60,9 @@ Deno.test("sessions that were handed a forged id are told within a second or two
 });
 
 Deno.test("keys of another type are deleted, and nobody loses a name", async () => {
-  await using pair = await startPair();
-  const { redis, foo, bar, talk, instances, logged } = pair;
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk, instances, logged } = pair;
   await talk();
   const rooms = await redis.command("KEYS", "chat-instance-rooms:*") as string[];
   const keys = [...rooms, "chat-users:r", "{chat-users:r}:owners", "{chat:r}:log", "chat-leases"];
@@ -140,9 +93,10 @@ Deno.test("keys of another type are deleted, and nobody loses a name", async () 
   }
 });
 
-Deno.test("64 MiB payloads, 64 MiB entries and garbage stop nobody, and cost a line each", async () => {
-  await using pair = await startPair();
-  const { redis, foo, bar, talk, logged } = pair;
+Deno.test("payloads and entries of 64 MiB, and garbage, stop nobody", async () => {
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk, logged } = pair;
   await talk();
   // Redis would close the connection of a subscriber that so much is waiting for.
   await redis.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0");
@@ -177,8 +131,9 @@ Deno.test("64 MiB payloads, 64 MiB entries and garbage stop nobody, and cost a l
 });
 
 Deno.test("an entry that someone put into the stream ends no page early", async () => {
-  await using pair = await startPair();
-  const { redis, foo, talk, instances } = pair;
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, talk, instances } = pair;
   await talk();
   await redis.command("XADD", "{chat:r}:log", "*", "by", "hand");
   await redis.command("XADD", "{chat:r}:log", "*", "prev", "0-0", "rest", "by hand");

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
+import { payloadOf } from "../../chat/protocol/events.ts";
 import { errorReply } from "../../chat/protocol/errors.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
@@ -65,8 +66,13 @@ Deno.test("the protocol page describes every event, with a real example", async 
   await foo.find("left");
   await chat.redis.command("PUBLISH", "chat", "ops: deploy at five");
   await foo.find("notice");
+  const { id: prev } = await foo.find("message");
+  const forged = { type: "message", id: "1-0", prev, user: "nobody", text: "" } as const;
+  await chat.redis.command("PUBLISH", "chat", payloadOf(forged));
+  await foo.find("resync");
 
   const received = new Map(foo.events.map((event) => [event.type, event]));
+  received.set("message", await foo.find("message"));
   for (const [type, event] of received) assertDocumented(`From the server: ${type}`, event);
   const documented = [...sections.keys()].filter((name) => name.startsWith("From the server: "));
   assertEquals(

@@ -132,7 +132,7 @@ Deno.test("a page that connects, closes and connects again is in, each time", as
   await last.leave();
 });
 
-Deno.test("an instance that was cut off closes a session whose user came back elsewhere", async () => {
+Deno.test("an instance that was cut off closes a session that was taken over", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   await using one = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });

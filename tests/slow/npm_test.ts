@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { startChromium } from "../support/browser.ts";
 import { startHttpServer } from "../support/http_server.ts";
-import { makeProject, runIn, WITHOUT_NPM_PROJECTS } from "../support/npm.ts";
+import { makeProject, runIn, WITHOUT_NPM_PROJECTS } from "../support/npm_project.ts";
 
 /** Uses all of the client, with types. */
 const PROGRAM = `

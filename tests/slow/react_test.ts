@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type Page, startChromium } from "../support/browser.ts";
-import { makeProject, WITHOUT_NPM_PROJECTS } from "../support/npm.ts";
+import { makeProject, WITHOUT_NPM_PROJECTS } from "../support/npm_project.ts";
 import { startProxy } from "../support/proxy.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 
@@ -20,7 +20,9 @@ function Chat({ mount }: { mount: number }) {
   useEffect(() => {
     globalThis.clientCount++;
     const chat = new ChatClient(servers, "foo", { storage: sessionStorage });
-    chat.addEventListener("state", ({ detail: { state, error } }) => setState(error?.code ?? state));
+    chat.addEventListener("state", ({ detail: { state, error } }) => {
+      setState(error?.code ?? state);
+    });
     return () => void chat.close();
   }, []);
   return <output id={"chat-" + mount}>{state}</output>;

@@ -65,6 +65,29 @@ for (const command of ["@scripting", "time", "scard", "hget", "sadd", "hset", "p
   });
 }
 
+for (const command of ["hget", "sadd", "hset", "publish"]) {
+  Deno.test(`a take-over is all or nothing: ${command} is denied`, async () => {
+    await using redis = await startRedis();
+    const { store, hear } = await startStore(redis);
+    const secret = (attempt: number) => ({ hash: "foo's", attempt });
+    await store.claim("r", "foo", "s1", secret(1));
+    await hear();
+    const before = await namesOf(redis);
+    await denying(
+      redis,
+      command,
+      () => assertRejects(() => store.claim("r", "foo", "s2", secret(2)), StoreUnavailable),
+    );
+    assertEquals(await namesOf(redis), before);
+    assertEquals(await hear(), []);
+    assertEquals(await store.claim("r", "foo", "s3", secret(3)), "claimed");
+    await store.release("r", "foo", "s1");
+    assertEquals(await redis.users("r"), ["foo"]);
+    assertEquals(await hear(), ["replaced foo"]);
+    await store.close();
+  });
+}
+
 for (const command of ["@scripting", "hget", "srem", "hdel", "publish"]) {
   Deno.test(`a release is all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();

@@ -53,9 +53,9 @@ for (const loss of ["without a reply", "only in part"] as const) {
       await failing;
       await until(() => one.commands.isReady, 20);
     } else {
-      await redis.command("SET", rooms, "");
+      await redis.command("ACL", "SETUSER", "default", "-sadd");
       await assertRejects(() => one.recovery.recover(), StoreUnavailable);
-      await redis.command("DEL", rooms);
+      await redis.command("ACL", "SETUSER", "default", "+sadd");
     }
     assert(await redis.command("ZSCORE", "chat-leases", "one-9") !== null);
     await one.recovery.reconnect();

@@ -124,7 +124,7 @@ const SPOILED_LOGS = {
 };
 
 for (const [trouble, command] of Object.entries(SPOILED_LOGS)) {
-  Deno.test(`redis: a log that ${trouble} is deleted, and the next message is published`, async () => {
+  Deno.test(`redis: a log that ${trouble} is deleted, and the room goes on`, async () => {
     await using test = await startStores();
     const { redis, store, heard } = test;
     await redis.command(...command);

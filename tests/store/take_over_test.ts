@@ -277,7 +277,7 @@ Deno.test("a session that does not hear of its take-over gives the name up", asy
   assertEquals(await pair.seen(), ["joined foo", "replaced foo", "left foo"]);
 });
 
-Deno.test("an instance gives no name away that Redis has lost, but to a later session", async () => {
+Deno.test("an instance gives a name that Redis has lost to no other user", async () => {
   await using pair = await startPair();
   const { redis, one } = pair;
   assertEquals(await one.claims.claim("r", "foo", "s3", attempt(3)), "claimed");
@@ -300,6 +300,36 @@ Deno.test("a name is taken if its owner is the instance itself, but no session",
     await redis.command("HSET", OWNERS, "bar", owner);
     assertEquals(await one.claims.claim("r", "bar", "s5", attempt(5)), outcome);
   }
+});
+
+Deno.test("a claim without a reply may have the name until it is released", async () => {
+  await using pair = await startPair();
+  const { proxy, one } = pair;
+  deafen(one);
+  await one.claims.release("r", "foo", "s1");
+  proxy.loseReply(`"session":"s2"`);
+  const claiming = assertRejects(() => one.claims.claim("r", "foo", "s2"), StoreOutcomeUnknown);
+  await pair.redis.untilReply("SCARD chat-users:r", 1);
+  proxy.disconnect("by reset");
+  await claiming;
+  await until(() => one.commands.isReady, 20);
+  assertEquals(await one.claims.claim("r", "foo", "s3"), "taken");
+  await one.claims.release("r", "foo", "s2");
+  assertEquals(await one.claims.claim("r", "foo", "s3"), "claimed");
+});
+
+Deno.test("a claim that was replaced before its reply does not count any more", async () => {
+  await using pair = await startPair();
+  const { one } = pair;
+  const { note } = one.claims;
+  deafen(one);
+  const claims = [2, 3].map((n) => one.claims.claim("r", "foo", `s${n}`, attempt(n)));
+  // The event of the first one was missed. That of the second one comes before both replies.
+  const event = { type: "replaced", user: "foo", session: "s3", former: "s2", users: 1 } as const;
+  assertEquals(note.call(one.claims, "r", event), false);
+  assertEquals(await Promise.all(claims), ["claimed", "claimed"]);
+  assertEquals(pair.held(), ["s3", undefined]);
+  assertEquals(one.claims.count("r"), { confirmed: 1, unconfirmed: 0 });
 });
 
 Deno.test("the owner of a name shows a hash, and no recovery loses it", async () => {

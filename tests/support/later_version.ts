@@ -1,4 +1,4 @@
-/** What a later version has that this one does not: in each file, a text and what takes its place. */
+/** What a later version has that this one does not: in each file, a text and what replaces it. */
 const CHANGES: readonly (readonly [file: string, before: string, after: string])[] = [
   // A type of events.
   [

@@ -177,7 +177,8 @@ Deno.test("after a loss of the log's end, what was not received may be missing",
   // A new message whose id is not later than the ids that the log has lost.
   logged.push(message(4, 3));
   receive(message(4, 3).line);
-  assertEquals(delivered, [...texts(1, 5), "gap after 3-0", "message 4"]);
+  await endOfTurn();
+  assertEquals(delivered, [...texts(1, 5), "gap after 5-0", "resync after 3-0", "message 4"]);
 });
 
 Deno.test("a loss of the log's end while everything was received leaves no gap", async () => {

@@ -322,7 +322,7 @@ Deno.test("a session whose name is taken over while it replays sends nothing mor
   }
 });
 
-Deno.test("a session that leaves is closed when its name is free, and answers until then", async () => {
+Deno.test("a session that leaves is closed when its name is free", async () => {
   const { session, socket, sent, left, closedWith, release } = await makeSession(JSON_LINES);
   const lines = ['{"type":"message","text":"hi","ref":"1"}', '{"type":"leave"}', '{"type":"ping"}'];
   socket.onmessage(new MessageEvent("message", { data: lines.join("\n") }));

@@ -182,10 +182,12 @@ export class NameClaims {
     if (owner === "") return false;
     const [id, , session] = owner.split(" ");
     if (!this.#instances.isOwn(id)) return await this.#reaper.reapIfDead(id, room);
-    if (names.unconfirmed.has(session) || names.held.get(user)?.session === session) return false;
+    const isHeld = names.unconfirmed.has(session) || names.held.get(user)?.session === session;
+    // Only a recovery frees a name that no session has claimed.
+    if (isHeld || session === undefined) return false;
     // An earlier release never reached Redis, or an earlier claim took effect without a reply.
-    const keys = this.#connection.keys.room(room);
-    return await this.#scripts.release(keys, user, session, false) !== 0;
+    await this.#scripts.release(this.#connection.keys.room(room), user, session, false);
+    return true;
   }
 
   /** Releases a name. If Redis cannot free it now, a recovery does. */

@@ -123,9 +123,10 @@ export class RoomSubscription implements LogObserver {
    */
   handlePayload(payload: string): void {
     if (!payload.startsWith(EVENT_MARK)) return this.#handleNotice(payload);
+    const isOne = !payload.includes("\n");
     const lines = payload.slice(EVENT_MARK.length);
-    if (lines.includes("\n")) lines.split("\n").forEach((line) => this.#handleLine(line));
-    else this.#handleLine(lines);
+    if (isOne) return this.#handleLine(lines);
+    for (const line of lines.split("\n")) this.#handleLine(line);
   }
 
   #handleLine(line: string): void {
@@ -227,10 +228,10 @@ export class RoomSubscription implements LogObserver {
     if (this.#currentFill !== fill) return true;
     if (delivered === undefined) {
       if (page.length === 0) this.#reportLostEnd();
-    } else {
-      if (delivered !== this.#position) this.#goBackTo(delivered);
-      this.#unchecked = [delivered];
+    } else if (delivered !== this.#position) {
+      this.#goBackTo(delivered);
     }
+    this.#unchecked = [this.#position!];
 
     const missing = page[0]?.event.id === delivered ? page.slice(1) : page;
     return await this.#deliverPage(missing, settled, page.length === PAGE_SIZE, fill);
@@ -310,7 +311,12 @@ export class RoomSubscription implements LogObserver {
     const isInLog = page.length === 0 ? position === BEFORE_FIRST_ID : follows(page[0], position);
     if (isInLog) return { delivered: position, page };
     const delivered = await this.#log.findLast(this.#room, this.#unchecked);
-    if (delivered !== undefined) return { delivered, page: await read(delivered) };
+    if (delivered !== undefined) {
+      const rest = await read(delivered);
+      // What was delivered after it was real: Redis has lost the end of its log in an outage.
+      const hasLostEnd = this.#isInterrupted && rest.length === 1;
+      return hasLostEnd ? { page: [] } : { delivered, page: rest };
+    }
     for (const { event } of this.#buffered.slice(0, PAGE_SIZE)) {
       if (event.type !== "message" || isLater(event.id, position)) continue;
       // After a failover, the ids of new messages can be lower.

@@ -1,0 +1,141 @@
+/**
+ * What Redis loses: no message that is missing goes unnoticed, and no id that was heard comes
+ * again.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { isLater } from "../../chat/protocol/ids.ts";
+import { startInstance } from "../support/instance.ts";
+import { JsonClient } from "../support/json_client.ts";
+import { assertWords, countGaps, startPair } from "../support/pair.ts";
+import { untilReady } from "../support/readiness.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+import { TextClient } from "../support/text_client.ts";
+
+const LOG = "{chat:r}:log";
+
+/** Lets the log's ids run ahead of the clock, as if the clock of Redis were that of another one. */
+async function runAhead(redis: TestRedis, milliseconds: number): Promise<void> {
+  await redis.command("XADD", LOG, `${Date.now() + milliseconds}-0`, "clock", "ahead");
+}
+
+/** Asserts that a client got no id twice, and each one after the one before. */
+function assertIdsGrow(client: JsonClient): void {
+  client.all("message").reduce((one, other) => {
+    assert(isLater(other.id, one.id), `${other.id} comes after ${one.id}`);
+    return other;
+  });
+}
+
+Deno.test("after a snapshot is restored, everyone is told what may be missing", async () => {
+  await using stack = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  await using first = await startRedis({ folder });
+  await using pair = await startPair(first);
+  const { foo, instances, talk } = pair;
+  const text = await TextClient.join(instances[0].port, "text", { room: "r" });
+  await talk();
+  const saved = foo.all("message").at(-1)!.id;
+  await first.command("SAVE");
+  await talk();
+  const lost = foo.all("message").at(-1)!.id;
+  await talk();
+  const last = foo.all("message").at(-1)!.id;
+  first.process.signal("SIGKILL");
+  await first.process.exit;
+
+  await using _redis = await startRedis({ port: first.port, folder });
+  await Promise.all(instances.map(untilReady));
+  await talk();
+  await text.until("bar: words 6");
+  await text.until("some messages are missing here");
+  await text.until("foo: words 7");
+  for (const client of [foo, pair.bar]) {
+    assertWords(client, 8);
+    assertIdsGrow(client);
+    assertEquals(countGaps(client), 1, "what was published during the outage may be missing");
+  }
+
+  // Clients that were away come back, to both instances.
+  for (const [since, isWhole] of [[saved, false], [lost, false], [last, true]] as const) {
+    for (const [i, { port }] of instances.entries()) {
+      const away = await JsonClient.join(port, `away-${i}`, { room: "r", since });
+      assertEquals((await away.welcome()).recovered, isWhole, since);
+      await away.find("message", (message) => message.text === "words 8");
+      assertEquals(away.texts, ["words 7", "words 8"]);
+      await away.leave();
+    }
+  }
+  await text.leave();
+});
+
+Deno.test("a client that returns to a log that lost its end is told of the gap", async () => {
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, instances, talk } = pair;
+  await talk();
+  await talk();
+  const ids = foo.all("message").map(({ id }) => id);
+  await redis.command("XDEL", LOG, ids[2], ids[3]);
+  const away = await JsonClient.join(instances[0].port, "away", { room: "r", since: ids[0] });
+  assertEquals(await away.find("resync"), { type: "resync", last: ids[3], gap: true });
+  assertEquals(away.texts, ["words 2"]);
+  await talk();
+  await away.find("message", ({ text }) => text === "words 6");
+  assertEquals(countGaps(away, ids[0]), 1);
+  await away.leave();
+});
+
+Deno.test("ids never go back for those who listen, when the clock of Redis does", async () => {
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk } = pair;
+  await runAhead(redis, 30_000);
+  await talk();
+  for (const lose of [["FLUSHALL"], ["DEL", LOG], ["FLUSHALL"]]) {
+    await redis.command(...lose);
+    await talk();
+  }
+  for (const client of [foo, bar]) {
+    assertWords(client, 8);
+    assertIdsGrow(client);
+    assertEquals([countGaps(client), client.all("resync")], [0, []]);
+  }
+});
+
+Deno.test("lower ids of an instance that heard nothing are delivered after a resync", async () => {
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk } = pair;
+  await runAhead(redis, 30_000);
+  await talk();
+  await redis.command("DEL", LOG);
+  await using third = await startInstance(redis.env);
+  const baz = await JsonClient.join(third.port, "baz", { room: "r" });
+  await baz.publish("words 3");
+  for (const client of [foo, bar]) await client.find("message", ({ text }) => text === "words 3");
+  await baz.publish("words 4");
+  for (const client of [foo, bar]) {
+    await client.find("message", ({ text }) => text === "words 4");
+    assertWords(client, 4);
+    assertEquals(countGaps(client), 0);
+    assertEquals(client.all("resync").map(({ last }) => last), ["0-0"]);
+  }
+  await baz.leave();
+});
+
+Deno.test("an id that is far ahead lifts no ids", async () => {
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk } = pair;
+  await runAhead(redis, 2 * 3_600_000);
+  await talk();
+  await redis.command("DEL", LOG);
+  await talk();
+  for (const client of [foo, bar]) {
+    assertWords(client, 4);
+    assertEquals(countGaps(client), 0);
+    const last = client.all("message").at(-1)!.id;
+    assert(Math.abs(parseInt(last) - Date.now()) < 60_000, `${last} is of now`);
+  }
+});
