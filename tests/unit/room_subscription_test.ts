@@ -13,12 +13,18 @@ import { Room } from "../../chat/rooms/room.ts";
 import { makeRandom } from "../support/random.ts";
 import { endOfTurn } from "../support/wait.ts";
 
-function message(n: number, prev = n - 1): { event: Message; line: string } {
+function message(
+  n: number,
+  prev = n - 1,
+  text = `message ${n}`,
+): { event: Message; line: string } {
   const event: Message = {
-    ...{ type: "message", id: `${n}-0`, prev: `${prev}-0`, user: "foo", text: `message ${n}` },
+    ...{ type: "message", id: `${n}-0`, prev: `${prev}-0`, user: "foo", text },
   };
   return { event, line: JSON.stringify(event) };
 }
+
+const HIGHEST_POSSIBLE = "1700000000000-0";
 
 const joined = (user: string) => JSON.stringify({ type: "joined", user, session: "s", users: 1 });
 
@@ -47,7 +53,10 @@ function makeSubscription(
         logged.findLast(({ event }) => delivered.some((one) => isSameMessage(event, one)))
           ?.event.id,
       ),
-    mayHaveExpired: () => false,
+    readBefore: (_room: string, id: string, count: number) =>
+      Promise.resolve(logged.filter(({ event }) => isLater(id, event.id)).slice(-count)),
+    mayHaveExpired: (id: string) => id === "0-0",
+    highestPossibleId: () => HIGHEST_POSSIBLE,
   } as unknown as Log;
   const source: SubscriptionSource = {
     ping() {
@@ -178,10 +187,10 @@ Deno.test("after a loss of the log's end, what was not received may be missing",
   logged.push(message(1), message(2), message(3));
   await subscription.resync();
   // A new message whose id is not later than the ids that the log has lost.
-  logged.push(message(4, 3));
-  receive(message(4, 3).line);
+  logged.push(message(4, 3, "other"));
+  receive(message(4, 3, "other").line);
   await endOfTurn();
-  assertEquals(delivered, [...texts(1, 5), "gap after 5-0", "resync after 3-0", "message 4"]);
+  assertEquals(delivered, [...texts(1, 5), "gap after 5-0", "resync after 3-0", "other"]);
 });
 
 Deno.test("a loss of the log's end while everything was received leaves no gap", async () => {
