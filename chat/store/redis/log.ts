@@ -1,4 +1,4 @@
-import { type Message, parseEvent } from "../../protocol/events.ts";
+import { MAX_EVENT_CHARS, type Message, parseEvent } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater, nextId, previousId, timestampOf } from "../../protocol/ids.ts";
 import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
@@ -15,6 +15,9 @@ type StreamEntry = [id: string, fields: string[]];
 /** How many messages a search reads at a time. */
 const PAGE_SIZE = 100;
 
+/** More than the fields that precede the rest of an event. */
+const ID_FIELDS_CHARS = 200;
+
 /** How a stream is read. Redis 6.0 has no range without its start, so a start is the next id. */
 interface Direction {
   readonly command: string;
@@ -24,6 +27,20 @@ interface Direction {
 
 const FORWARD: Direction = { command: "XRANGE", end: "+", next: nextId };
 const BACKWARD: Direction = { command: "XREVRANGE", end: "-", next: previousId };
+
+/** A message that was delivered; only its id is known if it was seen in the log. */
+export type DeliveredMessage = Message | { readonly id: string; readonly prev?: undefined };
+
+/**
+ * Whether a message of the log is one that was delivered. One with the same id can be another one:
+ * ids can come again after a loss, or be forged.
+ */
+export function isSameMessage(message: Message, delivered: DeliveredMessage): boolean {
+  return message.id === delivered.id &&
+    (delivered.prev === undefined ||
+      message.prev === delivered.prev && message.user === delivered.user &&
+        message.text === delivered.text);
+}
 
 /**
  * The logs of all rooms. Each is a stream, see
@@ -68,6 +85,10 @@ export class Log {
       refKey: ref === undefined ? undefined : keys.ref(room, user, ref),
       afterKey: after === undefined ? undefined : keys.ref(room, user, after),
     };
+    // Only control characters, which are six times as long as JSON, can make it so long.
+    if (message.rest.length + ID_FIELDS_CHARS > MAX_EVENT_CHARS) {
+      return Promise.reject(new StoreUnavailable("the message is too long as JSON"));
+    }
     const append = () => this.#batcher.publish(room, message);
     const sender = senderOf(room, user);
     const id = this.#retrier.isRetrying(sender) ? this.#enqueue(sender, append) : append();
@@ -119,15 +140,22 @@ export class Log {
     return await this.#read(room, position, FORWARD, count);
   }
 
-  /** Finds the last message that is among some ids. */
-  async findLast(room: string, ids: readonly string[]): Promise<string | undefined> {
-    const wanted = new Set(ids);
+  /** Finds the id of the last message that is among some that were delivered. */
+  async findLast(
+    room: string,
+    delivered: readonly DeliveredMessage[],
+  ): Promise<string | undefined> {
+    const wanted = new Map(delivered.map((message) => [message.id, message]));
+    const ids = [...wanted.keys()];
     const highest = ids.reduce((one, other) => isLater(one, other) ? one : other);
     const lowest = ids.reduce((one, other) => isLater(one, other) ? other : one);
     let before: string | undefined = nextId(highest);
     while (before !== undefined && isLater(before, lowest)) {
       const page: LogEntry[] = await this.readBefore(room, before, PAGE_SIZE);
-      const found = page.findLast(({ event }) => wanted.has(event.id));
+      const found = page.findLast(({ event }) => {
+        const message = wanted.get(event.id);
+        return message && isSameMessage(event, message);
+      });
       if (found) return found.event.id;
       before = page[0]?.event.id;
     }
