@@ -334,8 +334,9 @@ class Receiver {
     if (!isStartKnown) return [];
     // What Redis may have lost between the client's last message and one with another `prev`. That
     // may be one that the user of the text protocol sent.
-    const isOwn = this.#kind === "text" && before.at(-1)?.user === this.#user;
-    const isNext = last?.id === prev || isOwn && before.at(-1)!.id === prev;
+    const isOwn = this.#kind === "text" &&
+      this.#history.appended.some(({ id, user }) => id === prev && user === this.#user);
+    const isNext = last?.id === prev || isOwn;
     const lost = last && !isNext ? this.#history.appended.slice(last.index + 1, index) : [];
     return this.#missing([...before, ...lost]);
   }
