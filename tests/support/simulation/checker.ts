@@ -333,9 +333,11 @@ class Receiver {
     const { isStartKnown, last } = this.#stream;
     if (!isStartKnown) return [];
     // What Redis may have lost between the client's last message and one with another `prev`. That
-    // may be one that the user of the text protocol sent.
-    const isOwn = this.#kind === "text" && before.at(-1)?.user === this.#user;
-    const isNext = last?.id === prev || isOwn && before.at(-1)!.id === prev;
+    // may be one that the user of the text protocol sent, or a forged one that was delivered.
+    const previous = this.#history.appended.find(({ id }) => id === prev);
+    const isOwn = this.#kind === "text" && previous?.user === this.#user;
+    const isForged = !previous && prev !== "0-0";
+    const isNext = last?.id === prev || isOwn || isForged;
     const lost = last && !isNext ? this.#history.appended.slice(last.index + 1, index) : [];
     return this.#missing([...before, ...lost]);
   }

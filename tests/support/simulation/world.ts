@@ -233,7 +233,7 @@ export class World {
     const newest = entries[0]?.[0] ?? "0-0";
     const time = Number(newest.split("-")[0]);
     const user = KINDS[0] + "-0";
-    const fields = { type: "message", id: `${time + 1}-0`, prev: newest, user, text: "forged" };
+    const fields = { type: "message", id: `${time + 1}-777`, prev: newest, user, text: "forged" };
     const payloads: Record<Forgery, () => string | undefined> = {
       next: () => JSON.stringify(fields),
       "far prev": () =>
