@@ -25,12 +25,16 @@ interface Names {
   readonly unconfirmed: Map<string, Claim>;
 }
 
+/** Called with each claim of this instance whose name another session has got. */
+export type OnNameLost = (room: string, claim: Claim, loss: NameLoss) => void;
+
 /** Claims and releases names in rooms, and knows the names that this instance holds. */
 export class NameClaims {
   readonly #connection: CommandConnection;
   readonly #instances: Instances;
   readonly #reaper: Reaper;
   readonly #scripts: ClaimScripts;
+  readonly #onNameLost: OnNameLost;
   readonly #rooms = new Map<string, Names>();
   /** The claims that have no reply yet. */
   readonly #pending = new Set<Promise<unknown>>();
@@ -41,12 +45,19 @@ export class NameClaims {
    * @param connection where to send commands
    * @param instances the instances
    * @param reaper frees names of dead instances that stand in the way of a claim
+   * @param onNameLost called with each claim whose name was lost, unless an event tells it
    */
-  constructor(connection: CommandConnection, instances: Instances, reaper: Reaper) {
+  constructor(
+    connection: CommandConnection,
+    instances: Instances,
+    reaper: Reaper,
+    onNameLost: OnNameLost,
+  ) {
     this.#connection = connection;
     this.#instances = instances;
     this.#reaper = reaper;
     this.#scripts = defineClaimScripts(connection);
+    this.#onNameLost = onNameLost;
   }
 
   /** The rooms of this instance. */
@@ -80,9 +91,11 @@ export class NameClaims {
     return this.heldIn(room).get(claim.user) === claim;
   }
 
-  /** Holds a name no longer, and leaves Redis as it is. */
-  forget(room: string, user: string): void {
-    this.#rooms.get(room)?.held.delete(user);
+  /** Holds the name of a claim no longer, because another session has it. */
+  lose(room: string, claim: Claim, loss: NameLoss): void {
+    if (!this.isHeld(room, claim)) return;
+    this.#rooms.get(room)?.held.delete(claim.user);
+    this.#onNameLost(room, claim, loss);
   }
 
   /** Prepares for names in a room. */
@@ -143,7 +156,12 @@ export class NameClaims {
       throw error;
     }
     // Its event may have come before, and the name may have been released or taken over since.
-    if (names.unconfirmed.has(session)) this.#confirm(names, claim);
+    if (names.unconfirmed.has(session)) {
+      // The event may be lost, and then nothing else ends the former session.
+      const former = names.held.get(user);
+      if (former) this.lose(room, former, "replaced");
+      this.#confirm(names, claim);
+    }
     return "claimed";
   }
 
@@ -196,7 +214,7 @@ export class NameClaims {
     const isCertain = names?.held.get(user)?.session === session;
     // A name that was taken over, or lost in an outage, needs no release.
     if (!names?.unconfirmed.delete(session) && !isCertain) return;
-    if (isCertain) this.forget(room, user);
+    if (isCertain) names?.held.delete(user);
     try {
       const keys = this.#connection.keys.room(room);
       const freed = await this.#scripts.release(keys, user, session, isCertain);

@@ -1,6 +1,5 @@
 import { getLogger } from "@logtape/logtape";
 import { payloadOf } from "../../protocol/events.ts";
-import type { NameLoss } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
 import type { Claim, NameClaims } from "./name_claims.ts";
@@ -27,9 +26,6 @@ const RENEWALS_PER_REWRITE = 6;
 /** The instance checks the clock of Redis with one of so many renewals of the lease. */
 const RENEWALS_PER_CLOCK_CHECK = 2;
 
-/** Called with each claim of this instance whose name someone else has got. */
-export type OnNameLost = (room: string, claim: Claim, loss: NameLoss) => void;
-
 /**
  * Keeps the lease of this instance, and puts its names in Redis right, after an outage and whenever
  * Redis has lost some.
@@ -40,7 +36,6 @@ export class NameRecovery {
   readonly #claims: NameClaims;
   readonly #reaper: Reaper;
   readonly #scripts: RecoveryScripts;
-  readonly #onNameLost: OnNameLost;
   #running: Promise<void> | undefined;
   #renewals = 0;
   #isRegistered = false;
@@ -55,21 +50,18 @@ export class NameRecovery {
    * @param instances the instances
    * @param claims the names of this instance
    * @param reaper frees the names of dead ids
-   * @param onNameLost called with each claim whose name was lost in an outage
    */
   constructor(
     connection: CommandConnection,
     instances: Instances,
     claims: NameClaims,
     reaper: Reaper,
-    onNameLost: OnNameLost,
   ) {
     this.#connection = connection;
     this.#instances = instances;
     this.#claims = claims;
     this.#reaper = reaper;
     this.#scripts = defineRecoveryScripts(connection);
-    this.#onNameLost = onNameLost;
   }
 
   /** Registers the instance for the first time. */
@@ -176,7 +168,7 @@ export class NameRecovery {
       addedUsers += added;
       for (const [j, reply] of replies.entries()) {
         if (reply === "free") wereFree.push(part[j]);
-        if (reply === "taken" || reply === "replaced") this.#loseName(room, part[j], reply);
+        if (reply === "taken" || reply === "replaced") this.#claims.lose(room, part[j], reply);
       }
     }
     if (wereFree.length > 0 && await this.#instances.wasReaped()) {
@@ -237,12 +229,6 @@ export class NameRecovery {
   /** When these users left, Redis had lost their names, so nobody else has seen them leave. */
   async #announceLeft(room: string, users: Set<string>): Promise<void> {
     await Promise.all([...users].map((user) => this.#claims.announceLeft(room, user)));
-  }
-
-  #loseName(room: string, claim: Claim, loss: NameLoss): void {
-    if (!this.#claims.isHeld(room, claim)) return;
-    this.#claims.forget(room, claim.user);
-    this.#onNameLost(room, claim, loss);
   }
 
   /** Gives up the lease. */

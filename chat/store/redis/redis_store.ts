@@ -39,11 +39,11 @@ export async function openRedisStore(
   const listeners = new Map<string, RoomListener>();
   const instances = new Instances(commands, instanceId);
   const reaper = new Reaper(commands, instances, recover);
-  const claims = new NameClaims(commands, instances, reaper);
-  const recovery = new NameRecovery(
-    ...[commands, instances, claims, reaper] as const,
+  const claims = new NameClaims(
+    ...[commands, instances, reaper] as const,
     (room, { user, session }, loss) => listeners.get(room)?.onNameLost(user, session, loss),
   );
+  const recovery = new NameRecovery(commands, instances, claims, reaper);
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
   const subscriptions = new Map<string, RoomSubscription>();
   const log = new Log(commands, limits, (room) => subscriptions.get(room));
