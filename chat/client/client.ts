@@ -321,6 +321,7 @@ export class ChatClient extends ChatEventTarget {
     try {
       token = await this.#token();
     } catch (error) {
+      if (this.#error) return;
       if (error instanceof ChatError) return this.#close(error);
       return this.#retry(`there is no token: ${error}`);
     }
