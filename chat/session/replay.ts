@@ -17,7 +17,7 @@ export interface Replay {
   readonly recovered: boolean;
   /** Why the session cannot resume, if `since` is of no use. */
   readonly error?: ErrorReply;
-  /** The messages, oldest first, and a `resync` if the last of them are missing. */
+  /** The messages, oldest first, and a `resync` for each hole in them. */
   readonly pages: AsyncIterable<readonly Replayed[]> | Iterable<readonly Replayed[]>;
 }
 
@@ -62,14 +62,21 @@ async function* replayUpTo(
   first: readonly LogEntry[],
   rest: AsyncIterable<readonly LogEntry[]>,
 ): AsyncGenerator<readonly Replayed[]> {
-  yield first;
-  let end = first.at(-1)!.event.id;
-  for await (const page of rest) {
-    yield page;
-    end = page.at(-1)!.event.id;
+  let position = first[0].event.prev;
+  function markHoles(page: readonly LogEntry[]): Replayed[] {
+    return page.flatMap((entry) => {
+      const hole = entry.event.prev === position ? [] : [makeGap(entry.event.prev)];
+      position = entry.event.id;
+      return [...hole, entry];
+    });
   }
-  if (end === last) return;
+  yield markHoles(first);
+  for await (const page of rest) yield markHoles(page);
   // Redis has lost the end of the log, which the room's other sessions have received.
+  if (position !== last) yield [makeGap(last)];
+}
+
+function makeGap(last: string): Replayed {
   const event: RoomEvent = { type: "resync", last, gap: true };
-  yield [{ event, line: JSON.stringify(event) }];
+  return { event, line: JSON.stringify(event) };
 }

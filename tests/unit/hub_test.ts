@@ -30,6 +30,7 @@ async function startHub(users: string[]) {
   await endOfTurn();
   return {
     hub,
+    store,
     members,
     /** Lets the hub's clock jump ahead. */
     passTime: (milliseconds: number) => clockOffsetMs += milliseconds,
@@ -91,4 +92,42 @@ Deno.test("a room stays active while a session takes over a name that was lost",
   ]);
   await hub.leave("r", later);
   assertEquals([...backend.listeners.keys(), ...backend.users.keys()], []);
+});
+
+Deno.test("the later of two joins of a user stays, whichever claim comes first", async () => {
+  for (const order of [["1", "2"], ["2", "1"]]) {
+    const { hub, store, members: [watcher] } = await startHub(["watcher"]);
+    const frames: string[] = [];
+    watcher.deliver = (frame) => frames.push(frame);
+    const claims = new Map<string, () => void>();
+    const { claim } = store;
+    store.claim = async (room, user, session, secret) => {
+      await new Promise<void>((resolve) => claims.set(session, resolve));
+      return await claim.call(store, room, user, session, secret);
+    };
+    const lost: string[] = [];
+    const joins = [1, 2].map((attempt) => {
+      const member: Member = {
+        ...{ user: "foo", id: `${attempt}`, protocol: TEXT, secret: { hash: "foo's", attempt } },
+        onJoined() {},
+        deliver() {},
+        onNameLost(loss) {
+          lost.push(`${attempt} ${loss}`);
+          hub.leave("chat", member);
+        },
+      };
+      return hub.join("chat", member);
+    });
+    await endOfTurn();
+    for (const session of order) {
+      claims.get(session)!();
+      await endOfTurn();
+    }
+    const isInOrder = order[0] === "1";
+    assertEquals(await Promise.all(joins), [isInOrder ? "claimed" : "replaced", "claimed"]);
+    assertEquals(lost, isInOrder ? ["1 replaced"] : []);
+    await hub.settled();
+    await endOfTurn();
+    assertEquals(frames, ["foo: has joined the chat!"]);
+  }
 });

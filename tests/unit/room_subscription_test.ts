@@ -5,7 +5,7 @@ import {
   RoomSubscription,
   type SubscriptionSource,
 } from "../../chat/store/redis/room_subscription.ts";
-import type { Log } from "../../chat/store/redis/log.ts";
+import { type DeliveredMessage, isSameMessage, type Log } from "../../chat/store/redis/log.ts";
 import { type RoomListener, StoreUnavailable } from "../../chat/store/store.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
@@ -42,8 +42,11 @@ function makeSubscription(
         logged.filter(({ event }) => !isLater(position, event.id)).slice(0, count),
       );
     },
-    findLast: (_room: string, ids: readonly string[]) =>
-      Promise.resolve(logged.findLast(({ event }) => ids.includes(event.id))?.event.id),
+    findLast: (_room: string, delivered: readonly DeliveredMessage[]) =>
+      Promise.resolve(
+        logged.findLast(({ event }) => delivered.some((one) => isSameMessage(event, one)))
+          ?.event.id,
+      ),
     mayHaveExpired: () => false,
   } as unknown as Log;
   const source: SubscriptionSource = {

@@ -25,6 +25,20 @@ interface Direction {
 const FORWARD: Direction = { command: "XRANGE", end: "+", next: nextId };
 const BACKWARD: Direction = { command: "XREVRANGE", end: "-", next: previousId };
 
+/** A message that was delivered; only its id is known if it was seen in the log. */
+export type DeliveredMessage = Message | { readonly id: string; readonly prev?: undefined };
+
+/**
+ * Whether a message of the log is one that was delivered. One with the same id can be another one:
+ * ids can come again after a loss, or be forged.
+ */
+export function isSameMessage(message: Message, delivered: DeliveredMessage): boolean {
+  return message.id === delivered.id &&
+    (delivered.prev === undefined ||
+      message.prev === delivered.prev && message.user === delivered.user &&
+        message.text === delivered.text);
+}
+
 /**
  * The logs of all rooms. Each is a stream, see
  * https://redis.io/docs/latest/develop/data-types/streams/
@@ -119,15 +133,22 @@ export class Log {
     return await this.#read(room, position, FORWARD, count);
   }
 
-  /** Finds the last message that is among some ids. */
-  async findLast(room: string, ids: readonly string[]): Promise<string | undefined> {
-    const wanted = new Set(ids);
+  /** Finds the id of the last message that is among some that were delivered. */
+  async findLast(
+    room: string,
+    delivered: readonly DeliveredMessage[],
+  ): Promise<string | undefined> {
+    const wanted = new Map(delivered.map((message) => [message.id, message]));
+    const ids = [...wanted.keys()];
     const highest = ids.reduce((one, other) => isLater(one, other) ? one : other);
     const lowest = ids.reduce((one, other) => isLater(one, other) ? other : one);
     let before: string | undefined = nextId(highest);
     while (before !== undefined && isLater(before, lowest)) {
       const page: LogEntry[] = await this.readBefore(room, before, PAGE_SIZE);
-      const found = page.findLast(({ event }) => wanted.has(event.id));
+      const found = page.findLast(({ event }) => {
+        const message = wanted.get(event.id);
+        return message && isSameMessage(event, message);
+      });
       if (found) return found.event.id;
       before = page[0]?.event.id;
     }

@@ -5,7 +5,7 @@ import { EVENT_MARK, type Notice, parseEvent, type RoomEvent } from "../../proto
 import { BEFORE_FIRST_ID, isLater, timestampOf } from "../../protocol/ids.ts";
 import type { LogEntry, RoomListener } from "../store.ts";
 import { ignoreOutage } from "./ignore_outage.ts";
-import type { Log } from "./log.ts";
+import { type DeliveredMessage, isSameMessage, type Log } from "./log.ts";
 import type { LogObserver } from "./publish_batcher.ts";
 import type { SeenIds } from "./scripts.ts";
 
@@ -80,8 +80,11 @@ export class RoomSubscription implements LogObserver {
   readonly #listener: RoomListener;
   /** The id of the last message that was delivered; `undefined` until the start is known. */
   #position: string | undefined;
-  /** The ids that were delivered since the log was seen to have one of them, which is the first. */
-  #unchecked: string[] = [];
+  /**
+   * The messages that were delivered since the log was seen to have one of them, which is the
+   * first. The last one is at the position.
+   */
+  #unchecked: DeliveredMessage[] = [];
   #check: ReturnType<typeof setTimeout> | undefined;
   /** The last message that this instance has logged, and the highest id that was delivered. */
   #logged = BEFORE_FIRST_ID;
@@ -159,7 +162,7 @@ export class RoomSubscription implements LogObserver {
   #deliver(event: RoomEvent, line: string): void {
     if (event.type === "message") {
       this.#position = event.id;
-      if (this.#unchecked.push(event.id) > MAX_UNCHECKED_IDS) this.#unchecked.splice(0, 1_000);
+      if (this.#unchecked.push(event) > MAX_UNCHECKED_IDS) this.#unchecked.splice(0, 1_000);
       this.#scheduleCheck();
     }
     this.#listener.onEvent(event, line);
@@ -177,7 +180,7 @@ export class RoomSubscription implements LogObserver {
       return this.#position;
     }
     this.#position = newest;
-    this.#unchecked = [newest];
+    this.#unchecked = [{ id: newest }];
     this.#isInterrupted = false;
     if (this.#buffered.length > 0) this.fillGap();
     return newest;
@@ -226,12 +229,14 @@ export class RoomSubscription implements LogObserver {
     // both is delivered from the buffer, where it has its place among `joined` and `left`.
     await this.#source.ping();
     if (this.#currentFill !== fill) return true;
+    if (page.length < PAGE_SIZE) this.#noteLost(this.#buffered.slice(0, settled), delivered, page);
     if (delivered === undefined) {
       if (page.length === 0) this.#reportLostEnd();
     } else if (delivered !== this.#position) {
       this.#goBackTo(delivered);
     }
-    this.#unchecked = [this.#position!];
+    const last = this.#unchecked.findLast(({ id }) => id === this.#position);
+    this.#unchecked = [last ?? { id: this.#position! }];
 
     const missing = page[0]?.event.id === delivered ? page.slice(1) : page;
     return await this.#deliverPage(missing, settled, page.length === PAGE_SIZE, fill);
@@ -281,7 +286,8 @@ export class RoomSubscription implements LogObserver {
         if (!await deliverUpTo(index)) return true;
         next++;
       } else if (
-        event.type === "message" && (next < missing.length || event.prev !== this.#position)
+        event.type === "message" &&
+        (event.prev !== this.#position || missing[next]?.event.prev === this.#position)
       ) {
         if (i < settled && !(isPartial && i > reached)) {
           if (isLater(event.id, this.#position!)) this.#noteDropped(NOT_IN_LOG);
@@ -308,13 +314,16 @@ export class RoomSubscription implements LogObserver {
     const position = this.#position!;
     const read = (start: string) => this.#log.readFrom(this.#room, start, PAGE_SIZE);
     const page = await read(position);
-    const isInLog = page.length === 0 ? position === BEFORE_FIRST_ID : follows(page[0], position);
+    const isInLog = page.length === 0
+      ? position === BEFORE_FIRST_ID
+      : isOrFollows(page[0], this.#last);
     if (isInLog) return { delivered: position, page };
     const delivered = await this.#log.findLast(this.#room, this.#unchecked);
     if (delivered !== undefined) {
       const rest = await read(delivered);
-      // What was delivered after it was real: Redis has lost the end of its log in an outage.
-      const hasLostEnd = this.#isInterrupted && rest.length === 1;
+      // If nothing came after it, Redis has lost what was delivered. The next message follows that,
+      // so that those who have not received it can tell.
+      const hasLostEnd = rest.length === 1 && isLater(position, delivered) && isPossible(position);
       return hasLostEnd ? { page: [] } : { delivered, page: rest };
     }
     for (const { event } of this.#buffered.slice(0, PAGE_SIZE)) {
@@ -326,6 +335,11 @@ export class RoomSubscription implements LogObserver {
     return { page };
   }
 
+  get #last(): DeliveredMessage {
+    const last = this.#unchecked.at(-1)!;
+    return last.id === this.#position ? last : { id: this.#position! };
+  }
+
   #scheduleCheck(): void {
     this.#check ??= setTimeout(() => this.#checkPosition(), CHECK_DELAY_MS);
   }
@@ -333,15 +347,24 @@ export class RoomSubscription implements LogObserver {
   /** Asks whether the log has the last message that was delivered. */
   async #checkPosition(): Promise<void> {
     this.#check = undefined;
-    const position = this.#position!;
+    const last = this.#last;
     try {
-      const [first] = await this.#log.readFrom(this.#room, position, 1);
+      const [first] = await this.#log.readFrom(this.#room, last.id, 1);
       if (this.#currentFill) return;
-      if (!follows(first, position)) return void this.fillGap();
-      this.#unchecked.splice(0, this.#unchecked.lastIndexOf(position));
+      if (!isOrFollows(first, last)) return void this.fillGap();
+      this.#unchecked.splice(0, this.#unchecked.lastIndexOf(last));
     } catch (error) {
       ignoreOutage(error);
     }
+  }
+
+  /** Notes whether Redis may have lost messages that were received and are not delivered yet. */
+  #noteLost(received: Received[], after = BEFORE_FIRST_ID, page: readonly LogEntry[]): void {
+    const ids = new Set(page.map(({ event }) => event.id));
+    this.#isInterrupted ||= received.some(({ event }) =>
+      event.type === "message" && !ids.has(event.id) && isPossible(event.id) &&
+      isLater(event.id, after)
+    );
   }
 
   /** Goes back to a message that was delivered, because the log does not have the later ones. */
@@ -376,11 +399,13 @@ export class RoomSubscription implements LogObserver {
 
   /** Whether the log, which does not have the position, may have lost later messages with it. */
   #mayHaveMissed(): boolean {
-    if (!this.#isInterrupted || this.#log.mayHaveExpired(this.#position!)) return false;
+    const position = this.#position!;
+    const hasExpired = position !== BEFORE_FIRST_ID && this.#log.mayHaveExpired(position);
+    if (!this.#isInterrupted || hasExpired) return false;
     logger.error(
       "Room {room}: Redis has lost {position}, and perhaps later messages that this instance " +
         "has not received",
-      { room: this.#room, position: this.#position },
+      { room: this.#room, position },
     );
     return true;
   }
@@ -389,8 +414,7 @@ export class RoomSubscription implements LogObserver {
     const position = this.#position!;
     if (isLater(position, last)) {
       if (!isLater(this.#logged, position)) this.#logged = BEFORE_FIRST_ID;
-      const isPossible = timestampOf(position) < Date.now() + MAX_AHEAD_MS;
-      if (isPossible) this.#highest = later(this.#highest, position);
+      if (isPossible(position)) this.#highest = later(this.#highest, position);
     }
     if (gap) this.#isInterrupted = false;
     this.#position = last;
@@ -419,9 +443,15 @@ export class RoomSubscription implements LogObserver {
   }
 }
 
-/** Whether a message is the one with an id, or the next one. */
-function follows(entry: LogEntry | undefined, id: string): boolean {
-  return entry?.event.id === id || entry?.event.prev === id;
+/** Whether a message of the log is one that was delivered, or the next one. */
+function isOrFollows(entry: LogEntry | undefined, delivered: DeliveredMessage): boolean {
+  return entry !== undefined &&
+    (isSameMessage(entry.event, delivered) || entry.event.prev === delivered.id);
+}
+
+/** Whether Redis can have given an id. */
+function isPossible(id: string): boolean {
+  return timestampOf(id) < Date.now() + MAX_AHEAD_MS;
 }
 
 function later(one: string, other: string): string {

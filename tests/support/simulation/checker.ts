@@ -19,8 +19,8 @@
  *    client's position, but only to clients that compare it.
  * 5. Redis may have lost messages from the end of the log before the next one was appended. Nobody
  *    can know of them if the `prev` of that next message is the client's own last message. If it is
- *    not, a client that missed any of them is told of a hole. So is one whose instance heard them,
- *    which shows in what another client of that instance received.
+ *    not, a client that missed any of them is told of a hole. So is one whose instance heard them
+ *    while the client was in the room, which shows in what others received from that instance.
  * 6. Where Redis has lost nothing, and nobody has forged a message that seems to be the next one,
  *    nobody is told of a hole.
  * 7. The ids that a JSON client receives rise. After a `resync`, or a hole, they may begin again at
@@ -44,6 +44,9 @@ import {
 /** What users of the text protocol read where messages are missing. */
 const MISSING_LINE = "some messages are missing here";
 
+/** How much later than a client the observer may see a message, in milliseconds. */
+const LAG_MS = 20;
+
 /** How many messages a violation quotes. */
 const MAX_QUOTED = 3;
 
@@ -51,7 +54,9 @@ const MAX_QUOTED = 3;
 interface Connection {
   readonly stream: Stream;
   readonly instance: number;
-  readonly received: Appended[];
+  /** When the client was welcomed. */
+  joinedAt: number;
+  readonly received: { readonly appended: Appended; readonly at: number }[];
   /** The places in `received` before which a hole was told. */
   readonly holes: Set<number>;
 }
@@ -202,7 +207,9 @@ class Receiver {
         ...{ isStartKnown: false, isHoleTold: false, mayGoBack: true },
       };
     }
-    this.#connection = { stream: this.#stream, instance, received: [], holes: new Set() };
+    this.#connection = {
+      ...{ stream: this.#stream, instance, joinedAt: Infinity, received: [], holes: new Set() },
+    };
     this.#connections.push(this.#connection);
   }
 
@@ -211,6 +218,7 @@ class Receiver {
     const stream = this.#stream;
     switch (event.type) {
       case "welcome":
+        this.#connection.joinedAt = at;
         return this.#isResuming ? this.#handleResumed(event, at) : this.#handleJoined(event);
       case "resync":
         stream.position = event.last;
@@ -233,12 +241,13 @@ class Receiver {
             `received ${event.id} from ${event.user} after ${event.prev}, not as logged`,
           );
         }
-        return this.#deliver(appended);
+        return this.#deliver(appended, at);
       }
     }
   }
 
   #receiveText(line: string, at: number): void {
+    if (line === `Welcome ${this.#user}!`) this.#connection.joinedAt = at;
     if (line === MISSING_LINE) return this.#noteHole("line", at);
     const text = /^\S+: (real .*)$/.exec(line)?.[1];
     if (text === undefined) return;
@@ -248,12 +257,16 @@ class Receiver {
       this.#complain(`received "${short(line)}", wrong name`);
     }
     // If it was lost and appended again, the line does not say which one this is.
-    const [best] = all.filter((appended) => !this.#stream.got.has(appended))
-      .map((appended) => ({ appended, missing: this.#missingBefore(appended).length }))
+    const { got, isHoleTold } = this.#stream;
+    const [best] = all.filter((appended) => !got.has(appended) && appended.at <= at + LAG_MS)
+      .map((appended) => ({
+        appended,
+        missing: isHoleTold ? 0 : this.#missingBefore(appended).length,
+      }))
       .sort((one, other) =>
         one.missing - other.missing || other.appended.index - one.appended.index
       );
-    this.#deliver(best?.appended ?? all[0]);
+    this.#deliver(best?.appended ?? all[0], at);
   }
 
   #handleJoined({ last }: { last: string }): void {
@@ -284,7 +297,7 @@ class Receiver {
     this.#stream.isHoleTold = this.#stream.mayGoBack = true;
   }
 
-  #deliver(appended: Appended): void {
+  #deliver(appended: Appended, at: number): void {
     const stream = this.#stream;
     const { got, passed, last } = stream;
     const words = `"${short(appended.text)}" (${appended.id})`;
@@ -310,7 +323,7 @@ class Receiver {
     }
     got.add(appended);
     for (const other of appended.before) passed.add(other);
-    this.#connection.received.push(appended);
+    this.#connection.received.push({ appended, at });
     stream.last = appended;
     stream.isHoleTold = stream.mayGoBack = false;
   }
@@ -319,10 +332,11 @@ class Receiver {
   #missingBefore({ before, index, prev }: Appended): Appended[] {
     const { isStartKnown, last } = this.#stream;
     if (!isStartKnown) return [];
-    // What Redis may have lost between the client's last message and one with another `prev`.
-    const lost = last && last.id !== prev
-      ? this.#history.appended.slice(last.index + 1, index)
-      : [];
+    // What Redis may have lost between the client's last message and one with another `prev`. That
+    // may be one that the user of the text protocol sent.
+    const isOwn = this.#kind === "text" && before.at(-1)?.user === this.#user;
+    const isNext = last?.id === prev || isOwn && before.at(-1)!.id === prev;
+    const lost = last && !isNext ? this.#history.appended.slice(last.index + 1, index) : [];
     return this.#missing([...before, ...lost]);
   }
 
@@ -342,21 +356,23 @@ class Receiver {
 
 /**
  * Compares what two clients received on the same instance: between two messages that both have, one
- * must have everything that the other has.
+ * must have everything that the other has received since the one joined.
  */
 function compare(one: Connection, other: Connection, violations: string[]): void {
-  const place = new Map(other.received.map((appended, i) => [appended, i]));
+  const place = new Map(other.received.map(({ appended }, i) => [appended, i]));
   const { got, user, excused } = one.stream;
   let from: number | undefined;
   let wasToldOfHole = false;
-  for (const [i, appended] of one.received.entries()) {
+  for (const [i, { appended }] of one.received.entries()) {
     wasToldOfHole ||= one.holes.has(i);
     const to = place.get(appended);
     if (to === undefined) continue;
     if (from !== undefined && !wasToldOfHole) {
-      const missing = other.received.slice(from + 1, to).filter((appended) =>
-        !got.has(appended) && !excused.has(appended) && appended.user !== user
-      );
+      const missing = other.received.slice(from + 1, to)
+        .filter(({ at }) => at > one.joinedAt).map(({ appended }) => appended)
+        .filter((appended) =>
+          !got.has(appended) && !excused.has(appended) && appended.user !== user
+        );
       if (missing.length > 0) {
         violations.push(
           `${user} received ${appended.id} without ${quoteAll(missing)}, which its instance heard`,
