@@ -1,4 +1,4 @@
-import type { RoomEvent } from "../../protocol/events.ts";
+import type { Joined, Left, RoomEvent } from "../../protocol/events.ts";
 import {
   type NameLoss,
   type NameSecret,
@@ -220,7 +220,7 @@ export class NameClaims {
       const freed = await this.#scripts.release(keys, user, session, isCertain);
       if (freed >= 0 || !isCertain || await this.#instances.wasReaped()) return;
       // Redis had lost the name, so nobody has seen the user leave.
-      await this.announceLeft(room, user);
+      await this.announce(room, { type: "left", user });
     } catch {
       const users = this.#unreleased.get(room) ?? new Set();
       this.#unreleased.set(room, users.add(user));
@@ -232,9 +232,9 @@ export class NameClaims {
     await Promise.allSettled(this.#pending);
   }
 
-  /** Publishes that a user left, whose name Redis had lost, unless someone has it now. */
-  async announceLeft(room: string, user: string): Promise<void> {
-    await this.#scripts.announceLeft(this.#connection.keys.room(room), user);
+  /** Publishes an event that others have missed, if it is still true: see `announce.lua`. */
+  async announce(room: string, event: Joined | Left): Promise<void> {
+    await this.#scripts.announce(this.#connection.keys.room(room), event);
   }
 
   /** Removes and returns the names that could not be released, by room. */

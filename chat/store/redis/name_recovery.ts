@@ -1,5 +1,4 @@
 import { getLogger } from "@logtape/logtape";
-import { payloadOf } from "../../protocol/events.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
 import type { Claim, NameClaims } from "./name_claims.ts";
@@ -133,7 +132,12 @@ export class NameRecovery {
     const takesBack = !this.#wasCutOff && !wasReaped;
     await Promise.all([...this.#claims.rooms].map((room) => this.#reclaim(room, takesBack)));
     if (hasLostData && !wasReaped) {
-      await Promise.all(unreleased.map(([room, users]) => this.#announceLeft(room, users)));
+      // Redis had lost the names, so nobody else has seen the users leave.
+      await Promise.all(
+        unreleased.flatMap(([room, users]) =>
+          [...users].map((user) => this.#claims.announce(room, { type: "left", user }))
+        ),
+      );
     }
     for (const id of this.#instances.retiredIds) await this.#reaper.reapRetired(id);
     if (wasReaped) logger.warn`This instance had lost its lease: its users left, and are back`;
@@ -216,19 +220,14 @@ export class NameRecovery {
 
   /** Other instances reaped these names, and saw the users leave. They have to see them join. */
   async #announceJoined(room: string, claims: Claim[]): Promise<void> {
-    const keys = this.#connection.keys.room(room);
-    const count = await this.#connection.run<number>("SCARD", keys.users);
-    await Promise.all(claims.map((claim) => {
-      if (!this.#claims.isHeld(room, claim)) return;
-      const { user, session } = claim;
-      const payload = payloadOf({ type: "joined", user, session, users: count });
-      return this.#connection.run("PUBLISH", keys.channel, payload);
-    }));
-  }
-
-  /** When these users left, Redis had lost their names, so nobody else has seen them leave. */
-  async #announceLeft(room: string, users: Set<string>): Promise<void> {
-    await Promise.all([...users].map((user) => this.#claims.announceLeft(room, user)));
+    const { users } = this.#connection.keys.room(room);
+    const count = await this.#connection.run<number>("SCARD", users);
+    // A later session of the user may have the name by now, but others still miss the user.
+    await Promise.all(
+      claims.map(({ user, session }) =>
+        this.#claims.announce(room, { type: "joined", user, session, users: count })
+      ),
+    );
   }
 
   /** Gives up the lease. */

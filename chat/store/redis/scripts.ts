@@ -1,8 +1,8 @@
-import { payloadOf } from "../../protocol/events.ts";
+import { type Joined, type Left, payloadOf } from "../../protocol/events.ts";
 import { type LogLimits, type NameLoss, type NameSecret, REF_TTL_SECONDS } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
-import announceLeftScript from "./scripts/announce_left.lua" with { type: "text" };
+import announceScript from "./scripts/announce.lua" with { type: "text" };
 import claimScript from "./scripts/claim.lua" with { type: "text" };
 import freeOwnerlessScript from "./scripts/free_ownerless.lua" with { type: "text" };
 import probeScript from "./scripts/probe.lua" with { type: "text" };
@@ -30,8 +30,8 @@ export interface ClaimScripts {
   claim(keys: RoomKeys, instance: string, claimant: Claimant): Promise<number | string>;
   /** Resolves to 1 if the name was freed, 0 if another session has it, -1 if nobody does. */
   release(keys: RoomKeys, user: string, session: string, isCertain: boolean): Promise<number>;
-  /** Resolves to 1 if `left` was published, 0 if someone holds the name. */
-  announceLeft(keys: RoomKeys, user: string): Promise<number>;
+  /** Resolves to 1 if the event was published, 0 if it is not true. */
+  announce(keys: RoomKeys, event: Joined | Left): Promise<number>;
 }
 
 /** The script that frees the names of dead instances. */
@@ -108,7 +108,7 @@ export interface LogScripts {
 export function defineClaimScripts(connection: CommandConnection): ClaimScripts {
   const claim = connection.defineScript<number | string>("claimName", 2, claimScript);
   const release = connection.defineScript<number>("releaseName", 2, releaseScript);
-  const announceLeft = connection.defineScript<number>("announceLeft", 1, announceLeftScript);
+  const announce = connection.defineScript<number>("announce", 1, announceScript);
   return {
     claim(keys, instance, claimant) {
       const { user, session } = claimant;
@@ -121,8 +121,10 @@ export function defineClaimScripts(connection: CommandConnection): ClaimScripts 
       const args = [user, session, isCertain ? 1 : 0, keys.channel, left];
       return release(keys.users, keys.owners, ...args);
     },
-    announceLeft: (keys, user) =>
-      announceLeft(keys.owners, user, keys.channel, payloadOf({ type: "left", user })),
+    announce(keys, event) {
+      const mustBeHeld = event.type === "joined" ? 1 : 0;
+      return announce(keys.owners, event.user, mustBeHeld, keys.channel, payloadOf(event));
+    },
   };
 }
 

@@ -1,14 +1,16 @@
--- Publishes `left` for a user whose name Redis lost. Does nothing if someone holds the name now.
+-- Publishes an event that others have missed: that a user joined, if someone holds the name; or
+-- that a user left, if nobody does.
 --
 -- KEYS[1] the owners of the room's names (HASH)
 -- ARGV[1] the name
--- ARGV[2] the room's channel
--- ARGV[3] the payload of the left event
+-- ARGV[2] 1 if someone must hold the name, 0 if nobody may
+-- ARGV[3] the room's channel
+-- ARGV[4] the payload of the event
 -- Reply: 1 if the event was published, else 0.
 --
--- Atomic, because someone could claim the name between the check and the event.
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
+-- Atomic, because someone could claim or release the name between the check and the event.
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) ~= tonumber(ARGV[2]) then
   return 0
 end
-redis.call('PUBLISH', ARGV[2], ARGV[3])
+redis.call('PUBLISH', ARGV[3], ARGV[4])
 return 1
