@@ -216,6 +216,17 @@ Deno.test("a client shows its token at each attempt, and with each request", asy
   ]);
 });
 
+Deno.test({
+  name: "a client that may not connect ends with the reason",
+  // As a page that was loaded over HTTPS must not connect to a ws: URL.
+  permissions: { net: false },
+  async fn() {
+    const client = new ChatClient("ws://127.0.0.1:1", "foo");
+    const error = await assertRejects(() => client.ready, ChatError, "net access");
+    assertEquals([error.code, client.state], ["refused", "closed"]);
+  },
+});
+
 Deno.test("a client that is closed asks for no token any more", async () => {
   const token = Promise.withResolvers<string>();
   const client = new ChatClient("ws://127.0.0.1:1", "foo", { token: () => token.promise });
