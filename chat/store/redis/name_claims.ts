@@ -17,6 +17,12 @@ export interface Claim extends Claimant {
   claimedAtMs: number;
 }
 
+/** A name in a room that Redis could not free. */
+export interface Unreleased {
+  readonly room: string;
+  readonly user: string;
+}
+
 /** The names of this instance in one room. */
 interface Names {
   /** The names that this instance holds, by user: each is confirmed by a reply or by its event. */
@@ -38,8 +44,8 @@ export class NameClaims {
   readonly #rooms = new Map<string, Names>();
   /** The claims that have no reply yet. */
   readonly #pending = new Set<Promise<unknown>>();
-  /** By room, the names that were released here while Redis could not free them. */
-  readonly #unreleased = new Map<string, Set<string>>();
+  /** The names that were released here while Redis could not free them. */
+  readonly #unreleased: Unreleased[] = [];
 
   /**
    * @param connection where to send commands
@@ -72,7 +78,7 @@ export class NameClaims {
 
   /** Whether Redis may still have a name that was released. */
   get hasUnreleased(): boolean {
-    return this.#unreleased.size > 0;
+    return this.#unreleased.length > 0;
   }
 
   /** The names that this instance holds in a room. */
@@ -222,8 +228,7 @@ export class NameClaims {
       // Redis had lost the name, so nobody has seen the user leave.
       await this.announce(room, { type: "left", user });
     } catch {
-      const users = this.#unreleased.get(room) ?? new Set();
-      this.#unreleased.set(room, users.add(user));
+      this.#unreleased.push({ room, user });
     }
   }
 
@@ -237,11 +242,9 @@ export class NameClaims {
     await this.#scripts.announce(this.#connection.keys.room(room), event);
   }
 
-  /** Removes and returns the names that could not be released, by room. */
-  takeUnreleased(): [room: string, users: Set<string>][] {
-    const unreleased = [...this.#unreleased];
-    this.#unreleased.clear();
-    return unreleased;
+  /** Removes and returns the names that could not be released. */
+  takeUnreleased(): Unreleased[] {
+    return this.#unreleased.splice(0);
   }
 
   /** Lists the users in a room: see {@linkcode Store.listUsers}. */

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
-import type { Claim, NameClaims } from "./name_claims.ts";
+import type { Claim, NameClaims, Unreleased } from "./name_claims.ts";
 import type { Reaper } from "./reaper.ts";
 import { defineRecoveryScripts, type RecoveryScripts } from "./scripts.ts";
 
@@ -39,6 +39,8 @@ export class NameRecovery {
   #renewals = 0;
   #isRegistered = false;
   #isClosing = false;
+  /** The names that could not be released before a recovery that has not succeeded yet. */
+  #unreleased: Unreleased[] = [];
   /** Whether the connection was lost since the last recovery. */
   #wasCutOff = false;
   #others: Promise<(room: string) => readonly string[]> | undefined;
@@ -126,7 +128,7 @@ export class NameRecovery {
     // Pending claims may have been sent with a former id. Their names are handed over below.
     await this.#claims.settled();
 
-    const unreleased = this.#claims.takeUnreleased();
+    this.#unreleased.push(...this.#claims.takeUnreleased());
     const wasReaped = await this.#instances.wasReaped();
     // Whoever was cut off has no right to a name that someone else claimed meanwhile.
     const takesBack = !this.#wasCutOff && !wasReaped;
@@ -134,11 +136,12 @@ export class NameRecovery {
     if (hasLostData && !wasReaped) {
       // Redis had lost the names, so nobody else has seen the users leave.
       await Promise.all(
-        unreleased.flatMap(([room, users]) =>
-          [...users].map((user) => this.#claims.announce(room, { type: "left", user }))
+        this.#unreleased.map(({ room, user }) =>
+          this.#claims.announce(room, { type: "left", user })
         ),
       );
     }
+    this.#unreleased = [];
     for (const id of this.#instances.retiredIds) await this.#reaper.reapRetired(id);
     if (wasReaped) logger.warn`This instance had lost its lease: its users left, and are back`;
     else if (hasLostData) logger.warn`Redis had lost this instance, which is registered again`;
