@@ -116,7 +116,7 @@ export class NameClaims {
   }
 
   /** Claims a name for a session: see {@linkcode Store.claim}. */
-  async claim(
+  claim(
     room: string,
     user: string,
     session: string,
@@ -124,11 +124,7 @@ export class NameClaims {
   ): Promise<"claimed" | NameLoss> {
     const claim = this.#claim(room, { user, session, secret, claimedAtMs: 0 });
     this.#pending.add(claim);
-    try {
-      return await claim;
-    } finally {
-      this.#pending.delete(claim);
-    }
+    return claim.finally(() => this.#pending.delete(claim));
   }
 
   async #claim(room: string, claim: Claim): Promise<"claimed" | NameLoss> {

@@ -132,7 +132,7 @@ export class NameRecovery {
     const wasReaped = await this.#instances.wasReaped();
     // Whoever was cut off has no right to a name that someone else claimed meanwhile.
     const takesBack = !this.#wasCutOff && !wasReaped;
-    await Promise.all([...this.#claims.rooms].map((room) => this.#reclaim(room, takesBack)));
+    await Promise.all([...this.#claims.rooms].map((room) => this.reclaim(room, takesBack)));
     if (hasLostData && !wasReaped) {
       // Redis had lost the names, so nobody else has seen the users leave.
       await Promise.all(
@@ -154,13 +154,10 @@ export class NameRecovery {
    * Writes down again the names in a room that Redis has lost. Of two users who have the same name,
    * the one who claimed it earlier keeps it; of two sessions of one user, the later one.
    *
+   * @param takesBack whether to take a name from a user who claimed it later
    * @returns how many names were added to the users, and how many to their owners
    */
-  async reclaim(room: string): Promise<{ users: number; owners: number }> {
-    return await this.#reclaim(room, true);
-  }
-
-  async #reclaim(room: string, takesBack: boolean) {
+  async reclaim(room: string, takesBack = true): Promise<{ users: number; owners: number }> {
     const claims = [...this.#claims.heldIn(room).values()];
     const wereFree: Claim[] = [];
     let addedUsers = 0;

@@ -75,8 +75,6 @@ export async function openRedisStore(
     connection.onRefusal((message) => incidents.note(message));
   }
   commands.onReady(() => {
-    // A recovery that fails is repeated when the connection is back, or with the next renewal of
-    // the lease.
     recovery.reconnect().catch(ignoreOutage);
     // It may lead to another server now, unlike the connection of the subscriber.
     subscriber.prove().catch(ignoreOutage);
