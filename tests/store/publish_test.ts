@@ -1,5 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
-import type { Message } from "../../chat/protocol/events.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { MAX_EVENT_CHARS, type Message } from "../../chat/protocol/events.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import {
   type LogEntry,
@@ -109,6 +109,16 @@ for (const denied of ["xrange", "xlen", "xtrim", "xdel", "del"]) {
     assertEquals(heard.slice(1).map(({ id }) => id), ids);
   });
 }
+
+Deno.test("redis: a message that would be too long an event is refused, not lost", async () => {
+  await using test = await startStores();
+  const { store, heard } = test;
+  const text = "\0".repeat(MAX_EVENT_CHARS / 6);
+  await assertRejects(() => store.publish("r", "foo", text), StoreUnavailable, "too long");
+  const id = await store.publish("r", "foo", "short");
+  await until(() => heard.length === 1);
+  assertEquals([heard[0].id, heard[0].prev], [id, "0-0"]);
+});
 
 /** What another program may do to a log, so that nothing can be appended to it. */
 const SPOILED_LOGS = {

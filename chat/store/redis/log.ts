@@ -1,4 +1,4 @@
-import { type Message, parseEvent } from "../../protocol/events.ts";
+import { MAX_EVENT_CHARS, type Message, parseEvent } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater, nextId, previousId, timestampOf } from "../../protocol/ids.ts";
 import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
@@ -14,6 +14,9 @@ type StreamEntry = [id: string, fields: string[]];
 
 /** How many messages a search reads at a time. */
 const PAGE_SIZE = 100;
+
+/** More than the fields that precede the rest of an event. */
+const ID_FIELDS_CHARS = 200;
 
 /** How a stream is read. Redis 6.0 has no range without its start, so a start is the next id. */
 interface Direction {
@@ -82,6 +85,10 @@ export class Log {
       refKey: ref === undefined ? undefined : keys.ref(room, user, ref),
       afterKey: after === undefined ? undefined : keys.ref(room, user, after),
     };
+    // Only control characters, which are six times as long as JSON, can make it so long.
+    if (message.rest.length + ID_FIELDS_CHARS > MAX_EVENT_CHARS) {
+      return Promise.reject(new StoreUnavailable("the message is too long as JSON"));
+    }
     const append = () => this.#batcher.publish(room, message);
     const sender = senderOf(room, user);
     const id = this.#retrier.isRetrying(sender) ? this.#enqueue(sender, append) : append();

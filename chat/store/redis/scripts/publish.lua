@@ -34,56 +34,58 @@ for i = 2, #KEYS do
   end
 end
 
-local function isMessage(fields)
-  local names = {}
-  for i = 1, #fields, 2 do
-    names[fields[i]] = fields[i + 1]
-  end
-  return names.prev and (names.rest or ''):find('^"user":".*"}$')
-end
-
--- The last entry, and the last one that is a message. Other programs may have put some after it.
-local entries = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
-local lastEntry, prev, count = entries[1] and entries[1][1] or '0-0', '0-0', 1
-while prev == '0-0' and count <= 1000 do
-  for _, entry in ipairs(entries) do
-    if isMessage(entry[2]) then
-      prev = entry[1]
-      break
+local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+local lastEntry = newest and newest[1] or '0-0'
+local prev, nextId = lastEntry, '*'
+-- Mostly, the last entry is the message that the instance has seen last, and nothing is amiss.
+if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] then
+  local function isMessage(entry)
+    local rest, hasPrev
+    for i = 1, #entry[2], 2 do
+      local name = entry[2][i]
+      rest, hasPrev = name == 'rest' and entry[2][i + 1] or rest, hasPrev or name == 'prev'
     end
+    return hasPrev and rest and rest:sub(1, 8) == '"user":"' and rest:sub(-1) == '}'
   end
-  if #entries < count then
-    break
-  end
-  count = count * 10
-  if prev == '0-0' then
-    entries = redis.call('XREVRANGE', log, '+', '-', 'COUNT', count)
-  end
-end
 
-local function parse(id)
-  local time, sequence = id:match('^(%d+)%-(%d+)$')
-  return tonumber(time), tonumber(sequence)
-end
+  -- Other programs may have put entries after the last message.
+  local entries, count = { newest }, 1
+  repeat
+    prev = '0-0'
+    for _, entry in ipairs(entries) do
+      if isMessage(entry) then
+        prev = entry[1]
+        break
+      end
+    end
+    local isOver = prev ~= '0-0' or #entries < count or count == 10000
+    if not isOver then
+      count = count * 10
+      entries = redis.call('XREVRANGE', log, '+', '-', 'COUNT', count)
+    end
+  until isOver
 
-local function isLater(one, other)
-  local time, sequence = parse(one)
-  local otherTime, otherSequence = parse(other)
-  return time > otherTime or time == otherTime and sequence > otherSequence
-end
-
--- If Redis has lost the end of the log, the next message follows the last one that was heard, and
--- its id is above all of them, even if the clock has gone back. An id that is far ahead of the
--- clock was never given by Redis.
-local nextId = '*'
-if ARGV[7] ~= prev and isLater(ARGV[7], prev) then
-  local now = redis.call('TIME')[1] * 1000
-  local highest = parse(ARGV[7])
-  if highest >= now and highest <= now + 3600000 then
-    nextId = string.format('%.0f-0', highest + 1)
+  local function isLater(one, other)
+    local time, sequence = one:match('^(%d+)%-(%d+)$')
+    local otherTime, otherSequence = other:match('^(%d+)%-(%d+)$')
+    if time == otherTime then
+      return tonumber(sequence) > tonumber(otherSequence)
+    end
+    return tonumber(time) > tonumber(otherTime)
   end
-  if isLater(ARGV[6], prev) and parse(ARGV[6]) <= now + 3600000 then
-    prev = ARGV[6]
+
+  -- If Redis has lost the end of the log, the next message follows the last one that was heard, and
+  -- its id is above all of them, even if the clock has gone back. An id that is far ahead of the
+  -- clock was never given by Redis.
+  if ARGV[7] ~= prev and isLater(ARGV[7], prev) then
+    local now = redis.call('TIME')[1] * 1000
+    local highest = tonumber(ARGV[7]:match('^%d+'))
+    if highest >= now and highest <= now + 3600000 then
+      nextId = string.format('%.0f-0', highest + 1)
+    end
+    if isLater(ARGV[6], prev) and tonumber(ARGV[6]:match('^%d+')) <= now + 3600000 then
+      prev = ARGV[6]
+    end
   end
 end
 
@@ -146,7 +148,8 @@ if #events == 0 then
   return ids
 end
 -- Another program has chosen an id that leaves no room for ours.
-if #prev:match('^%d+') > 15 or #prev:match('%d+$') > 15 then
+local dash = prev:find('-', 1, true)
+if dash > 16 or #prev - dash > 15 then
   return undo({ err = 'ERR the ids of the log are exhausted' })
 end
 local expires = call('EXPIRE', log, seconds)
