@@ -246,10 +246,7 @@ export class RoomSubscription implements LogObserver {
       // Nobody can tell what was between.
       if (entries[0].event.prev === this.#position) this.#tellResync(this.#position, true);
     }
-    // If nothing came after them, Redis has lost what was delivered. The next message follows that,
-    // so that those who have not received it can tell.
-    const isLost = !isInLog && entries.length === 0 && !this.#log.mayHaveExpired(this.#position!);
-    if (isLost && this.#isInterrupted) this.#tellResync(this.#position!, true);
+    if (!isInLog && entries.length === 0) this.#handleLostEnd(base);
 
     const merged = mergePage(page, this.#buffer, settled, {
       isNext: (message) => this.#isNext(message),
@@ -273,6 +270,18 @@ export class RoomSubscription implements LogObserver {
       if (this.#currentFill !== fill) return false;
     }
     return step.value;
+  }
+
+  /**
+   * Handles that the log ends before what was delivered last. The next message will follow that, so
+   * that those who have not received it can tell; unless its id is too low for that.
+   */
+  #handleLostEnd(base: string | undefined): void {
+    const position = this.#position!;
+    if (base !== undefined && isLater(base, position)) this.#tellResync(base, this.#isInterrupted);
+    else if (this.#isInterrupted && !this.#log.mayHaveExpired(position)) {
+      this.#tellResync(position, true);
+    }
   }
 
   /** Goes on with a message of the log that does not follow the last one that was delivered. */
