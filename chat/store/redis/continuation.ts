@@ -1,5 +1,4 @@
-import type { Message } from "../../protocol/events.ts";
-import { BEFORE_FIRST_ID } from "../../protocol/ids.ts";
+import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
 import type { LogEntry } from "../store.ts";
 import { type DeliveredMessage, isSameMessage, type Log } from "./log.ts";
 
@@ -10,52 +9,52 @@ const PAGE_SIZE = 100;
 export interface Continuation {
   /** The id of the last delivered message that the log has; `undefined` if it has none of them. */
   readonly base: string | undefined;
-  /** What the log has after it: a page at most. */
+  /** What the log has after it: messages that were not delivered, a page at most. */
   readonly entries: readonly LogEntry[];
   /** Whether the log may have more. */
   readonly isPartial: boolean;
+  /** The last message of a log that has only older messages than those that were delivered. */
+  readonly olderEnd?: string;
 }
 
 /**
- * Reads where a room's log goes on. If the log has lost all that was delivered, that is after the
- * last id; or, because ids can begin again at lower ones, with the first received message that the
- * log has.
+ * Reads where a room's log goes on. If the log has lost all of the last messages, that is after the
+ * lowest of them, because ids can begin again at lower ones.
  *
  * @param delivered the last messages that were delivered, at least one
- * @param received messages that were not delivered yet
  */
 export async function readOn(
   log: Log,
   room: string,
   delivered: readonly DeliveredMessage[],
-  received: Iterable<Message>,
 ): Promise<Continuation> {
-  const read = (start: string) => log.readFrom(room, start, PAGE_SIZE);
-  const goOn = (base: string | undefined, page: readonly LogEntry[]): Continuation => {
+  async function readFrom(start: string, base?: string): Promise<Continuation> {
+    const page = await log.readFrom(room, start, PAGE_SIZE);
     const entries = page[0]?.event.id === base ? page.slice(1) : page;
     return { base, entries, isPartial: page.length === PAGE_SIZE };
-  };
+  }
   const last = delivered.at(-1)!;
-  const page = await read(last.id);
-  if (last.id === BEFORE_FIRST_ID || isMessage(page[0], last)) return goOn(last.id, page);
+  if (last.id === BEFORE_FIRST_ID) return await readFrom(last.id, last.id);
+  const { entries, isPartial } = await readFrom(last.id);
+  if (isMessage(entries[0], last)) return { base: last.id, entries: entries.slice(1), isPartial };
 
   const base = await log.findLast(room, delivered);
-  if (base !== undefined) return goOn(base, await read(base));
+  if (base !== undefined) return await readFrom(base, base);
 
-  if (page.length > 0) {
-    const [{ event: { id, prev } }] = page;
-    // The last one was deleted because of its age, and nothing but the next one was after it.
-    const isNext = prev === last.id && (await log.readBefore(room, id, 1)).length === 0;
-    return goOn(isNext ? last.id : undefined, page);
-  }
-  for (const message of received) {
-    const lower = await read(message.id);
-    if (isMessage(lower[0], message)) return goOn(undefined, lower);
-  }
-  return goOn(undefined, []);
+  const rest = await readFrom(lowestOf(delivered));
+  const [first] = rest.entries;
+  if (!first) return { ...rest, olderEnd: await log.newest(room) };
+  // Mostly, the log has lost them at its head, because it has enough others.
+  const { id, prev } = first.event;
+  const isNext = prev === last.id && (await log.readBefore(room, id, 1)).length === 0;
+  return isNext ? { ...rest, base: last.id } : rest;
 }
 
 /** Whether an entry of the log is a certain message. */
 export function isMessage(entry: LogEntry | undefined, message: DeliveredMessage): boolean {
   return entry !== undefined && isSameMessage(entry.event, message);
+}
+
+function lowestOf(messages: readonly DeliveredMessage[]): string {
+  return messages.reduce((lowest, { id }) => isLater(lowest, id) ? id : lowest, messages[0].id);
 }

@@ -38,6 +38,9 @@ const CHECK_DELAY_MS = 1_000;
 /** How many of the messages that were delivered since the last check are remembered. */
 const MAX_RECENT = 10_000;
 
+/** How many of those before are remembered, by their ids: Redis may lose as many. */
+const MAX_VERIFIED = 100;
+
 /** The longest notice that is delivered. */
 const MAX_NOTICE_CHARS = 64 * 1024;
 
@@ -76,8 +79,8 @@ export class RoomSubscription implements LogObserver {
   /** The id of the last message that was delivered; `undefined` until the start is known. */
   #position: string | undefined;
   /**
-   * The messages that were delivered since the log was seen to have one of them, which is the
-   * first. The last one is at the position.
+   * The last messages that were delivered: some that the log was seen to have, of which only the
+   * ids are known, and then all others. The last one is at the position.
    */
   #recent: DeliveredMessage[] = [];
   /** Messages with higher ids are delivered only if the log has them. */
@@ -183,7 +186,7 @@ export class RoomSubscription implements LogObserver {
     }
     this.#position = newest;
     this.#recent = [{ id: newest }];
-    this.#renewLimit();
+    this.#noteVerified(newest);
     this.#isInterrupted = false;
     if (this.#buffer.length > 0) this.fillGap();
     return newest;
@@ -211,21 +214,20 @@ export class RoomSubscription implements LogObserver {
    * succeeds.
    */
   async fillGap(): Promise<void> {
+    if (this.#currentFill === CLOSED) return;
     const fill = this.#currentFill = Symbol();
     for (let failures = 0; this.#currentFill === fill;) {
       try {
         // What was received before the log is read is in the log, if it is real.
         const settled = this.#buffer.length;
-        const messages = Array.from(this.#buffer, ({ event }) => event)
-          .filter((event) => event.type === "message");
-        const continuation = await readOn(this.#log, this.#room, this.#recent, messages);
+        const continuation = await readOn(this.#log, this.#room, this.#recent);
         // Afterwards the buffer has everything that was published before the read.
         await this.#source.ping();
         if (this.#currentFill !== fill) return;
         const isFilled = await this.#deliverPage(continuation, settled, fill);
         if (this.#currentFill !== fill || !isFilled) continue;
         this.#currentFill = undefined;
-        this.#isInterrupted = false;
+        this.#endInterruption();
       } catch (error) {
         if (failures++ === 0) ignoreOutage(error);
         await sleep(RETRY_DELAY_MS);
@@ -235,26 +237,24 @@ export class RoomSubscription implements LogObserver {
 
   /** Delivers what one read of the log has shown. Returns whether the gap is filled. */
   async #deliverPage(page: Continuation, settled: number, fill: symbol): Promise<boolean> {
-    const { base, entries } = page;
-    const isInLog = base === this.#position;
-    if (isInLog) this.#isInterrupted = false;
-    if (base !== undefined) {
-      this.#recent.splice(0, this.#recent.findLastIndex(({ id }) => id === base));
-      this.#renewLimit();
-    } else if (entries.length > 0) {
-      this.#recent = [];
-      // Nobody can tell what was between.
-      if (entries[0].event.prev === this.#position) this.#tellResync(this.#position, true);
-    }
-    if (!isInLog && entries.length === 0) this.#handleLostEnd(base);
+    const { base = BEFORE_FIRST_ID, entries } = page;
+    const isInLog = page.base === this.#position;
+    if (page.base !== undefined) this.#noteVerified(base);
+    else if (entries.length > 0) this.#recent = [];
+    if (isInLog) this.#endInterruption();
+    else this.#handleLoss(page);
 
+    // If the log has something else than the last messages, that was told.
+    const canBeLost = !isInLog && (page.base !== undefined || page.olderEnd === BEFORE_FIRST_ID);
+    let mayBeLost = false;
     const merged = mergePage(page, this.#buffer, settled, {
       isNext: (message) => this.#isNext(message),
       onDropped: ({ id }) => {
-        if (!isLater(id, base ?? BEFORE_FIRST_ID)) return;
+        if (!isLater(id, base)) return;
         this.#noteDropped("messages that are not in the log");
-        // Redis may have lost it, too.
-        if (!isInLog && this.#isPossible(id)) this.#tellResync(this.#position!, true);
+        // Redis may have lost it together with the last one that was delivered.
+        mayBeLost ||= canBeLost && this.#isPossible(id);
+        this.#isInterrupted ||= mayBeLost;
       },
     });
     let chars = 0;
@@ -269,19 +269,30 @@ export class RoomSubscription implements LogObserver {
       await sleep(FILL_PAUSE_MS);
       if (this.#currentFill !== fill) return false;
     }
+    if (mayBeLost && this.#isInterrupted) this.#tellResync(this.#position!, true);
     return step.value;
   }
 
-  /**
-   * Handles that the log ends before what was delivered last. The next message will follow that, so
-   * that those who have not received it can tell; unless its id is too low for that.
-   */
-  #handleLostEnd(base: string | undefined): void {
+  /** All that was missed is delivered or told; but the log does not show what it had before. */
+  #endInterruption(): void {
+    if (this.#position !== BEFORE_FIRST_ID) this.#isInterrupted = false;
+  }
+
+  /** Handles that the log does not have the last message that was delivered. */
+  #handleLoss({ base, entries, olderEnd = BEFORE_FIRST_ID }: Continuation): void {
     const position = this.#position!;
-    if (base !== undefined && isLater(base, position)) this.#tellResync(base, this.#isInterrupted);
-    else if (this.#isInterrupted && !this.#log.mayHaveExpired(position)) {
-      this.#tellResync(position, true);
+    if (olderEnd !== BEFORE_FIRST_ID) return this.#tellResync(olderEnd, true);
+    if (entries.length > 0) {
+      // Nobody knows what was between. If the next one has another `prev`, that tells it.
+      const isHole = base === undefined && entries[0].event.prev === position;
+      if (isHole) this.#tellResync(position, true);
+      return;
     }
+    // The next message will follow what was lost at the end of the log, so that whoever has not
+    // received that can tell. It cannot follow a lower id.
+    const last = base !== undefined && isLater(base, position) ? base : position;
+    const isHole = this.#isInterrupted && !this.#log.mayHaveExpired(position);
+    if (isHole || last !== position) this.#tellResync(last, isHole);
   }
 
   /** Goes on with a message of the log that does not follow the last one that was delivered. */
@@ -330,8 +341,7 @@ export class RoomSubscription implements LogObserver {
       if (this.#currentFill) {
         if (this.#currentFill !== CLOSED) this.#scheduleCheck();
       } else if (isMessage(first, last)) {
-        this.#recent.splice(0, this.#recent.lastIndexOf(last));
-        this.#renewLimit();
+        this.#noteVerified(last.id);
       } else this.fillGap();
     } catch (error) {
       ignoreOutage(error);
@@ -339,8 +349,11 @@ export class RoomSubscription implements LogObserver {
     }
   }
 
-  /** Called when the log has the first of the recent messages. */
-  #renewLimit(): void {
+  /** Notes that the log has a message which was delivered, as the last one of them. */
+  #noteVerified(id: string): void {
+    const end = this.#recent.findLastIndex((message) => message.id === id);
+    const verified = this.#recent.slice(Math.max(0, end - MAX_VERIFIED), end);
+    this.#recent.splice(0, end, ...verified.map(({ id }) => ({ id })));
     this.#highestPossibleId = this.#log.highestPossibleId();
   }
 
