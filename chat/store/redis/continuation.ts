@@ -28,26 +28,30 @@ export async function readOn(
   room: string,
   delivered: readonly DeliveredMessage[],
 ): Promise<Continuation> {
-  async function readFrom(start: string, base?: string): Promise<Continuation> {
-    const page = await log.readFrom(room, start, PAGE_SIZE);
-    const entries = page[0]?.event.id === base ? page.slice(1) : page;
-    return { base, entries, isPartial: page.length === PAGE_SIZE };
-  }
   const last = delivered.at(-1)!;
-  if (last.id === BEFORE_FIRST_ID) return await readFrom(last.id, last.id);
-  const { entries, isPartial } = await readFrom(last.id);
-  if (isMessage(entries[0], last)) return { base: last.id, entries: entries.slice(1), isPartial };
+  const page = await log.readFrom(room, last.id, PAGE_SIZE);
+  if (last.id === BEFORE_FIRST_ID || isMessage(page[0], last)) return goOn(last.id, page);
 
   const base = await log.findLast(room, delivered);
-  if (base !== undefined) return await readFrom(base, base);
+  const start = base ?? lowestOf(delivered);
+  const rest = await log.readFrom(room, start, PAGE_SIZE);
+  const lastDelivered = rest.findLastIndex((entry) =>
+    delivered.some((one) => isMessage(entry, one))
+  );
+  // Someone else has changed the log meanwhile.
+  if (lastDelivered !== (base === undefined ? -1 : 0)) return await readOn(log, room, delivered);
+  if (base !== undefined) return goOn(base, rest);
 
-  const rest = await readFrom(lowestOf(delivered));
-  const [first] = rest.entries;
-  if (!first) return { ...rest, olderEnd: await log.newest(room) };
+  if (rest.length === 0) return { ...goOn(base, rest), olderEnd: await log.newest(room) };
   // Mostly, the log has lost them at its head, because it has enough others.
-  const { id, prev } = first.event;
+  const { id, prev } = rest[0].event;
   const isNext = prev === last.id && (await log.readBefore(room, id, 1)).length === 0;
-  return isNext ? { ...rest, base: last.id } : rest;
+  return goOn(isNext ? last.id : undefined, rest);
+}
+
+function goOn(base: string | undefined, page: readonly LogEntry[]): Continuation {
+  const entries = page[0]?.event.id === base ? page.slice(1) : page;
+  return { base, entries, isPartial: page.length === PAGE_SIZE };
 }
 
 /** Whether an entry of the log is a certain message. */
