@@ -321,6 +321,7 @@ export class ChatClient extends ChatEventTarget {
     try {
       token = await this.#token();
     } catch (error) {
+      if (this.#error) return;
       if (error instanceof ChatError) return this.#close(error);
       return this.#retry(`there is no token: ${error}`);
     }
@@ -331,7 +332,13 @@ export class ChatClient extends ChatEventTarget {
     const url = this.#joinUrl(server, this.#position);
     url.protocol = url.protocol.replace("http", "ws");
     const protocols = ["chat.json.v1", secret, ...token === undefined ? [] : [`token.${token}`]];
-    const socket = this.#socket = new WebSocket(url, protocols);
+    let socket: WebSocket;
+    try {
+      socket = this.#socket = new WebSocket(url, protocols);
+    } catch (error) {
+      // A page may not connect to a server without TLS, or a program lacks the permission.
+      return this.#close(new ChatError("refused", (error as Error).message));
+    }
     let isOpen = false;
     const onLost = (code: number, reason: string) => {
       this.#handleConnectionLost(code, reason);

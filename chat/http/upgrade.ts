@@ -91,10 +91,10 @@ export function upgrade(
   idleSeconds: number,
 ): Deno.WebSocketUpgrade {
   try {
-    return Deno.upgradeWebSocket(request, {
-      idleTimeout: idleSeconds,
-      protocol: protocol.name || undefined,
-    });
+    const upgraded = Deno.upgradeWebSocket(request, { idleTimeout: idleSeconds });
+    // Deno itself would not find the protocol in a list without spaces, as Node's `ws` sends it.
+    if (protocol.name) upgraded.response.headers.set("sec-websocket-protocol", protocol.name);
+    return upgraded;
   } catch (error) {
     throw new BadRequest(`this is no WebSocket handshake: ${(error as Error).message}`);
   }

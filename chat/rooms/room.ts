@@ -159,9 +159,10 @@ export class Room {
     const reservation = this.#reservations.get(session);
     if (!reservation) return;
     const { member, onJoined } = reservation;
-    this.#reservations.delete(session);
-    // If the store had lost the name, the later session has joined, and not replaced this one.
+    // If the store had lost the name, the later session has joined, and not replaced this one,
+    // which may leave at once. The reservation keeps the room from being empty then.
     this.#members.get(member.user)?.onNameLost("replaced");
+    this.#reservations.delete(session);
     this.#members.set(member.user, member);
     this.#broadcasterFor(member.protocol).add(member);
     member.onJoined(this.#lastId, users);

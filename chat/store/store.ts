@@ -30,9 +30,9 @@ export interface RoomListener {
   onEvent(event: RoomEvent, line: string): void;
 
   /**
-   * Called when someone else has a name of this store: someone got it while the store could not be
-   * reached, or the store lost it, and someone else had claimed it earlier. The listener is not
-   * called after the event `replaced`.
+   * Called when another session has a name of this store: someone got it while the store could not
+   * be reached, or the store lost it, and someone else had claimed it earlier, or a later session
+   * of the same user claimed it here. The listener is not called after the event `replaced`.
    *
    * @param user the name
    * @param session the session that had claimed it

@@ -9,7 +9,7 @@ import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { type FakeServer, sendWelcome, startFakeServer } from "../support/fake_server.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { startHttpServer } from "../support/http_server.ts";
-import { until } from "../support/wait.ts";
+import { endOfTurn, until } from "../support/wait.ts";
 
 /** Resolves with the change that a test waits for. */
 function untilState(client: ChatClient, state: ChatState): Promise<StateChange> {
@@ -214,6 +214,28 @@ Deno.test("a client shows its token at each attempt, and with each request", asy
     "chat.json.v1, SECRET token.token-2.x",
     "Bearer token-3.x",
   ]);
+});
+
+Deno.test({
+  name: "a client that may not connect ends with the reason",
+  // As a page that was loaded over HTTPS must not connect to a ws: URL.
+  permissions: { net: false },
+  async fn() {
+    const client = new ChatClient("ws://127.0.0.1:1", "foo");
+    const error = await assertRejects(() => client.ready, ChatError, "net access");
+    assertEquals([error.code, client.state], ["refused", "closed"]);
+  },
+});
+
+Deno.test("a client that is closed asks for no token any more", async () => {
+  const token = Promise.withResolvers<string>();
+  const client = new ChatClient("ws://127.0.0.1:1", "foo", { token: () => token.promise });
+  const states: string[] = [];
+  client.onstate = (state, reason) => states.push(`${state}: ${reason}`);
+  await client.close();
+  token.reject(new Error("no network"));
+  await endOfTurn();
+  assertEquals(states, ["closed: close() was called"]);
 });
 
 Deno.test("a client asks again for a token that it did not get", async () => {

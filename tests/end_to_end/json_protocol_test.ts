@@ -1,6 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { isLater } from "../../chat/protocol/ids.ts";
+import { startInstance } from "../support/instance.ts";
 import { JsonClient, type ServerEvent } from "../support/json_client.ts";
+import { requestUpgrade } from "../support/raw_client.ts";
 import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 import { secondsSince } from "../support/wait.ts";
@@ -184,6 +186,23 @@ Deno.test("an invalid join request is refused before the upgrade", async () => {
       await get(`?history=${history}`, json),
       `400 history is "${history}": give a whole number from 0 to 200\n`,
     );
+  }
+});
+
+Deno.test("a list of subprotocols is read with and without spaces", async () => {
+  await using instance = await startInstance();
+  const name = "sec-websocket-protocol";
+  const lists = [
+    ["chat.json.v1,other"],
+    ["other,chat.json.v1"],
+    ["other ,\tchat.json.v1"],
+    ["other", "chat.json.v1"],
+  ];
+  for (const list of lists) {
+    const headers = list.map((value) => `${name}: ${value}`);
+    const head = await requestUpgrade(instance.port, "foo", ...headers);
+    assertMatch(head, /^HTTP\/1.1 101 /);
+    assertMatch(head, /^sec-websocket-protocol: chat\.json\.v1\r$/im);
   }
 });
 

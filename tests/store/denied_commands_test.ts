@@ -83,7 +83,8 @@ for (const command of ["hget", "sadd", "hset", "publish"]) {
     assertEquals(await store.claim("r", "foo", "s3", secret(3)), "claimed");
     await store.release("r", "foo", "s1");
     assertEquals(await redis.users("r"), ["foo"]);
-    assertEquals(await hear(), ["replaced foo"]);
+    // Whether the session hears its loss from the reply or the event depends on which is first.
+    assertEquals((await hear()).filter((heard) => heard !== "lost foo"), ["replaced foo"]);
     await store.close();
   });
 }

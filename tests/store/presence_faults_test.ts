@@ -115,6 +115,27 @@ Deno.test("a name whose claim had no reply is restored like any other", async ()
   assertEquals(await two.claims.claim("r", "foo", "s3"), "taken");
 });
 
+Deno.test("who left before Redis lost all is seen leaving, also if a recovery fails", async () => {
+  await using redis = await startRedis();
+  await using one = await startPresence(redis, "one");
+  await using two = await startPresence(redis, "two");
+  await one.start();
+  await two.start();
+  assertEquals(await one.claims.claim("r", "foo", "s1"), "claimed");
+  await redis.command("ACL", "SETUSER", "default", "-hget");
+  await one.claims.release("r", "foo", "s1");
+  await redis.command("ACL", "SETUSER", "default", "+hget");
+  await redis.command("FLUSHALL");
+
+  const { wasReaped } = one.instances;
+  one.instances.wasReaped = () => Promise.reject(new StoreUnavailable("down"));
+  await assertRejects(() => one.recovery.recover(), StoreUnavailable);
+  one.instances.wasReaped = wasReaped;
+  await one.recovery.recover();
+  await two.caughtUp();
+  assertEquals(two.seen, ["joined foo", "left foo"]);
+});
+
 Deno.test("a sweep during a recovery takes no name back", async () => {
   await using redis = await startRedis();
   await using one = await startPresence(redis, "one");

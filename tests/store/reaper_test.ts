@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../chat/store/redis/connections.ts";
+import { checkDataFormat } from "../../chat/store/redis/data_format.ts";
 import { Instances } from "../../chat/store/redis/instances.ts";
 import { Reaper } from "../../chat/store/redis/reaper.ts";
 import { startRedis } from "../support/redis.ts";
@@ -19,6 +20,7 @@ async function startReaper() {
   await redis.command("HSET", "{chat-users:r}:owners", "foo", "dead");
   return {
     redis,
+    commands,
     instances,
     reaper,
     leasesLost: () => leasesLost,
@@ -72,4 +74,25 @@ Deno.test("an instance writes its rooms down again, whatever has come to be ther
     await test.instances.rewriteRooms(["r", "s"]);
     assertEquals((await test.redis.command("SMEMBERS", key) as string[]).sort(), ["", "r", "s"]);
   }
+});
+
+Deno.test("an instance that starts while the last one ends is known to the next one", async () => {
+  await using test = await startReaper();
+  const next = new Instances(test.commands, "next");
+  // It registers while the last one waits for replies.
+  const held = Object.create(test.commands, {
+    run: {
+      async value(command: string, ...args: string[]) {
+        const reply = await test.commands.run(command, ...args);
+        if (command === "DEL") await next.register([]);
+        return reply;
+      },
+    },
+  });
+  const last = new Instances(held, "last");
+  await last.register([]);
+  await test.instances.close(false);
+  await last.close(false);
+  await checkDataFormat(test.commands);
+  assertEquals(await test.redis.instances(), ["next-1"]);
 });

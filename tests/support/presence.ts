@@ -20,11 +20,11 @@ export async function startPresence(redis: TestRedis, id: string, port = redis.p
   const seen: string[] = [];
   const instances = new Instances(commands, id);
   const reaper = new Reaper(commands, instances, () => {});
-  const claims = new NameClaims(commands, instances, reaper);
-  const recovery = new NameRecovery(
-    ...[commands, instances, claims, reaper] as const,
+  const claims = new NameClaims(
+    ...[commands, instances, reaper] as const,
     (_room, { user }, loss) => seen.push(`lost ${user}: ${loss}`),
   );
+  const recovery = new NameRecovery(commands, instances, claims, reaper);
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
   subscriber.onMessage((_channel, payload) => {
     const event = parseEvent(payload.slice(EVENT_MARK.length));

@@ -56,9 +56,10 @@ export class RawClient {
   }
 }
 
-/** Returns the request of a WebSocket handshake. */
-export function handshake(path: string): string {
+/** Returns the request of a WebSocket handshake, with more headers if any are given. */
+export function handshake(path: string, ...headers: string[]): string {
   return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n` +
+    headers.map((header) => `${header}\r\n`).join("") +
     "Upgrade: websocket\r\nConnection: Upgrade\r\n" +
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 }
@@ -92,9 +93,13 @@ export function frame(
 }
 
 /** Requests an upgrade and returns the head of the response. */
-export async function requestUpgrade(port: number, user: string): Promise<string> {
+export async function requestUpgrade(
+  port: number,
+  user: string,
+  ...headers: string[]
+): Promise<string> {
   const client = await RawClient.connect(port);
-  await client.write(handshake(`/chat/${user}`));
+  await client.write(handshake(`/chat/${user}`, ...headers));
   const head = await client.readUntil("\r\n\r\n");
   client.close();
   return head;

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Hub } from "../../chat/rooms/hub.ts";
 import type { Member } from "../../chat/rooms/member.ts";
-import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
+import { MemoryBackend, openMemoryStore } from "../../chat/store/memory/memory_store.ts";
+import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { endOfTurn } from "../support/wait.ts";
 import { type RoomListener, type Store, StoreUnavailable } from "../../chat/store/store.ts";
@@ -60,6 +61,37 @@ Deno.test("an overloaded room takes no message until its flush is over", async (
   );
   await endOfTurn();
   assertEquals(typeof await hub.publish("chat", "foo", "hi"), "string");
+});
+
+Deno.test("a room stays active while a session takes over a name that was lost", async () => {
+  const limits = { historyLimit: 10, historySeconds: 10 };
+  const backend = new MemoryBackend(limits);
+  const hub = new Hub(openMemoryStore(limits, backend), { maxFlushMs: 20, now: () => 0 });
+  const [former, later] = [1, 2].map((attempt) => {
+    const received: string[] = [];
+    const member: Member & { received: string[] } = {
+      ...{ user: "foo", id: `${attempt}`, protocol: JSON_LINES, received },
+      secret: { hash: "foo's", attempt },
+      onJoined: () => received.push("joined"),
+      deliver: (frame) => received.push(JSON.parse(frame).type),
+      onNameLost(loss) {
+        received.push(loss);
+        hub.leave("r", member);
+      },
+    };
+    return member;
+  });
+  assertEquals(await hub.join("r", former), "claimed");
+  backend.users.clear();
+  assertEquals(await hub.join("r", later), "claimed");
+  await hub.publish("r", "foo", "hi");
+  await endOfTurn();
+  assertEquals([former, later].map(({ received }) => received), [
+    ["joined", "replaced"],
+    ["joined", "message"],
+  ]);
+  await hub.leave("r", later);
+  assertEquals([...backend.listeners.keys(), ...backend.users.keys()], []);
 });
 
 Deno.test("the later of two joins of a user stays, whichever claim comes first", async () => {

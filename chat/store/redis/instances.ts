@@ -151,10 +151,13 @@ export class Instances {
    */
   async rewriteRooms(rooms: Iterable<string>): Promise<void> {
     const key = this.#connection.keys.instanceRooms(this.#id);
-    await this.#connection.run(
-      ...["ZADD", this.#connection.keys.leases, "NX", DATA_FORMAT, FORMAT_MEMBER] as const,
-    );
+    await this.#rewriteFormat();
     await this.#connection.run("SADD", key, ALL_ROOMS, ...rooms);
+  }
+
+  async #rewriteFormat(): Promise<void> {
+    const { leases } = this.#connection.keys;
+    await this.#connection.run("ZADD", leases, "NX", DATA_FORMAT, FORMAT_MEMBER);
   }
 
   /** The time by the clock of Redis, in milliseconds. */
@@ -307,6 +310,9 @@ export class Instances {
       this.#connection.run("ZREM", leases, this.#id),
       this.#readLeases(),
     ]);
-    if (registeredIds.size === 0) await this.#connection.run("ZREM", leases, FORMAT_MEMBER);
+    if (registeredIds.size > 0) return;
+    await this.#connection.run("ZREM", leases, FORMAT_MEMBER);
+    // Another instance may have registered since.
+    if ((await this.#readLeases()).size > 0) await this.#rewriteFormat();
   }
 }

@@ -1,4 +1,4 @@
-import type { RoomEvent } from "../../protocol/events.ts";
+import type { Joined, Left, RoomEvent } from "../../protocol/events.ts";
 import {
   type NameLoss,
   type NameSecret,
@@ -17,6 +17,12 @@ export interface Claim extends Claimant {
   claimedAtMs: number;
 }
 
+/** A name in a room that Redis could not free. */
+export interface Unreleased {
+  readonly room: string;
+  readonly user: string;
+}
+
 /** The names of this instance in one room. */
 interface Names {
   /** The names that this instance holds, by user: each is confirmed by a reply or by its event. */
@@ -25,28 +31,39 @@ interface Names {
   readonly unconfirmed: Map<string, Claim>;
 }
 
+/** Called with each claim of this instance whose name another session has got. */
+export type OnNameLost = (room: string, claim: Claim, loss: NameLoss) => void;
+
 /** Claims and releases names in rooms, and knows the names that this instance holds. */
 export class NameClaims {
   readonly #connection: CommandConnection;
   readonly #instances: Instances;
   readonly #reaper: Reaper;
   readonly #scripts: ClaimScripts;
+  readonly #onNameLost: OnNameLost;
   readonly #rooms = new Map<string, Names>();
   /** The claims that have no reply yet. */
   readonly #pending = new Set<Promise<unknown>>();
-  /** By room, the names that were released here while Redis could not free them. */
-  readonly #unreleased = new Map<string, Set<string>>();
+  /** The names that were released here while Redis could not free them. */
+  readonly #unreleased: Unreleased[] = [];
 
   /**
    * @param connection where to send commands
    * @param instances the instances
    * @param reaper frees names of dead instances that stand in the way of a claim
+   * @param onNameLost called with each claim whose name was lost, unless an event tells it
    */
-  constructor(connection: CommandConnection, instances: Instances, reaper: Reaper) {
+  constructor(
+    connection: CommandConnection,
+    instances: Instances,
+    reaper: Reaper,
+    onNameLost: OnNameLost,
+  ) {
     this.#connection = connection;
     this.#instances = instances;
     this.#reaper = reaper;
     this.#scripts = defineClaimScripts(connection);
+    this.#onNameLost = onNameLost;
   }
 
   /** The rooms of this instance. */
@@ -61,7 +78,7 @@ export class NameClaims {
 
   /** Whether Redis may still have a name that was released. */
   get hasUnreleased(): boolean {
-    return this.#unreleased.size > 0;
+    return this.#unreleased.length > 0;
   }
 
   /** The names that this instance holds in a room. */
@@ -80,9 +97,11 @@ export class NameClaims {
     return this.heldIn(room).get(claim.user) === claim;
   }
 
-  /** Holds a name no longer, and leaves Redis as it is. */
-  forget(room: string, user: string): void {
-    this.#rooms.get(room)?.held.delete(user);
+  /** Holds the name of a claim no longer, because another session has it. */
+  lose(room: string, claim: Claim, loss: NameLoss): void {
+    if (!this.isHeld(room, claim)) return;
+    this.#rooms.get(room)?.held.delete(claim.user);
+    this.#onNameLost(room, claim, loss);
   }
 
   /** Prepares for names in a room. */
@@ -97,7 +116,7 @@ export class NameClaims {
   }
 
   /** Claims a name for a session: see {@linkcode Store.claim}. */
-  async claim(
+  claim(
     room: string,
     user: string,
     session: string,
@@ -105,11 +124,7 @@ export class NameClaims {
   ): Promise<"claimed" | NameLoss> {
     const claim = this.#claim(room, { user, session, secret, claimedAtMs: 0 });
     this.#pending.add(claim);
-    try {
-      return await claim;
-    } finally {
-      this.#pending.delete(claim);
-    }
+    return claim.finally(() => this.#pending.delete(claim));
   }
 
   async #claim(room: string, claim: Claim): Promise<"claimed" | NameLoss> {
@@ -143,7 +158,12 @@ export class NameClaims {
       throw error;
     }
     // Its event may have come before, and the name may have been released or taken over since.
-    if (names.unconfirmed.has(session)) this.#confirm(names, claim);
+    if (names.unconfirmed.has(session)) {
+      // The event may be lost, and then nothing else ends the former session.
+      const former = names.held.get(user);
+      if (former) this.lose(room, former, "replaced");
+      this.#confirm(names, claim);
+    }
     return "claimed";
   }
 
@@ -196,16 +216,15 @@ export class NameClaims {
     const isCertain = names?.held.get(user)?.session === session;
     // A name that was taken over, or lost in an outage, needs no release.
     if (!names?.unconfirmed.delete(session) && !isCertain) return;
-    if (isCertain) this.forget(room, user);
+    if (isCertain) names?.held.delete(user);
     try {
       const keys = this.#connection.keys.room(room);
       const freed = await this.#scripts.release(keys, user, session, isCertain);
       if (freed >= 0 || !isCertain || await this.#instances.wasReaped()) return;
       // Redis had lost the name, so nobody has seen the user leave.
-      await this.announceLeft(room, user);
+      await this.announce(room, { type: "left", user });
     } catch {
-      const users = this.#unreleased.get(room) ?? new Set();
-      this.#unreleased.set(room, users.add(user));
+      this.#unreleased.push({ room, user });
     }
   }
 
@@ -214,16 +233,14 @@ export class NameClaims {
     await Promise.allSettled(this.#pending);
   }
 
-  /** Publishes that a user left, whose name Redis had lost, unless someone has it now. */
-  async announceLeft(room: string, user: string): Promise<void> {
-    await this.#scripts.announceLeft(this.#connection.keys.room(room), user);
+  /** Publishes an event that others have missed, if it is still true: see `announce.lua`. */
+  async announce(room: string, event: Joined | Left): Promise<void> {
+    await this.#scripts.announce(this.#connection.keys.room(room), event);
   }
 
-  /** Removes and returns the names that could not be released, by room. */
-  takeUnreleased(): [room: string, users: Set<string>][] {
-    const unreleased = [...this.#unreleased];
-    this.#unreleased.clear();
-    return unreleased;
+  /** Removes and returns the names that could not be released. */
+  takeUnreleased(): Unreleased[] {
+    return this.#unreleased.splice(0);
   }
 
   /** Lists the users in a room: see {@linkcode Store.listUsers}. */

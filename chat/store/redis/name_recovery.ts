@@ -1,9 +1,7 @@
 import { getLogger } from "@logtape/logtape";
-import { payloadOf } from "../../protocol/events.ts";
-import type { NameLoss } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
-import type { Claim, NameClaims } from "./name_claims.ts";
+import type { Claim, NameClaims, Unreleased } from "./name_claims.ts";
 import type { Reaper } from "./reaper.ts";
 import { defineRecoveryScripts, type RecoveryScripts } from "./scripts.ts";
 
@@ -27,9 +25,6 @@ const RENEWALS_PER_REWRITE = 6;
 /** The instance checks the clock of Redis with one of so many renewals of the lease. */
 const RENEWALS_PER_CLOCK_CHECK = 2;
 
-/** Called with each claim of this instance whose name someone else has got. */
-export type OnNameLost = (room: string, claim: Claim, loss: NameLoss) => void;
-
 /**
  * Keeps the lease of this instance, and puts its names in Redis right, after an outage and whenever
  * Redis has lost some.
@@ -40,11 +35,12 @@ export class NameRecovery {
   readonly #claims: NameClaims;
   readonly #reaper: Reaper;
   readonly #scripts: RecoveryScripts;
-  readonly #onNameLost: OnNameLost;
   #running: Promise<void> | undefined;
   #renewals = 0;
   #isRegistered = false;
   #isClosing = false;
+  /** The names that could not be released before a recovery that has not succeeded yet. */
+  #unreleased: Unreleased[] = [];
   /** Whether the connection was lost since the last recovery. */
   #wasCutOff = false;
   #others: Promise<(room: string) => readonly string[]> | undefined;
@@ -55,21 +51,18 @@ export class NameRecovery {
    * @param instances the instances
    * @param claims the names of this instance
    * @param reaper frees the names of dead ids
-   * @param onNameLost called with each claim whose name was lost in an outage
    */
   constructor(
     connection: CommandConnection,
     instances: Instances,
     claims: NameClaims,
     reaper: Reaper,
-    onNameLost: OnNameLost,
   ) {
     this.#connection = connection;
     this.#instances = instances;
     this.#claims = claims;
     this.#reaper = reaper;
     this.#scripts = defineRecoveryScripts(connection);
-    this.#onNameLost = onNameLost;
   }
 
   /** Registers the instance for the first time. */
@@ -135,14 +128,20 @@ export class NameRecovery {
     // Pending claims may have been sent with a former id. Their names are handed over below.
     await this.#claims.settled();
 
-    const unreleased = this.#claims.takeUnreleased();
+    this.#unreleased.push(...this.#claims.takeUnreleased());
     const wasReaped = await this.#instances.wasReaped();
     // Whoever was cut off has no right to a name that someone else claimed meanwhile.
     const takesBack = !this.#wasCutOff && !wasReaped;
-    await Promise.all([...this.#claims.rooms].map((room) => this.#reclaim(room, takesBack)));
+    await Promise.all([...this.#claims.rooms].map((room) => this.reclaim(room, takesBack)));
     if (hasLostData && !wasReaped) {
-      await Promise.all(unreleased.map(([room, users]) => this.#announceLeft(room, users)));
+      // Redis had lost the names, so nobody else has seen the users leave.
+      await Promise.all(
+        this.#unreleased.map(({ room, user }) =>
+          this.#claims.announce(room, { type: "left", user })
+        ),
+      );
     }
+    this.#unreleased = [];
     for (const id of this.#instances.retiredIds) await this.#reaper.reapRetired(id);
     if (wasReaped) logger.warn`This instance had lost its lease: its users left, and are back`;
     else if (hasLostData) logger.warn`Redis had lost this instance, which is registered again`;
@@ -155,13 +154,10 @@ export class NameRecovery {
    * Writes down again the names in a room that Redis has lost. Of two users who have the same name,
    * the one who claimed it earlier keeps it; of two sessions of one user, the later one.
    *
+   * @param takesBack whether to take a name from a user who claimed it later
    * @returns how many names were added to the users, and how many to their owners
    */
-  async reclaim(room: string): Promise<{ users: number; owners: number }> {
-    return await this.#reclaim(room, true);
-  }
-
-  async #reclaim(room: string, takesBack: boolean) {
+  async reclaim(room: string, takesBack = true): Promise<{ users: number; owners: number }> {
     const claims = [...this.#claims.heldIn(room).values()];
     const wereFree: Claim[] = [];
     let addedUsers = 0;
@@ -176,7 +172,7 @@ export class NameRecovery {
       addedUsers += added;
       for (const [j, reply] of replies.entries()) {
         if (reply === "free") wereFree.push(part[j]);
-        if (reply === "taken" || reply === "replaced") this.#loseName(room, part[j], reply);
+        if (reply === "taken" || reply === "replaced") this.#claims.lose(room, part[j], reply);
       }
     }
     if (wereFree.length > 0 && await this.#instances.wasReaped()) {
@@ -224,25 +220,14 @@ export class NameRecovery {
 
   /** Other instances reaped these names, and saw the users leave. They have to see them join. */
   async #announceJoined(room: string, claims: Claim[]): Promise<void> {
-    const keys = this.#connection.keys.room(room);
-    const count = await this.#connection.run<number>("SCARD", keys.users);
-    await Promise.all(claims.map((claim) => {
-      if (!this.#claims.isHeld(room, claim)) return;
-      const { user, session } = claim;
-      const payload = payloadOf({ type: "joined", user, session, users: count });
-      return this.#connection.run("PUBLISH", keys.channel, payload);
-    }));
-  }
-
-  /** When these users left, Redis had lost their names, so nobody else has seen them leave. */
-  async #announceLeft(room: string, users: Set<string>): Promise<void> {
-    await Promise.all([...users].map((user) => this.#claims.announceLeft(room, user)));
-  }
-
-  #loseName(room: string, claim: Claim, loss: NameLoss): void {
-    if (!this.#claims.isHeld(room, claim)) return;
-    this.#claims.forget(room, claim.user);
-    this.#onNameLost(room, claim, loss);
+    const { users } = this.#connection.keys.room(room);
+    const count = await this.#connection.run<number>("SCARD", users);
+    // A later session of the user may have the name by now, but others still miss the user.
+    await Promise.all(
+      claims.map(({ user, session }) =>
+        this.#claims.announce(room, { type: "joined", user, session, users: count })
+      ),
+    );
   }
 
   /** Gives up the lease. */

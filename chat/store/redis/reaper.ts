@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommandConnection } from "./connections.ts";
 import { type Instances, LEASE_TTL_MS, RENEWAL_INTERVAL_MS } from "./instances.ts";
-import { defineReaperScripts, type ReaperScripts } from "./scripts.ts";
+import { defineReap } from "./scripts.ts";
 
 const logger = getLogger(["chat", "redis"]);
 
@@ -18,7 +18,7 @@ const UNREAPED_RECHECK_MS = 1_000;
 export class Reaper {
   readonly #connection: CommandConnection;
   readonly #instances: Instances;
-  readonly #scripts: ReaperScripts;
+  readonly #reap: ReturnType<typeof defineReap>;
   readonly #onLeaseLost: () => void;
   /** The dead instances that are being reaped now. */
   readonly #reaping = new Map<string, Promise<void>>();
@@ -32,7 +32,7 @@ export class Reaper {
   constructor(connection: CommandConnection, instances: Instances, onLeaseLost: () => void) {
     this.#connection = connection;
     this.#instances = instances;
-    this.#scripts = defineReaperScripts(connection);
+    this.#reap = defineReap(connection);
     this.#onLeaseLost = onLeaseLost;
   }
 
@@ -78,7 +78,7 @@ export class Reaper {
 
   /** Frees all names in a room that an instance holds, and returns their number. */
   async reap(room: string, instance: string): Promise<number> {
-    return await this.#scripts.reap(this.#connection.keys.room(room), instance);
+    return await this.#reap(this.#connection.keys.room(room), instance);
   }
 
   async #reapDead(instance: string, room?: string): Promise<void> {

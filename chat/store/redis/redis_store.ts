@@ -39,11 +39,11 @@ export async function openRedisStore(
   const listeners = new Map<string, RoomListener>();
   const instances = new Instances(commands, instanceId);
   const reaper = new Reaper(commands, instances, recover);
-  const claims = new NameClaims(commands, instances, reaper);
-  const recovery = new NameRecovery(
-    ...[commands, instances, claims, reaper] as const,
+  const claims = new NameClaims(
+    ...[commands, instances, reaper] as const,
     (room, { user, session }, loss) => listeners.get(room)?.onNameLost(user, session, loss),
   );
+  const recovery = new NameRecovery(commands, instances, claims, reaper);
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
   const subscriptions = new Map<string, RoomSubscription>();
   const log = new Log(commands, limits, (room) => subscriptions.get(room));
@@ -75,8 +75,6 @@ export async function openRedisStore(
     connection.onRefusal((message) => incidents.note(message));
   }
   commands.onReady(() => {
-    // A recovery that fails is repeated when the connection is back, or with the next renewal of
-    // the lease.
     recovery.reconnect().catch(ignoreOutage);
     // It may lead to another server now, unlike the connection of the subscriber.
     subscriber.prove().catch(ignoreOutage);

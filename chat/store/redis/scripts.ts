@@ -1,8 +1,8 @@
-import { payloadOf } from "../../protocol/events.ts";
+import { type Joined, type Left, payloadOf } from "../../protocol/events.ts";
 import { type LogLimits, type NameLoss, type NameSecret, REF_TTL_SECONDS } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
-import announceLeftScript from "./scripts/announce_left.lua" with { type: "text" };
+import announceScript from "./scripts/announce.lua" with { type: "text" };
 import claimScript from "./scripts/claim.lua" with { type: "text" };
 import freeOwnerlessScript from "./scripts/free_ownerless.lua" with { type: "text" };
 import probeScript from "./scripts/probe.lua" with { type: "text" };
@@ -21,50 +21,11 @@ export interface Claimant {
   readonly secret?: NameSecret;
 }
 
-/** The scripts that claim and release names. The `.lua` file of each says what it does. */
-export interface ClaimScripts {
-  /**
-   * Resolves to the time of the claim if the session has the name now, to 0 if a later session of
-   * the same user has it, else to its owner, as the HASH has it.
-   */
-  claim(keys: RoomKeys, instance: string, claimant: Claimant): Promise<number | string>;
-  /** Resolves to 1 if the name was freed, 0 if another session has it, -1 if nobody does. */
-  release(keys: RoomKeys, user: string, session: string, isCertain: boolean): Promise<number>;
-  /** Resolves to 1 if `left` was published, 0 if someone holds the name. */
-  announceLeft(keys: RoomKeys, user: string): Promise<number>;
-}
-
-/** The script that frees the names of dead instances. */
-export interface ReaperScripts {
-  /** Resolves to the number of names that were freed. */
-  reap(keys: RoomKeys, instance: string): Promise<number>;
-}
-
 /**
  * How many of the names the SET did not have; then for each whether it was the instance's own, was
  * free, or was won from another session; or why the session does not have it.
  */
-export type ReclaimReply = [added: number, ...replies: ("kept" | "free" | "won" | NameLoss)[]];
-
-/** The scripts that put names right. */
-export interface RecoveryScripts {
-  /** Resolves when the names are written down. */
-  reclaim(
-    keys: RoomKeys,
-    instance: string,
-    ownPrefix: string,
-    takesBack: boolean,
-    claims: readonly (Claimant & { readonly claimedAtMs: number })[],
-  ): Promise<ReclaimReply>;
-  /** Resolves to the number of names without an owner, and how many of them were freed. */
-  freeOwnerless(
-    keys: RoomKeys,
-    instance: string,
-    held: number,
-    max: number,
-    others: readonly string[],
-  ): Promise<[ownerless: number, freed: number]>;
-}
+type ReclaimReply = [added: number, ...replies: ("kept" | "free" | "won" | NameLoss)[]];
 
 /** A message on its way to a room's log. */
 export interface PendingMessage {
@@ -104,47 +65,80 @@ export interface LogScripts {
   ): Promise<(string | null)[]>;
 }
 
+/** The scripts that claim and release names. The `.lua` file of each says what it does. */
+export type ClaimScripts = ReturnType<typeof defineClaimScripts>;
+
 /** Registers the scripts that claim and release names. */
-export function defineClaimScripts(connection: CommandConnection): ClaimScripts {
+export function defineClaimScripts(connection: CommandConnection) {
   const claim = connection.defineScript<number | string>("claimName", 2, claimScript);
   const release = connection.defineScript<number>("releaseName", 2, releaseScript);
-  const announceLeft = connection.defineScript<number>("announceLeft", 1, announceLeftScript);
+  const announce = connection.defineScript<number>("announce", 1, announceScript);
   return {
-    claim(keys, instance, claimant) {
+    /**
+     * Resolves to the time of the claim if the session has the name now, to 0 if a later session of
+     * the same user has it, else to its owner, as the HASH has it.
+     */
+    claim(keys: RoomKeys, instance: string, claimant: Claimant) {
       const { user, session } = claimant;
       const fields = JSON.stringify({ user, session }).slice(1, -1);
       const args = [user, instance, endOfOwner(claimant), keys.channel, fields];
       return claim(keys.users, keys.owners, ...args);
     },
-    release(keys, user, session, isCertain) {
+    /** Resolves to 1 if the name was freed, 0 if another session has it, -1 if nobody does. */
+    release(keys: RoomKeys, user: string, session: string, isCertain: boolean) {
       const left = payloadOf({ type: "left", user });
       const args = [user, session, isCertain ? 1 : 0, keys.channel, left];
       return release(keys.users, keys.owners, ...args);
     },
-    announceLeft: (keys, user) =>
-      announceLeft(keys.owners, user, keys.channel, payloadOf({ type: "left", user })),
+    /** Resolves to 1 if the event was published, 0 if it is not true. */
+    announce(keys: RoomKeys, event: Joined | Left) {
+      const mustBeHeld = event.type === "joined" ? 1 : 0;
+      return announce(keys.owners, event.user, mustBeHeld, keys.channel, payloadOf(event));
+    },
   };
 }
 
 /** Registers the script that frees the names of dead instances. */
-export function defineReaperScripts(connection: CommandConnection): ReaperScripts {
+export function defineReap(connection: CommandConnection) {
   const reap = connection.defineScript<number>("reapNames", 2, reapScript);
-  return { reap: (keys, instance) => reap(keys.users, keys.owners, instance, keys.channel) };
+  /** Resolves to the number of names that were freed. */
+  return (keys: RoomKeys, instance: string) =>
+    reap(keys.users, keys.owners, instance, keys.channel);
 }
 
+/** The scripts that put names right. */
+export type RecoveryScripts = ReturnType<typeof defineRecoveryScripts>;
+
 /** Registers the scripts that put names right. */
-export function defineRecoveryScripts(connection: CommandConnection): RecoveryScripts {
+export function defineRecoveryScripts(connection: CommandConnection) {
   const reclaim = connection.defineScript<ReclaimReply>("reclaimNames", 2, reclaimScript);
-  const freeOwnerless = connection.defineScript<[number, number]>(
+  const freeOwnerless = connection.defineScript<[ownerless: number, freed: number]>(
     ...["freeOwnerless", 2, freeOwnerlessScript] as const,
   );
   return {
-    reclaim(keys, instance, ownPrefix, takesBack, claims) {
+    /** Resolves when the names are written down. */
+    reclaim(
+      keys: RoomKeys,
+      instance: string,
+      ownPrefix: string,
+      takesBack: boolean,
+      claims: readonly (Claimant & { readonly claimedAtMs: number })[],
+    ) {
       const args = claims.flatMap((claim) => [claim.user, claim.claimedAtMs, endOfOwner(claim)]);
       return reclaim(keys.users, keys.owners, instance, ownPrefix, takesBack ? 1 : 0, ...args);
     },
-    freeOwnerless: (keys, instance, held, max, others) =>
-      freeOwnerless(keys.users, keys.owners, instance, held, keys.channel, max, ...others),
+    /** Resolves to the number of names without an owner, and how many of them were freed. */
+    freeOwnerless(
+      keys: RoomKeys,
+      instance: string,
+      held: number,
+      max: number,
+      others: readonly string[],
+    ) {
+      return freeOwnerless(
+        ...[keys.users, keys.owners, instance, held, keys.channel, max, ...others] as const,
+      );
+    },
   };
 }
 
