@@ -6,7 +6,7 @@ import type {
 import { Subscriber } from "../../chat/store/redis/subscriber.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
 
-Deno.test("a proof that began before commands could be sent is followed by another one", async () => {
+Deno.test("a proof that began before commands could be sent is made again", async () => {
   let isReady = false;
   let hear = (_channel: string, _payload: string) => {};
   let resubscribe = () => Promise.resolve();
