@@ -63,11 +63,13 @@ export interface ChatClientOptions {
   readonly signal?: AbortSignal;
   /**
    * The token that lets the user in, or a function that returns one. The client calls the function
-   * before each attempt to connect, and for `users` and `history`.
+   * before each attempt to connect, and for `users` and `history`. The token is sent as one more
+   * subprotocol, `token.{token}`, and over HTTP as `authorization: Bearer {token}`. It is for a
+   * proxy that checks it: this version of the server ignores it.
    */
   readonly token?: string | (() => string | Promise<string>);
   /**
-   * Where to keep the secret by which the server knows the user again: give `sessionStorage` in a
+   * Where to keep the secret by which the server recognizes the user: give `sessionStorage` in a
    * page, so that the page has its name back at once after it was reloaded. A duplicated tab makes
    * another secret. By default the secret is kept in memory. All clients of a page for the same
    * servers, room and user share one secret, and the storage of the first one.
@@ -286,8 +288,9 @@ export class ChatClient extends ChatEventTarget {
   }
 
   /**
-   * Iterates over the messages that arrive from now on, until the client is closed: begin the loop
-   * before you await anything. Up to 10,000 messages wait for a loop that is slower than the room.
+   * Iterates over the messages that arrive from now on, until the client is closed. To miss none,
+   * begin the loop before you await anything. Up to 10,000 messages wait for a loop that is slower
+   * than the room.
    *
    * @throws {ChatError} if the client closes by itself (see `code`), or with the code `too_slow`
    * if too many messages wait. The loop gets those before that first: to go on without a gap, give

@@ -80,7 +80,7 @@ export async function openRedisStore(
   commands.onReady(() => {
     recovery.reconnect().catch(ignoreOutage);
     // It may lead to another server now, unlike the connection of the subscriber.
-    subscriber.prove().catch(ignoreOutage);
+    subscriber.proveAnew().catch(ignoreOutage);
   });
   const stopMaintenance = startMaintenance(recovery, reaper, sweeper, subscriber);
 

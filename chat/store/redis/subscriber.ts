@@ -103,6 +103,15 @@ export class Subscriber implements SubscriptionSource {
     return this.#proof ??= this.#prove().finally(() => this.#proof = undefined);
   }
 
+  /**
+   * Proves once more after the proof that is under way. That one fails if it began before the
+   * connection for commands was ready.
+   */
+  async proveAnew(): Promise<void> {
+    await this.#proof?.catch(() => {});
+    await this.prove();
+  }
+
   async #prove(): Promise<void> {
     if (!this.#isSubscribed) throw new StoreUnavailable(SUBSCRIBER_DOWN);
     const wasHearing = this.#isHearing;
