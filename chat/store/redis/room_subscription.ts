@@ -47,8 +47,9 @@ const MAX_NOTICE_CHARS = 64 * 1024;
 /** What is dropped is logged when it begins, and when there was none for so many milliseconds. */
 const QUIET_MS = 60_000;
 
-/** Where the number of a usual id ends. */
-const USUAL_DASH = 13;
+/** The length of a time in an id, and what follows it. */
+const USUAL_LENGTH = 13;
+const DASH = "-".charCodeAt(0);
 
 /** Stands for a gap fill that never ends: later payloads are only buffered. */
 const CLOSED = Symbol("closed");
@@ -161,7 +162,7 @@ export class RoomSubscription implements LogObserver {
   #isPossible(id: string): boolean {
     const limit = this.#highestPossibleId;
     // Of two usual ids, the higher one has the higher number in the same place.
-    return id[USUAL_DASH] === "-" && id < limit || !isLater(id, limit);
+    return id.charCodeAt(USUAL_LENGTH) === DASH && id < limit || !isLater(id, limit);
   }
 
   #deliver(event: RoomEvent, line: string): void {
@@ -311,7 +312,7 @@ export class RoomSubscription implements LogObserver {
         { room: this.#room, position },
       );
       this.#isInterrupted = false;
-    } else {
+    } else if (!this.#log.mayHaveExpired(position)) {
       logger.warn(
         "Room {room}: {position} was delivered, but the log does not have it, and goes on after " +
           "{last}: Redis has lost it, or another program has forged it",
