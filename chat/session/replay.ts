@@ -1,6 +1,6 @@
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
 import type { RoomEvent } from "../protocol/events.ts";
-import { BEFORE_FIRST_ID, isId, isLater, timestampOf } from "../protocol/ids.ts";
+import { BEFORE_FIRST_ID, isId, isLater, previousId, timestampOf } from "../protocol/ids.ts";
 import { quote } from "../protocol/names.ts";
 import type { History } from "../rooms/history.ts";
 import type { LogEntry } from "../store/store.ts";
@@ -40,12 +40,19 @@ export async function prepareReplay(
   if (isLater(since, last) && !mayHaveExpired(since, last)) {
     return refuse(`since is ${since}, but the room's newest message is ${last}`);
   }
-  const pages = history.between(room, since, last);
-  const { value: first } = await pages.next();
-  if (!first) return { recovered: since === last, pages: [] };
-  // Otherwise the log has lost the message, or those after it.
-  const recovered = first[0].event.prev === since;
-  return { recovered, pages: replayUpTo(last, first, pages) };
+  if (since === last) return { recovered: true, pages: [] };
+  // The page begins with the message itself, if the log has it.
+  const pages = history.between(room, previousId(since), last);
+  const page = (await pages.next()).value ?? [];
+  const [first, ...others] = page;
+  const hasSince = first?.event.id === since;
+  const rest = hasSince ? others : page;
+  if (rest.length === 0) return { recovered: false, pages: [] };
+  const { id, prev } = rest[0].event;
+  // If the log has lost the message, any other one before the next one may be a newer one.
+  const recovered = prev === since &&
+    (hasSince || (await history.last(room, 1, previousId(id))).length === 0);
+  return { recovered, pages: replayUpTo(last, rest, pages) };
 }
 
 function refuse(message: string): Replay {

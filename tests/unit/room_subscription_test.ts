@@ -13,12 +13,18 @@ import { Room } from "../../chat/rooms/room.ts";
 import { makeRandom } from "../support/random.ts";
 import { endOfTurn } from "../support/wait.ts";
 
-function message(n: number, prev = n - 1): { event: Message; line: string } {
+function message(
+  n: number,
+  prev = n - 1,
+  text = `message ${n}`,
+): { event: Message; line: string } {
   const event: Message = {
-    ...{ type: "message", id: `${n}-0`, prev: `${prev}-0`, user: "foo", text: `message ${n}` },
+    ...{ type: "message", id: `${n}-0`, prev: `${prev}-0`, user: "foo", text },
   };
   return { event, line: JSON.stringify(event) };
 }
+
+const HIGHEST_POSSIBLE = "1700000000000-0";
 
 const joined = (user: string) => JSON.stringify({ type: "joined", user, session: "s", users: 1 });
 
@@ -47,7 +53,10 @@ function makeSubscription(
         logged.findLast(({ event }) => delivered.some((one) => isSameMessage(event, one)))
           ?.event.id,
       ),
-    mayHaveExpired: () => false,
+    readBefore: (_room: string, id: string, count: number) =>
+      Promise.resolve(logged.filter(({ event }) => isLater(id, event.id)).slice(-count)),
+    mayHaveExpired: (id: string) => id === "0-0",
+    highestPossibleId: () => HIGHEST_POSSIBLE,
   } as unknown as Log;
   const source: SubscriptionSource = {
     ping() {
@@ -178,10 +187,10 @@ Deno.test("after a loss of the log's end, what was not received may be missing",
   logged.push(message(1), message(2), message(3));
   await subscription.resync();
   // A new message whose id is not later than the ids that the log has lost.
-  logged.push(message(4, 3));
-  receive(message(4, 3).line);
+  logged.push(message(4, 3, "other"));
+  receive(message(4, 3, "other").line);
   await endOfTurn();
-  assertEquals(delivered, [...texts(1, 5), "gap after 5-0", "resync after 3-0", "message 4"]);
+  assertEquals(delivered, [...texts(1, 5), "gap after 5-0", "resync after 3-0", "other"]);
 });
 
 Deno.test("a loss of the log's end while everything was received leaves no gap", async () => {
@@ -207,6 +216,127 @@ Deno.test("a log that was deleted or began anew is followed", async () => {
   assertEquals(delivered, [
     ...["message 5", "gap after 5-0", "resync after 0-0", "message 2", "message 3"],
   ]);
+});
+
+Deno.test("a lower id is delivered, although a higher one follows what was delivered", async () => {
+  const { subscription, receive, logged, delivered } = makeSubscription();
+  logged.push(message(108, 107));
+  await subscription.start();
+  receive(message(111, 108).line);
+  // Another instance has not heard 111 before the log was lost.
+  logged.splice(0, 1, message(109, 108), message(112, 111));
+  receive(message(109, 108).line);
+  receive(message(112, 111).line);
+  await endOfTurn();
+  assertEquals(delivered, [
+    ...["message 111", "gap after 108-0", "message 109", "gap after 111-0", "message 112"],
+  ]);
+});
+
+Deno.test("a log that has only older messages is followed from its end on", async () => {
+  const { subscription, receive, logged, delivered } = makeSubscription();
+  logged.push(message(5));
+  await subscription.start();
+  logged.splice(0, 1, message(3), message(4));
+  // One that is in the log is no new one for that.
+  receive(message(3).line);
+  await endOfTurn();
+  logged.push(message(5, 4, "other"));
+  receive(message(5, 4, "other").line);
+  assertEquals(delivered, ["gap after 4-0", "other"]);
+});
+
+Deno.test("a message that was deleted at the head of the log leaves no gap", async () => {
+  const { subscription, receive, logged, delivered } = makeSubscription();
+  await subscription.start();
+  receive(message(1).line);
+  logged.push(message(2), message(3));
+  receive(message(3).line);
+  await endOfTurn();
+  assertEquals(delivered, texts(1, 3));
+});
+
+Deno.test("after an interruption, what a log has lost before its first message is told", async () => {
+  for (const isInterrupted of [false, true]) {
+    const { subscription, receive, logged, delivered } = makeSubscription();
+    await subscription.start();
+    if (isInterrupted) await subscription.resync();
+    logged.push(message(8));
+    receive(message(8).line);
+    await endOfTurn();
+    assertEquals(delivered, [`${isInterrupted ? "gap" : "resync"} after 7-0`, "message 8"]);
+  }
+});
+
+Deno.test("what was received and lost before it was delivered is told, or delivered", async () => {
+  const { subscription, receive, logged, delivered, failReads } = makeSubscription();
+  logged.push(message(1));
+  await subscription.start();
+  failReads(1);
+  receive(message(5, 1).line);
+  // It seems to follow the last one, and the next ones do not follow it.
+  receive(message(2, 1).line, message(3, 2).line);
+  logged.length = 0;
+  await subscription.fillGap();
+  assertEquals(delivered, ["message 5", "gap after 5-0"]);
+  receive(message(9, 5).line, joined("bar"));
+  logged.push(message(12, 11));
+  // These were received in order, and the log has only the last one.
+  receive(message(11, 10).line, message(12, 11).line);
+  receive(message(10, 9).line);
+  await endOfTurn();
+  assertEquals(delivered.slice(2), ["message 9", "joined bar", "gap after 11-0", "message 12"]);
+});
+
+Deno.test("received messages of which the log has only the last are delivered", async () => {
+  const { subscription, receive, logged, delivered, failReads } = makeSubscription();
+  logged.push(message(1));
+  await subscription.start();
+  failReads(1);
+  const filled = subscription.resync();
+  receive(message(2).line, joined("bar"), message(3).line, message(4).line);
+  logged.push(message(4));
+  await filled;
+  assertEquals(delivered, ["message 2", "joined bar", "message 3", "message 4"]);
+});
+
+Deno.test("an id that Redis cannot have given is delivered only if the log has it", async () => {
+  const { subscription, receive, logged, delivered } = makeSubscription();
+  await subscription.start();
+  receive(message(1).line);
+  const far = (id: string) => ({ ...message(2, 1, id).event, id });
+  const ids = ["99999999999999-1", "1700000000000-1", "9999999999999-0"];
+  for (const id of ids) receive(JSON.stringify(far(id)));
+  logged.push(message(1));
+  await endOfTurn();
+  assertEquals(delivered, ["message 1"]);
+  const event = far(ids[0]);
+  logged.push({ event, line: JSON.stringify(event) });
+  receive(JSON.stringify(event));
+  await endOfTurn();
+  assertEquals(delivered, ["message 1", ids[0]]);
+});
+
+Deno.test("a message with a low id that is not in the log is gone back from", async () => {
+  const { subscription, receive, logged, delivered } = makeSubscription();
+  logged.push(message(5));
+  await subscription.start();
+  receive(message(2, 5).line);
+  await subscription.fillGap();
+  assertEquals(delivered, ["message 2", "resync after 5-0"]);
+  assertEquals(subscription.seen, { last: "5-0", highest: "5-0" });
+});
+
+Deno.test("another message with an id that was delivered is delivered", async () => {
+  const { subscription, receive, logged, delivered } = makeSubscription();
+  logged.push(message(1));
+  await subscription.start();
+  receive(message(2).line, message(3).line);
+  const others = [message(2, 1, "other 2"), message(3, 2, "other 3")];
+  logged.push(...others);
+  receive(...others.map(({ line }) => line));
+  await endOfTurn();
+  assertEquals(delivered, [...texts(2, 3), "resync after 1-0", "other 2", "other 3"]);
 });
 
 Deno.test("a large gap is filled in bursts, with pauses between them", async () => {

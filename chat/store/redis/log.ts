@@ -15,6 +15,9 @@ type StreamEntry = [id: string, fields: string[]];
 /** How many messages a search reads at a time. */
 const PAGE_SIZE = 100;
 
+/** Redis does not give ids that are further ahead of its clock, in milliseconds. */
+const MAX_AHEAD_MS = 3_600_000;
+
 /** More than the fields that precede the rest of an event. */
 const ID_FIELDS_CHARS = 200;
 
@@ -50,21 +53,23 @@ export class Log {
   readonly #connection: CommandConnection;
   readonly #batcher: PublishBatcher;
   readonly #historySeconds: number;
+  readonly #nowMs: () => number;
   readonly #retrier = new PublishRetrier();
 
   /**
    * @param connection where to send commands
    * @param limits how much to keep
-   * @param observerOf who receives the messages of a room
+   * @param options.nowMs the time by the clock of Redis
+   * @param options.observerOf who receives the messages of a room
    */
-  constructor(
-    connection: CommandConnection,
-    limits: LogLimits,
-    observerOf: (room: string) => LogObserver | undefined,
-  ) {
+  constructor(connection: CommandConnection, limits: LogLimits, { nowMs, observerOf }: {
+    nowMs: () => number;
+    observerOf: (room: string) => LogObserver | undefined;
+  }) {
     this.#connection = connection;
     this.#batcher = new PublishBatcher(connection, limits, observerOf);
     this.#historySeconds = limits.historySeconds;
+    this.#nowMs = nowMs;
   }
 
   /**
@@ -132,7 +137,15 @@ export class Log {
 
   /** Tells whether a message is so old that the log need not have it any more. */
   mayHaveExpired(id: string): boolean {
-    return timestampOf(id) < Date.now() - this.#historySeconds * 1000;
+    return timestampOf(id) < this.#nowMs() - this.#historySeconds * 1000;
+  }
+
+  /**
+   * Returns an id that no message will have for an hour. One with a higher id was never in the log,
+   * unless someone has put an entry of the future there.
+   */
+  highestPossibleId(): string {
+    return `${this.#nowMs() + MAX_AHEAD_MS}-0`;
   }
 
   /** Reads messages from a position on: the message with this id too, if the log has it. */

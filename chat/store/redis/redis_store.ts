@@ -46,7 +46,10 @@ export async function openRedisStore(
   const recovery = new NameRecovery(commands, instances, claims, reaper);
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
   const subscriptions = new Map<string, RoomSubscription>();
-  const log = new Log(commands, limits, (room) => subscriptions.get(room));
+  const log = new Log(commands, limits, {
+    nowMs: () => instances.nowMs,
+    observerOf: (room) => subscriptions.get(room),
+  });
   const channel = commands.keys.hearing(instanceId);
   const subscriber = new Subscriber(connections.subscriber, commands, channel);
   const probe = defineProbe(commands, channel);

@@ -1,18 +1,24 @@
 import { getLogger } from "@logtape/logtape";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Episode } from "../../limits/episode.ts";
-import { EVENT_MARK, type Notice, parseEvent, type RoomEvent } from "../../protocol/events.ts";
-import { BEFORE_FIRST_ID, isLater, timestampOf } from "../../protocol/ids.ts";
-import type { LogEntry, RoomListener } from "../store.ts";
+import {
+  EVENT_MARK,
+  type Message,
+  type Notice,
+  parseEvent,
+  type RoomEvent,
+} from "../../protocol/events.ts";
+import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
+import type { RoomListener } from "../store.ts";
+import { type Continuation, isMessage, readOn } from "./continuation.ts";
+import { EventBuffer } from "./event_buffer.ts";
 import { ignoreOutage } from "./ignore_outage.ts";
-import { type DeliveredMessage, isSameMessage, type Log } from "./log.ts";
+import type { DeliveredMessage, Log } from "./log.ts";
+import { mergePage } from "./merge.ts";
 import type { LogObserver } from "./publish_batcher.ts";
 import type { SeenIds } from "./scripts.ts";
 
 const logger = getLogger(["chat", "redis"]);
-
-/** How many messages one read of the log returns at most. */
-const PAGE_SIZE = 100;
 
 /** The pause before a failed read of the log is retried, in milliseconds. */
 const RETRY_DELAY_MS = 100;
@@ -26,20 +32,14 @@ const FILL_BURST_CHARS = 64 * 1024;
 /** The pause of the gap fill between two bursts, in milliseconds. */
 const FILL_PAUSE_MS = 10;
 
-/** The most characters that are buffered during a gap fill. */
-const MAX_BUFFERED_CHARS = 16 * 1024 * 1024;
-
-/** What a buffered event takes beside its line, counted in characters. */
-const EVENT_OVERHEAD_CHARS = 200;
-
 /** How soon after a delivery the log is asked whether it has the message, in milliseconds. */
 const CHECK_DELAY_MS = 1_000;
 
-/** How many of the ids that were delivered since the last check are remembered. */
-const MAX_UNCHECKED_IDS = 10_000;
+/** How many of the messages that were delivered since the last check are remembered. */
+const MAX_RECENT = 10_000;
 
-/** An id that is further ahead of the clock, in milliseconds, is not one of Redis. */
-const MAX_AHEAD_MS = 3_600_000;
+/** How many of those before are remembered, by their ids: Redis may lose as many. */
+const MAX_VERIFIED = 100;
 
 /** The longest notice that is delivered. */
 const MAX_NOTICE_CHARS = 64 * 1024;
@@ -47,7 +47,11 @@ const MAX_NOTICE_CHARS = 64 * 1024;
 /** What is dropped is logged when it begins, and when there was none for so many milliseconds. */
 const QUIET_MS = 60_000;
 
-const NOT_IN_LOG = "messages that are not in the log";
+/** Where the number of a usual id ends. */
+const USUAL_DASH = 13;
+
+/** Stands for a gap fill that never ends: later payloads are only buffered. */
+const CLOSED = Symbol("closed");
 
 /** What a subscription needs from the connection that it receives from. */
 export interface SubscriptionSource {
@@ -57,21 +61,15 @@ export interface SubscriptionSource {
   reset(cause: string): void;
 }
 
-interface Received {
-  readonly event: RoomEvent;
-  readonly line: string;
-}
-
 /**
  * The stream of one room's events, without gaps and without duplicates.
  *
  * A message whose `prev` is the last message that was delivered is delivered at once. After any
- * other one, the log decides: the subscription buffers what it receives, reads the log from the
- * last message that it has delivered, and delivers what is missing. What the log does not have is
- * dropped. Anyone who can publish on the channel can forge a message that seems to be the next one,
- * and Redis can lose the end of the log. So the subscription also asks the log within a second
- * after a delivery. If the log does not have the message, the subscription goes back to the last
- * one that it has, and tells this by a `resync`.
+ * other one, the log decides: the subscription buffers what it receives, reads where the log goes
+ * on, and delivers what is missing. What the log does not have is dropped. Anyone who can publish
+ * on the channel can forge a message that seems to be the next one, and Redis can lose the end of
+ * the log. So the subscription also asks the log within a second after a delivery. If the log went
+ * on from an earlier message than the last one, a `resync` tells it.
  */
 export class RoomSubscription implements LogObserver {
   readonly #room: string;
@@ -81,20 +79,21 @@ export class RoomSubscription implements LogObserver {
   /** The id of the last message that was delivered; `undefined` until the start is known. */
   #position: string | undefined;
   /**
-   * The messages that were delivered since the log was seen to have one of them, which is the
-   * first. The last one is at the position.
+   * The last messages that were delivered: some that the log was seen to have, of which only the
+   * ids are known, and then all others. The last one is at the position.
    */
-  #unchecked: DeliveredMessage[] = [];
+  #recent: DeliveredMessage[] = [];
+  /** Messages with higher ids are delivered only if the log has them. */
+  #highestPossibleId = BEFORE_FIRST_ID;
   #check: ReturnType<typeof setTimeout> | undefined;
-  /** The last message that this instance has logged, and the highest id that was delivered. */
+  /** The last message that this instance has logged, and the highest id that it went back from. */
   #logged = BEFORE_FIRST_ID;
   #highest = BEFORE_FIRST_ID;
   /** What was received before the position was known, or during a gap fill. */
-  #buffered: Received[] = [];
-  #bufferedChars = 0;
+  readonly #buffer = new EventBuffer();
   /** Identifies the current gap fill. A fill that finds another one here ends: it is superseded. */
   #currentFill: symbol | undefined;
-  /** Whether something may have been published that was not received. */
+  /** Whether something may have been published after the position that was not received. */
   #isInterrupted = false;
   readonly #dropped = new Map<string, Episode>();
 
@@ -145,24 +144,30 @@ export class RoomSubscription implements LogObserver {
   }
 
   #handle(event: RoomEvent, line: string): void {
-    const isNext = event.type !== "message" || event.prev === this.#position;
-    if (isNext && !this.#currentFill && this.#position !== undefined) {
+    const isFilling = this.#currentFill !== undefined || this.#position === undefined;
+    if (!isFilling && (event.type !== "message" || this.#isNext(event))) {
       return this.#deliver(event, line);
     }
-    this.#buffer([{ event, line }]);
-    if (!this.#currentFill && this.#position !== undefined) this.fillGap();
+    this.#buffer.push({ event, line });
+    if (this.#buffer.isFull) this.#source.reset("the gap fill buffer is full");
+    if (!isFilling) this.fillGap();
   }
 
-  #buffer(received: readonly Received[]): void {
-    for (const { line } of received) this.#bufferedChars += line.length + EVENT_OVERHEAD_CHARS;
-    this.#buffered.push(...received);
-    if (this.#bufferedChars > MAX_BUFFERED_CHARS) this.#source.reset("the gap fill buffer is full");
+  #isNext({ id, prev }: Message): boolean {
+    return prev === this.#position && this.#isPossible(id);
+  }
+
+  /** Whether Redis can have given an id. */
+  #isPossible(id: string): boolean {
+    const limit = this.#highestPossibleId;
+    // Of two usual ids, the higher one has the higher number in the same place.
+    return id[USUAL_DASH] === "-" && id < limit || !isLater(id, limit);
   }
 
   #deliver(event: RoomEvent, line: string): void {
     if (event.type === "message") {
       this.#position = event.id;
-      if (this.#unchecked.push(event) > MAX_UNCHECKED_IDS) this.#unchecked.splice(0, 1_000);
+      if (this.#recent.push(event) > MAX_RECENT) this.#recent.splice(0, MAX_RECENT / 10);
       this.#scheduleCheck();
     }
     this.#listener.onEvent(event, line);
@@ -180,9 +185,10 @@ export class RoomSubscription implements LogObserver {
       return this.#position;
     }
     this.#position = newest;
-    this.#unchecked = [{ id: newest }];
+    this.#recent = [{ id: newest }];
+    this.#noteVerified(newest);
     this.#isInterrupted = false;
-    if (this.#buffered.length > 0) this.fillGap();
+    if (this.#buffer.length > 0) this.fillGap();
     return newest;
   }
 
@@ -191,16 +197,15 @@ export class RoomSubscription implements LogObserver {
    * buffered before is dropped: its messages are in the log, and its other events are out of date.
    */
   async resync(): Promise<void> {
-    this.#takeBuffered();
+    this.#buffer.clear();
     this.#isInterrupted = true;
     await (this.#position === undefined ? this.start() : this.fillGap());
   }
 
   /** Stops the delivery for good. */
   close(): void {
-    // A symbol that belongs to no fill: later payloads are only buffered, and never delivered.
-    this.#currentFill = Symbol();
-    this.#takeBuffered();
+    this.#currentFill = CLOSED;
+    this.#buffer.clear();
     clearTimeout(this.#check);
   }
 
@@ -209,10 +214,20 @@ export class RoomSubscription implements LogObserver {
    * succeeds.
    */
   async fillGap(): Promise<void> {
+    if (this.#currentFill === CLOSED) return;
     const fill = this.#currentFill = Symbol();
-    for (let isFilled = false, failures = 0; !isFilled && this.#currentFill === fill;) {
+    for (let failures = 0; this.#currentFill === fill;) {
       try {
-        isFilled = await this.#fillPage(fill);
+        // What was received before the log is read is in the log, if it is real.
+        const settled = this.#buffer.length;
+        const continuation = await readOn(this.#log, this.#room, this.#recent);
+        // Afterwards the buffer has everything that was published before the read.
+        await this.#source.ping();
+        if (this.#currentFill !== fill) return;
+        const isFilled = await this.#deliverPage(continuation, settled, fill);
+        if (this.#currentFill !== fill || !isFilled) continue;
+        this.#currentFill = undefined;
+        this.#endInterruption();
       } catch (error) {
         if (failures++ === 0) ignoreOutage(error);
         await sleep(RETRY_DELAY_MS);
@@ -220,124 +235,97 @@ export class RoomSubscription implements LogObserver {
     }
   }
 
-  /** Delivers what one page of the log has. Returns whether the gap is filled. */
-  async #fillPage(fill: symbol): Promise<boolean> {
-    // What was received before the read is in the log, if it is real.
-    const settled = this.#buffered.length;
-    const { delivered, page } = await this.#readPage();
-    // By now the buffer has everything that was published before the read. A message that is in
-    // both is delivered from the buffer, where it has its place among `joined` and `left`.
-    await this.#source.ping();
-    if (this.#currentFill !== fill) return true;
-    if (page.length < PAGE_SIZE) this.#noteLost(this.#buffered.slice(0, settled), delivered, page);
-    if (delivered === undefined) {
-      if (page.length === 0) this.#reportLostEnd();
-    } else if (delivered !== this.#position) {
-      this.#goBackTo(delivered);
-    }
-    const last = this.#unchecked.findLast(({ id }) => id === this.#position);
-    this.#unchecked = [last ?? { id: this.#position! }];
+  /** Delivers what one read of the log has shown. Returns whether the gap is filled. */
+  async #deliverPage(page: Continuation, settled: number, fill: symbol): Promise<boolean> {
+    const { base = BEFORE_FIRST_ID, entries } = page;
+    const isInLog = page.base === this.#position;
+    if (page.base !== undefined) this.#noteVerified(base);
+    else if (entries.length > 0) this.#recent = [];
+    if (isInLog) this.#endInterruption();
+    else this.#handleLoss(page);
 
-    const missing = page[0]?.event.id === delivered ? page.slice(1) : page;
-    return await this.#deliverPage(missing, settled, page.length === PAGE_SIZE, fill);
-  }
-
-  /**
-   * Delivers a page of the log and what was received meanwhile.
-   *
-   * @param missing the messages of the page that were not delivered yet
-   * @param settled how much of the buffer was received before the page was read
-   * @param isPartial whether the log may have more
-   * @returns whether the gap is filled
-   */
-  async #deliverPage(
-    missing: readonly LogEntry[],
-    settled: number,
-    isPartial: boolean,
-    fill: symbol,
-  ): Promise<boolean> {
-    const indexes = new Map(missing.map(({ event }, i) => [event.id, i]));
-    const indexOf = ({ event }: Received) =>
-      event.type === "message" ? indexes.get(event.id) : undefined;
-    const pace = makePacer();
-    let next = 0;
-    const deliver = async ({ event, line }: Received) => {
-      if (event.type === "message" && event.prev !== this.#position) this.#follow(event.prev);
+    // If the log has something else than the last messages, that was told.
+    const canBeLost = !isInLog && (page.base !== undefined || page.olderEnd === BEFORE_FIRST_ID);
+    let mayBeLost = false;
+    const merged = mergePage(page, this.#buffer, settled, {
+      isNext: (message) => this.#isNext(message),
+      onDropped: ({ id }) => {
+        if (!isLater(id, base)) return;
+        this.#noteDropped("messages that are not in the log");
+        // Redis may have lost it together with the last one that was delivered.
+        mayBeLost ||= canBeLost && this.#isPossible(id);
+        this.#isInterrupted ||= mayBeLost;
+      },
+    });
+    let chars = 0;
+    let step;
+    while (!(step = merged.next()).done) {
+      const { event, line } = step.value;
+      if (event.type === "message" && event.prev !== this.#position) this.#goOnAfter(event.prev);
       this.#deliver(event, line);
-      await pace(line);
-      return this.#currentFill === fill;
-    };
-    const deliverUpTo = async (end: number) => {
-      while (next < end) if (!await deliver(missing[next++])) return false;
-      return true;
-    };
-
-    const reached = this.#buffered.findIndex((received) => indexOf(received) !== undefined);
-    if (!await deliverUpTo(reached < 0 ? missing.length : indexOf(this.#buffered[reached])!)) {
-      return true;
+      chars += line.length;
+      if (chars < FILL_BURST_CHARS) continue;
+      chars = 0;
+      await sleep(FILL_PAUSE_MS);
+      if (this.#currentFill !== fill) return false;
     }
-    if (isPartial && reached < 0) return false;
-    const buffered = this.#takeBuffered();
-    for (const [i, received] of buffered.entries()) {
-      const { event } = received;
-      const index = indexOf(received);
-      if (index !== undefined) {
-        if (index < next) continue;
-        if (!await deliverUpTo(index)) return true;
-        next++;
-      } else if (
-        event.type === "message" &&
-        (event.prev !== this.#position || missing[next]?.event.prev === this.#position)
-      ) {
-        if (i < settled && !(isPartial && i > reached)) {
-          if (isLater(event.id, this.#position!)) this.#noteDropped(NOT_IN_LOG);
-          continue;
-        }
-        // The log may have it by now.
-        this.#buffer(buffered.slice(i).concat(this.#takeBuffered()));
-        return false;
-      }
-      if (!await deliver(received)) return true;
-    }
-    if (this.#buffered.length > 0 || next < missing.length) return false;
-    this.#currentFill = undefined;
-    this.#isInterrupted = false;
-    if (this.#unchecked.length > 1) this.#scheduleCheck();
-    return true;
+    if (mayBeLost && this.#isInterrupted) this.#tellResync(this.#position!, true);
+    return step.value;
   }
 
-  /**
-   * Reads the log from the last message that was delivered and that the log has. If it has none of
-   * them, it reads what follows, beginning with the first new message.
-   */
-  async #readPage(): Promise<{ delivered?: string; page: readonly LogEntry[] }> {
+  /** All that was missed is delivered or told; but the log does not show what it had before. */
+  #endInterruption(): void {
+    if (this.#position !== BEFORE_FIRST_ID) this.#isInterrupted = false;
+  }
+
+  /** Handles that the log does not have the last message that was delivered. */
+  #handleLoss({ base, entries, olderEnd = BEFORE_FIRST_ID }: Continuation): void {
     const position = this.#position!;
-    const read = (start: string) => this.#log.readFrom(this.#room, start, PAGE_SIZE);
-    const page = await read(position);
-    const isInLog = page.length === 0
-      ? position === BEFORE_FIRST_ID
-      : isOrFollows(page[0], this.#last);
-    if (isInLog) return { delivered: position, page };
-    const delivered = await this.#log.findLast(this.#room, this.#unchecked);
-    if (delivered !== undefined) {
-      const rest = await read(delivered);
-      // If nothing came after it, Redis has lost what was delivered. The next message follows that,
-      // so that those who have not received it can tell.
-      const hasLostEnd = rest.length === 1 && isLater(position, delivered) && isPossible(position);
-      return hasLostEnd ? { page: [] } : { delivered, page: rest };
+    if (olderEnd !== BEFORE_FIRST_ID) return this.#tellResync(olderEnd, true);
+    if (entries.length > 0) {
+      // Nobody knows what was between. If the next one has another `prev`, that tells it.
+      const isHole = base === undefined && entries[0].event.prev === position;
+      if (isHole) this.#tellResync(position, true);
+      return;
     }
-    for (const { event } of this.#buffered.slice(0, PAGE_SIZE)) {
-      if (event.type !== "message" || isLater(event.id, position)) continue;
-      // After a failover, the ids of new messages can be lower.
-      const lower = await read(event.id);
-      if (lower[0]?.event.id === event.id) return { page: lower };
-    }
-    return { page };
+    // The next message will follow what was lost at the end of the log, so that whoever has not
+    // received that can tell. It cannot follow a lower id.
+    const last = base !== undefined && isLater(base, position) ? base : position;
+    const isHole = this.#isInterrupted && !this.#log.mayHaveExpired(position);
+    if (isHole || last !== position) this.#tellResync(last, isHole);
   }
 
-  get #last(): DeliveredMessage {
-    const last = this.#unchecked.at(-1)!;
-    return last.id === this.#position ? last : { id: this.#position! };
+  /** Goes on with a message of the log that does not follow the last one that was delivered. */
+  #goOnAfter(prev: string): void {
+    const isKnown = [this.#position, prev].includes(BEFORE_FIRST_ID) ||
+      this.#recent.some(({ id }) => id === prev);
+    this.#tellResync(prev, this.#isInterrupted || !isKnown);
+  }
+
+  #tellResync(last: string, gap: boolean): void {
+    const position = this.#position!;
+    if (gap) {
+      logger.error(
+        "Room {room}: messages after {position} may be missing: Redis has lost them, or " +
+          "HISTORY_LIMIT is too small for an outage",
+        { room: this.#room, position },
+      );
+      this.#isInterrupted = false;
+    } else {
+      logger.warn(
+        "Room {room}: {position} was delivered, but the log does not have it, and goes on after " +
+          "{last}: Redis has lost it, or another program has forged it",
+        { room: this.#room, position, last },
+      );
+    }
+    if (last !== position) {
+      if (!isLater(this.#logged, position)) this.#logged = BEFORE_FIRST_ID;
+      this.#highest = later(this.#highest, position);
+      this.#position = last;
+      this.#recent.push({ id: last });
+    }
+    const event: RoomEvent = { type: "resync", last, gap };
+    this.#listener.onEvent(event, JSON.stringify(event));
   }
 
   #scheduleCheck(): void {
@@ -347,86 +335,26 @@ export class RoomSubscription implements LogObserver {
   /** Asks whether the log has the last message that was delivered. */
   async #checkPosition(): Promise<void> {
     this.#check = undefined;
-    const last = this.#last;
+    const last = this.#recent.at(-1)!;
     try {
-      const [first] = await this.#log.readFrom(this.#room, last.id, 1);
-      if (this.#currentFill) return;
-      if (!isOrFollows(first, last)) return void this.fillGap();
-      this.#unchecked.splice(0, this.#unchecked.lastIndexOf(last));
+      const [first] = this.#currentFill ? [] : await this.#log.readFrom(this.#room, last.id, 1);
+      if (this.#currentFill) {
+        if (this.#currentFill !== CLOSED) this.#scheduleCheck();
+      } else if (isMessage(first, last)) {
+        this.#noteVerified(last.id);
+      } else this.fillGap();
     } catch (error) {
       ignoreOutage(error);
+      if (this.#currentFill !== CLOSED) this.#scheduleCheck();
     }
   }
 
-  /** Notes whether Redis may have lost messages that were received and are not delivered yet. */
-  #noteLost(received: Received[], after = BEFORE_FIRST_ID, page: readonly LogEntry[]): void {
-    const ids = new Set(page.map(({ event }) => event.id));
-    this.#isInterrupted ||= received.some(({ event }) =>
-      event.type === "message" && !ids.has(event.id) && isPossible(event.id) &&
-      isLater(event.id, after)
-    );
-  }
-
-  /** Goes back to a message that was delivered, because the log does not have the later ones. */
-  #goBackTo(id: string): void {
-    logger.warn(
-      "Room {room}: {position} was delivered, but the log does not have it, and goes on after " +
-        "{id}: Redis has lost it, or another program has forged it",
-      { room: this.#room, position: this.#position, id },
-    );
-    this.#tellResync(id, this.#isInterrupted);
-  }
-
-  /** Goes on with a message that does not follow the last one that was delivered. */
-  #follow(prev: string): void {
-    const position = this.#position!;
-    // What a room starts with may follow messages that have expired.
-    const isHole = position !== BEFORE_FIRST_ID && isLater(prev, position);
-    if (isHole) {
-      logger.error(
-        "Room {room}: the messages after {position} up to {prev} left the log before they could " +
-          "be delivered: HISTORY_LIMIT is too small for an outage, or Redis has lost them",
-        { room: this.#room, position, prev },
-      );
-    }
-    this.#tellResync(prev, isHole || this.#mayHaveMissed());
-  }
-
-  /** The log ends before the last message that was delivered. */
-  #reportLostEnd(): void {
-    if (this.#mayHaveMissed()) this.#tellResync(this.#position!, true);
-  }
-
-  /** Whether the log, which does not have the position, may have lost later messages with it. */
-  #mayHaveMissed(): boolean {
-    const position = this.#position!;
-    const hasExpired = position !== BEFORE_FIRST_ID && this.#log.mayHaveExpired(position);
-    if (!this.#isInterrupted || hasExpired) return false;
-    logger.error(
-      "Room {room}: Redis has lost {position}, and perhaps later messages that this instance " +
-        "has not received",
-      { room: this.#room, position },
-    );
-    return true;
-  }
-
-  #tellResync(last: string, gap: boolean): void {
-    const position = this.#position!;
-    if (isLater(position, last)) {
-      if (!isLater(this.#logged, position)) this.#logged = BEFORE_FIRST_ID;
-      if (isPossible(position)) this.#highest = later(this.#highest, position);
-    }
-    if (gap) this.#isInterrupted = false;
-    this.#position = last;
-    const event: RoomEvent = { type: "resync", last, gap };
-    this.#listener.onEvent(event, JSON.stringify(event));
-  }
-
-  #takeBuffered(): Received[] {
-    const buffered = this.#buffered;
-    this.#buffered = [];
-    this.#bufferedChars = 0;
-    return buffered;
+  /** Notes that the log has a message which was delivered, as the last one of them. */
+  #noteVerified(id: string): void {
+    const end = this.#recent.findLastIndex((message) => message.id === id);
+    const verified = this.#recent.slice(Math.max(0, end - MAX_VERIFIED), end);
+    this.#recent.splice(0, end, ...verified.map(({ id }) => ({ id })));
+    this.#highestPossibleId = this.#log.highestPossibleId();
   }
 
   #noteDropped(what: string): void {
@@ -443,28 +371,6 @@ export class RoomSubscription implements LogObserver {
   }
 }
 
-/** Whether a message of the log is one that was delivered, or the next one. */
-function isOrFollows(entry: LogEntry | undefined, delivered: DeliveredMessage): boolean {
-  return entry !== undefined &&
-    (isSameMessage(entry.event, delivered) || entry.event.prev === delivered.id);
-}
-
-/** Whether Redis can have given an id. */
-function isPossible(id: string): boolean {
-  return timestampOf(id) < Date.now() + MAX_AHEAD_MS;
-}
-
 function later(one: string, other: string): string {
   return isLater(one, other) ? one : other;
-}
-
-/** Pauses after each burst. */
-function makePacer(): (line: string) => Promise<void> | undefined {
-  let chars = 0;
-  return (line) => {
-    chars += line.length;
-    if (chars < FILL_BURST_CHARS) return;
-    chars = 0;
-    return sleep(FILL_PAUSE_MS);
-  };
 }

@@ -75,13 +75,15 @@ if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] then
   end
 
   -- If Redis has lost the end of the log, the next message follows the last one that was heard, and
-  -- its id is above all of them, even if the clock has gone back. An id that is far ahead of the
-  -- clock was never given by Redis.
+  -- its id is above all of them, even if the clock has gone back. The microseconds make it another
+  -- id than any that was lost: whoever resumes has nothing but the id. An id that is far ahead of
+  -- the clock was never given by Redis.
   if ARGV[7] ~= prev and isLater(ARGV[7], prev) then
-    local now = redis.call('TIME')[1] * 1000
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
     local highest = tonumber(ARGV[7]:match('^%d+'))
-    if highest >= now and highest <= now + 3600000 then
-      nextId = string.format('%.0f-0', highest + 1)
+    if highest <= now + 3600000 then
+      nextId = string.format('%.0f-%d', math.max(highest + 1, now), time[2])
     end
     if isLater(ARGV[6], prev) and tonumber(ARGV[6]:match('^%d+')) <= now + 3600000 then
       prev = ARGV[6]
