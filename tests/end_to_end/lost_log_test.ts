@@ -87,6 +87,28 @@ Deno.test("a client that returns to a log that lost its end is told of the gap",
   await away.leave();
 });
 
+Deno.test("a lower id before the message that follows since can be a later one", async () => {
+  await using redis = await startRedis();
+  const add = (n: number, prev: number) =>
+    redis.command(
+      ...["XADD", LOG, `${n}-0`, "prev", `${prev}-0`, "rest", `"user":"baz","text":"words ${n}"}`],
+    );
+  // 110 and 111 were lost; 109 was added after 111, with a lower id.
+  await add(109, 108);
+  await add(112, 111);
+  await using pair = await startPair(redis);
+  const { port } = pair.instances[0];
+  for (const [since, recovered] of [["111-0", false], ["109-0", false], ["108-0", true]] as const) {
+    const away = await JsonClient.join(port, "away", { room: "r", since });
+    assertEquals((await away.welcome()).recovered, recovered, since);
+    await away.leave();
+  }
+  await redis.command("XDEL", LOG, "109-0");
+  const away = await JsonClient.join(port, "away", { room: "r", since: "111-0" });
+  assertEquals((await away.welcome()).recovered, true);
+  await away.leave();
+});
+
 Deno.test("ids never go back for those who listen, when the clock of Redis does", async () => {
   await using redis = await startRedis();
   await using pair = await startPair(redis);

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MAX_EVENT_CHARS, type Message } from "../../chat/protocol/events.ts";
+import { isLater } from "../../chat/protocol/ids.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import {
   type LogEntry,
@@ -149,6 +150,33 @@ for (const [trouble, command] of Object.entries(SPOILED_LOGS)) {
     assertEquals([heard[0].id, heard[0].prev], [id, "0-0"]);
   });
 }
+
+Deno.test("redis: where the log has lost its end, no id can come again", async () => {
+  await using test = await startStores();
+  const { redis, store } = test;
+  const other = await openRedisStore(redisSettings(redis.port), LIMITS);
+  for (const one of [store, other]) await one.subscribe("r", { onEvent() {}, onNameLost() {} });
+  for (const aheadMs of [0, 30_000]) {
+    // The second time, the clock of Redis seems to have gone back.
+    if (aheadMs > 0) {
+      await redis.command("XADD", "{chat:r}:log", `${Date.now() + aheadMs}-0`, "a", "b");
+    }
+    const heard = await store.publish("r", "foo", "heard by all");
+    const time = Number(heard.split("-")[0]);
+    await until(() => Date.now() > time + 5 || aheadMs > 0);
+    const ids = [];
+    for (const one of [store, other]) {
+      await redis.command("DEL", "{chat:r}:log");
+      ids.push(await one.publish("r", "foo", "after the loss"));
+      await redis.command("DEL", "{chat:r}:log");
+    }
+    for (const id of ids) {
+      assert(isLater(id, heard) && id !== `${time + 1}-0`, `${id} after ${heard}`);
+    }
+    assert(ids[0] !== ids[1], `${ids}`);
+  }
+  await other.close();
+});
 
 Deno.test("redis: messages older than historySeconds are deleted, in portions", async () => {
   await using test = await startStores();

@@ -5,7 +5,7 @@ import { isSameMessage } from "./log.ts";
 
 /** What a merge asks. */
 export interface Judge {
-  /** Whether a message follows the last one that was delivered, although the log does not say so. */
+  /** Whether a message that the log does not have follows the last one that was delivered. */
   isNext(message: Message): boolean;
   /** Called with a message that the log does not have, and that is not delivered. */
   onDropped(message: Message): void;

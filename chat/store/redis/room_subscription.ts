@@ -309,7 +309,7 @@ export class RoomSubscription implements LogObserver {
         { room: this.#room, position },
       );
       this.#isInterrupted = false;
-    } else {
+    } else if (!this.#log.mayHaveExpired(position)) {
       logger.warn(
         "Room {room}: {position} was delivered, but the log does not have it, and goes on after " +
           "{last}: Redis has lost it, or another program has forged it",
