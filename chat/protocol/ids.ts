@@ -56,8 +56,10 @@ export function timestampOf(id: string): number {
  * ```
  */
 export function isLater(one: string, other: string): boolean {
-  if (one === other) return false;
-  const [time, sequence] = one.split("-").map(Number);
-  const [otherTime, otherSequence] = other.split("-").map(Number);
-  return time > otherTime || time === otherTime && sequence > otherSequence;
+  // Neither number has leading zeros, so one with more digits is larger.
+  const digits = one.indexOf("-"), otherDigits = other.indexOf("-");
+  if (digits !== otherDigits) return digits > otherDigits;
+  if (one.length === other.length) return one > other;
+  const time = one.slice(0, digits), otherTime = other.slice(0, digits);
+  return time === otherTime ? one.length > other.length : time > otherTime;
 }

@@ -256,7 +256,7 @@ Deno.test("a message that was deleted at the head of the log leaves no gap", asy
   assertEquals(delivered, texts(1, 3));
 });
 
-Deno.test("what is lost in an interruption before the first message is told", async () => {
+Deno.test("after an interruption, what a room lost before its first message is told", async () => {
   for (const isInterrupted of [false, true]) {
     const { subscription, receive, logged, delivered } = makeSubscription();
     await subscription.start();

@@ -47,10 +47,6 @@ const MAX_NOTICE_CHARS = 64 * 1024;
 /** What is dropped is logged when it begins, and when there was none for so many milliseconds. */
 const QUIET_MS = 60_000;
 
-/** The length of a time in an id, and what follows it. */
-const USUAL_LENGTH = 13;
-const DASH = "-".charCodeAt(0);
-
 /** Stands for a gap fill that never ends: later payloads are only buffered. */
 const CLOSED = Symbol("closed");
 
@@ -118,6 +114,7 @@ export class RoomSubscription implements LogObserver {
 
   noteLogged(id: string): void {
     this.#logged = later(this.#logged, id);
+    this.#forgetBefore(id);
   }
 
   /**
@@ -160,15 +157,15 @@ export class RoomSubscription implements LogObserver {
 
   /** Whether Redis can have given an id. */
   #isPossible(id: string): boolean {
-    const limit = this.#highestPossibleId;
-    // Of two usual ids, the higher one has the higher number in the same place.
-    return id.charCodeAt(USUAL_LENGTH) === DASH && id < limit || !isLater(id, limit);
+    return !isLater(id, this.#highestPossibleId);
   }
 
   #deliver(event: RoomEvent, line: string): void {
     if (event.type === "message") {
       this.#position = event.id;
-      if (this.#recent.push(event) > MAX_RECENT) this.#recent.splice(0, MAX_RECENT / 10);
+      const count = this.#recent.push(event);
+      if (event.id === this.#logged) this.#forgetBefore(event.id);
+      else if (count > MAX_RECENT) this.#recent.splice(0, MAX_RECENT / 10);
       this.#scheduleCheck();
     }
     this.#listener.onEvent(event, line);
@@ -348,6 +345,15 @@ export class RoomSubscription implements LogObserver {
       ignoreOutage(error);
       if (this.#currentFill !== CLOSED) this.#scheduleCheck();
     }
+  }
+
+  /**
+   * Forgets most of what was delivered before a message that the log has. To keep all of it until
+   * the next check costs 1 µs of garbage collection a message, of 12 µs that a message takes.
+   */
+  #forgetBefore(id: string): void {
+    const index = this.#recent.findLastIndex((message) => message.id === id);
+    if (index > 2 * MAX_VERIFIED) this.#recent.splice(0, index - MAX_VERIFIED);
   }
 
   /** Notes that the log has a message which was delivered, as the last one of them. */
