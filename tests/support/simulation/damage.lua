@@ -10,6 +10,13 @@
 -- ARGV[4] the pattern of the refs' keys, if they are lost too
 local log, how, n = KEYS[1], ARGV[1], tonumber(ARGV[2])
 
+local function isLater(id, other)
+  local time, sequence = id:match('(%d+)%-(%d+)')
+  local otherTime, otherSequence = other:match('(%d+)%-(%d+)')
+  time, otherTime = tonumber(time), tonumber(otherTime)
+  return time > otherTime or time == otherTime and tonumber(sequence) > tonumber(otherSequence)
+end
+
 local function entries()
   return redis.call('XRANGE', log, '-', '+')
 end
@@ -54,17 +61,17 @@ elseif how == 'ahead' then
   redis.pcall('XADD', log, string.format('%d-0', time[1] * 1000 + n), 'from', 'the future')
 end
 
-local ids, isLeft = {}, {}
+local ids, newest = {}, '0-0'
 for _, entry in ipairs(entries()) do
   if table.concat(entry[2]):find('"text":"real ', 1, true) then
     ids[#ids + 1] = entry[1]
   end
-  isLeft[entry[1]] = true
+  newest = entry[1]
 end
 -- Whoever restores a snapshot loses the refs of what came after it.
 if ARGV[4] ~= '' then
   for _, key in ipairs(redis.call('KEYS', ARGV[4])) do
-    if not isLeft[redis.call('GET', key)] then
+    if isLater(redis.call('GET', key), newest) then
       redis.call('DEL', key)
     end
   end
