@@ -178,6 +178,18 @@ Deno.test("redis: where the log has lost its end, no id can come again", async (
   await other.close();
 });
 
+Deno.test("redis: an entry with a far higher id makes no message look old", async () => {
+  await using stores = await startStores();
+  const { redis, store } = stores;
+  await store.publish("r", "foo", "first");
+  await redis.command("XADD", "{chat:r}:log", "4102444800000-0", "far", "ahead");
+  // So many messages at once are certain to trim the log.
+  await Promise.all(Array.from({ length: 100 }, (_, i) => store.publish("r", "foo", `${i}`)));
+  const kept = await store.readBefore("r", undefined, 200);
+  assertEquals(kept.length, 101);
+  assertEquals(kept[0].event.text, "first");
+});
+
 Deno.test("redis: messages older than historySeconds are deleted, in portions", async () => {
   await using test = await startStores();
   const { redis, store } = test;

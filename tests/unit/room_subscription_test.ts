@@ -93,6 +93,16 @@ function texts(from: number, to: number): string[] {
   return Array.from({ length: to - from + 1 }, (_, i) => `message ${from + i}`);
 }
 
+Deno.test("an event of an unknown type is delivered unless it is far too long", async () => {
+  const { subscription, delivered } = makeSubscription();
+  await subscription.start();
+  const unknown = (text: string) => `${EVENT_MARK}${JSON.stringify({ type: "blob", text })}`;
+  subscription.handlePayload(unknown("x".repeat(70_000)));
+  subscription.handlePayload(unknown("short"));
+  subscription.close();
+  assertEquals(delivered, ["unknown"]);
+});
+
 Deno.test("a subscription delivers what follows the newest message at its start", async () => {
   const { subscription, receive, logged, delivered } = makeSubscription();
   logged.push(message(1), message(2));

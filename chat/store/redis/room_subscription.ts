@@ -41,7 +41,7 @@ const MAX_RECENT = 10_000;
 /** How many of those before are remembered, by their ids: Redis may lose as many. */
 const MAX_VERIFIED = 100;
 
-/** The longest notice that is delivered. */
+/** The longest notice, and the longest event of an unknown type, that is delivered. */
 const MAX_NOTICE_CHARS = 64 * 1024;
 
 /** What is dropped is logged when it begins, and when there was none for so many milliseconds. */
@@ -131,8 +131,10 @@ export class RoomSubscription implements LogObserver {
 
   #handleLine(line: string): void {
     const event = parseEvent(line);
-    if (event) this.#handle(event, line);
-    else this.#noteDropped("invalid events");
+    if (!event) this.#noteDropped("invalid events");
+    else if (event.type === "unknown" && line.length > MAX_NOTICE_CHARS) {
+      this.#noteDropped("events of unknown types above 64 KiB");
+    } else this.#handle(event, line);
   }
 
   #handleNotice(text: string): void {

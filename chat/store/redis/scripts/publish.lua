@@ -166,9 +166,10 @@ if type(receivers) == 'table' then
 end
 
 -- Redis 6.0 cannot trim by age, and can count old messages only by reading them: hence the limit.
--- After a failure here, they stay until the log has too many messages.
+-- After a failure here, they stay until the log has too many messages. The clock counts, because
+-- another program may have added an entry with a far higher id.
 if ARGV[4] ~= '0' then
-  local lastOld = tonumber(prev:match('^%d+')) - seconds * 1000 - 1
+  local lastOld = ((call('TIME')[1] or 0) - seconds) * 1000 - 1
   local old = call('XRANGE', log, '-', string.format('%d', lastOld), 'COUNT', ARGV[4])
   local length = call('XLEN', log)
   if #old > 0 and type(length) == 'number' then
