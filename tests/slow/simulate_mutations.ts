@@ -18,8 +18,8 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "a session that resumes is always told that nothing is missing",
     file: "chat/session/replay.ts",
-    from: "const recovered = first[0].event.prev === since;",
-    to: "const recovered = true;",
+    from: "return { recovered, pages: replayUpTo",
+    to: "return { recovered: true, pages: replayUpTo",
   },
   {
     name: "a message is taken although the one that it names was not",
@@ -30,14 +30,14 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "what does not follow the position is delivered, without a gap fill",
     file: "chat/store/redis/room_subscription.ts",
-    from: 'const isNext = event.type !== "message" || event.prev === this.#position;',
-    to: "const isNext = true;",
+    from: 'if (!isFilling && (event.type !== "message" || this.#isNext(event))) {',
+    to: "if (!isFilling) {",
   },
   {
-    name: "a gap fill drops what was received meanwhile",
+    name: "an instance tells no session of a gap",
     file: "chat/store/redis/room_subscription.ts",
-    from: "const buffered = this.#takeBuffered();\n    for",
-    to: "const buffered = this.#takeBuffered().slice(0, 0);\n    for",
+    from: 'const event: RoomEvent = { type: "resync", last, gap };',
+    to: 'const event: RoomEvent = { type: "resync", last, gap: false };',
   },
 ];
 
