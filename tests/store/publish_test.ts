@@ -36,8 +36,8 @@ async function startStores() {
 }
 
 /**
- * Publishes messages in one batch. Those whose text is `with …` have that as their ref; in `with b
- * after a`, `with a` is the ref of the one before it.
+ * Publishes messages in one batch. A text such as `with b` is also the ref of its message. In
+ * `with b after a`, `with a` is the ref of the one before it.
  */
 function publishBatch(store: Store, ...texts: string[]): Promise<string>[] {
   return texts.map((text) => {
