@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { isId, nextId, previousId } from "../../chat/protocol/ids.ts";
+import { isId, isLater, nextId, previousId } from "../../chat/protocol/ids.ts";
 
 Deno.test("isId() accepts no value but a text of two numbers", () => {
   for (const id of ["0-0", "1700000000000-0", "999999999999999-999999999999999"]) {
@@ -37,4 +37,23 @@ Deno.test("nextId() and previousId() return the neighbours of every id that Redi
     assertEquals(previousId(next), id);
   }
   assertEquals(previousId("0-0"), "0-0");
+});
+
+Deno.test("isLater() compares the times as numbers, then the sequences", () => {
+  const ordered = [
+    "0-0",
+    "0-1",
+    "5-0",
+    "5-9",
+    "5-10",
+    "10-2",
+    "999-11",
+    "1000-0",
+    "1700000000000-3",
+  ];
+  for (const [i, one] of ordered.entries()) {
+    for (const [j, other] of ordered.entries()) {
+      assertEquals(isLater(one, other), i > j, `${one} ${other}`);
+    }
+  }
 });
