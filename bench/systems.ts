@@ -61,6 +61,7 @@ function ourServer(name: string, protocol: ClientProtocol, root = ROOT): System 
           HOST: "127.0.0.1",
           PORT: `${port}`,
           REDIS_HOST: `127.0.0.1:${redis}`,
+          LIMITS: "off",
           ...env,
         },
       };

@@ -1,5 +1,7 @@
 /** Fails if a line of a .ts or .lua file is too long: `deno fmt` does not wrap comments. */
-const MAX_CHARS = 100;
+const MAX_BYTES = 100;
+
+const encoder = new TextEncoder();
 
 /**
  * Finds the lines that are too long.
@@ -16,7 +18,7 @@ export async function findLongLines(folder: string): Promise<string[]> {
       if (isOurs) found.push(...await findLongLines(path));
     } else if (/\.(ts|lua)$/.test(name)) {
       const lines = (await Deno.readTextFile(path)).split("\n");
-      const isLong = (line: string) => [...line].length > MAX_CHARS;
+      const isLong = (line: string) => encoder.encode(line).length > MAX_BYTES;
       found.push(...lines.flatMap((line, i) => isLong(line) ? `${path}:${i + 1}` : []));
     }
   }
@@ -25,6 +27,6 @@ export async function findLongLines(folder: string): Promise<string[]> {
 
 if (import.meta.main) {
   const found = await findLongLines(".");
-  for (const place of found) console.error(`${place} has more than ${MAX_CHARS} characters`);
+  for (const place of found) console.error(`${place} has more than ${MAX_BYTES} bytes`);
   if (found.length > 0) Deno.exit(1);
 }

@@ -45,62 +45,111 @@ export class ConfigError extends Error {
  * Reads the configuration from environment variables:
  *
  * ```text
- * PORT                TCP port to listen on; 0 picks a free one
- *                     values: 0 to 65535; default: 8080
- * HOST                address to listen on
- *                     default: 0.0.0.0
- * CHAT_STORE          where the chat is kept: in Redis, shared by any number of instances, or in
- *                     the memory of one instance
- *                     values: redis or memory; default: redis if REDIS_HOST or REDIS_URL is set,
- *                     else memory
- * REDIS_HOST          host name or address of Redis; the default port is 6379
- *                     values: host or host:port
- * REDIS_USERNAME      Redis ACL user; leave it out for the default user
- * REDIS_PASSWORD      password or access key for Redis
- * REDIS_URL           use this instead of REDIS_HOST, REDIS_USERNAME and REDIS_PASSWORD; special
- *                     characters in the user and password must be percent-encoded; rediss:// turns
- *                     TLS on
- *                     values: redis://user:password@host:port/database
- * REDIS_TLS           whether to connect to Redis with TLS
- *                     values: on or off; default: on for port 6380 and for rediss://, else off
- * REDIS_PREFIX        put before the name of every key and channel, so that several chats can
- *                     share one Redis
- *                     values: up to 64 of the characters A-Z a-z 0-9 . _ : -
- * WORKERS             number of instances in this process; they share the port, and each has a
- *                     thread; auto starts one per CPU core; more than one needs Redis
- *                     values: 1 to 256 or auto; default: 1
- * MAX_CONNECTIONS     most chat connections of this process; the server refuses newcomers above it
- *                     with 503; 0 stands for as many as its limit of open files allows, less a
- *                     reserve
- *                     values: 0 to 1000000; default: 0
- * MAX_MESSAGE_BYTES   longest text of a message, in bytes of UTF-8; if a text is longer, a JSON
- *                     client gets an error, and a text client is disconnected with code 1009
- *                     values: 1 to 16777216; default: 65536
- * MAX_BUFFERED_BYTES  most bytes that may wait to be sent to one client; above this, the server
- *                     closes the connection with code 4408. The same limit applies in the other
- *                     direction: if the messages that a client has sent, and that the server has
- *                     not answered yet, exceed it, the server closes the connection with code 4429
- *                     values: twice MAX_MESSAGE_BYTES to 1073741824; default: 1048576, or twice
- *                     MAX_MESSAGE_BYTES if that is more
- * HISTORY_LIMIT       number of messages that each room keeps; it may keep about 100 more
- *                     values: 1 to 1000000; default: 1000
- * HISTORY_SECONDS     messages older than this are deleted, in portions; a room without a new
- *                     message for this long loses all of them
- *                     values: 1 to 31536000; default: 86400
- * MAX_STALL_SECONDS   longest time that data may wait for a client that reads too slowly; after
- *                     that, the server closes the connection with code 4408
- *                     values: 1 to 3600; default: 30
- * MAX_FLUSH_MS        how long the server may delay an event to JSON clients, in order to send
- *                     several events in one frame
- *                     values: 0 to 1000; default: 20
- * IDLE_SECONDS        a client that sends nothing for this long, not even the answer to a ping, is
- *                     disconnected
- *                     values: 1 to 3600; default: 30
- * LOG_FORMAT          format of the log: lines for people, or a JSON object on each line; the
- *                     container image sets json
- *                     values: text, json; default: text
- * LOG_LEVEL           the least level of what is logged
- *                     values: debug, info, warning, error; default: info
+ * PORT                          TCP port to listen on; 0 picks a free one
+ *                               values: 0 to 65535; default: 8080
+ * HOST                          address to listen on
+ *                               default: 0.0.0.0
+ * CHAT_STORE                    where the chat is kept: in Redis, shared by any number of
+ *                               instances, or in the memory of one instance
+ *                               values: redis or memory; default: redis if REDIS_HOST or REDIS_URL
+ *                               is set, else memory
+ * REDIS_HOST                    host name or address of Redis; the default port is 6379
+ *                               values: host or host:port
+ * REDIS_USERNAME                Redis ACL user; leave it out for the default user
+ * REDIS_PASSWORD                password or access key for Redis
+ * REDIS_URL                     use this instead of REDIS_HOST, REDIS_USERNAME and REDIS_PASSWORD;
+ *                               special characters in the user and password must be
+ *                               percent-encoded; rediss:// turns TLS on
+ *                               values: redis://user:password@host:port/database
+ * REDIS_TLS                     whether to connect to Redis with TLS
+ *                               values: on or off; default: on for port 6380 and for rediss://,
+ *                               else off
+ * REDIS_PREFIX                  put before the name of every key and channel, so that several
+ *                               chats can share one Redis
+ *                               values: up to 64 of the characters A-Z a-z 0-9 . _ : -
+ * WORKERS                       number of instances in this process; they share the port, and each
+ *                               has a thread; auto starts one per CPU core; more than one needs
+ *                               Redis
+ *                               values: 1 to 256 or auto; default: 1
+ * MAX_CONNECTIONS               most chat connections of this process; the server refuses
+ *                               newcomers above it with 503; 0 stands for as many as its limit of
+ *                               open files allows, less a reserve
+ *                               values: 0 to 1000000; default: 0
+ * LIMITS                        off switches off every limit whose default is not 0 and for which
+ *                               0 means no limit, unless its variable is set: for benchmarks and
+ *                               load tests
+ *                               values: on, off; default: on
+ * TRUST_PROXY                   number of reverse proxies in front of the server: a client's
+ *                               address is the one that the outermost of them has added to
+ *                               X-Forwarded-For or Forwarded; 0 if clients connect directly
+ *                               values: 0 to 16; default: 0
+ * MAX_CONNECTIONS_PER_ADDRESS   most connections and unread responses of one address at once; the
+ *                               server refuses more with 429; 0 for no limit
+ *                               values: 0 to 1000000; default: 200
+ * MAX_JOINS_PER_SECOND          chat connections that one address may open a second, after five
+ *                               times as many at once; the server refuses more with 429; 0 for no
+ *                               limit
+ *                               values: 0 to 1000000; default: 20
+ * MAX_REQUESTS_PER_SECOND       other HTTP requests that one address may make a second, after five
+ *                               times as many at once; the server refuses more with 429; 0 for no
+ *                               limit
+ *                               values: 0 to 1000000; default: 50
+ * MAX_NEW_ROOMS_PER_SECOND      rooms without messages in which one address may send the first
+ *                               one, a second, after 20 times as many at once; the server refuses
+ *                               more with the error too_many; 0 for no limit
+ *                               values: 0 to 1000000; default: 1
+ * MAX_ADDRESS_BYTES_PER_SECOND  bytes that the server reads from all chat connections of one
+ *                               address a second, after eight times as many at once; 0 for no
+ *                               limit
+ *                               values: 0 to 1073741824; default: 1048576
+ * MAX_MESSAGES_PER_SECOND       messages that one client may send a second, after twice as many at
+ *                               once; the server refuses more with the error too_many, and closes
+ *                               the connection with code 4429 after ten seconds of it; 0 for no
+ *                               limit
+ *                               values: 0 to 1000000; default: 20
+ * MAX_LINES_PER_SECOND          lines of any kind that the server reads from one client a second,
+ *                               after ten times as many at once; more of them wait, for ten
+ *                               seconds at most; 0 for no limit
+ *                               values: 0 to 1000000; default: 100
+ * MAX_BYTES_PER_SECOND          bytes that the server reads from one client a second, after eight
+ *                               times as many at once; more of them wait, for ten seconds at most;
+ *                               0 for no limit
+ *                               values: 0 to 1073741824; default: 131072
+ * MAX_MESSAGE_BYTES             longest text of a message, in bytes of UTF-8 as JSON; if a text is
+ *                               longer, a JSON client gets an error, and a text client is
+ *                               disconnected with code 1009
+ *                               values: 1 to 1048576; default: 65536
+ * MAX_BUFFERED_BYTES            most bytes that may wait to be sent to one client; above this, the
+ *                               server closes the connection with code 4408. The same limit
+ *                               applies in the other direction: if the messages that a client has
+ *                               sent, and that the server has not answered yet, exceed it, the
+ *                               server closes the connection with code 4429
+ *                               values: twice MAX_MESSAGE_BYTES to 1073741824; default: 1048576,
+ *                               or twice MAX_MESSAGE_BYTES if that is more
+ * HISTORY_LIMIT                 number of messages that each room keeps; it may keep about 100
+ *                               more
+ *                               values: 1 to 1000000; default: 1000
+ * HISTORY_BYTES                 bytes that the messages of each room take in the store,
+ *                               approximately; the oldest ones are deleted; 0 for no limit
+ *                               values: 0 to 1073741824; default: 4194304
+ * HISTORY_SECONDS               messages older than this are deleted, in portions; a room without
+ *                               a new message for this long loses all of them
+ *                               values: 1 to 31536000; default: 86400
+ * MAX_STALL_SECONDS             longest time that data may wait for a client that reads too
+ *                               slowly; after that, the server closes the connection with code
+ *                               4408
+ *                               values: 1 to 3600; default: 30
+ * MAX_FLUSH_MS                  how long the server may delay an event to JSON clients, in order
+ *                               to send several events in one frame
+ *                               values: 0 to 1000; default: 20
+ * IDLE_SECONDS                  a client that sends nothing for this long, not even the answer to
+ *                               a ping, is disconnected
+ *                               values: 1 to 3600; default: 30
+ * LOG_FORMAT                    format of the log: lines for people, or a JSON object on each
+ *                               line; the container image sets json
+ *                               values: text, json; default: text
+ * LOG_LEVEL                     the least level of what is logged
+ *                               values: debug, info, warning, error; default: info
  * ```
  *
  * @param env the environment, such as `Deno.env.toObject()`
@@ -138,7 +187,11 @@ function readIntegers(env: Environment, problems: string[]): IntegerValues {
   const values: Record<string, number> = {};
   for (const [name, setting] of Object.entries(SETTINGS)) {
     if (!("min" in setting)) continue;
-    const { atLeastTwice, word }: IntegerSetting = setting;
+    const { atLeastTwice, word, isClientLimit }: IntegerSetting = setting;
+    if (isClientLimit && env.LIMITS === "off" && !env[name]) {
+      values[camelCase(name)] = 0;
+      continue;
+    }
     const half = atLeastTwice && values[camelCase(atLeastTwice)];
     const min = half ? 2 * half : setting.min;
     values[camelCase(name)] = word && env[name] === word

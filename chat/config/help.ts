@@ -1,7 +1,7 @@
 import { describeSettings } from "./settings.ts";
 
-const NAME_CHARS = 20;
-const TEXT_CHARS = 76;
+const NAME_CHARS = 30;
+const TEXT_CHARS = 66;
 
 /**
  * Renders the settings as plain text in two columns: names on the left; meanings, values and

@@ -13,6 +13,8 @@ export interface IntegerSetting {
   readonly atLeastTwice?: string;
   /** A word that stands for the number of CPU cores. */
   readonly word?: string;
+  /** Whether it bounds what clients may do: 0 switches it off, as `LIMITS=off` does. */
+  readonly isClientLimit?: boolean;
   /** What the setting does, in Markdown. */
   readonly meaning: string;
 }
@@ -109,12 +111,92 @@ export const SETTINGS = {
     meaning: "most chat connections of this process; the server refuses newcomers above it with " +
       "`503`; 0 stands for as many as its limit of open files allows, less a reserve",
   },
+  LIMITS: {
+    choices: ["on", "off"],
+    default: "on",
+    meaning: "`off` switches off every limit whose default is not 0 and for which 0 means no " +
+      "limit, unless its variable is set: for benchmarks and load tests",
+  },
+  TRUST_PROXY: {
+    default: 0,
+    min: 0,
+    max: 16,
+    meaning: "number of reverse proxies in front of the server: a client's address is the one " +
+      "that the outermost of them has added to `X-Forwarded-For` or `Forwarded`; 0 if clients " +
+      "connect directly",
+  },
+  MAX_CONNECTIONS_PER_ADDRESS: {
+    default: 200,
+    min: 0,
+    max: 1_000_000,
+    isClientLimit: true,
+    meaning: "most connections and unread responses of one address at once; the server refuses " +
+      "more with `429`; 0 for no limit",
+  },
+  MAX_JOINS_PER_SECOND: {
+    default: 20,
+    min: 0,
+    max: 1_000_000,
+    isClientLimit: true,
+    meaning: "chat connections that one address may open a second, after five times as many at " +
+      "once; the server refuses more with `429`; 0 for no limit",
+  },
+  MAX_REQUESTS_PER_SECOND: {
+    default: 50,
+    min: 0,
+    max: 1_000_000,
+    isClientLimit: true,
+    meaning: "other HTTP requests that one address may make a second, after five times as many " +
+      "at once; the server refuses more with `429`; 0 for no limit",
+  },
+  MAX_NEW_ROOMS_PER_SECOND: {
+    default: 1,
+    min: 0,
+    max: 1_000_000,
+    isClientLimit: true,
+    meaning: "rooms without messages in which one address may send the first one, a second, " +
+      "after 20 times as many at once; the server refuses more with the error `too_many`; 0 for " +
+      "no limit",
+  },
+  MAX_ADDRESS_BYTES_PER_SECOND: {
+    default: 1_048_576,
+    min: 0,
+    max: 1_073_741_824,
+    isClientLimit: true,
+    meaning: "bytes that the server reads from all chat connections of one address a second, " +
+      "after eight times as many at once; 0 for no limit",
+  },
+  MAX_MESSAGES_PER_SECOND: {
+    default: 20,
+    min: 0,
+    max: 1_000_000,
+    isClientLimit: true,
+    meaning: "messages that one client may send a second, after twice as many at once; the " +
+      "server refuses more with the error `too_many`, and closes the connection with code 4429 " +
+      "after ten seconds of it; 0 for no limit",
+  },
+  MAX_LINES_PER_SECOND: {
+    default: 100,
+    min: 0,
+    max: 1_000_000,
+    isClientLimit: true,
+    meaning: "lines of any kind that the server reads from one client a second, after ten times " +
+      "as many at once; more of them wait, for ten seconds at most; 0 for no limit",
+  },
+  MAX_BYTES_PER_SECOND: {
+    default: 131_072,
+    min: 0,
+    max: 1_073_741_824,
+    isClientLimit: true,
+    meaning: "bytes that the server reads from one client a second, after eight times as many " +
+      "at once; more of them wait, for ten seconds at most; 0 for no limit",
+  },
   MAX_MESSAGE_BYTES: {
     default: 65_536,
     min: 1,
-    max: 16_777_216,
-    meaning: "longest text of a message, in bytes of UTF-8; if a text is longer, a JSON client " +
-      "gets an error, and a text client is disconnected with code 1009",
+    max: 1_048_576,
+    meaning: "longest text of a message, in bytes of UTF-8 as JSON; if a text is longer, a JSON " +
+      "client gets an error, and a text client is disconnected with code 1009",
   },
   MAX_BUFFERED_BYTES: {
     default: 1_048_576,
@@ -131,6 +213,14 @@ export const SETTINGS = {
     min: 1,
     max: 1_000_000,
     meaning: "number of messages that each room keeps; it may keep about 100 more",
+  },
+  HISTORY_BYTES: {
+    default: 4_194_304,
+    min: 0,
+    max: 1_073_741_824,
+    isClientLimit: true,
+    meaning: "bytes that the messages of each room take in the store, approximately; the oldest " +
+      "ones are deleted; 0 for no limit",
   },
   HISTORY_SECONDS: {
     default: 86_400,

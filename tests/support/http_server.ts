@@ -5,7 +5,7 @@ import type { Store } from "../../chat/store/store.ts";
 
 /** Starts a server in this process. It keeps its data in memory, unless a store is given. */
 export async function startHttpServer(store?: Store) {
-  const config = readConfig({ HOST: "127.0.0.1", PORT: "0" });
+  const config = readConfig({ HOST: "127.0.0.1", PORT: "0", LIMITS: "off" });
   const server = await startServer(config, store ?? openMemoryStore(config));
   return {
     port: server.port,

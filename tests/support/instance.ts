@@ -9,9 +9,12 @@ export interface Instance extends Running {
 }
 
 /** No setting is set. `REDIS_SERVER` is for the tests, and looks like one. */
-export const NOTHING_SET = Object.fromEntries(
+export const NOTHING_SET: Record<string, string> = Object.fromEntries(
   [...Object.keys(SETTINGS), "REDIS_SERVER"].map((name) => [name, ""]),
 );
+
+/** The limits of clients are off: all tests have one address. Tests of the limits set them. */
+const NO_LIMITS = { LIMITS: "off" };
 
 /** How a test starts a server process. */
 export interface LaunchOptions {
@@ -28,7 +31,7 @@ export function launch(
   { openFiles, folder }: LaunchOptions = {},
 ): Running {
   const [, ...command] = config.tasks.start.command.split(" ");
-  const variables = { ...NOTHING_SET, ...env };
+  const variables = { ...NOTHING_SET, ...NO_LIMITS, ...env };
   if (openFiles === undefined) {
     return run(Deno.execPath(), [...command, ...args], variables, folder);
   }

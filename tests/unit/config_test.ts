@@ -31,10 +31,32 @@ Deno.test("readConfig() has a default for every setting", () => {
     idleSeconds: 30,
     historyLimit: 1_000,
     historySeconds: 86_400,
+    historyBytes: 4_194_304,
+    limits: "on",
+    trustProxy: 0,
+    maxConnectionsPerAddress: 200,
+    maxJoinsPerSecond: 20,
+    maxRequestsPerSecond: 50,
+    maxNewRoomsPerSecond: 1,
+    maxAddressBytesPerSecond: 1_048_576,
+    maxMessagesPerSecond: 20,
+    maxLinesPerSecond: 100,
+    maxBytesPerSecond: 131_072,
     logFormat: "text",
     logLevel: "info",
     redis: undefined,
   });
+});
+
+Deno.test("LIMITS=off switches off what bounds clients, unless a variable is set", () => {
+  const config = readConfig({ LIMITS: "off", MAX_JOINS_PER_SECOND: "7" });
+  assertEquals(config.maxJoinsPerSecond, 7);
+  assertEquals(config.maxMessagesPerSecond, 0);
+  assertEquals(config.maxConnectionsPerAddress, 0);
+  assertEquals(config.historyBytes, 0);
+  assertEquals(config.historyLimit, 1_000);
+  assertEquals(config.maxMessageBytes, 65_536);
+  assertEquals(problems({ LIMITS: "no" }), ['LIMITS is "no": give on or off']);
 });
 
 Deno.test("readConfig() reads the number of workers; more than one needs Redis", () => {

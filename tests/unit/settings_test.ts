@@ -20,8 +20,8 @@ Deno.test("the server reads no variable that is not in the table of settings", a
 
 Deno.test("renderSettings() lists each setting in two columns of at most 100 characters", () => {
   const lines = renderSettings().split("\n");
-  const names = lines.map((line) => line.slice(0, 20).trim()).filter((name) => name !== "");
+  const names = lines.map((line) => line.slice(0, 30).trim()).filter((name) => name !== "");
   assertEquals(names, Object.keys(SETTINGS));
-  for (const line of lines) assert(line.length <= 100 && /^.{20}\S/.test(line), line);
-  assert(lines.includes(`${" ".repeat(20)}values: 0 to 65535; default: 8080`), lines.join("\n"));
+  for (const line of lines) assert(line.length <= 100 && /^.{30}\S/.test(line), line);
+  assert(lines.includes(`${" ".repeat(30)}values: 0 to 65535; default: 8080`), lines.join("\n"));
 });

@@ -1,0 +1,61 @@
+/** How much may be used at once, and how quickly it comes back. */
+export interface Rate {
+  /** How many tokens come back each second; 0 for no limit. */
+  readonly perSecond: number;
+  /** How many tokens there are at most. */
+  readonly burst: number;
+}
+
+/**
+ * A token bucket: it starts full, {@linkcode TokenBucket.take} takes tokens out, and they come back
+ * at a constant rate. See https://en.wikipedia.org/wiki/Token_bucket
+ *
+ * @example
+ * ```ts
+ * import { TokenBucket } from "./token_bucket.ts";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * const bucket = new TokenBucket({ perSecond: 20, burst: 2 });
+ * assert(bucket.take(2, 0));
+ * assert(!bucket.take(1, 0));
+ * assertEquals(bucket.msUntil(1, 0), 50);
+ * assert(bucket.take(1, 50));
+ * ```
+ */
+export class TokenBucket {
+  readonly #msPerToken: number;
+  readonly #burst: number;
+  /** When the bucket is full again. */
+  #fullAtMs = -Infinity;
+
+  /** @param rate how fast the bucket fills, and how much it holds */
+  constructor({ perSecond, burst }: Rate) {
+    this.#msPerToken = perSecond === 0 ? 0 : 1000 / perSecond;
+    this.#burst = burst;
+  }
+
+  /**
+   * Takes tokens, all of them or none. Whoever needs more than the bucket holds gets them when it
+   * is full; then the bucket is in debt.
+   *
+   * @param nowMs a monotonic clock, in milliseconds
+   * @returns whether they were taken
+   */
+  take(count: number, nowMs: number): boolean {
+    if (this.msUntil(count, nowMs) > 0) return false;
+    this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + count * this.#msPerToken;
+    return true;
+  }
+
+  /** Returns in how many milliseconds so many tokens can be taken, rounded up. */
+  msUntil(count: number, nowMs: number): number {
+    const missing = Math.min(count, this.#burst) - this.#burst;
+    const fullInMs = Math.max(0, this.#fullAtMs - nowMs);
+    return Math.max(0, Math.ceil(fullInMs + missing * this.#msPerToken));
+  }
+
+  /** Whether nothing was taken that has not come back. Such a bucket can be forgotten. */
+  isFull(nowMs: number): boolean {
+    return this.#fullAtMs <= nowMs;
+  }
+}
