@@ -37,6 +37,7 @@ export class Session implements Member {
   readonly id: string = crypto.randomUUID();
   readonly user: string;
   readonly secret?: NameSecret;
+  readonly nameKeys?: readonly string[];
   readonly protocol: Protocol;
   /** Resolves when the socket is closed. If the peer does not read, the session ends earlier. */
   readonly closed: Promise<void>;
@@ -70,6 +71,7 @@ export class Session implements Member {
   constructor(socket: WebSocket, hub: Hub, request: JoinRequest, limits: SessionLimits) {
     this.user = request.user;
     this.secret = request.secret;
+    this.nameKeys = request.nameKeys;
     this.protocol = request.protocol;
     this.#request = request;
     this.#limits = limits;
