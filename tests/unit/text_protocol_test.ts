@@ -57,6 +57,6 @@ Deno.test("the text protocol encodes every event and reply as its page says", ()
 
 Deno.test("the text protocol decodes every frame as one message", () => {
   for (const text of ["", '{"type":"ping"}', "a\nb"]) {
-    assertEquals(TEXT.decode(text), [{ type: "message", text }]);
+    assertEquals(TEXT.decode(text), { type: "message", text });
   }
 });
