@@ -15,7 +15,7 @@ export interface Welcome {
   readonly recovered: boolean;
   /** How many users are in the room, this one included. */
   readonly users: number;
-  /** The most bytes that the text of a message can have, in UTF-8. */
+  /** The most bytes that the text of a message can have, as JSON without the quotes, in UTF-8. */
   readonly maxMessageBytes: number;
   /**
    * The most bytes that a client can have in flight: sent, and not yet answered. A message counts
@@ -28,6 +28,14 @@ export interface Welcome {
    * message `leave`.
    */
   readonly features: readonly string[];
+  /** How many messages a client may send a second; absent if nothing limits them. */
+  readonly messagesPerSecond?: number;
+  /** How many of them at once. */
+  readonly messagesBurst?: number;
+  /** How many bytes a client may send a second; absent if nothing limits them. */
+  readonly bytesPerSecond?: number;
+  /** How many of them at once. */
+  readonly bytesBurst?: number;
 }
 
 /** The reply to a message with a `ref`, once the message is in the log. */

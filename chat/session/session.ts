@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import type { SessionBudget } from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
 import type { ClientMessage, Decoded, Protocol } from "../protocol/protocol.ts";
@@ -43,6 +44,7 @@ export class Session implements Member {
 
   readonly #request: JoinRequest;
   readonly #limits: SessionLimits;
+  readonly #budget: SessionBudget;
   readonly #hub: Hub;
   readonly #writer: Writer;
   #state: "joining" | "joined" | "left" = "joining";
@@ -66,13 +68,21 @@ export class Session implements Member {
    * @param hub the rooms
    * @param request what the client asked for
    * @param limits what the session may take from the server
+   * @param budget what its client may send
    */
-  constructor(socket: WebSocket, hub: Hub, request: JoinRequest, limits: SessionLimits) {
+  constructor(
+    socket: WebSocket,
+    hub: Hub,
+    request: JoinRequest,
+    limits: SessionLimits,
+    budget: SessionBudget,
+  ) {
     this.user = request.user;
     this.secret = request.secret;
     this.protocol = request.protocol;
     this.#request = request;
     this.#limits = limits;
+    this.#budget = budget;
     this.#hub = hub;
     this.#writer = new Writer(
       socket,
@@ -171,6 +181,7 @@ export class Session implements Member {
     this.#writer.reply({
       ...{ type: "welcome", user, room, last, recovered, users },
       ...{ maxMessageBytes, maxInFlightBytes, features: ["after", "leave"] },
+      ...this.#budget.rates,
     });
     const queue = this.#inboundQueue;
     this.#inboundQueue = [];

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { SessionBudget } from "../../chat/limits/session_budget.ts";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import type { History } from "../../chat/rooms/history.ts";
 import type { Hub } from "../../chat/rooms/hub.ts";
@@ -9,6 +10,7 @@ import { Session } from "../../chat/session/session.ts";
 import { sleep, until } from "../support/wait.ts";
 
 const MAX_BUFFERED_BYTES = 1024 * 1024;
+const NO_RATES = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 0 };
 const LIMITS = { maxMessageBytes: 65_536, maxBufferedBytes: MAX_BUFFERED_BYTES };
 
 /** How many frames are delivered in a turn. */
@@ -51,7 +53,8 @@ async function makeSession(protocol: Protocol, history?: History) {
     isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
   const request = { user: "foo", room: "chat", protocol, history: history ? 200 : 0 };
-  const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS);
+  const budget = new SessionBudget(NO_RATES);
+  const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS, budget);
   socket.onopen();
   await nextTimers();
   sent.length = 0;
