@@ -40,6 +40,20 @@ export function timestampOf(id: string): number {
   return Number(id.slice(0, id.indexOf("-")));
 }
 
+/** The least sequence that `publish.lua` gives to a message that is no proof of no gap. */
+const MIN_DOUBTFUL_SEQUENCE_DIGITS = 10;
+
+/**
+ * Tells whether a message proves that nothing is between it and its `prev`. If Redis has lost the
+ * end of a log, the next message there follows the last one that its instance has heard, and the
+ * log may have others before it, which that instance has not heard. Such a message has a sequence
+ * of at least 1,000,000,000, and its `prev` is of another millisecond.
+ */
+export function isProofOfNoGap(id: string, prev: string): boolean {
+  const dash = id.indexOf("-") + 1;
+  return id.length - dash < MIN_DOUBTFUL_SEQUENCE_DIGITS || prev.startsWith(id.slice(0, dash));
+}
+
 /**
  * Tells whether one id comes after another one.
  *

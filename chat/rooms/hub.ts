@@ -114,6 +114,11 @@ export class Hub {
     return published;
   }
 
+  /** Tells whether a room that has a member has had a message. */
+  hasMessages(name: string): boolean {
+    return this.#rooms.get(name)!.room.hasMessages;
+  }
+
   /** Tells whether a member is certain to receive a frame of its room within `maxFlushMs`. */
   isFlushPendingFor(name: string, member: Member): boolean {
     return this.#rooms.get(name)?.room.isFlushPendingFor(member) ?? false;

@@ -1,6 +1,13 @@
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
 import type { RoomEvent } from "../protocol/events.ts";
-import { BEFORE_FIRST_ID, isId, isLater, previousId, timestampOf } from "../protocol/ids.ts";
+import {
+  BEFORE_FIRST_ID,
+  isId,
+  isLater,
+  isProofOfNoGap,
+  previousId,
+  timestampOf,
+} from "../protocol/ids.ts";
 import { quote } from "../protocol/names.ts";
 import type { History } from "../rooms/history.ts";
 import type { LogEntry } from "../store/store.ts";
@@ -50,7 +57,7 @@ export async function prepareReplay(
   if (rest.length === 0) return { recovered: false, pages: [] };
   const { id, prev } = rest[0].event;
   // If the log has lost the message, any other one before the next one may be a newer one.
-  const recovered = prev === since &&
+  const recovered = prev === since && isProofOfNoGap(id, prev) &&
     (hasSince || (await history.last(room, 1, previousId(id))).length === 0);
   return { recovered, pages: replayUpTo(last, rest, pages) };
 }

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MAX_EVENT_CHARS, type Message } from "../../chat/protocol/events.ts";
-import { isLater } from "../../chat/protocol/ids.ts";
+import { isLater, isProofOfNoGap } from "../../chat/protocol/ids.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import {
   type LogEntry,
@@ -175,6 +175,43 @@ Deno.test("redis: where the log has lost its end, no id can come again", async (
     }
     assert(ids[0] !== ids[1], `${ids}`);
   }
+  await other.close();
+});
+
+Deno.test("redis: ids ahead of the clock do not come again after a loss", async () => {
+  await using test = await startStores();
+  const { redis, store } = test;
+  const log = "{chat:r}:log";
+  await redis.command("XADD", log, `${Date.now() + 30_000}-7`, "a", "b");
+  const ids = [];
+  for (let i = 0; i < 2; i++) {
+    const [before] = (await redis.command("XREVRANGE", log, "+", "-", "COUNT", "1")) as [string][];
+    ids.push(await store.publish("r", "foo", `words ${i}`));
+    // It has never existed, as after the restore of a snapshot.
+    await redis.command("XDEL", log, ids[i]);
+    await redis.command("XSETID", log, before[0]);
+  }
+  assert(ids[0] !== ids[1], `${ids}`);
+});
+
+Deno.test("redis: an instance that has not heard the end of the log proves no gap", async () => {
+  await using test = await startStores();
+  const { redis, store, heard } = test;
+  const other = await openRedisStore(redisSettings(redis.port), LIMITS);
+  for (const one of [store, other]) await one.subscribe("r", { onEvent() {}, onNameLost() {} });
+  const first = await store.publish("r", "foo", "heard by all");
+  await until(() => heard.length === 1);
+  await redis.command("DEL", "{chat:r}:log");
+  // An entry that no instance has heard.
+  const unheard = `${Number(first.split("-")[0]) - 5}-0`;
+  const rest = '"user":"baz","text":"never heard"}';
+  await redis.command("XADD", "{chat:r}:log", unheard, "prev", "0-0", "rest", rest);
+  const ids = await Promise.all(["one", "two"].map((text) => store.publish("r", "foo", text)));
+  await until(() => heard.length > 2);
+  const [, one, two] = heard;
+  assertEquals([one.prev, two.prev, one.id, two.id], [first, one.id, ...ids]);
+  assert(!isProofOfNoGap(one.id, one.prev), one.id);
+  assert(isProofOfNoGap(two.id, two.prev), two.id);
   await other.close();
 });
 

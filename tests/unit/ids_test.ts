@@ -1,5 +1,5 @@
-import { assertEquals } from "@std/assert";
-import { isId, isLater, nextId, previousId } from "../../chat/protocol/ids.ts";
+import { assert, assertEquals } from "@std/assert";
+import { isId, isLater, isProofOfNoGap, nextId, previousId } from "../../chat/protocol/ids.ts";
 
 Deno.test("isId() accepts no value but a text of two numbers", () => {
   for (const id of ["0-0", "1700000000000-0", "999999999999999-999999999999999"]) {
@@ -56,4 +56,13 @@ Deno.test("isLater() compares the times as numbers, then the sequences", () => {
       assertEquals(isLater(one, other), i > j, `${one} ${other}`);
     }
   }
+});
+
+Deno.test("a message that follows a lost end of the log proves no gap", () => {
+  assert(isProofOfNoGap("1700000000000-1", "1699999999999-0"));
+  assert(isProofOfNoGap("1700000000000-999999999", "1699999999999-0"));
+  assert(!isProofOfNoGap("1700000000000-1000000000", "1699999999999-0"));
+  assert(!isProofOfNoGap("1700000000000-1000000000", "170000000000-0"));
+  // The ones after it do.
+  assert(isProofOfNoGap("1700000000000-1000000001", "1700000000000-1000000000"));
 });

@@ -298,6 +298,28 @@ Deno.test("what was received and lost before it was delivered is told, or delive
   assertEquals(delivered.slice(2), ["message 9", "joined bar", "gap after 11-0", "message 12"]);
 });
 
+/** What `publish.lua` appends after a loss: its instance may not have heard what the log has. */
+function doubtful(n: number, prev: number) {
+  const event: Message = { ...message(n, prev).event, id: `${n}-1000000000` };
+  return { event, line: JSON.stringify(event) };
+}
+
+Deno.test("what follows a lost end of the log proves no gap, in the log or received", async () => {
+  for (const isInLog of [true, false]) {
+    const { subscription, receive, logged, delivered } = makeSubscription();
+    logged.push(message(3));
+    await subscription.start();
+    // The log has lost it and gone on with others, which it has not any more.
+    logged.length = 0;
+    if (isInLog) logged.push(doubtful(4, 3));
+    logged.push(message(6));
+    const resynced = subscription.resync();
+    receive(doubtful(4, 3).line, message(6).line);
+    await resynced;
+    assertEquals(delivered, ["gap after 3-0", "message 4", "gap after 5-0", "message 6"]);
+  }
+});
+
 Deno.test("received messages of which the log has only the last are delivered", async () => {
   const { subscription, receive, logged, delivered, failReads } = makeSubscription();
   logged.push(message(1));

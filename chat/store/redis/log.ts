@@ -62,14 +62,14 @@ export class Log {
    * @param options.nowMs the time by the clock of Redis
    * @param options.observerOf who receives the messages of a room
    */
-  constructor(connection: CommandConnection, limits: LogLimits, { nowMs, observerOf }: {
+  constructor(connection: CommandConnection, limits: LogLimits, options: {
     nowMs: () => number;
     observerOf: (room: string) => LogObserver | undefined;
   }) {
     this.#connection = connection;
-    this.#batcher = new PublishBatcher(connection, limits, observerOf);
+    this.#batcher = new PublishBatcher(connection, limits, options);
     this.#historySeconds = limits.historySeconds;
-    this.#nowMs = nowMs;
+    this.#nowMs = options.nowMs;
   }
 
   /**

@@ -35,23 +35,25 @@ export class PublishBatcher {
   readonly #scripts: LogScripts;
   readonly #limits: LogLimits;
   readonly #observerOf: (room: string) => LogObserver | undefined;
+  readonly #nowMs: () => number;
   /** The open batch of each room. */
   readonly #batches = new Map<string, PublishBatch>();
 
   /**
    * @param connection where to send the batches
    * @param limits how much the log keeps
-   * @param observerOf who receives the messages of a room
+   * @param options.observerOf who receives the messages of a room
+   * @param options.nowMs the time by the clock of Redis
    */
-  constructor(
-    connection: CommandConnection,
-    limits: LogLimits,
-    observerOf: (room: string) => LogObserver | undefined,
-  ) {
+  constructor(connection: CommandConnection, limits: LogLimits, { observerOf, nowMs }: {
+    observerOf: (room: string) => LogObserver | undefined;
+    nowMs: () => number;
+  }) {
     this.#connection = connection;
     this.#scripts = defineLogScripts(connection);
     this.#limits = limits;
     this.#observerOf = observerOf;
+    this.#nowMs = nowMs;
   }
 
   /**
@@ -89,7 +91,8 @@ export class PublishBatcher {
     const { messages, ids } = batch;
     const observer = this.#observerOf(room);
     const seen = observer?.seen ?? NOTHING_SEEN;
-    this.#scripts.publish(this.#connection.keys.room(room), messages, this.#limits, seen).then(
+    const keys = this.#connection.keys.room(room);
+    this.#scripts.publish(keys, messages, this.#limits, seen, this.#nowMs()).then(
       (replies) => {
         const last = replies.findLast((id) => id !== null);
         if (last) observer?.noteLogged(last);

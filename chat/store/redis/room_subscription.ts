@@ -8,7 +8,7 @@ import {
   parseEvent,
   type RoomEvent,
 } from "../../protocol/events.ts";
-import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
+import { BEFORE_FIRST_ID, isLater, isProofOfNoGap } from "../../protocol/ids.ts";
 import type { RoomListener } from "../store.ts";
 import { type Continuation, isMessage, readOn } from "./continuation.ts";
 import { EventBuffer } from "./event_buffer.ts";
@@ -92,6 +92,8 @@ export class RoomSubscription implements LogObserver {
   #currentFill: symbol | undefined;
   /** Whether something may have been published after the position that was not received. */
   #isInterrupted = false;
+  /** Whether a gap was told, and no message was delivered since. */
+  #isGapTold = false;
   readonly #dropped = new Map<string, Episode>();
 
   /**
@@ -165,6 +167,7 @@ export class RoomSubscription implements LogObserver {
   #deliver(event: RoomEvent, line: string): void {
     if (event.type === "message") {
       this.#position = event.id;
+      this.#isGapTold = false;
       const count = this.#recent.push(event);
       if (event.id === this.#logged) this.#forgetBefore(event.id);
       else if (count > MAX_RECENT) this.#recent.splice(0, MAX_RECENT / 10);
@@ -261,7 +264,11 @@ export class RoomSubscription implements LogObserver {
     let step;
     while (!(step = merged.next()).done) {
       const { event, line } = step.value;
-      if (event.type === "message" && event.prev !== this.#position) this.#goOnAfter(event.prev);
+      if (event.type === "message") {
+        const { id, prev } = event;
+        if (!isProofOfNoGap(id, prev)) this.#tellResync(prev, true);
+        else if (prev !== this.#position) this.#goOnAfter(prev);
+      }
       this.#deliver(event, line);
       chars += line.length;
       if (chars < FILL_BURST_CHARS) continue;
@@ -305,12 +312,13 @@ export class RoomSubscription implements LogObserver {
   #tellResync(last: string, gap: boolean): void {
     const position = this.#position!;
     if (gap) {
+      this.#isInterrupted = false;
+      if (this.#isGapTold && last === position) return;
       logger.error(
         "Room {room}: messages after {position} may be missing: Redis has lost them, or " +
           "HISTORY_LIMIT is too small for an outage",
         { room: this.#room, position },
       );
-      this.#isInterrupted = false;
     } else if (!this.#log.mayHaveExpired(position)) {
       logger.warn(
         "Room {room}: {position} was delivered, but the log does not have it, and goes on after " +
@@ -324,6 +332,7 @@ export class RoomSubscription implements LogObserver {
       this.#position = last;
       this.#recent.push({ id: last });
     }
+    this.#isGapTold = gap;
     const event: RoomEvent = { type: "resync", last, gap };
     this.#listener.onEvent(event, JSON.stringify(event));
   }

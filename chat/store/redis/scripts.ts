@@ -53,6 +53,9 @@ export interface SeenIds {
   readonly highest: string;
 }
 
+/** Later than the clock of Redis, but not by much, in milliseconds: the clocks differ a little. */
+const CLOCK_MARGIN_MS = 1_000;
+
 /** The script that publishes messages. */
 export interface LogScripts {
   /**
@@ -64,6 +67,7 @@ export interface LogScripts {
     messages: readonly PendingMessage[],
     limits: LogLimits,
     seen: SeenIds,
+    nowMs: number,
   ): Promise<(string | null)[]>;
 }
 
@@ -169,7 +173,7 @@ export function defineProbe(
 export function defineLogScripts(connection: CommandConnection): LogScripts {
   const publish = connection.defineOrderedScript<(string | null)[]>(publishScript);
   return {
-    publish(keys, messages, { historyLimit, historySeconds }, { last, highest }) {
+    publish(keys, messages, { historyLimit, historySeconds }, { last, highest }, nowMs) {
       const allKeys = [keys.log];
       const add = (key: string | undefined) => key === undefined ? 0 : allKeys.push(key);
       const args = messages.flatMap(({ rest, refKey, afterKey }) => {
@@ -179,7 +183,7 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
       const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
       const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
       const limits = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
-      const seen = [last, highest];
+      const seen = [last, highest, Math.ceil(nowMs) + CLOCK_MARGIN_MS];
       return publish(allKeys.length, ...allKeys, keys.channel, ...limits, ...seen, ...args);
     },
   };

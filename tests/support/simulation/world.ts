@@ -251,7 +251,8 @@ export class World {
     const payload = payloads[what]();
     if (payload === undefined) return;
     // Nobody can tell it from a message that Redis has lost.
-    const seemsNext = what === "next" || what === "far id" || newest === "0-0";
+    const isFirst = this.#observer.appended.length === 0;
+    const seemsNext = what === "next" || what === "far id" || isFirst;
     if (isMarked && seemsNext) this.#lossAt = Math.min(this.#lossAt, performance.now());
     await redis.command("PUBLISH", ROOM_CHANNEL, (isMarked ? "\x1e" : "") + payload);
   }

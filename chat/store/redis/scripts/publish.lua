@@ -12,7 +12,8 @@
 -- ARGV[5]  how long to remember a ref, in seconds
 -- ARGV[6]  the last message of the room that the instance has delivered or logged
 -- ARGV[7]  the highest id that it has seen there
--- ARGV[8…] three for each message: where its ref is in KEYS, or 0; where the ref of the message
+-- ARGV[8]  a little more than the time of the clock, in milliseconds
+-- ARGV[9…] three for each message: where its ref is in KEYS, or 0; where the ref of the message
 --          before it is, or 0; and the end of its event as JSON, after id and prev, such as
 --          "user":"foo","text":"hi"}
 -- Reply: the ids of the messages, with null for those that are refused. After an error reply, none
@@ -38,7 +39,7 @@ local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 local lastEntry = newest and newest[1] or '0-0'
 local prev, nextId = lastEntry, '*'
 -- Mostly, the last entry is the message that the instance has seen last, and nothing is amiss.
-if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] then
+if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] or lastEntry > ARGV[8] then
   local function isMessage(entry)
     local rest, hasPrev
     for i = 1, #entry[2], 2 do
@@ -75,19 +76,31 @@ if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] then
   end
 
   -- If Redis has lost the end of the log, the next message follows the last one that was heard, and
-  -- its id is above all of them, even if the clock has gone back. The microseconds make it another
-  -- id than any that was lost: whoever resumes has nothing but the id. An id that is far ahead of
-  -- the clock was never given by Redis.
-  if ARGV[7] ~= prev and isLater(ARGV[7], prev) then
-    local time = redis.call('TIME')
-    local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    local highest = tonumber(ARGV[7]:match('^%d+'))
-    if highest <= now + 3600000 then
-      nextId = string.format('%.0f-%d', math.max(highest + 1, now), time[2])
-    end
-    if isLater(ARGV[6], prev) and tonumber(ARGV[6]:match('^%d+')) <= now + 3600000 then
+  -- its id is above all of them, even if the clock has gone back. An id that is far ahead of the
+  -- clock was never given by Redis. The microseconds make it another id than any that was lost:
+  -- whoever resumes has nothing but the id. While the ids are ahead of the clock, they would come
+  -- again if the next ones were just one higher.
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local latest = now + 3600000
+  local lastTime, lastSequence = lastEntry:match('^(%d+)%-(%d+)$')
+  local seen, sequence = ARGV[7], time[2]
+  if tonumber(seen:match('^%d+')) > latest then
+    seen = ARGV[6]
+  end
+  local highest = tonumber(seen:match('^%d+'))
+  if isLater(seen, prev) and highest <= latest then
+    if isLater(ARGV[6], prev) then
+      if prev ~= '0-0' then
+        -- The log may have messages that the instance has not heard, so this `prev` does not prove
+        -- that nothing is between: see `isProofOfNoGap` in ids.ts.
+        sequence = sequence + 1e9
+      end
       prev = ARGV[6]
     end
+    nextId = string.format('%.0f-%.0f', math.max(highest + 1, lastTime + 1, now), sequence)
+  elseif tonumber(lastTime) > now then
+    nextId = string.format('%s-%.0f', lastTime, lastSequence + 1 + sequence)
   end
 end
 
@@ -121,7 +134,7 @@ local function undo(failure)
 end
 
 local ids, events = {}, {}
-for i = 8, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
   local key, after, rest = KEYS[tonumber(ARGV[i])], KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2]
   local id = key and known[key]
   if not id and (not after or known[after]) then
