@@ -90,7 +90,7 @@ Deno.test("the lines of one frame are answered in one frame", async () => {
   await closed;
 });
 
-Deno.test("a client at full speed loses nothing, repeats nothing and is never refused", async () => {
+Deno.test("a client at full speed loses and repeats nothing, and is never refused", async () => {
   const env = { LIMITS: "on", MAX_MESSAGES_PER_SECOND: "50", MAX_BYTES_PER_SECOND: "20000" };
   await using instance = await startInstance(env);
   const watcher = await JsonClient.join(instance.port, "watcher");
