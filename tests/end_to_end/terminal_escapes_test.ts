@@ -84,7 +84,7 @@ Deno.test("no escape sequence that a user sends changes what wscat in tmux shows
   const url = `ws://127.0.0.1:${instance.port}/chat/foo`;
   await using terminal = await openTmux(`npx -y wscat@6.1.0 -c ${url}`);
 
-  /** Waits until the terminal shows a line; fails with what it shows instead. */
+  /** Waits until the terminal shows a line. */
   async function untilShown(line: string): Promise<void> {
     await until(async () => (await terminal.screen()).includes(line), 20);
   }

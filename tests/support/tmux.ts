@@ -33,7 +33,7 @@ export async function openTmux(command: string): Promise<TmuxTerminal> {
   }
 
   await tmux(
-    ...["start-server", ";", "set", "-g", "set-clipboard", "on", ";"],
+    ...["set", "-g", "set-clipboard", "on", ";", "set", "-g", "automatic-rename", "off", ";"],
     ...["set", "-g", "allow-rename", "on", ";", "set", "-g", "allow-passthrough", "on", ";"],
     ...["new-session", "-d", "-x", "100", "-y", "50", command],
   );
