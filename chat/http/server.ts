@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { STATUS_CODE } from "@std/http/status";
 import { ConnectionLimit } from "../limits/connection_limit.ts";
+import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
 import { PendingUpgrades } from "../limits/pending_upgrades.ts";
 import { CLOSE } from "../protocol/close_codes.ts";
 import { Hub } from "../rooms/hub.ts";
@@ -17,7 +18,7 @@ import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrad
 const logger = getLogger(["chat", "http"]);
 
 /** What a server is given when it starts. */
-export interface ServerOptions extends SessionLimits {
+export interface ServerOptions extends SessionLimits, ClientRates {
   /** The address to listen on. */
   readonly host: string;
   /** The port to listen on; 0 for any free port. */
@@ -195,7 +196,8 @@ export class ChatServer {
     request: Request,
     address: string,
   ): Promise<void> {
-    const session = new Session(socket, this.#hub, joinRequest, this.#options);
+    const budget = new SessionBudget(this.#options);
+    const session = new Session(socket, this.#hub, joinRequest, this.#options, budget);
     this.#sessions.add(session);
     session.closed.then(() => {
       if (!this.#sessions.delete(session)) this.#leakedCount--;

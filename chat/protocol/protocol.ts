@@ -15,7 +15,7 @@ export interface Welcome {
   readonly recovered: boolean;
   /** How many users are in the room, this one included. */
   readonly users: number;
-  /** The most bytes that the text of a message can have, in UTF-8. */
+  /** The most bytes that the text of a message can have, as JSON without the quotes, in UTF-8. */
   readonly maxMessageBytes: number;
   /**
    * The most bytes that a client can have in flight: sent, and not yet answered. A message counts
@@ -28,6 +28,14 @@ export interface Welcome {
    * message `leave`.
    */
   readonly features: readonly string[];
+  /** How many messages a client may send a second; absent if nothing limits them. */
+  readonly messagesPerSecond?: number;
+  /** How many of them at once. */
+  readonly messagesBurst?: number;
+  /** How many bytes a client may send a second; absent if nothing limits them. */
+  readonly bytesPerSecond?: number;
+  /** How many of them at once. */
+  readonly bytesBurst?: number;
 }
 
 /** The reply to a message with a `ref`, once the message is in the log. */
@@ -94,7 +102,7 @@ export interface Protocol {
   readonly name: string;
   /** Whether a sender receives its own messages too. */
   readonly echoes: boolean;
-  /** Whether several frames can be sent as one. */
+  /** Whether a frame can have several lines, in both directions. */
   readonly canBatch: boolean;
   /**
    * Encodes an event for everyone in a room; `line` is the same event as one line of JSON.
@@ -108,6 +116,6 @@ export interface Protocol {
   encodeReply(reply: Reply): string | undefined;
   /** Joins frames to as few as the protocol allows. */
   batch(frames: string[]): string[];
-  /** Decodes a client's frame. */
-  decode(frame: string): Decoded[];
+  /** Decodes a line of a client, or a frame that has no lines; `undefined` if it is blank. */
+  decode(line: string): Decoded | undefined;
 }

@@ -15,7 +15,7 @@ export const TEXT: Protocol = {
   encodeEvent,
   encodeReply,
   batch: (frames) => frames,
-  decode: (frame) => [{ type: "message", text: frame }],
+  decode: (text) => ({ type: "message", text }),
 };
 
 function encodeEvent(event: RoomEvent): string | undefined {

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { SessionBudget } from "../../chat/limits/session_budget.ts";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import type { History } from "../../chat/rooms/history.ts";
 import type { Hub } from "../../chat/rooms/hub.ts";
@@ -9,6 +10,7 @@ import { Session } from "../../chat/session/session.ts";
 import { sleep, until } from "../support/wait.ts";
 
 const MAX_BUFFERED_BYTES = 1024 * 1024;
+const NO_RATES = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 0 };
 const LIMITS = { maxMessageBytes: 65_536, maxBufferedBytes: MAX_BUFFERED_BYTES };
 
 /** How many frames are delivered in a turn. */
@@ -48,10 +50,12 @@ async function makeSession(protocol: Protocol, history?: History) {
       published.push(`${ref} after ${after}`);
       return Promise.resolve(`${ref}-0`);
     },
+    hasMessages: () => false,
     isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
   const request = { user: "foo", room: "chat", protocol, history: history ? 200 : 0 };
-  const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS);
+  const budget = new SessionBudget(NO_RATES);
+  const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS, budget);
   socket.onopen();
   await nextTimers();
   sent.length = 0;
@@ -279,7 +283,8 @@ Deno.test("a message that was refused for good counts as settled", async () => {
     "h after undefined",
     "i after never sent",
   ]);
-  const errors = sent.map((line) => JSON.parse(line));
+  const [frame] = sent;
+  const errors = frame.split("\n").map((line) => JSON.parse(line));
   assertEquals(errors.map(({ code, ref }) => [code, ref]), [
     ["too_large", "b"],
     ["bad_message", "d"],
@@ -305,6 +310,7 @@ Deno.test("a session knows the last 256 messages that were refused for good", as
     (_, i) => [`${i}`, "a", BAD] as [string, string, object],
   );
   socket.onmessage(lines(...refused, ["b", "0"], ["c", "1"], ["d", "256"]));
+  await until(() => published.length === 3);
   assertEquals(published, ["b after 0", "c after a", "d after a"]);
 });
 

@@ -162,6 +162,6 @@ Deno.test("a short text of many lines becomes no frame that readers cannot take"
 
 Deno.test("the text protocol decodes every frame as one message", () => {
   for (const text of ["", '{"type":"ping"}', "a\nb"]) {
-    assertEquals(TEXT.decode(text), [{ type: "message", text }]);
+    assertEquals(TEXT.decode(text), { type: "message", text });
   }
 });

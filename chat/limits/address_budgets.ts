@@ -1,0 +1,179 @@
+import { getLogger } from "@logtape/logtape";
+import { Episode } from "./episode.ts";
+import { TokenBucket } from "./token_bucket.ts";
+
+const logger = getLogger(["chat", "limits"]);
+
+/** What one address may take; 0 for no limit. Each rate has a burst of some seconds. */
+export interface AddressLimits {
+  /** The most chat connections and responses that are open at once. */
+  readonly maxConnectionsPerAddress: number;
+  /** Chat connections a second, after five times as many at once. */
+  readonly maxJoinsPerSecond: number;
+  /** Other HTTP requests a second, after five times as many at once. */
+  readonly maxRequestsPerSecond: number;
+  /** First messages of rooms a second, after 20 times as many at once. */
+  readonly maxNewRoomsPerSecond: number;
+  /** Bytes a second that its clients may send, after eight times as many at once. */
+  readonly maxAddressBytesPerSecond: number;
+}
+
+/** Why a request is refused. */
+export interface Refusal {
+  /** One line for the client. */
+  readonly line: string;
+  /** After this time the request may succeed. */
+  readonly retryAfterSeconds: number;
+}
+
+/** No address counts as refused any more when none was for this time. */
+const QUIET_MS = 10_000;
+
+/** When a connection of an address ends is unknown, so this is a guess. */
+const RETRY_CONNECTION_SECONDS = 10;
+
+/** There is no sweep while fewer addresses are known. */
+const MIN_SWEEP_SIZE = 1_000;
+
+/** The budgets of all addresses, on this instance. */
+export class AddressBudgets {
+  readonly #limits: AddressLimits;
+  readonly #now: () => number;
+  readonly #budgets = new Map<string, AddressBudget>();
+  #sweepAtSize = MIN_SWEEP_SIZE;
+  #lastRefused = "";
+  readonly #refusals = new Episode(QUIET_MS, (count) => {
+    logger
+      .info`No address exceeded a limit in the last 10 s; ${count} requests did before, the last one from ${this.#lastRefused}`;
+  });
+
+  /** @param now a monotonic clock, in milliseconds */
+  constructor(limits: AddressLimits, now: () => number = () => performance.now()) {
+    this.#limits = limits;
+    this.#now = now;
+  }
+
+  /** How many addresses are known. */
+  get size(): number {
+    return this.#budgets.size;
+  }
+
+  /** Returns the budget of an address. It is forgotten when it is as new. */
+  of(address: string): AddressBudget {
+    const known = this.#budgets.get(address);
+    if (known) return known;
+    if (this.#budgets.size >= this.#sweepAtSize) this.#sweep();
+    const budget = new AddressBudget(
+      address,
+      this.#limits,
+      this.#now,
+      (limit) => this.#onRefused(address, limit),
+    );
+    this.#budgets.set(address, budget);
+    return budget;
+  }
+
+  /** Forgets the budgets that are as new. The next sweep is so far away that each costs little. */
+  #sweep(): void {
+    for (const [address, budget] of this.#budgets) {
+      if (budget.isUnused()) this.#budgets.delete(address);
+    }
+    this.#sweepAtSize = Math.max(MIN_SWEEP_SIZE, 2 * this.#budgets.size);
+  }
+
+  #onRefused(address: string, limit: string): void {
+    this.#lastRefused = address;
+    if (this.#refusals.record()) {
+      logger.warn`${address} exceeds ${limit}: what it asks for beyond that is refused`;
+    }
+  }
+}
+
+/** What the clients of one address may take together. It outlives their sessions. */
+export class AddressBudget {
+  /** The address. */
+  readonly address: string;
+  /** The bytes that they may send; `undefined` if nothing limits them. */
+  readonly bytes?: TokenBucket;
+  readonly #maxOpen: number;
+  readonly #joins: TokenBucket;
+  readonly #requests: TokenBucket;
+  readonly #newRooms: TokenBucket;
+  readonly #now: () => number;
+  readonly #onRefused: (limit: string) => void;
+  #openCount = 0;
+
+  /**
+   * @param now a monotonic clock, in milliseconds
+   * @param onRefused called with the name of the limit that is exceeded
+   */
+  constructor(
+    address: string,
+    limits: AddressLimits,
+    now: () => number,
+    onRefused: (limit: string) => void,
+  ) {
+    this.address = address;
+    this.#maxOpen = limits.maxConnectionsPerAddress || Infinity;
+    this.#joins = makeBucket(limits.maxJoinsPerSecond, 5);
+    this.#requests = makeBucket(limits.maxRequestsPerSecond, 5);
+    this.#newRooms = makeBucket(limits.maxNewRoomsPerSecond, 20);
+    if (limits.maxAddressBytesPerSecond) {
+      this.bytes = makeBucket(limits.maxAddressBytesPerSecond, 8);
+    }
+    this.#now = now;
+    this.#onRefused = onRefused;
+  }
+
+  /** Whether nothing is open, and all that was taken has come back. */
+  isUnused(): boolean {
+    const now = this.#now();
+    const buckets = [this.#joins, this.#requests, this.#newRooms, this.bytes];
+    return this.#openCount === 0 && buckets.every((bucket) => bucket?.isFull(now) ?? true);
+  }
+
+  /**
+   * Charges a request.
+   *
+   * @returns why it is refused; `undefined` if it is not, and then it must be followed by
+   * {@linkcode AddressBudget.close}
+   */
+  open(kind: "join" | "request"): Refusal | undefined {
+    const now = this.#now();
+    const [bucket, limit] = kind === "join"
+      ? [this.#joins, "MAX_JOINS_PER_SECOND"] as const
+      : [this.#requests, "MAX_REQUESTS_PER_SECOND"] as const;
+    if (this.#openCount >= this.#maxOpen) {
+      this.#onRefused("MAX_CONNECTIONS_PER_ADDRESS");
+      const line = "too many connections are open from your address";
+      return { line, retryAfterSeconds: RETRY_CONNECTION_SECONDS };
+    }
+    if (!bucket.take(1, now)) {
+      this.#onRefused(limit);
+      const line = `too many ${kind}s a second from your address`;
+      return { line, retryAfterSeconds: Math.ceil(bucket.msUntil(1, now) / 1000) };
+    }
+    this.#openCount++;
+  }
+
+  /** Ends what {@linkcode AddressBudget.open} has begun: the connection, or the response. */
+  close(): void {
+    this.#openCount--;
+  }
+
+  /**
+   * Takes the first message of a room from what the address may send.
+   *
+   * @returns 0 if it was taken, else in how many milliseconds it can be
+   */
+  takeNewRoom(): number {
+    const now = this.#now();
+    if (this.#newRooms.take(1, now)) return 0;
+    this.#onRefused("MAX_NEW_ROOMS_PER_SECOND");
+    return this.#newRooms.msUntil(1, now);
+  }
+}
+
+function makeBucket(perSecond: number, burstSeconds: number): TokenBucket {
+  return new TokenBucket({ perSecond, burst: burstSeconds * perSecond });
+}
