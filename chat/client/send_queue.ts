@@ -6,11 +6,21 @@
  */
 import type { ErrorReply } from "../protocol/errors.ts";
 import type { Ack, Welcome } from "../protocol/protocol.ts";
-import { byteLength } from "../protocol/utf8.ts";
+import { byteLength, jsonByteLength } from "../protocol/utf8.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
+import { Pace } from "./pace.ts";
 
 /** What the server accepts, from its `welcome`. */
-export type SendLimits = Pick<Welcome, "maxMessageBytes" | "maxInFlightBytes" | "features">;
+export type SendLimits = Pick<
+  Welcome,
+  | "maxMessageBytes"
+  | "maxInFlightBytes"
+  | "features"
+  | "messagesPerSecond"
+  | "messagesBurst"
+  | "bytesPerSecond"
+  | "bytesBurst"
+>;
 
 /** The limits of servers from before 0.2, which do not state them. */
 const DEFAULT_LIMITS: SendLimits = {
@@ -41,7 +51,10 @@ interface PendingSend {
   /** The message as a line of JSON, without `after`. */
   readonly line: string;
   readonly lineBytes: number;
+  /** How long the text is, as the server counts it: as JSON, in UTF-8. */
   readonly textBytes: number;
+  /** How much `maxInFlightBytes` must allow for the message alone. */
+  readonly aloneBytes: number;
   readonly resolve: (id: string) => void;
   readonly reject: (error: ChatError) => void;
   /** Milliseconds since 1970. `undefined` if the server certainly does not have the message. */
@@ -54,6 +67,7 @@ interface PendingSend {
 export class SendQueue {
   readonly #sendLines: (lines: readonly string[]) => void;
   readonly #now: () => number;
+  readonly #monotonicNow: () => number;
   readonly #refPrefix = makeRefPrefix();
   #lastRef = 0;
   readonly #pending = new Map<string, PendingSend>();
@@ -61,17 +75,27 @@ export class SendQueue {
   readonly #inFlight = new Set<PendingSend>();
   /** The limits of the server that welcomed the client; `undefined` while there is none. */
   #limits: SendLimits | undefined;
-  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #messagePace = new Pace();
+  #bytePace = new Pace();
+  /** Nothing is sent before it has run. */
+  #pauseTimer: ReturnType<typeof setTimeout> | undefined;
+  #pausedUntil = 0;
 
   /**
    * Creates an empty queue, which sends nothing before {@linkcode SendQueue.onWelcome}.
    *
    * @param sendLines sends lines of JSON in one frame
    * @param now the clock, in milliseconds
+   * @param monotonicNow a clock that is never set, in milliseconds
    */
-  constructor(sendLines: (lines: readonly string[]) => void, now: () => number = Date.now) {
+  constructor(
+    sendLines: (lines: readonly string[]) => void,
+    now: () => number = Date.now,
+    monotonicNow: () => number = () => performance.now(),
+  ) {
     this.#sendLines = sendLines;
     this.#now = now;
+    this.#monotonicNow = monotonicNow;
   }
 
   /**
@@ -84,8 +108,10 @@ export class SendQueue {
     return new Promise((resolve, reject) => {
       const ref = `${this.#refPrefix}-${++this.#lastRef}`;
       const line = JSON.stringify({ type: "message", text, ref });
+      const lineBytes = byteLength(line);
       const pending: PendingSend = {
-        ...{ ref, line, lineBytes: byteLength(line), textBytes: byteLength(text) },
+        ...{ ref, line, lineBytes, textBytes: jsonByteLength(text) },
+        aloneBytes: Math.max(lineBytes, text.length + OVERHEAD_BYTES),
         ...{ resolve, reject, isInDoubt: false },
       };
       this.#pending.set(ref, pending);
@@ -96,7 +122,10 @@ export class SendQueue {
 
   /** Starts to send on a new connection, whose server may omit its limits. */
   onWelcome(limits: Partial<SendLimits>): void {
+    const { messagesPerSecond, messagesBurst, bytesPerSecond, bytesBurst } = limits;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#messagePace = new Pace(messagesPerSecond, messagesBurst);
+    this.#bytePace = new Pace(bytesPerSecond, bytesBurst);
     for (const pending of this.#pending.values()) this.#rejectIfTooLarge(pending);
     this.#flush();
   }
@@ -111,27 +140,25 @@ export class SendQueue {
   }
 
   /** Rejects the message that the error is about, or retries it after a pause. */
-  onError({ code, message, ref }: ErrorReply): void {
+  onError({ code, message, ref, retryAfterMs }: ErrorReply): void {
+    if (retryAfterMs !== undefined) this.#pause(retryAfterMs);
     const pending = ref === undefined ? undefined : this.#pending.get(ref);
     if (!pending) return;
-    if (code !== "not_delivered" && code !== "unknown") {
+    if (code !== "not_delivered" && code !== "unknown" && code !== "too_many") {
       this.#reject(pending, code, message);
       return this.#flush();
     }
     this.#inFlight.delete(pending);
     if (code === "unknown") pending.isInDoubt = true;
     if (!pending.isInDoubt) pending.firstSentAt = undefined;
-    this.#retryTimer ??= setTimeout(() => {
-      this.#retryTimer = undefined;
-      this.#flush();
-    }, RETRY_DELAY_MS);
+    if (retryAfterMs === undefined) this.#pause(RETRY_DELAY_MS);
   }
 
   /** Stops sending until the next welcome. What was in flight is in doubt. */
   onConnectionLost(): void {
     this.#limits = undefined;
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = undefined;
+    clearTimeout(this.#pauseTimer);
+    this.#pauseTimer = undefined;
     for (const pending of this.#inFlight) pending.isInDoubt = true;
     this.#inFlight.clear();
   }
@@ -142,9 +169,23 @@ export class SendQueue {
     for (const pending of this.#pending.values()) this.#reject(pending, code, message);
   }
 
+  /** Sends nothing for a time. A longer pause stands. */
+  #pause(ms: number): void {
+    const until = this.#monotonicNow() + ms;
+    if (this.#pauseTimer !== undefined && until < this.#pausedUntil) return;
+    this.#pausedUntil = until;
+    clearTimeout(this.#pauseTimer);
+    this.#pauseTimer = setTimeout(() => {
+      this.#pauseTimer = undefined;
+      this.#flush();
+    }, ms);
+  }
+
   /** Sends the messages that wait, in order, as far as the limits allow. */
   #flush(): void {
-    if (!this.#limits || this.#retryTimer !== undefined) return;
+    if (!this.#limits || this.#pauseTimer !== undefined) return;
+    const now = this.#now();
+    const monotonicNow = this.#monotonicNow();
     let bytesInFlight = 0;
     for (const { lineBytes } of this.#inFlight) bytesInFlight += lineBytes + OVERHEAD_BYTES;
     const canSendAfter = this.#limits.features.includes("after");
@@ -157,7 +198,7 @@ export class SendQueue {
         after = ref;
         continue;
       }
-      if (firstSentAt !== undefined && this.#now() - firstSentAt > RETRY_FOR_MS) {
+      if (firstSentAt !== undefined && now - firstSentAt > RETRY_FOR_MS) {
         this.#reject(pending, "unknown", OUTCOME_UNKNOWN);
         continue;
       }
@@ -166,8 +207,18 @@ export class SendQueue {
       bytesInFlight += lineBytes + OVERHEAD_BYTES;
       const isAlone = this.#inFlight.size === 0;
       if (!isAlone && bytesInFlight > this.#limits.maxInFlightBytes) break;
+      const waitMs = Math.max(
+        this.#messagePace.msUntil(1, monotonicNow),
+        this.#bytePace.msUntil(lineBytes + OVERHEAD_BYTES, monotonicNow),
+      );
+      if (waitMs > 0) {
+        this.#pause(waitMs);
+        break;
+      }
+      this.#messagePace.take(1, monotonicNow);
+      this.#bytePace.take(lineBytes + OVERHEAD_BYTES, monotonicNow);
       this.#inFlight.add(pending);
-      pending.firstSentAt ??= this.#now();
+      pending.firstSentAt ??= now;
       lines.push(
         canSendAfter && after !== undefined ? `${line.slice(0, -1)},"after":"${after}"}` : line,
       );
@@ -180,14 +231,13 @@ export class SendQueue {
   #rejectIfTooLarge(pending: PendingSend): void {
     if (!this.#limits) return;
     const { maxMessageBytes, maxInFlightBytes } = this.#limits;
-    const { textBytes, lineBytes } = pending;
+    const { textBytes, aloneBytes } = pending;
     if (textBytes > maxMessageBytes) {
       const message = `the text is too large: at most ${maxMessageBytes} bytes are allowed`;
       return this.#reject(pending, "too_large", message);
     }
-    const bytes = Math.max(lineBytes, textBytes + OVERHEAD_BYTES);
-    if (bytes > maxInFlightBytes) {
-      const message = `the message is too large: it takes ${bytes} bytes as JSON, ` +
+    if (aloneBytes > maxInFlightBytes) {
+      const message = `the message is too large: it takes ${aloneBytes} bytes as JSON, ` +
         `and at most ${maxInFlightBytes} are allowed`;
       this.#reject(pending, "too_large", message);
     }

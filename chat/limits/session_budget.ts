@@ -52,8 +52,9 @@ export class SessionBudget {
   readonly #lines: TokenBucket;
   readonly #bytes: TokenBucket;
   readonly #address: AddressBudget;
+  /** Whether nothing is limited, so that the time does not matter. */
+  readonly #isUnlimited: boolean;
   readonly #now: () => number;
-  /** The time of the last line: a message needs no other one. */
   #nowMs = 0;
   #refusesUntilMs = -Infinity;
   #firstRefusalMs = -Infinity;
@@ -85,7 +86,14 @@ export class SessionBudget {
     this.#lines = new TokenBucket(lines);
     this.#bytes = new TokenBucket(bytes);
     this.#address = address;
+    this.#isUnlimited = address === UNLIMITED_ADDRESS &&
+      [messages, lines, bytes].every(({ perSecond }) => perSecond === 0);
     this.#now = now;
+  }
+
+  /** The time of the last line. What is done with it needs no other one. */
+  get nowMs(): number {
+    return this.#nowMs;
   }
 
   /**
@@ -94,6 +102,7 @@ export class SessionBudget {
    * @returns 0 if the line was taken, else in how many milliseconds it can be
    */
   takeLine(chars: number): number {
+    if (this.#isUnlimited) return 0;
     const now = this.#nowMs = this.#now();
     const address = this.#address.bytes;
     const waitMs = Math.max(

@@ -7,6 +7,8 @@
  * - `bad_since`: `since` is no id, or it is later than the newest message; the session does not
  *   resume
  * - `bad_message`: the server does not understand what the client sent
+ * - `too_many`: the client sends too much. If the error has a `ref`, the message was refused, else
+ *   the rest is read later
  * - `too_large`: the text of a message has too many bytes
  * - `not_delivered`: the store refused a message, the room is overloaded, or the message before it
  *   (`after`) is not in the log
@@ -19,6 +21,7 @@ export type ErrorCode =
   | "bad_since"
   | "bad_message"
   | "too_large"
+  | "too_many"
   | "not_delivered"
   | "unknown";
 
@@ -32,6 +35,8 @@ export interface ErrorReply {
   readonly message: string;
   /** The `ref` of the message that the error is about, if it had one. */
   readonly ref?: string;
+  /** With `too_many`: the client should send nothing for so long, in milliseconds. */
+  readonly retryAfterMs?: number;
 }
 
 /** Every error that a client can be told, by its kind. */
@@ -43,6 +48,10 @@ export const errorReply = {
   badMessage: (message: string, ref?: string) => make("bad_message", message, ref),
   tooLarge: (bytes: number, ref?: string) =>
     make("too_large", `the text is too large: at most ${bytes} bytes are allowed`, ref),
+  tooMany: (message: string, retryAfterMs: number, ref?: string) => ({
+    ...make("too_many", message, ref),
+    retryAfterMs,
+  }),
   notDelivered: (ref?: string) =>
     make("not_delivered", "message not delivered. please try again", ref),
   unknown: (ref?: string) => make("unknown", "message may not have been delivered", ref),

@@ -40,9 +40,6 @@ export const FromClient: v.GenericSchema<unknown, ClientMessage | Ping | Leave> 
   ],
 );
 
-/** A frame with more lines would keep the server from its other clients for too long. */
-const MAX_FRAME_LINES = 1_000;
-
 /** A batched frame ends after about this many characters, unless a single line is longer. */
 const BATCHED_FRAME_CHARS = 64 * 1024;
 
@@ -66,24 +63,8 @@ function batch(lines: string[]): string[] {
   return frames;
 }
 
-function decode(frame: string): Decoded[] {
-  if (!frame.includes("\n")) return isBlank(frame) ? [] : [decodeLine(frame)];
-  const lines = frame.split("\n");
-  if (lines.length > MAX_FRAME_LINES) {
-    return [
-      errorReply.badMessage(
-        `a frame has ${lines.length} lines: at most ${MAX_FRAME_LINES} are read`,
-      ),
-    ];
-  }
-  return lines.filter((line) => !isBlank(line)).map(decodeLine);
-}
-
-function isBlank(line: string): boolean {
-  return line.trim() === "";
-}
-
-function decodeLine(line: string): Decoded {
+function decode(line: string): Decoded | undefined {
+  if (line.trim() === "") return;
   let value: unknown;
   try {
     value = JSON.parse(line);

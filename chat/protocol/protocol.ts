@@ -102,7 +102,7 @@ export interface Protocol {
   readonly name: string;
   /** Whether a sender receives its own messages too. */
   readonly echoes: boolean;
-  /** Whether several frames can be sent as one. */
+  /** Whether a frame can have several lines, in both directions. */
   readonly canBatch: boolean;
   /**
    * Encodes an event for everyone in a room; `line` is the same event as one line of JSON.
@@ -116,6 +116,6 @@ export interface Protocol {
   encodeReply(reply: Reply): string | undefined;
   /** Joins frames to as few as the protocol allows. */
   batch(frames: string[]): string[];
-  /** Decodes a client's frame. */
-  decode(frame: string): Decoded[];
+  /** Decodes a line of a client, or a frame that has no lines; `undefined` if it is blank. */
+  decode(line: string): Decoded | undefined;
 }

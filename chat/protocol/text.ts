@@ -5,6 +5,7 @@
  */
 import type { RoomEvent } from "./events.ts";
 import type { Protocol, Reply } from "./protocol.ts";
+import { formatMessage, toTerminalName, toTerminalText } from "./terminal_text.ts";
 
 /** The protocol of clients that ask for no subprotocol. */
 export const TEXT: Protocol = {
@@ -14,19 +15,19 @@ export const TEXT: Protocol = {
   encodeEvent,
   encodeReply,
   batch: (frames) => frames,
-  decode: (frame) => [{ type: "message", text: frame }],
+  decode: (text) => ({ type: "message", text }),
 };
 
 function encodeEvent(event: RoomEvent): string | undefined {
   switch (event.type) {
     case "message":
-      return `${event.user}: ${event.text}`;
+      return formatMessage(event.user, event.text);
     case "joined":
-      return `${event.user}: has joined the chat!`;
+      return `${toTerminalName(event.user)}: has joined the chat!`;
     case "left":
-      return `${event.user}: has left the chat!`;
+      return `${toTerminalName(event.user)}: has left the chat!`;
     case "notice":
-      return event.text;
+      return toTerminalText(event.text);
     case "resync":
       return event.gap ? "some messages are missing here" : undefined;
     case "replaced":
@@ -40,9 +41,9 @@ function encodeEvent(event: RoomEvent): string | undefined {
 function encodeReply(reply: Reply): string | undefined {
   switch (reply.type) {
     case "welcome":
-      return `Welcome ${reply.user}!`;
+      return `Welcome ${toTerminalName(reply.user)}!`;
     case "error":
-      return reply.message;
+      return toTerminalText(reply.message);
     case "ack":
     case "pong":
       return undefined;

@@ -59,12 +59,12 @@ export class Hub {
 
   async #join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     const { room, subscribed } = this.#activate(name);
-    const { user, id, secret } = member;
+    const { user, id, secret, nameKeys } = member;
     if (!secret && room.has(user)) return "taken";
     const joined = room.reserve(member);
     try {
       await subscribed;
-      const outcome = await this.#store.claim(name, user, id, secret);
+      const outcome = await this.#store.claim(name, user, id, secret, nameKeys);
       if (outcome === "claimed") await deadline(joined, JOINED_TIMEOUT_MS);
       return outcome;
     } catch (error) {
@@ -112,6 +112,11 @@ export class Hub {
     const published = this.#store.publish(name, user, text, ref, after);
     room.trackPublish(published);
     return published;
+  }
+
+  /** Tells whether a room that has a member has had a message. */
+  hasMessages(name: string): boolean {
+    return this.#rooms.get(name)!.room.hasMessages;
   }
 
   /** Tells whether a member is certain to receive a frame of its room within `maxFlushMs`. */

@@ -48,6 +48,11 @@ export class Room {
     return false;
   }
 
+  /** Whether the room has had a message. */
+  get hasMessages(): boolean {
+    return this.#lastId !== BEFORE_FIRST_ID;
+  }
+
   /** Starts with the id of the newest message at the time of the subscription. */
   start(newestId: string): void {
     if (isLater(newestId, this.#lastId)) this.#lastId = newestId;

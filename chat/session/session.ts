@@ -1,9 +1,11 @@
 import { getLogger } from "@logtape/logtape";
-import type { SessionBudget } from "../limits/session_budget.ts";
+import { countExcess } from "../limits/excess.ts";
+import type { Refusal, SessionBudget } from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
+import { BEFORE_FIRST_ID } from "../protocol/ids.ts";
 import type { ClientMessage, Decoded, Protocol } from "../protocol/protocol.ts";
-import { exceedsBytes } from "../protocol/utf8.ts";
+import { exceedsBytes, exceedsJsonBytes } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { Member } from "../rooms/member.ts";
 import {
@@ -12,6 +14,7 @@ import {
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
+import { Inbound } from "./inbound.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { prepareReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
@@ -21,7 +24,7 @@ const logger = getLogger(["chat", "session"]);
 
 /** What a session may take from the server. */
 export interface SessionLimits {
-  /** The most bytes that the text of a message can have, in UTF-8. */
+  /** The most bytes that the text of a message can have, as JSON without the quotes, in UTF-8. */
   readonly maxMessageBytes: number;
   /** The most bytes that may wait for a client that reads slowly, or from one that sends fast. */
   readonly maxBufferedBytes: number;
@@ -38,6 +41,7 @@ export class Session implements Member {
   readonly id: string = crypto.randomUUID();
   readonly user: string;
   readonly secret?: NameSecret;
+  readonly nameKeys?: readonly string[];
   readonly protocol: Protocol;
   /** Resolves when the socket is closed. If the peer does not read, the session ends earlier. */
   readonly closed: Promise<void>;
@@ -48,15 +52,16 @@ export class Session implements Member {
   readonly #hub: Hub;
   readonly #writer: Writer;
   #state: "joining" | "joined" | "left" = "joining";
-  /** Frames that arrived before the welcome. */
-  #inboundQueue: string[] = [];
+  readonly #inbound: Inbound;
+  /** Whether the room had no message when the session joined, and the session has sent none. */
+  #isRoomNew = false;
   /** The refs of messages that may be in the log, although a repetition is refused. */
   readonly #refsInDoubt = new Set<string>();
   /** The refs of the last messages that were refused for good, and what each of them is after. */
   readonly #settledRefs = new Map<string, string | undefined>();
   /** The ref of the last message that was acknowledged. */
   #lastAckedRef: string | undefined;
-  /** What the client has sent and the store has not answered, roughly in bytes. */
+  /** What the store was sent and has not answered, roughly in bytes. */
   #inFlightBytes = 0;
   /** Why the session was closed. The socket may not have been open then. */
   #closeReason: CloseReason | undefined;
@@ -79,6 +84,7 @@ export class Session implements Member {
   ) {
     this.user = request.user;
     this.secret = request.secret;
+    this.nameKeys = request.nameKeys;
     this.protocol = request.protocol;
     this.#request = request;
     this.#limits = limits;
@@ -93,6 +99,11 @@ export class Session implements Member {
         this.close(reason);
       },
     );
+    this.#inbound = new Inbound(budget, request.protocol.canBatch, {
+      onLine: (line, isLast) => this.#handleLine(line, isLast),
+      onWait: (isFirst) => this.#tellWait(isFirst),
+      onExcess: () => this.close(CLOSE.tooMany),
+    });
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#closeReason ? this.close(this.#closeReason) : this.#join();
     socket.onmessage = ({ data }) => this.#receive(data);
@@ -137,7 +148,7 @@ export class Session implements Member {
 
   #leave(): void {
     this.#state = "left";
-    this.#inboundQueue = [];
+    this.#inbound.close();
     this.#writer.discard();
     this.#hub.leave(this.#request.room, this);
   }
@@ -145,7 +156,7 @@ export class Session implements Member {
   /** Leaves the room at once, and closes when the name is free. Replies are still sent. */
   async #closeWhenReleased(): Promise<void> {
     this.#state = "left";
-    this.#inboundQueue = [];
+    this.#inbound.close();
     await this.#hub.leave(this.#request.room, this);
     this.close(CLOSE.left);
   }
@@ -183,12 +194,8 @@ export class Session implements Member {
       ...{ maxMessageBytes, maxInFlightBytes, features: ["after", "leave"] },
       ...this.#budget.rates,
     });
-    const queue = this.#inboundQueue;
-    this.#inboundQueue = [];
-    for (const frame of queue) {
-      this.#inFlightBytes -= inFlightCost(frame);
-      this.#handleFrame(frame);
-    }
+    this.#isRoomNew = last === BEFORE_FIRST_ID;
+    this.#inbound.start();
   }
 
   /** Ends a join that failed. */
@@ -210,17 +217,18 @@ export class Session implements Member {
     if (this.#hasLeft) return;
     if (typeof data !== "string") return this.close(CLOSE.binary);
     if (exceedsBytes(data, this.#limits.maxBufferedBytes)) return this.close(CLOSE.tooLarge);
-    if (this.#state === "joined") return this.#handleFrame(data);
-    this.#inboundQueue.push(data);
-    this.#countInFlight(data);
+    this.#inbound.receive(data);
+    this.#checkInFlight();
   }
 
-  #handleFrame(frame: string): void {
-    for (const decoded of this.protocol.decode(frame)) this.#handle(decoded);
+  #handleLine(line: string, isLast: boolean): void {
+    if (!isLast) this.#writer.holdReplies();
+    const decoded = this.protocol.decode(line);
+    if (decoded) this.#handle(decoded);
+    if (isLast) this.#writer.releaseReplies();
   }
 
   #handle(decoded: Decoded): void {
-    if (this.#hasLeft) return;
     switch (decoded.type) {
       case "message":
         return this.#handleMessage(decoded);
@@ -239,10 +247,39 @@ export class Session implements Member {
 
   #handleMessage(message: ClientMessage): void {
     const { maxMessageBytes } = this.#limits;
-    if (!exceedsBytes(message.text, maxMessageBytes)) return this.#publish(message);
+    if (!exceedsJsonBytes(message.text, maxMessageBytes)) return this.#charge(message);
     // A text client could not tell which message the error is about.
     if (this.protocol.name === "") return this.close(CLOSE.tooLarge);
     this.#refuseForGood(errorReply.tooLarge(maxMessageBytes, message.ref), message.after);
+  }
+
+  #charge(message: ClientMessage): void {
+    const opensRoom = this.#isRoomNew && !this.#hub.hasMessages(this.#request.room);
+    const refusal = this.#budget.takeMessage(opensRoom);
+    if (refusal) return this.#refuseForNow(refusal, message.ref);
+    this.#isRoomNew = false;
+    this.#publish(message);
+  }
+
+  /** Refuses a message that can be repeated later. */
+  #refuseForNow({ retryAfterMs, isFirst, isExcessive }: Refusal, ref: string | undefined): void {
+    if (isFirst) countExcess(this.user, this.#request.room);
+    if (isExcessive) return this.close(CLOSE.tooMany);
+    // For people, one line is enough.
+    if (!isFirst && this.protocol.name === "") return;
+    const line = `message not delivered: too many. please try again in ${
+      toSeconds(retryAfterMs)
+    } s`;
+    this.#writer.reply(errorReply.tooMany(line, retryAfterMs, ref));
+  }
+
+  #tellWait(isFirst: boolean): void {
+    this.#writer.releaseReplies();
+    if (!isFirst) return;
+    countExcess(this.user, this.#request.room);
+    const waitMs = this.#budget.msUntilHalfFull();
+    const line = `too much at once: the rest is read later. please wait ${toSeconds(waitMs)} s`;
+    this.#writer.reply(errorReply.tooMany(line, waitMs));
   }
 
   /** Refuses a message that no repetition can save, so that others need not wait for it. */
@@ -264,14 +301,15 @@ export class Session implements Member {
     return ref === this.#lastAckedRef ? undefined : ref;
   }
 
-  /** Counts a message that has no reply yet, and closes if there are too many. */
-  #countInFlight(text: string): void {
-    this.#inFlightBytes += inFlightCost(text);
-    if (this.#inFlightBytes > this.#limits.maxBufferedBytes) this.close(CLOSE.tooMany);
+  /** Closes if the client has sent too much that has no reply yet. */
+  #checkInFlight(): void {
+    const bytes = this.#inFlightBytes + this.#inbound.queuedBytes;
+    if (bytes > this.#limits.maxBufferedBytes) this.close(CLOSE.tooMany);
   }
 
   #publish({ text, ref, after }: ClientMessage): void {
-    this.#countInFlight(text);
+    this.#inFlightBytes += inFlightCost(text);
+    this.#checkInFlight();
     if (this.#hasLeft) return;
     const { room } = this.#request;
     this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after)).then(
@@ -292,6 +330,10 @@ export class Session implements Member {
   }
 
   readonly #isFlushPending = (): boolean => this.#hub.isFlushPendingFor(this.#request.room, this);
+}
+
+function toSeconds(ms: number): number {
+  return Math.ceil(ms / 1000);
 }
 
 function inFlightCost(text: string): number {

@@ -16,6 +16,9 @@ const BACKPRESSURE_CHECK_CHARS = 64 * 1024;
 /** How often a backpressured writer checks whether the client has read more. */
 const DRAIN_CHECK_INTERVAL_MS = 10;
 
+/** The most replies that are held back to be sent together. */
+const MAX_HELD_REPLIES = 1_000;
+
 /** How many checks there are in `maxStallSeconds`: see {@linkcode Writer.checkStall}. */
 export const STALL_CHECKS = 10;
 
@@ -55,8 +58,9 @@ export class Writer {
   /** The room's events, while they cannot be sent; `undefined` if they are sent at once. */
   #outboundQueue: string[] | undefined;
   #queuedChars = 0;
-  /** Acks that wait to be sent together, or in one frame with the next events. */
-  #acks: string[] = [];
+  /** Replies that wait to be sent together, or in one frame with the next events. */
+  #replies: string[] = [];
+  #holdsReplies = false;
   /**
    * How much was sent in all, and at the earlier checks whose frames may still be at the socket.
    */
@@ -86,7 +90,7 @@ export class Writer {
 
   /** Sends a frame of the room's events, or queues it. */
   deliver(frame: string): void {
-    if (!this.#outboundQueue) return this.#sendAfterAcks(frame);
+    if (!this.#outboundQueue) return this.#sendAfterReplies(frame);
     this.#outboundQueue.push(frame);
     this.#queuedChars += frame.length;
     if (this.#queuedChars + this.#socket.bufferedAmount > this.#maxBufferedBytes) {
@@ -97,7 +101,22 @@ export class Writer {
   /** Sends a reply, which overtakes the outbound queue. */
   reply(reply: Reply): void {
     const frame = this.#protocol.encodeReply(reply);
-    if (frame !== undefined) this.#sendAfterAcks(frame);
+    if (frame === undefined) return;
+    if (!this.#holdsReplies) return this.#sendAfterReplies(frame);
+    this.#replies.push(frame);
+    if (this.#replies.length === MAX_HELD_REPLIES) this.#flushReplies();
+  }
+
+  /** Collects replies until {@linkcode Writer.releaseReplies}, to send them together. */
+  holdReplies(): void {
+    this.#holdsReplies = true;
+  }
+
+  /** Sends the replies that were held back. */
+  releaseReplies(): void {
+    if (!this.#holdsReplies) return;
+    this.#holdsReplies = false;
+    this.#flushReplies();
   }
 
   /**
@@ -110,8 +129,8 @@ export class Writer {
   acknowledge(ack: Ack, canWait: () => boolean): void {
     const frame = this.#protocol.encodeReply(ack);
     if (frame === undefined || this.#isClosed) return;
-    this.#acks.push(frame);
-    if (this.#outboundQueue || !canWait()) queueMicrotask(() => this.#flushAcks());
+    this.#replies.push(frame);
+    if (this.#outboundQueue || !canWait()) queueMicrotask(() => this.#flushReplies());
   }
 
   /** Queues the room's events from here on, until {@linkcode Writer.drainQueue} has sent them. */
@@ -158,9 +177,9 @@ export class Writer {
     sentBytesAtChecks.unshift(sentBytes);
   }
 
-  /** Sends the acks that wait and nothing else from here on, then closes the connection. */
+  /** Sends the replies that wait and nothing else from here on, then closes the connection. */
   close({ code, reason }: CloseReason): void {
-    this.#flushAcks();
+    this.#flushReplies();
     this.discard();
     this.#socket.close(code, reason);
   }
@@ -171,17 +190,17 @@ export class Writer {
     this.#outboundQueue = [];
   }
 
-  #flushAcks(): void {
-    if (this.#acks.length === 0) return;
-    const acks = this.#acks;
-    this.#acks = [];
-    for (const frame of this.#protocol.batch(acks)) this.#send(frame);
+  #flushReplies(): void {
+    if (this.#replies.length === 0) return;
+    const replies = this.#replies;
+    this.#replies = [];
+    for (const frame of this.#protocol.batch(replies)) this.#send(frame);
   }
 
-  #sendAfterAcks(frame: string): void {
-    if (this.#acks.length === 0) return this.#send(frame);
-    this.#acks.push(frame);
-    this.#flushAcks();
+  #sendAfterReplies(frame: string): void {
+    if (this.#replies.length === 0) return this.#send(frame);
+    this.#replies.push(frame);
+    this.#flushReplies();
   }
 
   #send(frame: string): void {
@@ -218,7 +237,7 @@ export class Writer {
     const waitingBytes = isQueueing ? this.#bytesAtSocket() : this.#socket.bufferedAmount;
     if (waitingBytes > this.#maxBufferedBytes) return this.#onOverflow(CLOSE.tooSlow);
     if (isQueueing) return;
-    this.#flushAcks();
+    this.#flushReplies();
     this.startQueue();
     this.drainQueue();
   }

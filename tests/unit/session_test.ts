@@ -50,6 +50,7 @@ async function makeSession(protocol: Protocol, history?: History) {
       published.push(`${ref} after ${after}`);
       return Promise.resolve(`${ref}-0`);
     },
+    hasMessages: () => false,
     isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
   const request = { user: "foo", room: "chat", protocol, history: history ? 200 : 0 };
@@ -282,7 +283,8 @@ Deno.test("a message that was refused for good counts as settled", async () => {
     "h after undefined",
     "i after never sent",
   ]);
-  const errors = sent.map((line) => JSON.parse(line));
+  const [frame] = sent;
+  const errors = frame.split("\n").map((line) => JSON.parse(line));
   assertEquals(errors.map(({ code, ref }) => [code, ref]), [
     ["too_large", "b"],
     ["bad_message", "d"],
@@ -308,6 +310,7 @@ Deno.test("a session knows the last 256 messages that were refused for good", as
     (_, i) => [`${i}`, "a", BAD] as [string, string, object],
   );
   socket.onmessage(lines(...refused, ["b", "0"], ["c", "1"], ["d", "256"]));
+  await until(() => published.length === 3);
   assertEquals(published, ["b after 0", "c after a", "d after a"]);
 });
 

@@ -266,8 +266,8 @@ export class RoomSubscription implements LogObserver {
       const { event, line } = step.value;
       if (event.type === "message") {
         const { id, prev } = event;
-        if (prev !== this.#position) this.#goOnAfter(prev);
-        else if (!isProofOfNoGap(id, prev)) this.#tellResync(prev, true);
+        if (!isProofOfNoGap(id, prev)) this.#tellResync(prev, true);
+        else if (prev !== this.#position) this.#goOnAfter(prev);
       }
       this.#deliver(event, line);
       chars += line.length;

@@ -82,23 +82,25 @@ if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] or lastEntry > ARGV[8] then
   -- again if the next ones were just one higher.
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local latest = now + 3600000
   local lastTime, lastSequence = lastEntry:match('^(%d+)%-(%d+)$')
-  if tonumber(lastTime) > now then
-    nextId = string.format('%s-%.0f', lastTime, lastSequence + 1 + time[2])
+  local seen, sequence = ARGV[7], time[2]
+  if tonumber(seen:match('^%d+')) > latest then
+    seen = ARGV[6]
   end
-  if ARGV[7] ~= prev and isLater(ARGV[7], prev) then
-    local highest, sequence = tonumber(ARGV[7]:match('^%d+')), time[2]
-    if isLater(ARGV[6], prev) and tonumber(ARGV[6]:match('^%d+')) <= now + 3600000 then
+  local highest = tonumber(seen:match('^%d+'))
+  if isLater(seen, prev) and highest <= latest then
+    if isLater(ARGV[6], prev) then
       if prev ~= '0-0' then
-        -- The instance may not have heard what the log has, so this is no proof that nothing is
-
+        -- The log may have messages that the instance has not heard, so this `prev` does not prove
+        -- that nothing is between: see `isProofOfNoGap` in ids.ts.
         sequence = sequence + 1e9
       end
       prev = ARGV[6]
     end
-    if highest <= now + 3600000 then
-      nextId = string.format('%.0f-%.0f', math.max(highest + 1, now), sequence)
-    end
+    nextId = string.format('%.0f-%.0f', math.max(highest + 1, lastTime + 1, now), sequence)
+  elseif tonumber(lastTime) > now then
+    nextId = string.format('%s-%.0f', lastTime, lastSequence + 1 + sequence)
   end
 end
 

@@ -1,0 +1,87 @@
+/** A line break of any kind: a terminal may begin a new line at each of them. */
+const LINE_BREAK = /\r\n|[\n\v\f\r\x85\u2028\u2029]/g;
+
+/**
+ * Each character that a terminal may take for a command, or that changes the order in which it
+ * shows others: control characters but tab, bidi controls, interlinear annotations, surrogates
+ * without a partner.
+ */
+const CONTROL =
+  // deno-lint-ignore no-control-regex -- they are what it looks for
+  /[\0-\x08\n-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufff9-\ufffb]|\p{Cs}/gu;
+
+/** The same and the line breaks, without surrogates: this is several times as fast. */
+const UNSAFE =
+  // deno-lint-ignore no-control-regex -- they are what it looks for
+  /[\0-\x08\n-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb]/;
+
+/** The prefixes of further lines may take as many characters as the text, and these. */
+const EXTRA_PREFIX_CHARS = 8_192;
+
+/** What the server says of a user, without all that is no letter. */
+const SERVER_LINES = ["hasjoinedthechat", "hasleftthechat"];
+
+/**
+ * Matches every line with so few characters that are seen that it may be one of
+ * {@linkcode SERVER_LINES}, and without an ASCII letter or digit that looks like none of theirs.
+ */
+const MAYBE_SERVER_LINE =
+  /^(?:[^\p{L}\p{N}\p{S}]*(?![bgkmp-rv-z2-9])[\p{L}\p{N}\p{S}]){10,24}[^\p{L}\p{N}\p{S}]*$/iu;
+
+/**
+ * Makes a text safe to show in a terminal.
+ *
+ * @returns the text; line breaks of every kind are `\n`, the ones at its end are gone, and U+FFFD
+ * stands for each character that a terminal may take for a command
+ *
+ * @example
+ * ```ts
+ * import { toTerminalText } from "./terminal_text.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(toTerminalText("a\r\nb\x1b[2J\n"), "a\nb\ufffd[2J");
+ * ```
+ */
+export function toTerminalText(text: string): string {
+  return isPlain(text) ? text : toLines(text).join("\n");
+}
+
+/**
+ * Formats a message for a terminal.
+ *
+ * @param user the sender's name
+ * @param text the message's text
+ * @returns one or more lines, each of which begins with `{user}: `; a line that reads like one of
+ * the server's own is in quotation marks
+ */
+export function formatMessage(user: string, text: string): string {
+  const prefix = `${toTerminalName(user)}: `;
+  if (isPlain(text)) return prefix + quoteServerLine(text);
+  const lines = toLines(text);
+  // A short text of many lines must not become a frame that readers cannot take.
+  const maxLines = 1 + Math.floor((text.length + EXTRA_PREFIX_CHARS) / prefix.length);
+  if (lines.length > maxLines) lines.push(lines.splice(maxLines - 1).join(" "));
+  return lines.map((line) => prefix + quoteServerLine(line)).join("\n");
+}
+
+/** Makes a user's name safe to show in a terminal: always one line. */
+export function toTerminalName(user: string): string {
+  return isPlain(user) ? user : user.replace(LINE_BREAK, "\ufffd").replace(CONTROL, "\ufffd");
+}
+
+/** Whether a text is one line of which a terminal shows each character. */
+function isPlain(text: string): boolean {
+  return !UNSAFE.test(text) && text.isWellFormed();
+}
+
+function toLines(text: string): string[] {
+  const lines = text.split(LINE_BREAK).map((line) => line.replace(CONTROL, "\ufffd"));
+  while (lines.length > 1 && lines.at(-1) === "") lines.pop();
+  return lines;
+}
+
+function quoteServerLine(line: string): string {
+  if (!MAYBE_SERVER_LINE.test(line)) return line;
+  const letters = line.normalize("NFKD").toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+  return SERVER_LINES.includes(letters) ? `“${line}”` : line;
+}

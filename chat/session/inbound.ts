@@ -1,0 +1,111 @@
+import type { SessionBudget } from "../limits/session_budget.ts";
+
+/** How many lines are read at once. Then the server's other clients have their turn. */
+const LINES_PER_TURN = 32;
+
+/** How long lines may wait for the budget before they are too many. */
+const MAX_WAIT_MS = 10_000;
+
+/** So long after a wait, the next one counts as the first. */
+const QUIET_MS = 5_000;
+
+/** The memory that a frame takes beside its text. */
+const FRAME_OVERHEAD_BYTES = 100;
+
+/** What a session does with what it has received. */
+export interface InboundHandler {
+  /** Handles a line, which is the last one of its frame or not. */
+  onLine(line: string, isLast: boolean): void;
+  /** Is told that the next line waits for the budget, for the first time in a while or again. */
+  onWait(isFirst: boolean): void;
+  /** Is told that lines have waited for too long. Must close the session. */
+  onExcess(): void;
+}
+
+/**
+ * Reads a client's frames line by line and in order, as fast as its budget allows. What has to wait
+ * stays in a queue. If nothing waits, a frame of one line is read at once.
+ */
+export class Inbound {
+  readonly #budget: SessionBudget;
+  readonly #hasLines: boolean;
+  readonly #handler: InboundHandler;
+  #isStarted = false;
+  #queue: string[] = [];
+  /** Where in the first frame of the queue the next line begins. */
+  #position = 0;
+  #queuedBytes = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Since when the queue has not been empty because of the budget. */
+  #waitsSinceMs: number | undefined;
+  #lastWaitMs = -Infinity;
+
+  /**
+   * @param budget what the client may send
+   * @param hasLines whether a frame has lines, or is one, whatever it contains
+   * @param handler what to do with them
+   */
+  constructor(budget: SessionBudget, hasLines: boolean, handler: InboundHandler) {
+    this.#budget = budget;
+    this.#hasLines = hasLines;
+    this.#handler = handler;
+  }
+
+  /** What waits, roughly in bytes. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Reads a frame now or later. */
+  receive(frame: string): void {
+    const isIdle = this.#isStarted && this.#queue.length === 0;
+    const isLine = !this.#hasLines || !frame.includes("\n");
+    if (isIdle && isLine && this.#budget.takeLine(frame.length + 1) === 0) {
+      return this.#handler.onLine(frame, true);
+    }
+    this.#queue.push(frame);
+    this.#queuedBytes += frame.length + FRAME_OVERHEAD_BYTES;
+    if (isIdle) this.#read();
+  }
+
+  /** Starts to read. */
+  start(): void {
+    this.#isStarted = true;
+    this.#read();
+  }
+
+  /** Reads nothing from here on, and forgets what waits. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#isStarted = false;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+  }
+
+  #read(): void {
+    for (let count = 0; count < LINES_PER_TURN && this.#queue.length > 0; count++) {
+      const [frame] = this.#queue;
+      const lineBreak = this.#hasLines ? frame.indexOf("\n", this.#position) : -1;
+      const isLast = lineBreak === -1;
+      const line = frame.slice(this.#position, isLast ? undefined : lineBreak);
+      const waitMs = this.#budget.takeLine(line.length + 1);
+      if (waitMs > 0) return this.#wait(waitMs);
+      this.#queuedBytes -= isLast ? line.length + FRAME_OVERHEAD_BYTES : line.length + 1;
+      this.#position = isLast ? 0 : lineBreak + 1;
+      if (isLast) this.#queue.shift();
+      this.#handler.onLine(line, isLast);
+    }
+    if (this.#queue.length > 0) setImmediate(() => this.#read());
+    else this.#waitsSinceMs = undefined;
+  }
+
+  #wait(waitMs: number): void {
+    const now = this.#budget.nowMs;
+    this.#waitsSinceMs ??= now;
+    const leftMs = this.#waitsSinceMs + MAX_WAIT_MS - now;
+    if (leftMs <= 0) return this.#handler.onExcess();
+    this.#timer = setTimeout(() => this.#read(), Math.min(waitMs, leftMs));
+    this.#handler.onWait(now - this.#lastWaitMs > QUIET_MS);
+    this.#lastWaitMs = now;
+  }
+}
