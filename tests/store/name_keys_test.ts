@@ -64,6 +64,20 @@ Deno.test("a key counts only while the user that it names has an owner", async (
   assertEquals(await pair.fields(), []);
 });
 
+Deno.test("the keys of a name that is taken over go when it is released", async () => {
+  await using pair = await startPair();
+  const { one, two } = pair;
+  await one.claims.release("r", "foo", "s1");
+  for (const [attempt, { claims }] of [one, two].entries()) {
+    const secret = { hash: "foo's", attempt };
+    const outcome = await claims.claim("r", "foo", `s${attempt}`, secret, ["foo"]);
+    assertEquals(outcome, "claimed");
+    assertEquals(await pair.fields(), ["::foo :foo", "foo"]);
+  }
+  await two.claims.release("r", "foo", "s1");
+  assertEquals(await pair.fields(), []);
+});
+
 Deno.test("a recovery and a sweep write the keys of names down again", async () => {
   await using pair = await startPair();
   const { redis, one } = pair;
