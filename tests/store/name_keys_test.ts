@@ -91,7 +91,7 @@ Deno.test("a recovery and a sweep write the keys of names down again", async () 
   assertEquals(await pair.claim(), "taken");
 });
 
-Deno.test("of two names that got into the room with one key, both stay, and one has it", async () => {
+Deno.test("of two names in the room with one key, both stay, and one has it", async () => {
   await using pair = await startPair();
   const { redis, one, two } = pair;
   await redis.command("DEL", "chat-users:r", OWNERS);
