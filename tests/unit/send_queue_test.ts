@@ -323,8 +323,8 @@ Deno.test("messages are paced by the rates of the server and half of its bursts"
     for (let n = 0; n < 15; n++) queue.send("x".repeat(100)).catch(() => {});
     queue.onWelcome(rate);
     const sent = takeLines();
-    // A line has about 145 bytes, which count as 245.
-    assertEquals(sent.length, [10, 8][i]);
+    // A line has about 166 bytes, which count as 266.
+    assertEquals(sent.length, [10, 7][i]);
     for (const { ref } of sent) queue.onAck({ ref, id: "1-0" });
     assertEquals(takeLines(), []);
     clock.ms += 3;
