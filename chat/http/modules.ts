@@ -22,6 +22,7 @@ import closeCodes from "../protocol/close_codes.ts" with { type: "text" };
 import ids from "../protocol/ids.ts" with { type: "text" };
 import names from "../protocol/names.ts" with { type: "text" };
 import utf8 from "../protocol/utf8.ts" with { type: "text" };
+import { bounded } from "./responses.ts";
 
 /** The TypeScript source of each module by its path. Nothing else can be read. */
 const CLIENT_SOURCES: Readonly<Record<string, string>> = {
@@ -77,7 +78,5 @@ export function respondModule(request: Request, { javaScript, etag }: Module): R
   if (known.some((tag) => tag.trim().replace(/^W\//, "") === etag)) {
     return new Response(null, { status: STATUS_CODE.NotModified, headers });
   }
-  return new Response(javaScript, {
-    headers: { ...headers, "content-type": "text/javascript; charset=utf-8" },
-  });
+  return bounded(javaScript, { ...headers, "content-type": "text/javascript; charset=utf-8" });
 }
