@@ -316,15 +316,15 @@ Deno.test("messages are paced by the rates of the server and half of its bursts"
   const perSecond = 1_000;
   const rates = [
     { messagesPerSecond: perSecond, messagesBurst: 20 },
-    { bytesPerSecond: 200 * perSecond, bytesBurst: 4_000 },
+    { bytesPerSecond: 1_000 * perSecond, bytesBurst: 40_000 },
   ];
   for (const [i, rate] of rates.entries()) {
     const { queue, clock, takeLines, nextFrame } = makeQueue();
-    for (let n = 0; n < 15; n++) queue.send("x".repeat(100)).catch(() => {});
+    for (let n = 0; n < 25; n++) queue.send("x".repeat(1_000)).catch(() => {});
     queue.onWelcome(rate);
     const sent = takeLines();
-    // A line has about 166 bytes, which count as 266.
-    assertEquals(sent.length, [10, 7][i]);
+    // A line has about 1,065 bytes, which count as 1,165.
+    assertEquals(sent.length, [10, 17][i]);
     for (const { ref } of sent) queue.onAck({ ref, id: "1-0" });
     assertEquals(takeLines(), []);
     clock.ms += 3;
