@@ -89,7 +89,7 @@ Deno.test("HEAD of a listing reads nothing from the store", async () => {
   }
 });
 
-Deno.test("300 pages that nobody reads silence no room, and their memory comes back", async () => {
+Deno.test("300 pages that nobody reads silence no room", async () => {
   await using redis = await startRedis();
   const env = { ...redis.env, HISTORY_BYTES: "0" };
   await using instance = await startInstance(env);
