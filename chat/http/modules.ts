@@ -13,6 +13,7 @@ import client from "../client/client.ts" with { type: "text" };
 import iterateMessages from "../client/iterate_messages.ts" with { type: "text" };
 import leave from "../client/leave.ts" with { type: "text" };
 import nameSecret from "../client/name_secret.ts" with { type: "text" };
+import pace from "../client/pace.ts" with { type: "text" };
 import pageLock from "../client/page_lock.ts" with { type: "text" };
 import sendQueue from "../client/send_queue.ts" with { type: "text" };
 import servers from "../client/servers.ts" with { type: "text" };
@@ -32,6 +33,7 @@ const CLIENT_SOURCES: Readonly<Record<string, string>> = {
   "/client/iterate_messages.js": iterateMessages,
   "/client/leave.js": leave,
   "/client/name_secret.js": nameSecret,
+  "/client/pace.js": pace,
   "/client/page_lock.js": pageLock,
   "/client/send_queue.js": sendQueue,
   "/client/servers.js": servers,
