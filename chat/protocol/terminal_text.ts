@@ -1,3 +1,5 @@
+import { nameKeys } from "./name_keys.ts";
+
 /** A line break of any kind: a terminal may begin a new line at each of them. */
 const LINE_BREAK = /\r\n|[\n\v\f\r\x85\u2028\u2029]/g;
 
@@ -18,15 +20,14 @@ const UNSAFE =
 /** The prefixes of further lines may take as many characters as the text, and these. */
 const EXTRA_PREFIX_CHARS = 8_192;
 
-/** What the server says of a user, without all that is no letter. */
-const SERVER_LINES = ["hasjoinedthechat", "hasleftthechat"];
+/** The results of {@linkcode lettersOf}, which take several microseconds each. */
+const LETTERS = new Map<string, readonly string[]>();
+const MAX_LETTERS = 10_000;
 
-/**
- * Matches every line with so few characters that are seen that it may be one of
- * {@linkcode SERVER_LINES}, and without an ASCII letter or digit that looks like none of theirs.
- */
-const MAYBE_SERVER_LINE =
-  /^(?:[^\p{L}\p{N}\p{S}]*(?![bgkmp-rv-z2-9])[\p{L}\p{N}\p{S}]){10,24}[^\p{L}\p{N}\p{S}]*$/iu;
+/** What the server says of users, as {@linkcode lettersOf} has it. */
+const SERVER_LINES = ["has joined the chat!", "has left the chat!"].map((line) =>
+  [...line].map((char) => lettersOf(char)[0] ?? "").join("")
+);
 
 /**
  * Makes a text safe to show in a terminal.
@@ -81,7 +82,29 @@ function toLines(text: string): string[] {
 }
 
 function quoteServerLine(line: string): string {
-  if (!MAYBE_SERVER_LINE.test(line)) return line;
-  const letters = line.normalize("NFKD").toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
-  return SERVER_LINES.includes(letters) ? `“${line}”` : line;
+  return SERVER_LINES.some((serverLine) => looksLike(line, serverLine)) ? `“${line}”` : line;
+}
+
+/** Whether a line has the letters of another one, or letters that look like them. */
+function looksLike(line: string, letters: string): boolean {
+  let matched = 0;
+  for (const char of line) {
+    const candidates = lettersOf(char);
+    if (candidates.length === 0) continue;
+    const found = candidates.find((candidate) => letters.startsWith(candidate, matched));
+    if (found === undefined) return false;
+    matched += found.length;
+  }
+  return matched === letters.length;
+}
+
+/** Returns the letters that a character looks like; none if it is neither a letter nor a digit. */
+function lettersOf(char: string): readonly string[] {
+  const known = LETTERS.get(char);
+  if (known) return known;
+  if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(char)) return [];
+  const letters = nameKeys(char).map((key) => key.replace(/[^\p{L}\p{N}]/gu, "")).filter(Boolean);
+  if (LETTERS.size === MAX_LETTERS) LETTERS.clear();
+  LETTERS.set(char, letters);
+  return letters;
 }

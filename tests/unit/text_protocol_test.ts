@@ -132,6 +132,13 @@ Deno.test("a line that reads like the server's own is quoted", () => {
     "h\u0301as left the chat!",
     "ｈａｓ ｌｅｆｔ ｔｈｅ ｃｈａｔ！",
     "𝐡𝐚𝐬 𝐥𝐞𝐟𝐭 𝐭𝐡𝐞 𝐜𝐡𝐚𝐭!",
+    "hаs lеft thе chаt!",
+    "НАЅ LEFT ТНЕ СНАТ!",
+    "has Ieft the chat!",
+    "has |eft the chat!",
+    "ⓗⓐⓢ ⓙⓞⓘⓝⓔⓓ ⓣⓗⓔ ⓒⓗⓐⓣ!",
+    "ʜᴀꜱ ʟᴇꜰᴛ ᴛʜᴇ ᴄʜᴀᴛ!",
+    "has joíned the chat! 👋",
   ];
   for (const line of imitations) {
     assertEquals(message(line), `bar: “${line}”`);
