@@ -35,11 +35,10 @@ export function nameKeys(user: string): readonly string[] {
 
 /** The skeleton of a name without case: see https://www.unicode.org/reports/tr39/ */
 function likeness(name: string): string {
-  // Upper case first, because that folds `ß` and `ſ`, too.
+  // Upper case first, because that folds `ß` and `ſ`, too. The skeleton takes 1 for l and 0 for O.
   const folded = name.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFD");
   return unhomoglyph(folded)
     .toLowerCase()
     .replaceAll(UNSEEN, "")
-    .replaceAll(/[il1]\u0307?/g, "l")
-    .replaceAll("0", "o");
+    .replaceAll(/[il]\u0307?/g, "l");
 }

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { payloadOf } from "../../chat/protocol/events.ts";
 import { errorReply } from "../../chat/protocol/errors.ts";
+import { nextId } from "../../chat/protocol/ids.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 
@@ -82,9 +83,12 @@ Deno.test("the protocol page describes every event, with a real example", async 
   await chat.redis.command("PUBLISH", "chat", "ops: deploy at five");
   await foo.find("notice");
   const { id: prev } = await foo.find("message");
-  const forged = { type: "message", id: "1-0", prev, user: "nobody", text: "" } as const;
-  await chat.redis.command("PUBLISH", "chat", payloadOf(forged));
+  const forged = { type: "message", user: "nobody", text: "", prev } as const;
+  await chat.redis.command("PUBLISH", "chat", payloadOf({ ...forged, id: nextId(prev) }));
+  const rest = '"user":"nobody","text":""}';
+  const id = await chat.redis.command("XADD", "{chat}:log", "*", "prev", prev, "rest", rest);
   await foo.find("resync");
+  await chat.redis.command("XDEL", "{chat}:log", id as string);
 
   const received = new Map(foo.events.map((event) => [event.type, event]));
   received.set("message", await foo.find("message"));

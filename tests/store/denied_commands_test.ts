@@ -190,7 +190,9 @@ for (const command of ["hgetall", "smembers", "hset", "srem", "publish"]) {
     const { freeOwnerless } = defineRecoveryScripts(commands);
     const room = commands.keys.room("r");
     await redis.command("SADD", USERS, "mine", "ghost");
-    await redis.command("HSET", OWNERS, "mine", "this-1 10");
+    // The name's key is no mark of the instance.
+    const keys = ["::this-1", ":mine"];
+    await redis.command("HSET", OWNERS, "mine", "this-1 10 s 0 - ::this-1", ...keys);
     const before = await namesOf(redis);
     const free = () => freeOwnerless(room, "this-1", 1, 500, []);
     await denying(redis, command, () => assertRejects(free, StoreUnavailable));
@@ -199,7 +201,7 @@ for (const command of ["hgetall", "smembers", "hset", "srem", "publish"]) {
     assertEquals(await hear(), []);
     assertEquals(await free(), [1, 1]);
     assertEquals(await redis.users("r"), ["mine"]);
-    assertEquals(await redis.command("HKEYS", OWNERS), ["mine"]);
+    assertEquals(await redis.command("HKEYS", OWNERS), ["mine", "::this-1"]);
     assertEquals(await hear(), ["left ghost"]);
     await Promise.all([commands.close(), subscriber.close(), store.close()]);
   });

@@ -23,10 +23,14 @@ function makeQueue() {
   const frames: (readonly string[])[] = [];
   const clock = { ms: 0 };
   let onFrame = (_: Line[]) => {};
-  const queue = new SendQueue((lines) => {
-    frames.push(lines);
-    onFrame(lines.map((line) => JSON.parse(line)));
-  }, () => clock.ms);
+  const queue = new SendQueue(
+    (lines) => {
+      frames.push(lines);
+      onFrame(lines.map((line) => JSON.parse(line)));
+    },
+    () => clock.ms,
+    () => clock.ms,
+  );
   return {
     queue,
     clock,
@@ -305,5 +309,48 @@ Deno.test("what is sent again names the one before it, in flight or not", async 
   queue.send("e").catch(() => {});
   const again = await nextFrame();
   assertEquals(chain(again, [...lines, ...again]), ["b after a", "d after c", "e after d"]);
+  queue.close(END);
+});
+
+Deno.test("messages are paced by the rates of the server and half of its bursts", async () => {
+  const perSecond = 1_000;
+  const rates = [
+    { messagesPerSecond: perSecond, messagesBurst: 20 },
+    { bytesPerSecond: 1_000 * perSecond, bytesBurst: 40_000 },
+  ];
+  for (const [i, rate] of rates.entries()) {
+    const { queue, clock, takeLines, nextFrame } = makeQueue();
+    for (let n = 0; n < 25; n++) queue.send("x".repeat(1_000)).catch(() => {});
+    queue.onWelcome(rate);
+    const sent = takeLines();
+    // A line has about 1,065 bytes, which count as 1,165.
+    assertEquals(sent.length, [10, 17][i]);
+    for (const { ref } of sent) queue.onAck({ ref, id: "1-0" });
+    assertEquals(takeLines(), []);
+    clock.ms += 3;
+    assertEquals((await nextFrame()).length, [3, 2][i]);
+    queue.close(END);
+  }
+});
+
+Deno.test("what was refused as too many is repeated in order, when the server says", async () => {
+  const { queue, clock, takeLines, takeTexts, nextFrame } = makeQueue();
+  queue.onWelcome({ features: ["after"] });
+  for (const text of ["one", "two", "three"]) queue.send(text).catch(() => {});
+  const [one, two, three] = takeLines();
+  queue.onAck({ ref: one.ref, id: "1-0" });
+  const tooMany = { type: "error", code: "too_many", message: "" } as const;
+  const start = performance.now();
+  queue.onError({ ...tooMany, ref: two.ref, retryAfterMs: 700 });
+  queue.onError({ ...tooMany, ref: three.ref, retryAfterMs: 650 });
+  // The shorter pause of another error does not end this one.
+  queue.onError({ ...tooMany, retryAfterMs: 10 });
+  queue.send("four").catch(() => {});
+  assertEquals(takeTexts(), []);
+  clock.ms += 700;
+  const repeated = await nextFrame();
+  assert(performance.now() - start > 600);
+  assertEquals(chain(repeated), ["two after undefined", "three after two", "four after three"]);
+  assertEquals(repeated.slice(0, 2).map(({ ref }) => ref), [two.ref, three.ref]);
   queue.close(END);
 });

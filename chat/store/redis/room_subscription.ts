@@ -156,7 +156,7 @@ export class RoomSubscription implements LogObserver {
   }
 
   #isNext({ id, prev }: Message): boolean {
-    return prev === this.#position && this.#isPossible(id);
+    return prev === this.#position && isLater(id, prev) && this.#isPossible(id);
   }
 
   /** Whether Redis can have given an id. */

@@ -46,7 +46,8 @@ if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] or lastEntry > ARGV[8] then
       local name = entry[2][i]
       rest, hasPrev = name == 'rest' and entry[2][i + 1] or rest, hasPrev or name == 'prev'
     end
-    return hasPrev and rest and rest:sub(1, 8) == '"user":"' and rest:sub(-1) == '}'
+    local isJson, event = pcall(cjson.decode, hasPrev and rest and '{' .. rest)
+    return isJson and type(event.user) == 'string' and type(event.text) == 'string'
   end
 
   -- Other programs may have put entries after the last message.
