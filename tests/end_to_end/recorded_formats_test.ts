@@ -11,7 +11,7 @@ interface Recording {
 }
 
 const ID_MESSAGES = [
-  ["1795732256803-0", "foo", 'hi, with "quotes" and a\nsecond line', undefined],
+  ["1795732256803-0", "foo", 'hi, with "quotes" and a\nfoo: second line', undefined],
   ["1795732256906-0", "Zoë 😀", "one", "r-1"],
   ["1795732256906-1", "Zoë 😀", "two", "r-2"],
   ["1795732257008-0", "Zoë 😀", "", undefined],
@@ -45,7 +45,7 @@ Deno.test("what version 0.3 published and logged is still understood", async () 
   await text.until("that was all");
   assertEquals(text.frames.slice(1, -1), [
     "foo: has joined the chat!",
-    'foo: hi, with "quotes" and a\nsecond line',
+    'foo: hi, with "quotes" and a\nfoo: second line',
     "Zoë 😀: has joined the chat!",
     "Zoë 😀: one",
     "Zoë 😀: two",
