@@ -35,7 +35,7 @@ export function nameKeys(user: string): readonly string[] {
 
 /** The skeleton of a name without case: see https://www.unicode.org/reports/tr39/ */
 function likeness(name: string): string {
-  // Upper case first, because that folds `ß` and `ſ`, too. The skeleton takes 1 for l and 0 for O.
+  // Upper case first, because that folds `ß`, too. The skeleton has l for 1, and O for 0.
   const folded = name.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFD");
   return unhomoglyph(folded)
     .toLowerCase()

@@ -1,8 +1,10 @@
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertLogged, rowOf } from "../support/fault_table.ts";
 import { type Instance, messageOf, startInstance } from "../support/instance.ts";
 import { handshake, RawClient, requestUpgrade } from "../support/raw_client.ts";
+import { JsonClient } from "../support/json_client.ts";
 import { TextClient } from "../support/text_client.ts";
 import { until } from "../support/wait.ts";
 
@@ -52,11 +54,11 @@ Deno.test("above MAX_CONNECTIONS_PER_ADDRESS an address gets 429, and others get
     20,
   );
   await foo.leave();
-  const [begin] = instance.output.all.slice(2).map(messageOf);
-  assertEquals(
-    begin,
-    "127.0.0.1 exceeds MAX_CONNECTIONS_PER_ADDRESS: the server refuses the rest",
-  );
+  await assertLogged(instance, rowOf("an address exceeds a limit").lines);
+  const lines = instance.output.all.slice(2).map(messageOf);
+  assertEquals(lines.length, 2, lines.join("\n"));
+  assertMatch(lines[0], /^127\.0\.0\.1 exceeds MAX_CONNECTIONS_PER_ADDRESS: /);
+  assertMatch(lines[1], / the last one from 127\.0\.0\.1$/);
 });
 
 Deno.test("whatever ends gives its place back", async () => {
@@ -123,7 +125,7 @@ Deno.test("with TRUST_PROXY the limits are those of the address that the proxy n
   ]);
 });
 
-Deno.test("a proxy that is not declared is named once, and its clients have one address", async () => {
+Deno.test("a proxy that is not declared is named once", async () => {
   await using instance = await startInstance({ MAX_REQUESTS_PER_SECOND: "1" });
   const statuses: number[] = [];
   for (let i = 0; i < 10; i++) {
@@ -141,4 +143,25 @@ Deno.test("a Host header that is more than a host is refused with 400", async ()
     assertMatch(await client.readUntil("\r\n\r\n"), /^HTTP\/1.1 400 /, host);
     client.close();
   }
+});
+
+Deno.test("above 20 new rooms at once an address gets too_many", async () => {
+  await using instance = await startInstance({ MAX_NEW_ROOMS_PER_SECOND: "1" });
+  const join = (room: string) => JsonClient.join(instance.port, "foo", { room });
+  const [old, ...clients] = await Promise.all(
+    Array.from({ length: 31 }, (_, i) => join(`room-${i}`)),
+  );
+  await old.publish("hi");
+  clients.forEach((client, i) => client.send({ type: "message", text: "hi", ref: `${i}` }));
+  const replies = await Promise.all(
+    clients.map((client) =>
+      Promise.race([client.find("ack", () => true), client.find("error", () => true)])
+    ),
+  );
+  const refused = replies.filter(({ type }) => type === "error");
+  assert(refused.length >= 5, `${refused.length} are refused`);
+  assertEquals(replies.length - refused.length >= 19, true);
+  for (const error of refused) assertEquals(Reflect.get(error, "code"), "too_many");
+  await old.publish("a room that has messages costs nothing");
+  await Promise.all([old, ...clients].map((client) => client.leave()));
 });

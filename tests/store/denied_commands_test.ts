@@ -148,7 +148,7 @@ for (const command of ["hgetall", "srem", "hdel", "publish"]) {
   });
 }
 
-for (const command of ["hmget", "hset", "sadd"]) {
+for (const command of ["hmget", "hget", "hset", "sadd"]) {
   Deno.test(`names are reclaimed together or not at all: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { commands, subscriber } = await connect(redis.settings, 5_000);

@@ -32,7 +32,7 @@ async function startPair() {
   };
 }
 
-Deno.test("a name that looks like one of a dead instance is free, which is reaped first", async () => {
+Deno.test("a name that looks like one of a dead instance is free, after a reap", async () => {
   await using pair = await startPair();
   const { redis, two } = pair;
   assertEquals(await pair.claim(), "taken");

@@ -81,7 +81,7 @@ export class World {
       this.#redisProxies.push(proxy);
       const instance = await startInstance(readConfig({
         ...{ HOST: "127.0.0.1", PORT: "0", REDIS_HOST: `127.0.0.1:${proxy.port}` },
-        ...{ REDIS_USERNAME: USER, REDIS_PASSWORD: PASSWORD },
+        ...{ REDIS_USERNAME: USER, REDIS_PASSWORD: PASSWORD, LIMITS: "off" },
         ...{ HISTORY_LIMIT: `${historyLimit}`, MAX_MESSAGE_BYTES: `${MAX_MESSAGE_BYTES}` },
       }));
       this.#stack.defer(() => instance.close());
