@@ -121,3 +121,18 @@ Deno.test("a client that goes on for ten seconds is disconnected with 4429", asy
   }
   assertEquals((await ended).map(({ code }) => code), [CLOSE.tooMany.code, CLOSE.tooMany.code]);
 });
+
+Deno.test("first messages of many rooms are refused, and those of used rooms are not", async () => {
+  await using instance = await startInstance({ MAX_NEW_ROOMS_PER_SECOND: "1" });
+  const rooms = Array.from({ length: 40 }, (_, i) => `r${i}`);
+  const clients = await Promise.all(
+    rooms.map((room) => JsonClient.join(instance.port, "foo", { room })),
+  );
+  const late = await JsonClient.join(instance.port, "bar", { room: "r0" });
+  for (const client of clients) client.send(message("1"));
+  const answers = (await Promise.all(clients.map((client) => answersTo(client, ["1"])))).flat();
+  const refused = answers.filter((answer) => answer.type === "error" && answer.code === "too_many");
+  assert(refused.length > 10 && refused.length <= 20, `${refused.length}`);
+  for (const client of [clients[0], late]) await client.publish("not the first one");
+  await Promise.all([...clients, late].map((client) => client.leave()));
+});
