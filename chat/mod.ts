@@ -43,6 +43,7 @@ export type { RedisSettings } from "./config/redis_settings.ts";
 export { type Instance, makeInstanceId, startInstance } from "./instance.ts";
 export { startWorkers } from "./workers/start_workers.ts";
 export { type ChatServer, type ServerOptions, startServer } from "./http/server.ts";
+export type { AddressLimits } from "./limits/address_budgets.ts";
 export type { ClientRates } from "./limits/session_budget.ts";
 export type { SessionLimits } from "./session/session.ts";
 export type * from "./protocol/events.ts";

@@ -13,6 +13,7 @@ import client from "../client/client.ts" with { type: "text" };
 import iterateMessages from "../client/iterate_messages.ts" with { type: "text" };
 import leave from "../client/leave.ts" with { type: "text" };
 import nameSecret from "../client/name_secret.ts" with { type: "text" };
+import pace from "../client/pace.ts" with { type: "text" };
 import pageLock from "../client/page_lock.ts" with { type: "text" };
 import sendQueue from "../client/send_queue.ts" with { type: "text" };
 import servers from "../client/servers.ts" with { type: "text" };
@@ -21,6 +22,7 @@ import closeCodes from "../protocol/close_codes.ts" with { type: "text" };
 import ids from "../protocol/ids.ts" with { type: "text" };
 import names from "../protocol/names.ts" with { type: "text" };
 import utf8 from "../protocol/utf8.ts" with { type: "text" };
+import { bounded } from "./responses.ts";
 
 /** The TypeScript source of each module by its path. Nothing else can be read. */
 const CLIENT_SOURCES: Readonly<Record<string, string>> = {
@@ -31,6 +33,7 @@ const CLIENT_SOURCES: Readonly<Record<string, string>> = {
   "/client/iterate_messages.js": iterateMessages,
   "/client/leave.js": leave,
   "/client/name_secret.js": nameSecret,
+  "/client/pace.js": pace,
   "/client/page_lock.js": pageLock,
   "/client/send_queue.js": sendQueue,
   "/client/servers.js": servers,
@@ -75,7 +78,5 @@ export function respondModule(request: Request, { javaScript, etag }: Module): R
   if (known.some((tag) => tag.trim().replace(/^W\//, "") === etag)) {
     return new Response(null, { status: STATUS_CODE.NotModified, headers });
   }
-  return new Response(javaScript, {
-    headers: { ...headers, "content-type": "text/javascript; charset=utf-8" },
-  });
+  return bounded(javaScript, { ...headers, "content-type": "text/javascript; charset=utf-8" });
 }

@@ -1,6 +1,29 @@
 import { STATUS_CODE } from "@std/http/status";
 import { BadRequest } from "../protocol/bad_request.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
+import { makeBody } from "./unread_response.ts";
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+const encoder = new TextEncoder();
+
+/** Makes a response whose memory is freed if nobody reads it: see {@linkcode makeBody}. */
+export function bounded(text: string, headers: Readonly<Record<string, string>>): Response {
+  const bytes = encoder.encode(text);
+  return new Response(makeBody(bytes), {
+    headers: { ...headers, "content-length": `${bytes.length}` },
+  });
+}
+
+/** Makes a response of JSON. */
+export function json(text: string): Response {
+  return bounded(text, JSON_TYPE);
+}
+
+/** Makes the response to `HEAD` where `GET` gets JSON. */
+export function jsonHead(): Response {
+  return new Response(null, { headers: JSON_TYPE });
+}
 
 /** Makes a response of plain text. */
 export function plain(status: number, text: string, headers: HeadersInit = {}): Response {

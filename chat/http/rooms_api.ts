@@ -1,8 +1,10 @@
 import { BadRequest } from "../protocol/bad_request.ts";
 import { isId } from "../protocol/ids.ts";
 import { parseRoom, quote } from "../protocol/names.ts";
-import type { Store } from "../store/store.ts";
+import { byteLength } from "../protocol/utf8.ts";
+import type { LogEntry, Store } from "../store/store.ts";
 import { parseCount } from "./query.ts";
+import { json, jsonHead } from "./responses.ts";
 
 /** The most messages or users on one page. */
 const MAX_LIMIT = 200;
@@ -10,46 +12,80 @@ const MAX_LIMIT = 200;
 /** How many messages or users a page has if the request does not say. */
 const DEFAULT_LIMIT = 50;
 
+/** The most bytes of messages on one page, unless a single message is longer. */
+const MAX_PAGE_BYTES = 1024 * 1024;
+
+/** How many messages are read at a time: few, because each may be large. */
+const READ_COUNT = 16;
+
 /**
  * Responds to `GET /rooms/{room}/messages?before=&limit=`. The messages come oldest first, as the
  * `message` events that sessions receive. `before` in the response is the `before` of the request
- * for the page before this one, or `null` at the beginning of the log.
+ * for the page before this one, or `null` at the beginning of the log. `HEAD` reads nothing.
  *
  * @throws {BadRequest} if a parameter is not valid
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
  */
-export async function listMessages(store: Store, name: string, query: URLSearchParams) {
+export async function listMessages(
+  store: Store,
+  method: string,
+  name: string,
+  query: URLSearchParams,
+): Promise<Response> {
   const room = parseRoom([name]);
   const limit = parseLimit(query);
   const before = query.get("before") ?? undefined;
   if (before !== undefined && !isId(before)) {
     throw new BadRequest(`before is ${quote(before)}: give the id of a message`);
   }
-  const page = await store.readBefore(room, before, limit);
-  const isFull = page.length === limit;
-  return Response.json({
-    messages: page.map(({ event }) => event),
-    before: isFull ? page[0].event.id : null,
-  });
+  if (method === "HEAD") return jsonHead();
+  const { entries, isBeginning } = await readPage(store, room, before, limit);
+  const next = isBeginning ? null : entries[0].event.id;
+  const lines = entries.map(({ line }) => line);
+  return json(`{"messages":[${lines.join()}],"before":${JSON.stringify(next)}}`);
+}
+
+/** Reads backwards until a page is full, or the log begins. */
+async function readPage(store: Store, room: string, before: string | undefined, limit: number) {
+  let entries: LogEntry[] = [];
+  let bytes = 0;
+  while (entries.length < limit) {
+    const count = Math.min(READ_COUNT, limit - entries.length);
+    const read = await store.readBefore(room, entries[0]?.event.id ?? before, count);
+    const excess = read.findLastIndex(({ line }) => (bytes += byteLength(line)) > MAX_PAGE_BYTES);
+    const fitting = read.slice(excess + 1);
+    entries = [...fitting, ...entries];
+    if (entries.length === 0) return { entries: read.slice(-1), isBeginning: read.length === 0 };
+    if (excess >= 0) return { entries, isBeginning: false };
+    if (read.length < count) return { entries, isBeginning: true };
+  }
+  return { entries, isBeginning: false };
 }
 
 /**
  * Responds to `GET /rooms/{room}/users?from=&limit=`. The users come in no order, about as many as
  * asked for. A user who is in the room from the first page to the last is on at least one page.
  * `from` in the response is the `from` of the request for the next page, or `null` after the last.
+ * `HEAD` reads nothing.
  *
  * @throws {BadRequest} if a parameter is not valid
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
  */
-export async function listUsers(store: Store, name: string, query: URLSearchParams) {
+export async function listUsers(
+  store: Store,
+  method: string,
+  name: string,
+  query: URLSearchParams,
+): Promise<Response> {
   const room = parseRoom([name]);
   const limit = parseLimit(query);
   const from = query.get("from") ?? undefined;
   if (from !== undefined && !/^\d{1,19}$/.test(from)) {
     throw new BadRequest(`from is ${quote(from)}: give what the page before has in it`);
   }
+  if (method === "HEAD") return jsonHead();
   const { users, total, next } = await store.listUsers(room, from, limit);
-  return Response.json({ users, total, from: next ?? null });
+  return json(JSON.stringify({ users, total, from: next ?? null }));
 }
 
 function parseLimit(query: URLSearchParams): number {

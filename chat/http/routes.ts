@@ -1,8 +1,9 @@
 import { STATUS_CODE } from "@std/http/status";
+import type { Address, Refusal } from "../limits/address_budgets.ts";
 import type { Store } from "../store/store.ts";
 import { respondReady } from "./health.ts";
 import { CLIENT_MODULES, respondModule } from "./modules.ts";
-import { allowAnyOrigin, plain, refuse, refuseFor } from "./responses.ts";
+import { allowAnyOrigin, plain, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
 import { listMessages, listUsers } from "./rooms_api.ts";
 
 /** One entry of the table of routes. A `GET` route responds to `HEAD` too. */
@@ -10,11 +11,13 @@ export interface Route {
   readonly method: "GET" | "POST";
   /** Matches the whole path, still percent-encoded; its groups are the segments. */
   readonly path: RegExp;
+  /** Whether it is for those who run the server, and is never refused for a limit. */
+  readonly isProbe?: boolean;
   readonly handle: (
     request: Request,
     url: URL,
     segments: readonly string[],
-    address: string,
+    client: Address,
   ) => Response | Promise<Response>;
 }
 
@@ -26,7 +29,7 @@ export interface RouteContext {
   /** Whether the server is shutting down. */
   isClosing(): boolean;
   /** Upgrades a request to a WebSocket, and starts its session. */
-  startSession(request: Request, url: URL, address: string): Promise<Response>;
+  startSession(request: Request, url: URL, client: Address): Promise<Response>;
 }
 
 /** Makes the table of routes. */
@@ -42,27 +45,29 @@ export function makeRoutes(
     {
       method: "GET",
       path: /^\/healthz$/,
+      isProbe: true,
       handle: () => plain(STATUS_CODE.OK, "ok\n"),
     },
     {
       method: "GET",
       path: /^\/readyz$/,
+      isProbe: true,
       handle: () => respondReady(isClosing(), ready),
     },
     {
       method: "GET",
       path: /^\/chat(?:\/.*)?$/,
-      handle: (request, url, _, address) => startSession(request, url, address),
+      handle: (request, url, _, client) => startSession(request, url, client),
     },
     {
       method: "GET",
       path: /^\/rooms\/([^/]+)\/messages$/,
-      handle: (_, url, [room]) => listMessages(store, room, url.searchParams),
+      handle: ({ method }, url, [room]) => listMessages(store, method, room, url.searchParams),
     },
     {
       method: "GET",
       path: /^\/rooms\/([^/]+)\/users$/,
-      handle: (_, url, [room]) => listUsers(store, room, url.searchParams),
+      handle: ({ method }, url, [room]) => listUsers(store, method, room, url.searchParams),
     },
     ...[...CLIENT_MODULES].map(([path, module]): Route => ({
       method: "GET",
@@ -76,24 +81,31 @@ export function makeRoutes(
  * Responds to a request with the route of its path and method, or refuses it in one line. Pages of
  * every origin may read the response.
  *
- * @param address the peer's address
+ * @param client the client's address
+ * @param admit charges the request to it, and tells why it is refused, if it is
  */
 export async function respond(
   routes: readonly Route[],
   request: Request,
-  address = "",
+  client: Address,
+  admit: () => Refusal | undefined,
 ): Promise<Response> {
-  return allowAnyOrigin(await handle(routes, request, address));
+  return allowAnyOrigin(await handle(routes, request, client, admit));
 }
 
 async function handle(
   routes: readonly Route[],
   request: Request,
-  address: string,
+  client: Address,
+  admit: () => Refusal | undefined,
 ): Promise<Response> {
-  const url = URL.parse(request.url);
+  const url = parseUrl(request);
+  const routesOfPath = url ? routes.filter(({ path }) => path.test(url.pathname)) : [];
+  const refusal = routesOfPath.some(({ isProbe }) => isProbe) ? undefined : admit();
+  if (refusal) {
+    return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
+  }
   if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
-  const routesOfPath = routes.filter(({ path }) => path.test(url.pathname));
   if (routesOfPath.length === 0) {
     return refuse(STATUS_CODE.NotFound, `${url.pathname} is not here, the chat is at /chat/{user}`);
   }
@@ -103,10 +115,15 @@ async function handle(
   if (!route) return refuseMethod(request.method, routesOfPath);
   try {
     const [, ...segments] = route.path.exec(url.pathname)!;
-    return await route.handle(request, url, segments, address);
+    return await route.handle(request, url, segments, client);
   } catch (error) {
     return refuseFor(error);
   }
+}
+
+/** Deno puts the Host header before the path, whatever it has in it. */
+function parseUrl({ url, headers }: Request): URL | null {
+  return /[/\\?#@]/.test(headers.get("host") ?? "") ? null : URL.parse(url);
 }
 
 /** Tells a browser which requests to a path a page of another origin may make. */

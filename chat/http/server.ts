@@ -1,5 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { STATUS_CODE } from "@std/http/status";
+import { type Address, AddressBudgets, type AddressLimits } from "../limits/address_budgets.ts";
+import { findClientAddress, isForwarded } from "../limits/client_address.ts";
 import { ConnectionLimit } from "../limits/connection_limit.ts";
 import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
 import { PendingUpgrades } from "../limits/pending_upgrades.ts";
@@ -18,7 +20,7 @@ import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrad
 const logger = getLogger(["chat", "http"]);
 
 /** What a server is given when it starts. */
-export interface ServerOptions extends SessionLimits, ClientRates {
+export interface ServerOptions extends SessionLimits, ClientRates, AddressLimits {
   /** The address to listen on. */
   readonly host: string;
   /** The port to listen on; 0 for any free port. */
@@ -27,6 +29,8 @@ export interface ServerOptions extends SessionLimits, ClientRates {
   readonly workers: number;
   /** The most WebSockets of the process; 0 for as many as its limit of open files allows. */
   readonly maxConnections: number;
+  /** How many reverse proxies are in front, which all add the address that they see. */
+  readonly trustProxy: number;
   /** The longest that an event may wait to be sent together with later ones, in milliseconds. */
   readonly maxFlushMs: number;
   /** A client that has not read all that was sent this many seconds ago is disconnected. */
@@ -34,6 +38,10 @@ export interface ServerOptions extends SessionLimits, ClientRates {
   /** A client that answers no ping for this many seconds is disconnected. */
   readonly idleSeconds: number;
 }
+
+const UNDECLARED_PROXY =
+  "A request has X-Forwarded-For or Forwarded, but TRUST_PROXY is 0: if a reverse proxy adds it, " +
+  "set TRUST_PROXY=1; without it, all clients of the proxy have one address and its limits";
 
 /** How long closing waits for peers to answer the close frame, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -79,22 +87,25 @@ export class ChatServer {
   readonly #hub: Hub;
   readonly #sessions = new Set<Session>();
   readonly #connectionLimit: ConnectionLimit;
+  readonly #addresses: AddressBudgets;
   readonly #pendingUpgrades = new PendingUpgrades();
   /** How many sockets will never open, and keep their descriptors. */
   #leakedCount = 0;
   readonly #listener: Listener;
   readonly #stallTimer: ReturnType<typeof setInterval>;
   #isClosing = false;
+  #hasWarnedOfProxy = false;
 
   /** Use {@linkcode startServer}. */
   constructor(options: ServerOptions, store: Store, hub: Hub, ready: () => Promise<void>) {
     this.#options = options;
     this.#hub = hub;
+    this.#addresses = new AddressBudgets(options);
     const routes = makeRoutes({
       store,
       ready,
       isClosing: () => this.#isClosing,
-      startSession: (request, url, address) => this.#startSession(request, url, address),
+      startSession: (request, url, client) => this.#startSession(request, url, client),
     });
     this.#listener = listen(
       {
@@ -108,7 +119,14 @@ export class ChatServer {
           return allowAnyOrigin(refuse(STATUS_CODE.InternalServerError, line));
         },
       },
-      (request, { remoteAddr }) => respond(routes, request, remoteAddr.hostname),
+      (request, { remoteAddr, completed }) => {
+        const client = this.#findClient(request, remoteAddr.hostname);
+        return respond(routes, request, client, () => {
+          const refusal = client.admit(asksForWebSocket(request) ? "join" : "request");
+          if (!refusal) client.countUntil(completed);
+          return refusal;
+        });
+      },
       () => this.#connectionLimit.onTooManyOpenFiles(this.connectionCount),
     );
     this.#connectionLimit = new ConnectionLimit(
@@ -153,7 +171,16 @@ export class ChatServer {
     await deadline(Promise.all([...closed, stopped]), CLOSE_TIMEOUT_MS).catch(() => {});
   }
 
-  async #startSession(request: Request, url: URL, address: string): Promise<Response> {
+  #findClient({ headers }: Request, peer: string): Address {
+    const { trustProxy } = this.#options;
+    if (trustProxy === 0 && !this.#hasWarnedOfProxy && isForwarded(headers)) {
+      this.#hasWarnedOfProxy = true;
+      logger.warn`${UNDECLARED_PROXY}`;
+    }
+    return this.#addresses.of(findClientAddress(peer, headers, trustProxy));
+  }
+
+  async #startSession(request: Request, url: URL, client: Address): Promise<Response> {
     const joinRequest = parseJoinRequest(url, request.headers.get("sec-websocket-protocol"));
     if (request.method !== "GET" || !asksForWebSocket(request)) {
       return refuse(
@@ -162,12 +189,12 @@ export class ChatServer {
         { upgrade: "websocket", connection: "upgrade" },
       );
     }
-    const secondsRefused = this.#pendingUpgrades.secondsRefused(address);
+    const secondsRefused = this.#pendingUpgrades.secondsRefused(client.name);
     if (secondsRefused > 0) {
       const line = "too many connections from your address were reset";
       return refuseNewcomer(STATUS_CODE.TooManyRequests, line, secondsRefused);
     }
-    if (!await this.#pendingUpgrades.begin(address)) {
+    if (!await this.#pendingUpgrades.begin(client.name)) {
       const line = "too many connections from your address are not open yet";
       return refuseNewcomer(STATUS_CODE.ServiceUnavailable, line, 1);
     }
@@ -182,11 +209,11 @@ export class ChatServer {
         return refuseNewcomer(STATUS_CODE.ServiceUnavailable, "the server is full", 10);
       }
       const upgraded = upgrade(request, joinRequest.protocol, this.#options.idleSeconds);
-      this.#addSession(upgraded.socket, joinRequest, request, address);
+      this.#addSession(upgraded.socket, joinRequest, request, client);
       isOpening = true;
       return upgraded.response;
     } finally {
-      if (!isOpening) this.#pendingUpgrades.end(address, false);
+      if (!isOpening) this.#pendingUpgrades.end(client.name, false);
     }
   }
 
@@ -194,16 +221,18 @@ export class ChatServer {
     socket: WebSocket,
     joinRequest: JoinRequest,
     request: Request,
-    address: string,
+    client: Address,
   ): Promise<void> {
-    const budget = new SessionBudget(this.#options);
+    const budget = new SessionBudget(this.#options, client);
     const session = new Session(socket, this.#hub, joinRequest, this.#options, budget);
     this.#sessions.add(session);
     session.closed.then(() => {
       if (!this.#sessions.delete(session)) this.#leakedCount--;
     });
-    const isOpen = await untilOpen(socket, request);
-    this.#pendingUpgrades.end(address, !isOpen);
+    const opened = untilOpen(socket, request);
+    client.countUntil(opened.then((isOpen) => isOpen ? session.closed : undefined));
+    const isOpen = await opened;
+    this.#pendingUpgrades.end(client.name, !isOpen);
     if (isOpen) return;
     this.#sessions.delete(session);
     this.#leakedCount++;

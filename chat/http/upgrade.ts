@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { BadRequest } from "../protocol/bad_request.ts";
 import { JSON_LINES } from "../protocol/json.ts";
+import { nameKeys } from "../protocol/name_keys.ts";
+import { checkName } from "../protocol/name_rules.ts";
 import { parseRoom, parseUser, quote } from "../protocol/names.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import { TEXT } from "../protocol/text.ts";
@@ -38,6 +40,7 @@ export function asksForWebSocket(request: Request): boolean {
 export function parseJoinRequest(url: URL, subprotocols: string | null): JoinRequest {
   const query = url.searchParams;
   const user = parseUser(url.pathname.slice("/chat/".length));
+  checkName(user);
   const room = parseRoom(query.getAll("room"));
   const { protocol, secret } = parseSubprotocols(subprotocols);
   const since = query.get("since") ?? undefined;
@@ -48,7 +51,7 @@ export function parseJoinRequest(url: URL, subprotocols: string | null): JoinReq
     throw new BadRequest("since and history are both given: give one of them");
   }
   const history = parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY);
-  return { user, room, secret, protocol, since, history };
+  return { user, nameKeys: nameKeys(user), room, secret, protocol, since, history };
 }
 
 function parseSubprotocols(header: string | null): Pick<JoinRequest, "protocol" | "secret"> {

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { Episode } from "./episode.ts";
+import type { AddressBudget } from "./session_budget.ts";
 import { TokenBucket } from "./token_bucket.ts";
 
 const logger = getLogger(["chat", "limits"]);
@@ -39,12 +40,13 @@ const MIN_SWEEP_SIZE = 1_000;
 export class AddressBudgets {
   readonly #limits: AddressLimits;
   readonly #now: () => number;
-  readonly #budgets = new Map<string, AddressBudget>();
+  readonly #budgets = new Map<string, Address>();
   #sweepAtSize = MIN_SWEEP_SIZE;
   #lastRefused = "";
   readonly #refusals = new Episode(QUIET_MS, (count) => {
+    const last = `the last one from ${this.#lastRefused}`;
     logger
-      .info`No address exceeded a limit in the last 10 s; ${count} requests did before, the last one from ${this.#lastRefused}`;
+      .info`No address exceeded a limit in the last 10 s; ${count} requests did before, ${last}`;
   });
 
   /** @param now a monotonic clock, in milliseconds */
@@ -59,11 +61,11 @@ export class AddressBudgets {
   }
 
   /** Returns the budget of an address. It is forgotten when it is as new. */
-  of(address: string): AddressBudget {
+  of(address: string): Address {
     const known = this.#budgets.get(address);
     if (known) return known;
     if (this.#budgets.size >= this.#sweepAtSize) this.#sweep();
-    const budget = new AddressBudget(
+    const budget = new Address(
       address,
       this.#limits,
       this.#now,
@@ -84,15 +86,15 @@ export class AddressBudgets {
   #onRefused(address: string, limit: string): void {
     this.#lastRefused = address;
     if (this.#refusals.record()) {
-      logger.warn`${address} exceeds ${limit}: what it asks for beyond that is refused`;
+      logger.warn`${address} exceeds ${limit}: the server refuses the rest`;
     }
   }
 }
 
 /** What the clients of one address may take together. It outlives their sessions. */
-export class AddressBudget {
-  /** The address. */
-  readonly address: string;
+export class Address implements AddressBudget {
+  /** The address as text. */
+  readonly name: string;
   /** The bytes that they may send; `undefined` if nothing limits them. */
   readonly bytes?: TokenBucket;
   readonly #maxOpen: number;
@@ -108,12 +110,12 @@ export class AddressBudget {
    * @param onRefused called with the name of the limit that is exceeded
    */
   constructor(
-    address: string,
+    name: string,
     limits: AddressLimits,
     now: () => number,
     onRefused: (limit: string) => void,
   ) {
-    this.address = address;
+    this.name = name;
     this.#maxOpen = limits.maxConnectionsPerAddress || Infinity;
     this.#joins = makeBucket(limits.maxJoinsPerSecond, 5);
     this.#requests = makeBucket(limits.maxRequestsPerSecond, 5);
@@ -135,10 +137,9 @@ export class AddressBudget {
   /**
    * Charges a request.
    *
-   * @returns why it is refused; `undefined` if it is not, and then it must be followed by
-   * {@linkcode AddressBudget.close}
+   * @returns why it is refused; `undefined` if it is not
    */
-  open(kind: "join" | "request"): Refusal | undefined {
+  admit(kind: "join" | "request"): Refusal | undefined {
     const now = this.#now();
     const [bucket, limit] = kind === "join"
       ? [this.#joins, "MAX_JOINS_PER_SECOND"] as const
@@ -153,12 +154,13 @@ export class AddressBudget {
       const line = `too many ${kind}s a second from your address`;
       return { line, retryAfterSeconds: Math.ceil(bucket.msUntil(1, now) / 1000) };
     }
-    this.#openCount++;
   }
 
-  /** Ends what {@linkcode AddressBudget.open} has begun: the connection, or the response. */
-  close(): void {
-    this.#openCount--;
+  /** Counts a connection or a response as open until a promise settles. */
+  countUntil(end: Promise<unknown>): void {
+    this.#openCount++;
+    const close = () => this.#openCount--;
+    end.then(close, close);
   }
 
   /**

@@ -7,7 +7,7 @@ const logger = getLogger(["chat", "limits"]);
 const QUIET_MS = 10_000;
 
 const excess = new Episode(QUIET_MS, (count) => {
-  logger.info`No client sent too much in the last 10 s; ${count} times one did before`;
+  logger.info`No client sent too much in the last 10 s; it happened ${count} times before`;
 });
 
 /** Counts that a client sends more than its budget allows. */

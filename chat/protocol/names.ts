@@ -68,7 +68,7 @@ export function parseRoom(given: string[]): string {
 export function quote(given: string): string {
   return JSON.stringify(given.length > 100 ? given.slice(0, 100) + "…" : given)
     .replace(
-      /[\u007f-\u009f\u2028\u2029]/g,
-      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+      /[\u007f-\u009f]|\p{Cf}|\p{Zl}|\p{Zp}/gu,
+      (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`,
     );
 }

@@ -59,12 +59,12 @@ export class Hub {
 
   async #join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     const { room, subscribed } = this.#activate(name);
-    const { user, id, secret } = member;
+    const { user, id, secret, nameKeys } = member;
     if (!secret && room.has(user)) return "taken";
     const joined = room.reserve(member);
     try {
       await subscribed;
-      const outcome = await this.#store.claim(name, user, id, secret);
+      const outcome = await this.#store.claim(name, user, id, secret, nameKeys);
       if (outcome === "claimed") await deadline(joined, JOINED_TIMEOUT_MS);
       return outcome;
     } catch (error) {

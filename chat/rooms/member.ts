@@ -9,6 +9,8 @@ export interface Member {
   readonly id: string;
   /** Shows that other sessions are of the same user; `undefined` if the user has no secret. */
   readonly secret?: NameSecret;
+  /** What the name has in common with names that look like it: see {@linkcode Store.claim}. */
+  readonly nameKeys?: readonly string[];
   /** The protocol that the client speaks. */
   readonly protocol: Protocol;
   /**

@@ -9,6 +9,8 @@ export interface JoinRequest {
   readonly room: string;
   /** What shows that the user's connections are of the same user, if the client gave a secret. */
   readonly secret?: NameSecret;
+  /** What the name has in common with names that look like it. */
+  readonly nameKeys?: readonly string[];
   /** The protocol to speak. */
   readonly protocol: Protocol;
   /** What the client gave as the id of its last message; `undefined` if it does not resume. */

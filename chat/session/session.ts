@@ -41,6 +41,7 @@ export class Session implements Member {
   readonly id: string = crypto.randomUUID();
   readonly user: string;
   readonly secret?: NameSecret;
+  readonly nameKeys?: readonly string[];
   readonly protocol: Protocol;
   /** Resolves when the socket is closed. If the peer does not read, the session ends earlier. */
   readonly closed: Promise<void>;
@@ -83,6 +84,7 @@ export class Session implements Member {
   ) {
     this.user = request.user;
     this.secret = request.secret;
+    this.nameKeys = request.nameKeys;
     this.protocol = request.protocol;
     this.#request = request;
     this.#limits = limits;

@@ -116,6 +116,7 @@ export interface Store {
    * Claims a name in a room, and publishes `joined` if the claim succeeds, in one atomic step. Of
    * several claims to one name, on any instance, exactly one succeeds, unless they show the same
    * secret. Then the claim with the highest attempt takes the name over: it publishes `replaced`.
+   * A name is taken, too, if another one that has a key in common with it is held in the room.
    *
    * This store then holds the name until it is released, also through outages. If the process dies,
    * other instances free the name. If someone else gets the name in an outage, the room's listener
@@ -125,6 +126,7 @@ export interface Store {
    * @param user the name
    * @param session the id of the session that claims it; part of the event
    * @param secret the user's secret, if the user has one
+   * @param keys what the name has in common with names that look like it, without white space
    * @returns whether the session got the name
    * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the name must be released,
    * unless the listener has received the event
@@ -134,6 +136,7 @@ export interface Store {
     user: string,
     session: string,
     secret?: NameSecret,
+    keys?: readonly string[],
   ): Promise<"claimed" | NameLoss>;
 
   /**

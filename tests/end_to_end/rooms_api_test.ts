@@ -5,7 +5,10 @@ import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { JsonClient } from "../support/json_client.ts";
+import { startInstance } from "../support/instance.ts";
+import { RawClient } from "../support/raw_client.ts";
 import { joinMany } from "../support/recording_client.ts";
+import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 
@@ -47,6 +50,66 @@ Deno.test("GET /rooms/{room}/messages pages backwards through all messages", asy
     before: null,
   });
   await foo.leave();
+});
+
+Deno.test("a page has at most 1 MiB of messages, or a single one", async () => {
+  const store = openMemoryStore(readConfig({ LIMITS: "off" }));
+  await using server = await startHttpServer(store);
+  const sizes = [300_000, 300_000, 10, 900_000, 2_000_000, 500_000, 500_000, 10];
+  const texts = sizes.map((size, i) => `${i}`.repeat(size));
+  const ids: string[] = [];
+  for (const text of texts) ids.push(await store.publish("red", "foo", text));
+  const pages: Message[][] = [];
+  for (let before = ""; before !== null;) {
+    const page = await get(`${server.origin}/rooms/red/messages?limit=200${before}`);
+    pages.unshift(page.messages);
+    if (page.before !== null) assertEquals(page.before, page.messages[0].id);
+    before = page.before && `&before=${page.before}`;
+  }
+  assertEquals(pages.map((page) => page.map(({ id }) => ids.indexOf(id))), [
+    [0, 1],
+    [2, 3],
+    [4],
+    [5, 6, 7],
+  ]);
+  assertEquals(pages.flat().map(({ text }) => text), texts);
+});
+
+Deno.test("HEAD of a listing reads nothing from the store", async () => {
+  const fail = () => Promise.reject(new StoreUnavailable("it must not be asked"));
+  const store = { ...openMemoryStore(readConfig({})), readBefore: fail, listUsers: fail };
+  await using server = await startHttpServer(store);
+  for (const list of ["users", "messages"]) {
+    const head = (query: string) =>
+      fetch(`${server.origin}/rooms/chat/${list}?${query}`, { method: "HEAD" });
+    const response = await head("");
+    assertEquals([response.status, await response.text()], [200, ""]);
+    assertEquals(response.headers.get("content-type"), "application/json");
+    assertEquals((await head("limit=x")).status, 400);
+  }
+});
+
+Deno.test("300 pages that nobody reads silence no room, and their memory comes back", async () => {
+  await using redis = await startRedis();
+  const env = { ...redis.env, HISTORY_BYTES: "0" };
+  await using instance = await startInstance(env);
+  const foo = await JsonClient.join(instance.port, "foo", { room: "red" });
+  const bar = await JsonClient.join(instance.port, "bar", { room: "red" });
+  const text = "x".repeat(60_000);
+  for (let i = 0; i < 200; i++) await foo.publish(text);
+  const readers = await Promise.all(
+    Array.from({ length: 300 }, () => RawClient.connect(instance.port)),
+  );
+  const path = "/rooms/red/messages?limit=200";
+  await Promise.all(
+    readers.map((client) => client.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)),
+  );
+  for (let i = 0; i < 50; i++) await foo.publish(`message ${i}`, `${i}`);
+  await bar.find("message", (message) => message.text === "message 49");
+  assertEquals(foo.all("error"), []);
+  for (const client of readers) client.close();
+  await foo.leave();
+  await bar.leave();
 });
 
 Deno.test("GET /rooms/{room}/users lists the users in a room on all instances", async () => {

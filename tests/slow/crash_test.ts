@@ -63,6 +63,21 @@ Deno.test("a user of an instance that was killed is back at once, and nobody see
   await Promise.all([watcher, ...again].map((client) => client.leave()));
 });
 
+Deno.test("a name that looks like one of a killed instance is free after the lease", async () => {
+  await using redis = await startRedis();
+  await using one = await startInstance(redis.env);
+  await using two = await startInstance(redis.env);
+  await JsonClient.join(one.port, "paypal");
+  one.signal("SIGKILL");
+  await one.exit;
+  const early = new JsonClient(two.port, "PaypaI");
+  assertEquals((await early.closed).code, CLOSE.nameTaken.code);
+  await two.output.find(/ Instance [\da-f]{12} is gone: 1 users left$/);
+  const client = await JsonClient.join(two.port, "PaypaI");
+  assertEquals(await redis.users(), ["PaypaI"]);
+  await client.leave();
+});
+
 Deno.test("the next instance frees the names of instances that all died at once", async () => {
   await using redis = await startRedis();
   {

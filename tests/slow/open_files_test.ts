@@ -8,7 +8,9 @@ import { run } from "../support/process.ts";
 import { RawClient, requestUpgrade } from "../support/raw_client.ts";
 import { getStatus, untilReady } from "../support/readiness.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
-import { sleep, until } from "../support/wait.ts";
+import { joinTalkers } from "../support/talkers.ts";
+import { countDescriptors } from "../support/instance.ts";
+import { sleep } from "../support/wait.ts";
 
 const ATTACK_SECONDS = 30;
 const ATTEMPTS = 2_000;
@@ -18,53 +20,6 @@ const RECOVERY_MS = 10_000;
 
 const CANNOT_CONNECT =
   / Newcomers cannot connect to port \d+ \(Too many open files\); sessions go on, trying again$/;
-
-/** How long each of the users waits between two messages. */
-const TALK_INTERVAL_MS = 500;
-
-/** Users who talk all the time, and get all of their messages acknowledged. */
-class Talkers {
-  readonly clients: readonly JsonClient[];
-  readonly #texts: string[] = [];
-  readonly #done: Promise<unknown>;
-  #isTalking = true;
-
-  constructor(clients: readonly JsonClient[]) {
-    this.clients = clients;
-    this.#done = Promise.all(clients.map((client, i) => this.#talk(client, i)));
-    // It is awaited at the end of the test.
-    this.#done.catch(() => {});
-  }
-
-  async #talk(client: JsonClient, user: number): Promise<void> {
-    for (let i = 0; this.#isTalking; i++) {
-      const text = `message ${i} of user ${user}`;
-      await client.publish(text);
-      this.#texts.push(text);
-      await sleep(TALK_INTERVAL_MS);
-    }
-  }
-
-  /** Stops, and asserts that each of them has received each message once. */
-  async assertNothingLost(): Promise<void> {
-    this.#isTalking = false;
-    await this.#done;
-    const published = this.#texts.toSorted();
-    for (const client of this.clients) {
-      const received = () => client.texts.filter((text) => text.startsWith("message ")).toSorted();
-      await until(() => received().length >= published.length, 100);
-      assertEquals(received(), published);
-    }
-    console.log(`${this.clients.length} users have received ${published.length} messages each`);
-  }
-}
-
-async function joinTalkers(instance: Instance, count: number): Promise<Talkers> {
-  const names = Array.from({ length: count }, (_, i) => `user-${i}`);
-  return new Talkers(
-    await Promise.all(names.map((name) => JsonClient.join(instance.port, name))),
-  );
-}
 
 /** Joins until it succeeds; fails if the connection or the welcome takes too long. */
 async function untilJoined(instance: Instance, name: string, ms: number): Promise<JsonClient> {
@@ -79,11 +34,6 @@ async function untilJoined(instance: Instance, name: string, ms: number): Promis
       await sleep(100);
     }
   }
-}
-
-/** Tells how many descriptors a process has. */
-function countDescriptors({ pid }: Instance): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
 function attack(instance: Instance, ...kinds: string[]) {
@@ -116,7 +66,7 @@ for (const workers of [1, 2]) {
     `50 users lose nothing while 2,000 connections are attempted, WORKERS=${workers}`,
     512,
     async ({ instance }) => {
-      const talkers = await joinTalkers(instance, 50);
+      const talkers = await joinTalkers(instance.port, 50);
       await using attacker = attack(instance, "idle", "websocket", "reset");
       assertEquals((await attacker.exit).code, 0);
       const descriptors = countDescriptors(instance);
@@ -140,7 +90,7 @@ Deno.test("a socket that neither opens nor fails has leaked after ten seconds", 
 
 testOpenFiles("with 128 descriptors, the 105th join ends nothing", 128, async (chat) => {
   const { redis, instance } = chat;
-  const talkers = await joinTalkers(instance, 20);
+  const talkers = await joinTalkers(instance.port, 20);
   const others: JsonClient[] = [];
   for (let i = 0; i < 110; i++) {
     const client = new JsonClient(instance.port, `other-${i}`);
@@ -174,7 +124,7 @@ testOpenFiles("with 128 descriptors, the 105th join ends nothing", 128, async (c
 });
 
 testOpenFiles("a port that another process has taken is taken back", 128, async ({ instance }) => {
-  const talkers = await joinTalkers(instance, 20);
+  const talkers = await joinTalkers(instance.port, 20);
   const idle: RawClient[] = [];
   // The server does not listen while it can open nothing.
   for (;;) {

@@ -54,13 +54,17 @@ for (const command of ["@scripting", "time", "scard", "hget", "sadd", "hset", "p
     await denying(
       redis,
       command,
-      () => assertRejects(() => store.claim("r", "foo", "s1"), StoreUnavailable),
+      () =>
+        assertRejects(
+          () => store.claim("r", "foo", "s1", undefined, ["foo", "look"]),
+          StoreUnavailable,
+        ),
     );
     assertEquals(await namesOf(redis), before);
     assertEquals(await hear(), []);
-    assertEquals(await store.claim("r", "foo", "s2"), "claimed");
-    assertEquals(await redis.users("r"), ["bar", "foo"]);
-    assertEquals(await hear(), ["joined foo"]);
+    assertEquals(await store.claim("r", "FOO", "s2", undefined, ["foo"]), "claimed");
+    assertEquals(await redis.users("r"), ["FOO", "bar"]);
+    assertEquals(await hear(), ["joined FOO"]);
     await store.close();
   });
 }
@@ -70,13 +74,17 @@ for (const command of ["hget", "sadd", "hset", "publish"]) {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const secret = (attempt: number) => ({ hash: "foo's", attempt });
-    await store.claim("r", "foo", "s1", secret(1));
+    await store.claim("r", "foo", "s1", secret(1), ["foo"]);
     await hear();
     const before = await namesOf(redis);
     await denying(
       redis,
       command,
-      () => assertRejects(() => store.claim("r", "foo", "s2", secret(2)), StoreUnavailable),
+      () =>
+        assertRejects(
+          () => store.claim("r", "foo", "s2", secret(2), ["foo"]),
+          StoreUnavailable,
+        ),
     );
     assertEquals(await namesOf(redis), before);
     assertEquals(await hear(), []);
@@ -93,7 +101,7 @@ for (const command of ["@scripting", "hget", "srem", "hdel", "publish"]) {
   Deno.test(`a release is all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
-    await store.claim("r", "foo", "s1");
+    await store.claim("r", "foo", "s1", undefined, ["foo", "look"]);
     await hear();
     const before = await namesOf(redis);
     await denying(redis, command, () => store.release("r", "foo", "s1"));
@@ -112,7 +120,18 @@ for (const command of ["hgetall", "srem", "hdel", "publish"]) {
     const { commands, subscriber } = await connect(redis.settings, 5_000);
     const reaper = new Reaper(commands, new Instances(commands, "this"), () => {});
     await redis.command("SADD", USERS, "a", "b", "c");
-    await redis.command("HSET", OWNERS, "a", "dead-1 5", "b", "dead-1 6", "c", "live-1 7");
+    const a = ["a", "dead-1 5 s 0 - ::a ::A", "::a", ":a", "::A", ":a"];
+    await redis.command(
+      "HSET",
+      OWNERS,
+      ...a,
+      "b",
+      "dead-1 6",
+      "c",
+      "live-1 7 s 0 - ::c",
+      "::c",
+      ":c",
+    );
     const before = await namesOf(redis);
     await denying(
       redis,
@@ -123,6 +142,7 @@ for (const command of ["hgetall", "srem", "hdel", "publish"]) {
     assertEquals(await hear(), []);
     assertEquals(await reaper.reap("r", "dead-1"), 2);
     assertEquals(await redis.users("r"), ["c"]);
+    assertEquals(await redis.command("HKEYS", OWNERS), ["c", "::c"]);
     assertEquals((await hear()).sort(), ["left a", "left b"]);
     await Promise.all([commands.close(), subscriber.close(), store.close()]);
   });
@@ -138,7 +158,7 @@ for (const command of ["hmget", "hset", "sadd"]) {
     await redis.command("HSET", OWNERS, ...owners);
     const before = await namesOf(redis);
     const claims = ["former", "later", "earlier", "lost"]
-      .map((user) => ({ user, session: "s", claimedAtMs: 20 }));
+      .map((user) => ({ user, session: "s", claimedAtMs: 20, keys: [user] }));
     const call = () => reclaim(commands.keys.room("r"), "this-2", "this-", true, claims);
     await denying(redis, command, () => assertRejects(call, StoreUnavailable));
     assertEquals(await namesOf(redis), before);
@@ -146,7 +166,17 @@ for (const command of ["hmget", "hset", "sadd"]) {
     assertEquals(await redis.users("r"), ["earlier", "former", "later", "lost"]);
     assertEquals(
       await redis.command("HMGET", OWNERS, "former", "later", "earlier", "lost"),
-      ["this-2 20 s 0 -", "this-2 20 s 0 -", "other-1 10", "this-2 20 s 0 -"],
+      [
+        "this-2 20 s 0 - ::former",
+        "this-2 20 s 0 - ::later",
+        "other-1 10",
+        "this-2 20 s 0 - ::lost",
+      ],
+    );
+    const keys = ["::former", "::later", "::earlier", "::lost"];
+    assertEquals(
+      await redis.command("HMGET", OWNERS, ...keys),
+      [":former", ":later", null, ":lost"],
     );
     await Promise.all([commands.close(), subscriber.close()]);
   });
@@ -160,7 +190,9 @@ for (const command of ["hgetall", "smembers", "hset", "srem", "publish"]) {
     const { freeOwnerless } = defineRecoveryScripts(commands);
     const room = commands.keys.room("r");
     await redis.command("SADD", USERS, "mine", "ghost");
-    await redis.command("HSET", OWNERS, "mine", "this-1 10");
+    // The name's key is no mark of the instance.
+    const keys = ["::this-1", ":mine"];
+    await redis.command("HSET", OWNERS, "mine", "this-1 10 s 0 - ::this-1", ...keys);
     const before = await namesOf(redis);
     const free = () => freeOwnerless(room, "this-1", 1, 500, []);
     await denying(redis, command, () => assertRejects(free, StoreUnavailable));
@@ -169,7 +201,7 @@ for (const command of ["hgetall", "smembers", "hset", "srem", "publish"]) {
     assertEquals(await hear(), []);
     assertEquals(await free(), [1, 1]);
     assertEquals(await redis.users("r"), ["mine"]);
-    assertEquals(await redis.command("HKEYS", OWNERS), ["mine"]);
+    assertEquals(await redis.command("HKEYS", OWNERS), ["mine", "::this-1"]);
     assertEquals(await hear(), ["left ghost"]);
     await Promise.all([commands.close(), subscriber.close(), store.close()]);
   });

@@ -195,6 +195,52 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(await there.claim("r", "foo", "s2", attempt(2)), "claimed");
   });
 
+  test("a name is taken if another one in the room has a key in common with it", async (pair) => {
+    const { here, there } = pair;
+    const recorder = await record(here, "r");
+    await Promise.all([record(there, "r"), record(there, "q")]);
+    assertEquals(await here.claim("r", "Tom", "s1", undefined, ["tom", "look"]), "claimed");
+    for (const store of [here, there]) {
+      assertEquals(await store.claim("r", "TOM", "s2", undefined, ["tom"]), "taken");
+      assertEquals(await store.claim("r", "Look", "s2", undefined, ["other", "look"]), "taken");
+      assertEquals(await store.claim("r", "LOOK", "s2", attempt(2), ["look"]), "taken");
+    }
+    assertEquals(await there.claim("r", "Tim", "s3", undefined, ["tim"]), "claimed");
+    assertEquals(await there.claim("q", "TOM", "s4", undefined, ["tom"]), "claimed");
+    // A refused claim frees nothing.
+    await there.release("r", "TOM", "s2");
+    assertEquals(await there.claim("r", "TOM", "s5", undefined, ["tom"]), "taken");
+    await here.release("r", "Tom", "s1");
+    assertEquals(await there.claim("r", "TOM", "s6", undefined, ["tom"]), "claimed");
+    assertEquals(await here.claim("r", "Look", "s7", undefined, ["look"]), "claimed");
+    await here.publish("r", "x", "end");
+    const events = await recorder.until("end") as { type: string; user: string }[];
+    assertEquals(events.map(({ type, user }) => `${type} ${user}`), [
+      ...["joined Tom", "joined Tim", "left Tom", "joined TOM", "joined Look", "message x"],
+    ]);
+  });
+
+  test("a name that is taken over keeps its keys, until it is released", async (pair) => {
+    const { here, there } = pair;
+    await Promise.all([record(here, "r"), record(there, "r")]);
+    assertEquals(await here.claim("r", "foo", "s1", attempt(1), ["foo"]), "claimed");
+    assertEquals(await there.claim("r", "foo", "s2", attempt(2), ["foo"]), "claimed");
+    assertEquals(await there.claim("r", "FOO", "s3", attempt(3), ["foo"]), "taken");
+    await there.release("r", "foo", "s2");
+    assertEquals(await there.claim("r", "FOO", "s4", undefined, ["foo"]), "claimed");
+  });
+
+  test("of many names with one key, claimed at once, one is given", async ({ here, there }) => {
+    await Promise.all([record(here, "r"), record(there, "r")]);
+    const claims = Array.from(
+      { length: 50 },
+      (_, i) => [here, there][i % 2].claim("r", `foo${i}`, `s${i}`, undefined, ["foo"]),
+    );
+    const outcomes = await Promise.all(claims);
+    assertEquals(outcomes.filter((outcome) => outcome === "claimed").length, 1);
+    assertEquals((await here.listUsers("r", undefined, 10)).total, 1);
+  });
+
   test("of many attempts at once the highest gets the name, and can free it", async (pair) => {
     const recorder = await record(pair.here, "r");
     await record(pair.there, "r");

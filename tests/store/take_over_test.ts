@@ -198,7 +198,7 @@ for (const [name, { secret, keeps, loss }] of Object.entries(LOSSES)) {
       instances.forEach(deafen);
       for (const [i, { claims }] of instances.entries()) {
         await redis.command("DEL", "chat-users:r", OWNERS);
-        const hash = secret ? "foo's" : `user ${i}`;
+        const hash = secret ? "foo's" : `user-${i}`;
         const outcome = await claims.claim("r", "foo", `s${i}`, {
           hash,
           attempt: secret?.[i] ?? 1,

@@ -3,9 +3,11 @@
  *
  *     deno run -A tests/support/attacker.ts PORT ATTEMPTS SECONDS KIND…
  *
- * Makes a number of connections from 127.0.1.1 within some seconds, of the kinds in turn:
+ * Makes a number of connections from 127.0.1.1, or with `KIND@ADDRESS` from another address, within
+ * some seconds, of the kinds in turn:
  *
  * - `idle` sends nothing
+ * - `half` sends an upgrade request without its end
  * - `websocket` joins the chat under a name of its own, and reads nothing
  * - `reset` sends a valid upgrade request and resets the connection, some at once
  *
@@ -22,11 +24,12 @@ const sockets: Socket[] = [];
 let connected = 0;
 
 function attempt(i: number): void {
-  const kind = kinds[i % kinds.length];
-  const socket = connect({ host: "127.0.0.1", port, localAddress: "127.0.1.1" }, () => {
+  const [kind, localAddress = "127.0.1.1"] = kinds[i % kinds.length].split("@");
+  const socket = connect({ host: "127.0.0.1", port, localAddress }, () => {
     connected++;
     if (kind === "idle") return;
-    socket.write(handshake(`/chat/attacker-${i}`), () => {
+    const request = handshake(`/chat/attacker-${i}`);
+    socket.write(kind === "half" ? request.slice(0, -4) : request, () => {
       if (kind !== "reset") return;
       if (i % 2) socket.resetAndDestroy();
       else setTimeout(() => socket.resetAndDestroy(), i % 3);

@@ -59,3 +59,8 @@ export async function startInstance(
   const [, port] = await running.output.find(/Listening on \S+:(\d+)/);
   return { ...running, port: Number(port), http: `http://127.0.0.1:${port}` };
 }
+
+/** Tells how many descriptors a process has. */
+export function countDescriptors({ pid }: Running): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+}

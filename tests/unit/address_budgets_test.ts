@@ -1,5 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { AddressBudgets, type AddressLimits } from "../../chat/limits/address_budgets.ts";
+import {
+  type Address,
+  AddressBudgets,
+  type AddressLimits,
+} from "../../chat/limits/address_budgets.ts";
+import { endOfTurn } from "../support/wait.ts";
 
 const UNLIMITED: AddressLimits = {
   maxConnectionsPerAddress: 0,
@@ -14,47 +19,56 @@ function setUp(limits: Partial<AddressLimits>) {
   return { clock, budgets: new AddressBudgets({ ...UNLIMITED, ...limits }, () => clock.ms) };
 }
 
-Deno.test("an address may have so many connections open at once, and gets their places back", () => {
+/** Opens what an address may have open; returns whether it may, and how it ends. */
+function open(address: Address): { isOpen: boolean; close: () => Promise<void> } {
+  const isOpen = address.admit("join") === undefined;
+  const end = Promise.withResolvers<void>();
+  if (isOpen) address.countUntil(end.promise);
+  return { isOpen, close: () => (end.resolve(), endOfTurn()) };
+}
+
+Deno.test("an address may have so many connections open, and gets their places back", async () => {
   const { budgets } = setUp({ maxConnectionsPerAddress: 2 });
-  const budget = budgets.of("a");
-  assertEquals([budget.open("join"), budget.open("request")], [undefined, undefined]);
-  const refusal = {
+  const address = budgets.of("a");
+  const [first, second] = [open(address), open(address)];
+  assertEquals([first.isOpen, second.isOpen], [true, true]);
+  assertEquals(address.admit("request"), {
     line: "too many connections are open from your address",
     retryAfterSeconds: 10,
-  };
-  assertEquals(budget.open("join"), refusal);
-  assertEquals(budgets.of("b").open("join"), undefined);
-  budget.close();
-  assertEquals([budget.open("join"), budget.open("join")], [undefined, refusal]);
+  });
+  assert(open(budgets.of("b")).isOpen);
+  await first.close();
+  const third = open(address);
+  assertEquals([third.isOpen, open(address).isOpen], [true, false]);
+  address.countUntil(Promise.reject(new Error("a connection that failed")));
+  await second.close();
+  assertEquals([open(address).isOpen, open(address).isOpen], [true, false]);
 });
 
 Deno.test("joins and requests of an address have a rate and a burst each", () => {
   const { budgets, clock } = setUp({ maxJoinsPerSecond: 2, maxRequestsPerSecond: 1 });
   const budget = budgets.of("a");
-  for (let i = 0; i < 10; i++) assertEquals(budget.open("join"), undefined);
-  assertEquals(budget.open("join"), {
+  for (let i = 0; i < 10; i++) assertEquals(budget.admit("join"), undefined);
+  assertEquals(budget.admit("join"), {
     line: "too many joins a second from your address",
     retryAfterSeconds: 1,
   });
-  for (let i = 0; i < 5; i++) assertEquals(budget.open("request"), undefined);
-  assertEquals(budget.open("request")?.line, "too many requests a second from your address");
+  for (let i = 0; i < 5; i++) assertEquals(budget.admit("request"), undefined);
+  assertEquals(budget.admit("request")?.line, "too many requests a second from your address");
   clock.ms = 500;
-  assertEquals(budget.open("join"), undefined);
-  assertEquals(budget.open("join")?.retryAfterSeconds, 1);
-  assertEquals(budget.open("request")?.retryAfterSeconds, 1);
+  assertEquals(budget.admit("join"), undefined);
+  assertEquals(budget.admit("join")?.retryAfterSeconds, 1);
+  assertEquals(budget.admit("request")?.retryAfterSeconds, 1);
 });
 
-Deno.test("a request that is refused costs nothing of the other limits", () => {
+Deno.test("a request that is refused costs nothing of the other limits", async () => {
   const { budgets } = setUp({ maxConnectionsPerAddress: 1, maxJoinsPerSecond: 1 });
-  const budget = budgets.of("a");
-  budget.open("join");
-  for (let i = 0; i < 100; i++) assert(budget.open("join")?.line.includes("open"));
-  budget.close();
-  for (let i = 0; i < 4; i++) {
-    assertEquals(budget.open("join"), undefined);
-    budget.close();
-  }
-  assert(budget.open("join")?.line.includes("a second"));
+  const address = budgets.of("a");
+  const { close } = open(address);
+  for (let i = 0; i < 100; i++) assert(address.admit("join")?.line.includes("open"));
+  await close();
+  for (let i = 0; i < 4; i++) assertEquals(address.admit("join"), undefined);
+  assert(address.admit("join")?.line.includes("a second"));
 });
 
 Deno.test("an address may begin 20 rooms at once, and then one each second", () => {
@@ -74,14 +88,14 @@ Deno.test("the clients of an address share its bytes; without a limit there is n
   assertEquals(budgets.of("a").bytes!.msUntil(1, 0), 100);
   assertEquals(budgets.of("b").bytes!.msUntil(80, 0), 0);
   const unlimited = setUp({}).budgets.of("a");
-  assertEquals([unlimited.bytes, unlimited.takeNewRoom(), unlimited.open("join")], [
+  assertEquals([unlimited.bytes, unlimited.takeNewRoom(), unlimited.admit("join")], [
     undefined,
     0,
     undefined,
   ]);
 });
 
-Deno.test("a budget outlives the sessions of its address, and is forgotten when it is as new", () => {
+Deno.test("a budget outlives its sessions, and is forgotten when it is as new", () => {
   const { budgets, clock } = setUp({
     maxConnectionsPerAddress: 5,
     maxJoinsPerSecond: 1,
@@ -90,9 +104,7 @@ Deno.test("a budget outlives the sessions of its address, and is forgotten when 
   });
   const visit = (name: string, count: number) => {
     for (let i = 0; i < count; i++) {
-      const budget = budgets.of(`${name}-${i}`);
-      assertEquals(budget.open("join"), undefined);
-      budget.close();
+      assertEquals(budgets.of(`${name}-${i}`).admit("join"), undefined);
     }
   };
   const budgetOf = new Map(
@@ -100,9 +112,8 @@ Deno.test("a budget outlives the sessions of its address, and is forgotten when 
   );
   const kept = () => [...budgetOf].filter(([name, budget]) => budgets.of(name) === budget);
   const keptNames = () => kept().map(([name]) => name);
-  budgetOf.get("open")!.open("join");
-  budgetOf.get("joined")!.open("join");
-  budgetOf.get("joined")!.close();
+  open(budgetOf.get("open")!);
+  budgetOf.get("joined")!.admit("join");
   budgetOf.get("spoke")!.bytes!.take(80, 0);
   budgetOf.get("began")!.takeNewRoom();
   visit("a", 5_000);
@@ -120,9 +131,7 @@ Deno.test("the most that is kept of a million addresses is twice what is in use"
   let most = 0;
   for (let i = 0; i < 1_000_000; i++) {
     clock.ms += 0.1;
-    const budget = budgets.of(`${i}`);
-    budget.open("join");
-    budget.close();
+    budgets.of(`${i}`).admit("join");
     most = Math.max(most, budgets.size);
   }
   // One join comes back in 50 ms, in which there are 500 addresses.

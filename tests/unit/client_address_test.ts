@@ -23,7 +23,7 @@ Deno.test("a client's address is the n-th from the right of X-Forwarded-For", ()
   assertEquals(find(1, xff("192.0.2.1"), forwarded("for=192.0.2.2")), "192.0.2.1");
 });
 
-Deno.test("without X-Forwarded-For, a client's address is the n-th from the right of Forwarded", () => {
+Deno.test("otherwise a client's address is the n-th from the right of Forwarded", () => {
   assertEquals(find(1, forwarded("for=10.0.0.1, for=192.0.2.1;proto=https;by=x")), "192.0.2.1");
   assertEquals(find(1, forwarded('proto=http; For="192.0.2.1:80"')), "192.0.2.1");
   assertEquals(find(1, forwarded('for="[2001:db8:cafe::17]:4711"')), "2001:db8:cafe::/64");

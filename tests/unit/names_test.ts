@@ -1,5 +1,7 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { BadRequest } from "../../chat/protocol/bad_request.ts";
+import { nameKeys } from "../../chat/protocol/name_keys.ts";
+import { checkName } from "../../chat/protocol/name_rules.ts";
 import { DEFAULT_ROOM, parseRoom, parseUser } from "../../chat/protocol/names.ts";
 
 /** Returns the error text with which a name is refused. */
@@ -40,6 +42,59 @@ Deno.test("parseUser() says in one line what is wrong", () => {
   for (const [encoded, line] of Object.entries(cases)) {
     assertEquals(errorOf(() => parseUser(encoded)), line);
   }
+});
+
+Deno.test("checkName() says in one line which character is wrong, and why", () => {
+  const invisible = "characters that are invisible, private or unassigned are not allowed";
+  const joiners = "joiners are allowed only where the script has them, and inside an emoji";
+  const cases: Record<string, string> = {
+    "a\u202eb": `"a\\u202eb" has U+202E: ${invisible}`,
+    "a\u200d": `"a\\u200d" has U+200D: ${joiners}`,
+    "دا\u200cد": `"دا\\u200cد" has U+200C: ${joiners}`, // the letter before does not join
+    "क\u200cष": `"क\\u200cष" has U+200C: ${joiners}`, // there is no virama
+    "a \u0301": '"a \u0301" has U+0301: a combining mark needs a letter before it',
+    "a\u0300\u0301\u0302\u0303\u0304\u0305": '"à\u0301\u0302\u0303\u0304\u0305" ' +
+      "has U+0305: at most four combining marks in a row are allowed",
+    "admin： hi": '"admin： hi" has U+FF1A: it looks like ":"',
+    "a℀": '"a℀" has U+2100: it looks like "/"',
+    "राम\u0903 hi": '"राम\u0903 hi" has U+0903: it looks like ":"',
+    "\u0430dmin": '"\u0430dmin" has U+0064: letters of one script are allowed, ' +
+      "or Latin ones with Japanese, Chinese or Korean",
+  };
+  for (const [name, line] of Object.entries(cases)) {
+    const user = parseUser(encodeURIComponent(name));
+    const error = errorOf(() => {
+      checkName(user);
+      return user;
+    });
+    assertEquals(error, `the user name ${line}`);
+  }
+  const allowed = ["क्\u200dष", "क्\u200cष", "بی\u200cتا", "a😀\u{1f3fd}"];
+  for (const name of [...allowed, "1\ufe0f\u20e3", "50%"]) {
+    checkName(parseUser(encodeURIComponent(name)));
+  }
+});
+
+Deno.test("every character that a name may have gives the name keys without white space", () => {
+  let allowed = 0;
+  for (let code = 0x20; code < 0x110000; code++) {
+    const character = String.fromCodePoint(code);
+    // There are too many of these.
+    if (/\p{C}|\p{Script=Han}|\p{Script=Hangul}/u.test(character)) continue;
+    const name = character.normalize("NFC");
+    try {
+      checkName(parseUser(encodeURIComponent(name)));
+    } catch (error) {
+      assert(error instanceof BadRequest);
+      continue;
+    }
+    allowed++;
+    for (const key of nameKeys(name)) {
+      // A key is a part of the owner of a name, and of a field of its own.
+      assert(/^\S+$/.test(key), `U+${code.toString(16)} has the key ${JSON.stringify(key)}`);
+    }
+  }
+  assert(allowed > 30_000, `${allowed} characters`);
 });
 
 Deno.test("parseUser() shortens a very long name in its error", () => {

@@ -1,5 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { readConfig } from "../../chat/config/config.ts";
 import { respond, type Route } from "../../chat/http/routes.ts";
+import { AddressBudgets } from "../../chat/limits/address_budgets.ts";
 import { BadRequest } from "../../chat/protocol/bad_request.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
 
@@ -19,11 +21,15 @@ const ROUTES: readonly Route[] = [
   { method: "POST", path: /^\/b$/, handle: () => new Response("b") },
   { method: "GET", path: /^\/bad$/, handle: fail(new BadRequest("say it better")) },
   { method: "GET", path: /^\/away$/, handle: fail(new StoreUnavailable("down")) },
+  { method: "GET", path: /^\/probe$/, isProbe: true, handle: () => new Response("ok") },
   { method: "GET", path: /^\/broken$/, handle: fail(new TypeError("a bug")) },
 ];
 
+const CLIENT = new AddressBudgets(readConfig({ LIMITS: "off" })).of("192.0.2.1");
+
 async function ask(path: string, init?: RequestInit): Promise<[number, string, string | null]> {
-  const response = await respond(ROUTES, new Request(`http://chat.example${path}`, init));
+  const request = new Request(`http://chat.example${path}`, init);
+  const response = await respond(ROUTES, request, CLIENT, () => undefined);
   return [response.status, await response.text(), response.headers.get("allow")];
 }
 
@@ -52,4 +58,17 @@ Deno.test("a handler that throws is answered by the kind of its error", async ()
   assertEquals(await ask("/bad"), [400, "say it better\n", null]);
   assertEquals(await ask("/away"), [503, "the store does not answer\n", null]);
   await assertRejects(() => ask("/broken"), TypeError, "a bug");
+});
+
+Deno.test("an address above its limits gets 429 and Retry-After, but for probes", async () => {
+  const refusal = { line: "too many", retryAfterSeconds: 3 };
+  const get = (path: string) =>
+    respond(ROUTES, new Request(`http://chat.example${path}`), CLIENT, () => refusal);
+  for (const path of ["/a/x", "/nowhere", "/b"]) {
+    const response = await get(path);
+    assertEquals([response.status, await response.text()], [429, "too many\n"]);
+    assertEquals(response.headers.get("retry-after"), "3");
+    assertEquals(response.headers.get("access-control-allow-origin"), "*");
+  }
+  assertEquals(await (await get("/probe")).text(), "ok");
 });

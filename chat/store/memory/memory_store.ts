@@ -7,13 +7,24 @@ import { MemoryLog } from "./memory_log.ts";
 export class MemoryBackend {
   /**
    * For each room the names that are taken, in the order of their claims, with the store that holds
-   * each, the session that has it, the user's secret, and the number of the claim, which is larger
-   * for every later claim.
+   * each, the session that has it, the user's secret, the name's keys, and the number of the claim,
+   * which is larger for every later claim.
    */
   readonly users: Map<
     string,
-    Map<string, { store: Store; session: string; secret?: NameSecret; number: number }>
+    Map<
+      string,
+      {
+        store: Store;
+        session: string;
+        secret?: NameSecret;
+        keys: readonly string[];
+        number: number;
+      }
+    >
   > = new Map();
+  /** The keys of all names that are taken, each after its room and a colon. */
+  readonly nameKeys: Set<string> = new Set();
   /** For each room the listeners of all stores. */
   readonly listeners: Map<string, Map<Store, RoomListener>> = new Map();
   /** The logs of all rooms. */
@@ -64,16 +75,18 @@ export function openMemoryStore(
       if (listeners?.size === 0) backend.listeners.delete(room);
       return Promise.resolve();
     },
-    claim(room, user, session, secret) {
+    claim(room, user, session, secret, nameKeys = []) {
       const users = backend.users.get(room) ?? new Map();
       const owner = users.get(user);
+      const keys: readonly string[] = owner?.keys ?? nameKeys.map((key) => `${room}:${key}`);
       if (owner) {
         if (!secret || owner.secret?.hash !== secret.hash) return Promise.resolve("taken");
         if (owner.secret.attempt >= secret.attempt) return Promise.resolve("replaced");
-      }
+      } else if (keys.some((key) => backend.nameKeys.has(key))) return Promise.resolve("taken");
+      keys.forEach((key) => backend.nameKeys.add(key));
       // A name that is taken over keeps its place among the others, and so its number.
       const number = owner?.number ?? ++backend.claimCount;
-      backend.users.set(room, users.set(user, { store, session, secret, number }));
+      backend.users.set(room, users.set(user, { store, session, secret, keys, number }));
       const event = { user, session, users: users.size };
       if (owner) publish(room, { type: "replaced", ...event, former: owner.session });
       else publish(room, { type: "joined", ...event });
@@ -84,6 +97,7 @@ export function openMemoryStore(
       const owner = users?.get(user);
       if (users && owner?.store === store && owner.session === session) {
         users.delete(user);
+        owner.keys.forEach((key) => backend.nameKeys.delete(key));
         if (users.size === 0) backend.users.delete(room);
         publish(room, { type: "left", user });
       }

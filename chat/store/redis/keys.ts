@@ -11,6 +11,10 @@ export interface RoomKeys {
    * A HASH from each of these names to its owner, which has five parts with a space between them:
    * the id of the instance that holds the name, the time of the claim in milliseconds, the session
    * that has it, and the attempt and the hash of the user's secret (`0` and `-` without one).
+   *
+   * A key that the name has in common with names that look like it is a sixth part, as `::KEY`, and
+   * so is a second one. Each is also a field, from `::KEY` to `:USER`. So no other name with this
+   * key can be claimed, as long as the user has an owner. No name contains a colon.
    */
   readonly owners: string;
   /** The channel on which the room's events are published. */

@@ -121,8 +121,9 @@ export class NameClaims {
     user: string,
     session: string,
     secret?: NameSecret,
+    keys?: readonly string[],
   ): Promise<"claimed" | NameLoss> {
-    const claim = this.#claim(room, { user, session, secret, claimedAtMs: 0 });
+    const claim = this.#claim(room, { user, session, secret, keys, claimedAtMs: 0 });
     this.#pending.add(claim);
     return claim.finally(() => this.#pending.delete(claim));
   }
@@ -141,13 +142,13 @@ export class NameClaims {
     const send = () => this.#scripts.claim(keys, this.#instances.id, claim);
     try {
       let reply = await send();
-      while (typeof reply === "string") {
-        const isFreed = await this.#freeFrom(reply, room, names, user);
+      while (typeof reply === "object") {
+        const isFreed = await this.#freeFrom(room, names, ...reply);
         // The caller may have released the name meanwhile.
         if (!isFreed || !names.unconfirmed.has(session)) break;
         reply = await send();
       }
-      if (typeof reply === "string" || reply === 0) {
+      if (typeof reply === "object" || reply === 0) {
         names.unconfirmed.delete(session);
         return reply === 0 ? "replaced" : "taken";
       }
@@ -198,7 +199,7 @@ export class NameClaims {
   }
 
   /** Frees a name from an owner that is gone. Returns whether to claim it again. */
-  async #freeFrom(owner: string, room: string, names: Names, user: string): Promise<boolean> {
+  async #freeFrom(room: string, names: Names, user: string, owner: string): Promise<boolean> {
     if (owner === "") return false;
     const [id, , session] = owner.split(" ");
     if (!this.#instances.isOwn(id)) return await this.#reaper.reapIfDead(id, room);

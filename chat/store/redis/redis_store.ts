@@ -135,10 +135,10 @@ export async function openRedisStore(
         leaveRoom(room),
       ]);
     },
-    async claim(room, user, session, secret) {
+    async claim(room, ...claimant) {
       requireSubscriber();
       log.flush(room);
-      return await claims.claim(room, user, session, secret);
+      return await claims.claim(room, ...claimant);
     },
     async release(room, user, session) {
       log.leave(room, user);

@@ -147,9 +147,9 @@ export class RoomSubscription implements LogObserver {
 
   #handle(event: RoomEvent, line: string): void {
     const isFilling = this.#currentFill !== undefined || this.#position === undefined;
-    if (!isFilling && (event.type !== "message" || this.#isNext(event))) {
-      return this.#deliver(event, line);
-    }
+    const isNext = event.type !== "message" ||
+      this.#isNext(event) && isProofOfNoGap(event.id, event.prev);
+    if (!isFilling && isNext) return this.#deliver(event, line);
     this.#buffer.push({ event, line });
     if (this.#buffer.isFull) this.#source.reset("the gap fill buffer is full");
     if (!isFilling) this.fillGap();

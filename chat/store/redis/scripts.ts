@@ -25,6 +25,8 @@ export interface Claimant {
   readonly session: string;
   /** The user's secret, if the user has one. */
   readonly secret?: NameSecret;
+  /** The keys of the name: see {@linkcode Store.claim}. */
+  readonly keys?: readonly string[];
 }
 
 /**
@@ -85,19 +87,22 @@ export type ClaimScripts = ReturnType<typeof defineClaimScripts>;
 
 /** Registers the scripts that claim and release names. */
 export function defineClaimScripts(connection: CommandConnection) {
-  const claim = connection.defineScript<number | string>("claimName", 2, claimScript);
+  const claim = connection.defineScript<number | [taken: string, owner: string]>(
+    ...["claimName", 2, claimScript] as const,
+  );
   const release = connection.defineScript<number>("releaseName", 2, releaseScript);
   const announce = connection.defineScript<number>("announce", 1, announceScript);
   return {
     /**
      * Resolves to the time of the claim if the session has the name now, to 0 if a later session of
-     * the same user has it, else to its owner, as the HASH has it.
+     * the same user has it, else to the name that is taken, this one or one that looks like it, and
+     * to its owner, as the HASH has it.
      */
     claim(keys: RoomKeys, instance: string, claimant: Claimant) {
       const { user, session } = claimant;
       const fields = JSON.stringify({ user, session }).slice(1, -1);
       const args = [user, instance, endOfOwner(claimant), keys.channel, fields];
-      return claim(keys.users, keys.owners, ...args);
+      return claim(keys.users, keys.owners, ...args, ...keyFields(claimant));
     },
     /** Resolves to 1 if the name was freed, 0 if another session has it, -1 if nobody does. */
     release(keys: RoomKeys, user: string, session: string, isCertain: boolean) {
@@ -139,7 +144,9 @@ export function defineRecoveryScripts(connection: CommandConnection) {
       takesBack: boolean,
       claims: readonly (Claimant & { readonly claimedAtMs: number })[],
     ) {
-      const args = claims.flatMap((claim) => [claim.user, claim.claimedAtMs, endOfOwner(claim)]);
+      const args = claims.flatMap((claim) => {
+        return [claim.user, claim.claimedAtMs, [endOfOwner(claim), ...keyFields(claim)].join(" ")];
+      });
       return reclaim(keys.users, keys.owners, instance, ownPrefix, takesBack ? 1 : 0, ...args);
     },
     /** Resolves to the number of names without an owner, and how many of them were freed. */
@@ -201,6 +208,11 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
       return publish(allKeys.length, ...allKeys, keys.channel, ...all);
     },
   };
+}
+
+/** The fields of a name's keys in the HASH of owners. */
+function keyFields({ keys = [] }: Claimant): string[] {
+  return keys.map((key) => `::${key}`);
 }
 
 /** What follows the instance and the time of the claim in the owner of a name. */

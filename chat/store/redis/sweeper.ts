@@ -154,12 +154,14 @@ export class Sweeper {
 /** Counts the names in a room by the instance that holds them. */
 function countOwners(owners: readonly string[]) {
   const byInstance = new Map<string, number>();
+  let names = 0, isMarked = false;
   for (const owner of owners) {
+    // The marks of `free_ownerless.lua` are empty, and what a name's key leads to begins with ":".
+    if (owner === "") isMarked = true;
+    if (owner === "" || owner[0] === ":") continue;
+    names++;
     const id = owner.split(" ", 1)[0];
     byInstance.set(id, (byInstance.get(id) ?? 0) + 1);
   }
-  // See `free_ownerless.lua`.
-  const marks = byInstance.get("") ?? 0;
-  byInstance.delete("");
-  return { names: owners.length - marks, isMarked: marks > 0, byInstance };
+  return { names, isMarked, byInstance };
 }

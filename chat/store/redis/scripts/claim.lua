@@ -8,8 +8,10 @@
 -- ARGV[3] the end of the owner: the session, the attempt and the hash of the user's secret
 -- ARGV[4] the room's channel
 -- ARGV[5] the event's fields user and session as JSON, such as "user":"foo","session":"5"
+-- ARGV[6…] the fields of the name's keys: see `keys.ts`
 -- Reply: the time of the claim in milliseconds if the session has the name now; 0 if a later
--- session of the same user has it; else the owner of the name ("" if Redis knows no owner).
+-- session of the same user has it; else the name that is taken, this one or one that looks like it,
+-- and its owner ("" if Redis knows none).
 --
 -- Atomic, because only one of several concurrent claims may succeed, and because a user in the SET
 -- must have been announced to the room. If a command fails, the claim is undone.
@@ -18,22 +20,34 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local users = redis.call('SCARD', KEYS[1])
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
 local start = '\30{"type":"joined",'
+local ownKeys, keys = '', {}
 if owner then
-  local former, attempt, hash = owner:match('^%S+ %S+ (%S+) (%S+) (%S+)$')
+  local former, attempt, hash, formerKeys = owner:match('^%S+ %S+ (%S+) (%S+) (%S+)(.*)$')
   local newAttempt, newHash = ARGV[3]:match(' (%S+) (%S+)$')
   if hash ~= newHash or hash == '-' then
-    return owner
+    return { ARGV[1], owner }
   elseif tonumber(attempt) >= tonumber(newAttempt) then
     return 0
   end
   start = '\30{"type":"replaced","former":' .. cjson.encode(former) .. ','
+  ownKeys = formerKeys
+else
+  for i = 6, #ARGV do
+    local value = redis.call('HGET', KEYS[2], ARGV[i])
+    local otherOwner = value and redis.call('HGET', KEYS[2], value:sub(2))
+    if otherOwner then
+      return { value:sub(2), otherOwner }
+    end
+    ownKeys = ownKeys .. ' ' .. ARGV[i]
+    keys[#keys + 1], keys[#keys + 2] = ARGV[i], ':' .. ARGV[1]
+  end
 end
 local added = redis.call('SADD', KEYS[1], ARGV[1])
 if added == 0 and not owner then
-  return ''
+  return { ARGV[1], '' }
 end
-local new = ARGV[2] .. string.format(' %.0f ', now) .. ARGV[3]
-local reply = redis.pcall('HSET', KEYS[2], ARGV[1], new)
+local new = ARGV[2] .. string.format(' %.0f ', now) .. ARGV[3] .. ownKeys
+local reply = redis.pcall('HSET', KEYS[2], ARGV[1], new, unpack(keys))
 if type(reply) == 'number' then
   local event = start .. ARGV[5] .. ',"users":' .. users + added .. '}'
   reply = redis.pcall('PUBLISH', ARGV[4], event)
@@ -42,7 +56,7 @@ if type(reply) == 'table' then
   if owner then
     redis.pcall('HSET', KEYS[2], ARGV[1], owner)
   else
-    redis.pcall('HDEL', KEYS[2], ARGV[1])
+    redis.pcall('HDEL', KEYS[2], ARGV[1], unpack(ARGV, 6))
   end
   if added == 1 then
     redis.pcall('SREM', KEYS[1], ARGV[1])

@@ -20,7 +20,7 @@ local fields = redis.call('HGETALL', KEYS[2])
 local own, owners, marks = 0, {}, {}
 for i = 1, #fields, 2 do
   owners[fields[i]] = true
-  if fields[i]:sub(1, 1) == ':' then
+  if fields[i]:find('^:[^:]') then
     marks[#marks + 1] = fields[i]
   elseif fields[i + 1]:match('^%S*') == ARGV[1] then
     own = own + 1

@@ -14,13 +14,18 @@ for i = 1, #owners, 2 do
   local user, owner = owners[i], owners[i + 1]
   if owner:match('^%S*') == ARGV[1] then
     local removed = redis.call('SREM', KEYS[1], user)
-    local reply = redis.pcall('HDEL', KEYS[2], user)
+    local fields, values = { user }, { user, owner }
+    for key in owner:gmatch('::%S+') do
+      fields[#fields + 1] = key
+      values[#values + 1], values[#values + 2] = key, ':' .. user
+    end
+    local reply = redis.pcall('HDEL', KEYS[2], unpack(fields))
     if type(reply) == 'number' then
       local left = '\30{"type":"left","user":' .. cjson.encode(user) .. '}'
       reply = redis.pcall('PUBLISH', ARGV[2], left)
     end
     if type(reply) == 'table' then
-      redis.pcall('HSET', KEYS[2], user, owner)
+      redis.pcall('HSET', KEYS[2], unpack(values))
       if removed == 1 then
         redis.pcall('SADD', KEYS[1], user)
       end

@@ -8,7 +8,7 @@
 -- ARGV[2] what all ids of the instance start with
 -- ARGV[3] 1 to take a name from another user who claimed it later, 0 to leave it
 -- ARGV[4…] three for each name: the name; the time of its claim; and the end of its owner: the
---          session, the attempt and the hash of the user's secret
+--          session, the attempt, the hash of the user's secret and the fields of the name's keys
 -- Reply: how many of the names the SET did not have; then for each name "kept" if it was the
 -- instance's own, "free" if nobody held it, "won" if it was taken from another session (in all
 -- three cases the current id holds it now), "replaced" if a later session of the same user has it,
@@ -45,20 +45,39 @@ local function judge(owner, claimed, session, attempt, hash)
 end
 
 local held, changes, lost, before, replies = {}, {}, {}, {}, {}
+
+-- Plans to write a field of the HASH.
+local function change(field, old, new)
+  if old == new then
+    return
+  end
+  changes[#changes + 1], changes[#changes + 2] = field, new
+  if old then
+    before[#before + 1], before[#before + 2] = field, old
+  else
+    lost[#lost + 1] = field
+  end
+end
+
+local given = {}
 for i, user in ipairs(users) do
   local owner, claimed, tail = owners[i], ARGV[2 + 3 * i], ARGV[3 + 3 * i]
-  replies[i] = judge(owner, tonumber(claimed), tail:match('^(%S+) (%S+) (%S+)$'))
+  replies[i] = judge(owner, tonumber(claimed), tail:match('^(%S+) (%S+) (%S+)'))
   if replies[i] ~= 'taken' and replies[i] ~= 'replaced' then
-    local mine = ARGV[1] .. ' ' .. claimed .. ' ' .. tail
     held[#held + 1] = user
-    if owner ~= mine then
-      changes[#changes + 1], changes[#changes + 2] = user, mine
-      if owner then
-        before[#before + 1], before[#before + 2] = user, owner
-      else
-        lost[#lost + 1] = user
+    local mine = ARGV[1] .. ' ' .. claimed .. ' ' .. tail:match('^%S+ %S+ %S+')
+    for key in tail:gmatch('::%S+') do
+      local value = redis.call('HGET', KEYS[2], key)
+      -- A name that looks like this one may have been claimed meanwhile. Then both stay.
+      local isFree = not value or value == ':' .. user or
+        redis.call('HEXISTS', KEYS[2], value:sub(2)) == 0
+      if isFree and not given[key] then
+        given[key] = true
+        mine = mine .. ' ' .. key
+        change(key, value, ':' .. user)
       end
     end
+    change(user, owner, mine)
   end
 end
 if #changes > 0 then

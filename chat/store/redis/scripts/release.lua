@@ -23,13 +23,18 @@ local removed = redis.call('SREM', KEYS[1], ARGV[1])
 if not owner and removed == 0 then
   return -1
 end
-local reply = redis.pcall('HDEL', KEYS[2], ARGV[1])
+local fields, values = { ARGV[1] }, { ARGV[1], owner }
+for key in (owner or ''):gmatch('::%S+') do
+  fields[#fields + 1] = key
+  values[#values + 1], values[#values + 2] = key, ':' .. ARGV[1]
+end
+local reply = redis.pcall('HDEL', KEYS[2], unpack(fields))
 if type(reply) == 'number' then
   reply = redis.pcall('PUBLISH', ARGV[4], ARGV[5])
 end
 if type(reply) == 'table' then
   if owner then
-    redis.pcall('HSET', KEYS[2], ARGV[1], owner)
+    redis.pcall('HSET', KEYS[2], unpack(values))
   end
   if removed == 1 then
     redis.pcall('SADD', KEYS[1], ARGV[1])

@@ -1,0 +1,144 @@
+import { connect, type Socket } from "node:net";
+import { once } from "node:events";
+import { assertEquals, assertMatch } from "@std/assert";
+import { type Instance, messageOf, startInstance } from "../support/instance.ts";
+import { handshake, RawClient, requestUpgrade } from "../support/raw_client.ts";
+import { TextClient } from "../support/text_client.ts";
+import { until } from "../support/wait.ts";
+
+function request(path: string, ...headers: string[]): string {
+  return [`GET ${path} HTTP/1.1`, "Host: localhost", ...headers, "", ""].join("\r\n");
+}
+
+/** Sends a request from another address of this machine; returns the response's head. */
+async function requestFrom(address: string, { port }: Instance, head: string) {
+  const socket: Socket = connect({ host: "127.0.0.1", port, localAddress: address });
+  socket.on("error", () => {});
+  socket.write(head);
+  const [data] = await once(socket, "data");
+  return { status: Number(`${data}`.split(" ")[1]), text: `${data}`, socket };
+}
+
+async function statusOf(instance: Instance, ...headers: string[]): Promise<number> {
+  const { status, socket } = await requestFrom("127.0.0.1", instance, request("/", ...headers));
+  socket.destroy();
+  return status;
+}
+
+Deno.test("above MAX_CONNECTIONS_PER_ADDRESS an address gets 429, and others get in", async () => {
+  await using instance = await startInstance({ MAX_CONNECTIONS_PER_ADDRESS: "2" });
+  const foo = await TextClient.join(instance.port, "foo");
+  const bar = await TextClient.join(instance.port, "bar");
+  for (let i = 0; i < 3; i++) {
+    const head = await requestUpgrade(instance.port, "baz");
+    assertMatch(head, /^HTTP\/1.1 429 Too Many Requests\r\n/);
+    assertMatch(head, /\r\nretry-after: 10\r\n/);
+  }
+  const refused = await fetch(`${instance.http}/rooms/chat/users`);
+  assertEquals([refused.status, await refused.text()], [
+    429,
+    "too many connections are open from your address\n",
+  ]);
+  for (const path of ["/healthz", "/readyz"]) {
+    const response = await fetch(instance.http + path);
+    assertEquals((await response.text(), response.status), 200);
+  }
+  const other = await requestFrom("127.0.1.1", instance, handshake("/chat/other"));
+  assertEquals(other.status, 101);
+  other.socket.destroy();
+  await bar.leave();
+  await until(
+    async () => (await requestUpgrade(instance.port, "baz")).startsWith("HTTP/1.1 101 "),
+    20,
+  );
+  await foo.leave();
+  const [begin] = instance.output.all.slice(2).map(messageOf);
+  assertEquals(
+    begin,
+    "127.0.0.1 exceeds MAX_CONNECTIONS_PER_ADDRESS: the server refuses the rest",
+  );
+});
+
+Deno.test("whatever ends gives its place back", async () => {
+  await using instance = await startInstance({ MAX_CONNECTIONS_PER_ADDRESS: "5" });
+  const requests = [
+    request("/"),
+    request("/client.js"),
+    request("/client/client.js"),
+    request("/nowhere"),
+    request("/rooms/chat/messages"),
+    request("/rooms/a%20b/messages"),
+    request("/").replace("GET", "HEAD"),
+    request("/client/client.js").replace("GET", "HEAD"),
+    request("/rooms/chat/users").replace("GET", "HEAD"),
+    request("/").replace("GET", "OPTIONS"),
+    request("/chat/foo"),
+    handshake("/chat/a%00"),
+    handshake("/chat/foo").replace("dGhlIHNhbXBsZSBub25jZQ==", ""),
+    handshake("/chat/foo"),
+  ];
+  for (const head of requests) {
+    for (let i = 0; i < 20; i++) {
+      await until(async () => {
+        const { status, socket } = await requestFrom("127.0.0.1", instance, head);
+        if (i % 2) socket.destroy();
+        else socket.resetAndDestroy();
+        return status !== 429;
+      }, 10);
+    }
+  }
+});
+
+Deno.test("joins and requests above the rate of an address get 429 and Retry-After", async () => {
+  await using instance = await startInstance({
+    MAX_JOINS_PER_SECOND: "1",
+    MAX_REQUESTS_PER_SECOND: "1",
+  });
+  const joins: string[] = [];
+  for (let i = 0; i < 8; i++) joins.push(await requestUpgrade(instance.port, `user-${i}`));
+  const [last] = joins.slice(-1);
+  assertEquals(joins.slice(0, 5).every((head) => head.startsWith("HTTP/1.1 101 ")), true);
+  assertMatch(last, /^HTTP\/1.1 429 [^]*\r\nretry-after: 1\r\n/);
+  const statuses: number[] = [];
+  for (let i = 0; i < 8; i++) statuses.push(await statusOf(instance));
+  assertEquals(statuses.slice(0, 5), Array(5).fill(200));
+  assertEquals(statuses.includes(429), true);
+  const { status, socket } = await requestFrom("127.0.1.1", instance, request("/"));
+  socket.destroy();
+  assertEquals(status, 200);
+});
+
+Deno.test("with TRUST_PROXY the limits are those of the address that the proxy names", async () => {
+  await using instance = await startInstance({ MAX_REQUESTS_PER_SECOND: "1", TRUST_PROXY: "1" });
+  const statuses: number[] = [];
+  for (let i = 0; i < 30; i++) {
+    // The first address is the client's own invention.
+    statuses.push(await statusOf(instance, `X-Forwarded-For: 10.0.0.${i}, 192.0.2.${i % 3}`));
+  }
+  assertEquals(statuses.slice(0, 15), Array(15).fill(200));
+  assertEquals(statuses.includes(429), true);
+  assertEquals(await statusOf(instance, "X-Forwarded-For: 2001:db8::1"), 200);
+  assertEquals(instance.output.all.slice(2).map(messageOf).map((line) => line.split(" ")[0]), [
+    "192.0.2.0",
+  ]);
+});
+
+Deno.test("a proxy that is not declared is named once, and its clients have one address", async () => {
+  await using instance = await startInstance({ MAX_REQUESTS_PER_SECOND: "1" });
+  const statuses: number[] = [];
+  for (let i = 0; i < 10; i++) {
+    statuses.push(await statusOf(instance, `X-Forwarded-For: 192.0.2.${i}`));
+  }
+  assertEquals(statuses.includes(429), true);
+  assertEquals(instance.output.all.filter((line) => line.includes("TRUST_PROXY=1")).length, 1);
+});
+
+Deno.test("a Host header that is more than a host is refused with 400", async () => {
+  await using instance = await startInstance();
+  for (const host of ["a/chat/foo?", "a?", "a#", "user@a", "a\\b"]) {
+    const client = await RawClient.connect(instance.port);
+    await client.write(`GET /chat/foo HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    assertMatch(await client.readUntil("\r\n\r\n"), /^HTTP\/1.1 400 /, host);
+    client.close();
+  }
+});
