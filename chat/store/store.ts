@@ -68,10 +68,21 @@ export interface LogLimits {
    * for that long.
    */
   readonly historySeconds: number;
+  /** How many messages one session may publish a second; 0, the default, for any number. */
+  readonly maxMessagesPerSecond?: number;
 }
 
 /** How long a store remembers a message's `ref`, in seconds: see {@linkcode Store.publish}. */
 export const REF_TTL_SECONDS = 300;
+
+/**
+ * Returns how many refs a store remembers for one user in one room, in {@linkcode REF_TTL_SECONDS}:
+ * those of all messages that the user may send meanwhile, with what each new connection may send at
+ * once; without a limit for messages, 100,000.
+ */
+export function maxRefs({ maxMessagesPerSecond = 0 }: LogLimits): number {
+  return Math.ceil(1.1 * maxMessagesPerSecond * REF_TTL_SECONDS) || 100_000;
+}
 
 /**
  * The place where the instances of the chat meet. It keeps three things for each room: which names
@@ -153,6 +164,7 @@ export interface Store {
    * @param after the `ref` of the message that must have been appended before, if there is one
    * @returns the id of the message
    * @throws {OutOfOrder} if there is no message with the ref `after`
+   * @throws {TooManyRefs} if the message has a ref and the store remembers too many of the user's
    * @throws {StoreOutcomeUnknown} if the message may have been appended; with a `ref`, only after
    * the retries
    */
@@ -219,6 +231,14 @@ export class OutOfOrder extends StoreUnavailable {
   /** Creates the error, always with the same words. */
   constructor() {
     super("the message before it is not in the log");
+  }
+}
+
+/** The store remembers too many refs of the user: see {@linkcode maxRefs}. */
+export class TooManyRefs extends StoreUnavailable {
+  /** Creates the error, always with the same words. */
+  constructor() {
+    super("the user has sent too many messages with a ref in five minutes");
   }
 }
 

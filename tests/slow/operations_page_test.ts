@@ -381,7 +381,7 @@ Deno.test("fault: Redis has data of another format", async () => {
   await assertStartFails("Redis has data of another format", redis.env);
   // The format is written again when Redis has lost all data.
   await redis.command("FLUSHALL");
-  await redis.untilReply("ZSCORE chat-leases format", "1");
+  await redis.untilReply("ZSCORE chat-leases format", "2");
   await untilReady(one);
   await (await startInstance(redis.env))[Symbol.asyncDispose]();
 });

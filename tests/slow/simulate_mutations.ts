@@ -24,7 +24,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "a message is taken although the one that it names was not",
     file: "chat/store/redis/scripts/publish.lua",
-    from: "if not id and (not after or known[after]) then",
+    from: "if not id and (after == '' or sender.known[after]) then",
     to: "if not id then",
   },
   {

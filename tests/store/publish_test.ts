@@ -51,12 +51,12 @@ function publishBatch(store: Store, ...texts: string[]): Promise<string>[] {
 async function contents(redis: TestRedis): Promise<unknown> {
   const keys = (await redis.command("KEYS", "{chat:r}:*") as string[]).sort();
   const values = keys.map((key) =>
-    key.endsWith(":log") ? redis.command("XRANGE", key, "-", "+") : redis.command("GET", key)
+    key.endsWith(":log") ? redis.command("XRANGE", key, "-", "+") : redis.command("HGETALL", key)
   );
   return [keys, await Promise.all(values)];
 }
 
-for (const denied of ["get", "xrevrange", "xadd", "set", "expire", "publish"]) {
+for (const denied of ["pttl", "hlen", "hmget", "xrevrange", "xadd", "hset", "expire", "publish"]) {
   Deno.test(`redis: without the right to ${denied}, a batch is not published in part`, async () => {
     await using test = await startStores();
     const { redis, store, heard } = test;
@@ -87,7 +87,7 @@ for (const denied of ["get", "xrevrange", "xadd", "set", "expire", "publish"]) {
   });
 }
 
-for (const denied of ["xrange", "xlen", "xtrim", "xdel", "del"]) {
+for (const denied of ["xrange", "xlen", "xtrim", "xdel", "hdel", "del"]) {
   Deno.test(`redis: without the right to ${denied}, messages are published`, async () => {
     await using test = await startStores();
     const { redis, store, heard } = test;
@@ -288,7 +288,7 @@ Deno.test("redis: entries that another program put into a log end no page early"
   assertEquals(heard.map(({ id }) => id), ids);
 });
 
-for (const denied of [["expire", "del"], ["set", "xdel"], ["publish", "xdel"]]) {
+for (const denied of [["expire", "hdel"], ["hset", "xdel"], ["publish", "xdel"]]) {
   const rights = denied.join(" and ");
   Deno.test(`redis: without ${rights}, what cannot be undone is in doubt`, async () => {
     await using test = await startStores();
@@ -310,7 +310,7 @@ for (const denied of [["expire", "del"], ["set", "xdel"], ["publish", "xdel"]]) 
   });
 }
 
-Deno.test("redis: a message that is out of order fails no other, and costs one GET", async () => {
+Deno.test("redis: a message that is out of order fails no other, nor costs a command", async () => {
   await using test = await startStores();
   const { redis, store, heard } = test;
   await redis.command("CONFIG", "RESETSTAT");
@@ -321,8 +321,9 @@ Deno.test("redis: a message that is out of order fails no other, and costs one G
   await until(() => heard.length === taken.length);
   assertEquals(heard.map(({ text }) => text), taken);
   const stats = await redis.command("INFO", "commandstats") as string;
-  // Those of a, c, d, e and none.
-  assertEquals(/cmdstat_get:calls=(\d+)/.exec(stats)?.[1], "5");
+  // One for each HASH.
+  assertEquals(/cmdstat_hmget:calls=(\d+)/.exec(stats)?.[1], "2");
+  assertEquals(/cmdstat_hset:calls=(\d+)/.exec(stats)?.[1], "1");
 });
 
 Deno.test("redis: when Redis loses the script, no message overtakes another", async () => {

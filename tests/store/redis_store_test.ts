@@ -97,7 +97,7 @@ Deno.test("redis: messages of one turn are sent in batches, in order, each ref o
 Deno.test("redis: a batch with a message that fails is rejected as a whole", async () => {
   await using redis = await startRedis();
   const store = await openRedisStore(redisSettings(redis.port), LIMITS);
-  await redis.command("LPUSH", "{chat:R}:ref:foo:broken", "not an id");
+  await redis.command("LPUSH", "{chat:R}:refs:foo:0", "not a HASH");
   const results = await Promise.allSettled([
     store.publish("R", "foo", "one", "fine"),
     store.publish("R", "foo", "two", "broken"),
@@ -115,6 +115,43 @@ Deno.test("redis: a ref is remembered also after its message has left the log", 
   const id = await store.publish("R", "foo", "one", "ref");
   await redis.command("DEL", "{chat:R}:log");
   assertEquals(await store.publish("R", "foo", "one", "ref"), id);
+  await store.close();
+});
+
+Deno.test("redis: two HASHes take a user's refs in turn, each for five minutes", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
+  const keys = ["{chat:R}:refs:foo:0", "{chat:R}:refs:foo:1"];
+  const ids = new Map<string, string>();
+  const publish = async (ref: string) => ids.set(ref, await store.publish("R", "foo", ref, ref));
+  /** Lets both live shorter by as much. */
+  const wait = async (seconds: number) => {
+    for (const key of keys) {
+      const ttlMs = await redis.command("PTTL", key) as number;
+      await redis.command("PEXPIRE", key, `${ttlMs - seconds * 1_000}`);
+    }
+  };
+  const refs = () => Promise.all(keys.map((key) => redis.command("HKEYS", key)));
+  await publish("a");
+  await wait(299);
+  await publish("b");
+  assertEquals(await refs(), [["a", "b"], []]);
+  await wait(1);
+  await publish("c");
+  assertEquals(await refs(), [["a", "b"], ["c"]]);
+  for (const ref of ["a", "b", "c"]) {
+    assertEquals(await store.publish("R", "foo", ref, ref), ids.get(ref));
+  }
+  assertEquals((await store.readAfter("R", "0-0", 10)).length, 3);
+  // The first one is over when the second one has taken refs for five minutes.
+  await wait(300);
+  await publish("d");
+  assertEquals(await refs(), [["d"], ["c"]]);
+  assertEquals(await store.publish("R", "foo", "c", "c", "d"), ids.get("c"));
+  // Whoever comes back after a long time begins anew.
+  await wait(600);
+  await publish("a");
+  assertEquals(await refs(), [["a"], []]);
   await store.close();
 });
 
@@ -261,13 +298,13 @@ Deno.test("redis: logs and refs have the documented keys, and expire", async () 
   const store = await openRedisStore(redisSettings(redis.port), LIMITS);
   const id = await store.publish("chat", "foo", "a", "1");
   await store.publish("R", "foo", "a");
-  assertEquals(await redis.command("GET", "{chat}:ref:foo:1"), id);
+  assertEquals(await redis.command("HGET", "{chat}:refs:foo:0", "1"), id);
   assertEquals(await redis.command("XLEN", "{chat}:log"), 1);
   assertEquals(await redis.command("XLEN", "{chat:R}:log"), 1);
   const ttls = await Promise.all(
-    ["{chat}:ref:foo:1", "{chat}:log"].map((key) => redis.command("TTL", key)),
+    ["{chat}:refs:foo:0", "{chat}:log"].map((key) => redis.command("TTL", key)),
   ) as number[];
-  assert(ttls[0] > 290 && ttls[0] <= 300, `${ttls[0]}`);
+  assert(ttls[0] > 590 && ttls[0] <= 600, `${ttls[0]}`);
   assert(ttls[1] > 50 && ttls[1] <= 60, `${ttls[1]}`);
   await store.close();
 });

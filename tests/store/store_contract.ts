@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Message, RoomEvent } from "../../chat/protocol/events.ts";
 import { isLater } from "../../chat/protocol/ids.ts";
 import {
@@ -6,6 +6,7 @@ import {
   OutOfOrder,
   type RoomListener,
   type Store,
+  TooManyRefs,
 } from "../../chat/store/store.ts";
 import { sleep } from "../support/wait.ts";
 
@@ -449,6 +450,19 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     const log = await pair.there.readAfter("r", "0-0", 1_000);
     assertEquals(log.map(({ event }) => event.id), ids);
   });
+
+  test("publish() remembers so many refs of a user, and refuses more", async (pair) => {
+    const { here, there } = pair;
+    const publish = (ref?: string, user = "foo", room = "r") => here.publish(room, user, "a", ref);
+    // As many as one may send in five minutes, and a tenth more for connections that begin.
+    const ids = await Promise.all(Array.from({ length: 330 }, (_, n) => publish(`${n}`)));
+    await assertRejects(() => publish("330"), TooManyRefs);
+    const inOneTurn = await Promise.allSettled([publish("0"), publish("331"), publish()]);
+    assertEquals(inOneTurn.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+    assertEquals(await there.publish("r", "foo", "again", "329"), ids[329]);
+    await Promise.all([publish("0", "bar"), publish("0", "foo", "q")]);
+    assertEquals((await there.readAfter("r", "0-0", 1_000)).length, 332);
+  }, { ...AMPLE, maxMessagesPerSecond: 1 });
 
   test("readAfter() and readBefore() return the log page by page", async ({ here, there }) => {
     const recorder = await record(here, "r");

@@ -1,14 +1,21 @@
 import type { Message } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater, nextId } from "../../protocol/ids.ts";
-import { type LogEntry, type LogLimits, OutOfOrder, REF_TTL_SECONDS } from "../store.ts";
+import {
+  type LogEntry,
+  type LogLimits,
+  maxRefs,
+  OutOfOrder,
+  REF_TTL_SECONDS,
+  TooManyRefs,
+} from "../store.ts";
 
 /** The logs of all rooms in memory. They behave as they do in Redis. */
 export class MemoryLog {
   readonly #limits: LogLimits;
   /** The entries of each room, oldest first. The rooms are sorted by their newest entry. */
   readonly #rooms = new Map<string, LogEntry[]>();
-  /** The ids of messages by room, user and ref, oldest first. */
-  readonly #refs = new Map<string, string>();
+  /** The ids of messages by room and user, and by ref, oldest first. */
+  readonly #refs = new Map<string, Map<string, string>>();
 
   /**
    * Creates an empty log.
@@ -24,6 +31,7 @@ export class MemoryLog {
    *
    * @returns the message's id, and its entry if it is new
    * @throws {OutOfOrder} if the same user has appended no message with the ref `after`
+   * @throws {TooManyRefs} if the user has too many refs
    */
   append(
     room: string,
@@ -33,10 +41,13 @@ export class MemoryLog {
     after?: string,
   ): { id: string; entry?: LogEntry } {
     this.#expire();
-    const key = `${room}:${user}:${ref}`;
-    const known = ref === undefined ? undefined : this.#refs.get(key);
+    const sender = `${room}:${user}`;
+    const refs = this.#refs.get(sender) ?? new Map<string, string>();
+    expireRefs(refs);
+    const known = ref === undefined ? undefined : refs.get(ref);
     if (known !== undefined) return { id: known };
-    if (after !== undefined && !this.#refs.has(`${room}:${user}:${after}`)) throw new OutOfOrder();
+    if (after !== undefined && !refs.has(after)) throw new OutOfOrder();
+    if (ref !== undefined && refs.size >= maxRefs(this.#limits)) throw new TooManyRefs();
 
     const entries = this.#rooms.get(room) ?? [];
     const prev = entries.at(-1)?.event.id ?? BEFORE_FIRST_ID;
@@ -51,10 +62,13 @@ export class MemoryLog {
     while (entries.length > historyLimit || isLater(firstKeptId, entries[0].event.id)) {
       entries.shift();
     }
-    // Both maps have the newest last.
+    // Both maps, and each sender's refs, have the newest last.
     this.#rooms.delete(room);
     this.#rooms.set(room, entries);
-    if (ref !== undefined) this.#refs.set(key, event.id);
+    if (ref !== undefined) {
+      this.#refs.delete(sender);
+      this.#refs.set(sender, refs.set(ref, event.id));
+    }
     return { id: event.id, entry };
   }
 
@@ -65,16 +79,25 @@ export class MemoryLog {
   }
 
   #expire(): void {
-    const firstKnownRef = idAt(Date.now() - REF_TTL_SECONDS * 1000);
-    for (const [key, id] of this.#refs) {
-      if (isLater(id, firstKnownRef)) break;
-      this.#refs.delete(key);
+    for (const [sender, refs] of this.#refs) {
+      expireRefs(refs);
+      if (refs.size > 0) break;
+      this.#refs.delete(sender);
     }
     const firstKeptId = idAt(Date.now() - this.#limits.historySeconds * 1000);
     for (const [room, entries] of this.#rooms) {
       if (isLater(entries.at(-1)!.event.id, firstKeptId)) break;
       this.#rooms.delete(room);
     }
+  }
+}
+
+/** Forgets the refs, oldest first, that are old enough. */
+function expireRefs(refs: Map<string, string>): void {
+  const firstKnown = idAt(Date.now() - REF_TTL_SECONDS * 1000);
+  for (const [ref, id] of refs) {
+    if (isLater(id, firstKnown)) break;
+    refs.delete(ref);
   }
 }
 

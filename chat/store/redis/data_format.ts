@@ -6,7 +6,7 @@ import type { CommandConnection } from "./connections.ts";
  * The format of the data in Redis, which docs/protocol.md describes. It rises when an instance of
  * the version before could no longer work with the data, or with the events, of this one.
  */
-export const DATA_FORMAT = 1;
+export const DATA_FORMAT = 2;
 
 /**
  * The member of the ZSET of leases whose score is the format. It stands beside the leases, so that

@@ -21,6 +21,11 @@ export interface RoomKeys {
   readonly channel: string;
   /** A STREAM of the room's messages. */
   readonly log: string;
+  /**
+   * What precedes `:USER:0` and `:USER:1`: two HASHes from the refs of a user's messages to their
+   * ids, see `publish.lua`. A user's name contains no colon.
+   */
+  readonly refs: string;
 }
 
 /** The names of all keys and channels of one chat. */
@@ -68,15 +73,8 @@ export class Keys {
       owners: `${this.#prefix}{${users}}:owners`,
       channel: this.#channel + suffix,
       log: `${this.#logTag(room)}:log`,
+      refs: `${this.#logTag(room)}:refs`,
     };
-  }
-
-  /**
-   * Returns the key of a STRING: the id of the message that a user published with this ref. The key
-   * is unambiguous because a user's name contains no colon.
-   */
-  ref(room: string, user: string, ref: string): string {
-    return `${this.#logTag(room)}:ref:${user}:${ref}`;
   }
 
   /** Returns the key of a SET: the rooms in which an instance may hold names. */
@@ -90,14 +88,14 @@ export class Keys {
   }
 
   /** Returns the type of a key of the chat; `undefined` for any other name. */
-  typeOf(key: string): "string" | "set" | "hash" | "zset" | "stream" | undefined {
+  typeOf(key: string): "set" | "hash" | "zset" | "stream" | undefined {
     if (key === this.leases || key === this.reaped) return "zset";
     const start = `${this.#prefix}chat-`;
     if (key.startsWith(`${start}users`) || key.startsWith(`${start}instance-rooms:`)) return "set";
     if (!key.startsWith(`${this.#prefix}{${this.#prefix}chat`)) return undefined;
     const end = key.slice(key.indexOf("}"));
-    if (end.startsWith("}:ref:")) return "string";
-    return end === "}:log" ? "stream" : end === "}:owners" ? "hash" : undefined;
+    if (end === "}:log") return "stream";
+    return end === "}:owners" || end.startsWith("}:refs:") ? "hash" : undefined;
   }
 
   #logTag(room: string): string {

@@ -83,12 +83,10 @@ export class Log {
     ref?: string,
     after?: string,
   ): Promise<string> {
-    const { keys } = this.#connection;
     const message: PendingMessage = {
       // The script puts type, id and prev before it.
       rest: JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1),
-      refKey: ref === undefined ? undefined : keys.ref(room, user, ref),
-      afterKey: after === undefined ? undefined : keys.ref(room, user, after),
+      ...{ user, ref, after },
     };
     // Only control characters, which are six times as long as JSON, can make it so long.
     if (message.rest.length + ID_FIELDS_CHARS > MAX_EVENT_CHARS) {

@@ -1,8 +1,14 @@
 import { setImmediate } from "node:timers";
 import { BEFORE_FIRST_ID } from "../../protocol/ids.ts";
-import { type LogLimits, OutOfOrder } from "../store.ts";
+import { type LogLimits, OutOfOrder, TooManyRefs } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import { defineLogScripts, type LogScripts, type PendingMessage, type SeenIds } from "./scripts.ts";
+import {
+  defineLogScripts,
+  type LogScripts,
+  type PendingMessage,
+  type PublishReply,
+  type SeenIds,
+} from "./scripts.ts";
 
 /** The most messages in a batch. Redis serves nobody else while it appends them. */
 const MAX_BATCH_MESSAGES = 100;
@@ -23,7 +29,7 @@ export interface LogObserver {
 interface PublishBatch {
   readonly messages: PendingMessage[];
   chars: number;
-  readonly ids: PromiseWithResolvers<(string | null)[]>;
+  readonly ids: PromiseWithResolvers<PublishReply[]>;
 }
 
 /**
@@ -62,6 +68,7 @@ export class PublishBatcher {
    *
    * @returns the message's id
    * @throws {OutOfOrder} if the message before it is not in the log
+   * @throws {TooManyRefs} if the sender has too many refs
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown}, for every message of the batch
    * alike
    */
@@ -79,6 +86,7 @@ export class PublishBatcher {
     return batch.ids.promise.then((ids) => {
       const id = ids[index];
       if (id === null) throw new OutOfOrder();
+      if (id === 0) throw new TooManyRefs();
       return id;
     });
   }
@@ -94,7 +102,7 @@ export class PublishBatcher {
     const keys = this.#connection.keys.room(room);
     this.#scripts.publish(keys, messages, this.#limits, seen, this.#nowMs()).then(
       (replies) => {
-        const last = replies.findLast((id) => id !== null);
+        const last = replies.findLast((id) => typeof id === "string");
         if (last) observer?.noteLogged(last);
         ids.resolve(replies);
       },

@@ -1,5 +1,11 @@
 import { type Joined, type Left, payloadOf } from "../../protocol/events.ts";
-import { type LogLimits, type NameLoss, type NameSecret, REF_TTL_SECONDS } from "../store.ts";
+import {
+  type LogLimits,
+  maxRefs,
+  type NameLoss,
+  type NameSecret,
+  REF_TTL_SECONDS,
+} from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
 import announceScript from "./scripts/announce.lua" with { type: "text" };
@@ -33,10 +39,12 @@ type ReclaimReply = [added: number, ...replies: ("kept" | "free" | "won" | NameL
 export interface PendingMessage {
   /** The end of its event as JSON, after `id` and `prev`. */
   readonly rest: string;
-  /** The key of its ref, if it has one. */
-  readonly refKey: string | undefined;
-  /** The key of the ref of the message that must be in the log before, if there is one. */
-  readonly afterKey: string | undefined;
+  /** Its sender. */
+  readonly user: string;
+  /** Its ref, if it has one. */
+  readonly ref: string | undefined;
+  /** The ref of the message that must be in the log before, if there is one. */
+  readonly after: string | undefined;
 }
 
 /** A log is trimmed by age once in about this many messages, because that costs a command. */
@@ -56,11 +64,14 @@ export interface SeenIds {
 /** Later than the clock of Redis, but not by much, in milliseconds: the clocks differ a little. */
 const CLOCK_MARGIN_MS = 1_000;
 
+/** What became of a message: its id, or why it was refused. */
+export type PublishReply = string | null | 0;
+
 /** The script that publishes messages. */
 export interface LogScripts {
   /**
-   * Resolves to the messages' ids, and to `null` for each that was not appended because the one
-   * before it is not in the log.
+   * Resolves to the messages' ids, to `null` for each that was not appended because the one before
+   * it is not in the log, and to 0 for each that was not because its sender has too many refs.
    */
   publish(
     keys: RoomKeys,
@@ -68,7 +79,7 @@ export interface LogScripts {
     limits: LogLimits,
     seen: SeenIds,
     nowMs: number,
-  ): Promise<(string | null)[]>;
+  ): Promise<PublishReply[]>;
 }
 
 /** The scripts that claim and release names. The `.lua` file of each says what it does. */
@@ -171,20 +182,30 @@ export function defineProbe(
 
 /** Registers the script that publishes messages. */
 export function defineLogScripts(connection: CommandConnection): LogScripts {
-  const publish = connection.defineOrderedScript<(string | null)[]>(publishScript);
+  const publish = connection.defineOrderedScript<PublishReply[]>(publishScript);
   return {
-    publish(keys, messages, { historyLimit, historySeconds }, { last, highest }, nowMs) {
+    publish(keys, messages, limits, { last, highest }, nowMs) {
       const allKeys = [keys.log];
-      const add = (key: string | undefined) => key === undefined ? 0 : allKeys.push(key);
-      const args = messages.flatMap(({ rest, refKey, afterKey }) => {
-        return [add(refKey), add(afterKey), rest];
+      const places = new Map<string, number>();
+      const placeOf = (user: string) => {
+        let place = places.get(user);
+        if (place === undefined) {
+          place = allKeys.push(`${keys.refs}:${user}:0`, `${keys.refs}:${user}:1`) - 1;
+          places.set(user, place);
+        }
+        return place;
+      };
+      const args = messages.flatMap(({ user, ref = "", after = "", rest }) => {
+        return [ref || after ? placeOf(user) : 0, after, ref, rest];
       });
       // By chance, so that nobody has to count the messages of each room.
       const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
       const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
-      const limits = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
+      const { historyLimit, historySeconds } = limits;
+      const kept = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
       const seen = [last, highest, Math.ceil(nowMs) + CLOCK_MARGIN_MS];
-      return publish(allKeys.length, ...allKeys, keys.channel, ...limits, ...seen, ...args);
+      const all = [...kept, ...seen, maxRefs(limits), ...args];
+      return publish(allKeys.length, ...allKeys, keys.channel, ...all);
     },
   };
 }

@@ -71,8 +71,11 @@ end
 -- Whoever restores a snapshot loses the refs of what came after it.
 if ARGV[4] ~= '' then
   for _, key in ipairs(redis.call('KEYS', ARGV[4])) do
-    if isLater(redis.call('GET', key), newest) then
-      redis.call('DEL', key)
+    local refs = redis.call('HGETALL', key)
+    for i = 1, #refs, 2 do
+      if isLater(refs[i + 1], newest) then
+        redis.call('HDEL', key, refs[i])
+      end
     end
   end
 end

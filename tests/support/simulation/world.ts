@@ -19,7 +19,7 @@ import type { History } from "./transcript.ts";
 
 const LOG = "{chat}:log";
 const COPY = "{chat}:copy";
-const REFS = "{chat}:ref:*";
+const REFS = "{chat}:refs:*";
 
 /** The user under whose name the instances connect. The simulation takes rights from it. */
 const USER = "chat";

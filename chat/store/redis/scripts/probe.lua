@@ -10,11 +10,12 @@
 local key, channel = KEYS[1], ARGV[1]
 -- SET comes first: after another write, a script goes on when Redis is out of memory.
 for _, call in ipairs({
-  { 'SET', key, '1', 'EX', '10' }, { 'TIME' }, { 'GET', key }, { 'EXPIRE', key, '10' },
+  { 'SET', key, '1', 'EX', '10' }, { 'TIME' }, { 'PTTL', key }, { 'EXPIRE', key, '10' },
   { 'DEL', key }, { 'SADD', key, 'a' }, { 'SCARD', key },
   { 'SMEMBERS', key }, { 'SSCAN', key, '0' }, { 'SREM', key, 'a' },
   { 'HSET', key, 'a', '1' }, { 'HGET', key, 'a' }, { 'HEXISTS', key, 'a' },
-  { 'HMGET', key, 'a' }, { 'HVALS', key }, { 'HGETALL', key }, { 'HDEL', key, 'a' },
+  { 'HMGET', key, 'a' }, { 'HLEN', key },
+  { 'HVALS', key }, { 'HGETALL', key }, { 'HDEL', key, 'a' },
   { 'ZADD', key, '1', 'a' }, { 'ZSCORE', key, 'a' }, { 'ZRANGE', key, '0', '-1' },
   { 'ZREM', key, 'a' }, { 'ZREMRANGEBYSCORE', key, '0', '1' }, { 'XADD', key, '1-1', 'a', '1' },
   { 'XLEN', key }, { 'XRANGE', key, '-', '+' }, { 'XREVRANGE', key, '+', '-' },

@@ -4,7 +4,9 @@
 -- nothing: that loads it.
 --
 -- KEYS[1]  the room's log (STREAM)
--- KEYS[2…] the refs of the messages, and of those that they name (STRING), with repetitions
+-- KEYS[2…] two for each sender: the refs of its messages, with their ids (HASH). One takes new
+--          refs for as long as a ref is remembered, and then the other one does. Each expires
+--          when its last ref has been remembered for that long.
 -- ARGV[1]  the room's channel
 -- ARGV[2]  the number of messages to keep
 -- ARGV[3]  how long to keep them, in seconds
@@ -13,12 +15,14 @@
 -- ARGV[6]  the last message of the room that the instance has delivered or logged
 -- ARGV[7]  the highest id that it has seen there
 -- ARGV[8]  a little more than the time of the clock, in milliseconds
--- ARGV[9…] three for each message: where its ref is in KEYS, or 0; where the ref of the message
---          before it is, or 0; and the end of its event as JSON, after id and prev, such as
---          "user":"foo","text":"hi"}
--- Reply: the ids of the messages, with null for those that are refused. After an error reply, none
--- of them is in the log, none was published, and no ref of theirs is remembered, unless the error
--- begins with INDOUBT.
+-- ARGV[9]  how many refs such a HASH may have
+-- ARGV[10…] four for each message: where the HASHes of its sender begin in KEYS, or 0 if it needs
+--          none; the ref of the message before it, or ""; its own ref, or ""; and the end of its
+--          event as JSON, after id and prev, such as "user":"foo","text":"hi"}
+-- Reply: the ids of the messages. One that is refused has null if the ref of the one before it is
+-- not known, and 0 if its sender has too many refs. After an error reply, none of them is in the
+-- log, none was published, and no ref of theirs is remembered, unless the error begins with
+-- INDOUBT.
 --
 -- Atomic, because the events must be published in the order of the log, each with the id of the
 -- message before it; and because only one of several messages with the same ref may be appended.
@@ -27,11 +31,39 @@ if #KEYS == 0 then
 end
 local call, log, channel, seconds = redis.pcall, KEYS[1], ARGV[1], ARGV[3]
 -- What fails if a key has another type comes before the first write.
-local known = {}
-for i = 2, #KEYS do
-  local key = KEYS[i]
-  if known[key] == nil then
-    known[key] = redis.call('GET', key)
+local senders = {}
+for i = 10, #ARGV, 4 do
+  local place = ARGV[i]
+  if place ~= '0' then
+    local sender = senders[place] or { refs = {}, known = {}, added = {} }
+    senders[place] = sender
+    -- Mostly, the message before it is the one before it in the batch.
+    local refs = sender.refs
+    for at = i + 1, i + 2 do
+      local ref = ARGV[at]
+      if ref ~= '' and ref ~= refs[#refs] then
+        refs[#refs + 1] = ref
+      end
+    end
+  end
+end
+local rememberMs = ARGV[5] * 1000
+for place, sender in pairs(senders) do
+  local current, other = KEYS[tonumber(place)], KEYS[place + 1]
+  local ttl = redis.call('PTTL', current)
+  if ttl <= rememberMs then
+    local otherTtl = redis.call('PTTL', other)
+    sender.isNew = otherTtl <= rememberMs
+    if not sender.isNew or otherTtl < ttl then
+      current, other = other, current
+    end
+  end
+  sender.key, sender.free = current, ARGV[9] - redis.call('HLEN', current)
+  local refs, known = sender.refs, sender.known
+  local newer = redis.call('HMGET', current, unpack(refs))
+  local older = redis.call('HMGET', other, unpack(refs))
+  for i = 1, #refs do
+    known[refs[i]] = newer[i] or older[i]
   end
 end
 
@@ -107,25 +139,19 @@ end
 
 -- Undoes everything after a command has failed, and returns its error. Any command can fail,
 -- because the rights of the Redis user can change at any time. To ask for them first would cost
--- every call. If a message cannot be undone, it stays with its ref, and the error begins with
--- INDOUBT.
+-- every call. If a ref cannot be undone, the messages stay too, and the error begins with INDOUBT.
+local appended, written = {}, {}
 local function undo(failure)
-  local isUndone = true
-  for _, entry in ipairs(call('XREVRANGE', log, '+', lastEntry)) do
-    local id, removed = entry[1], 0
-    if id ~= lastEntry then
-      for key, refId in pairs(known) do
-        if refId == id then
-          removed = call('DEL', key)
-        end
-      end
-      if type(removed) == 'number' then
-        removed = call('XDEL', log, id)
-      end
-      isUndone = isUndone and type(removed) == 'number'
+  local removed = 0
+  for _, sender in ipairs(written) do
+    for i = 1, #sender.added, 2 do
+      removed = type(removed) == 'number' and call('HDEL', sender.key, sender.added[i]) or removed
     end
   end
-  if not isUndone then
+  if type(removed) == 'number' and #appended > 0 then
+    removed = call('XDEL', log, unpack(appended))
+  end
+  if type(removed) == 'table' then
     return redis.error_reply('INDOUBT ' .. failure.err)
   end
   if lastEntry == '0-0' then
@@ -135,28 +161,30 @@ local function undo(failure)
 end
 
 local ids, events = {}, {}
-for i = 9, #ARGV, 3 do
-  local key, after, rest = KEYS[tonumber(ARGV[i])], KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2]
-  local id = key and known[key]
-  if not id and (not after or known[after]) then
-    id = call('XADD', log, 'MAXLEN', '~', ARGV[2], nextId, 'rest', rest, 'prev', prev)
-    if id.err and nextId ~= '*' then
-      -- The log has had higher ids, of entries that were deleted.
-      id = call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'rest', rest, 'prev', prev)
-    end
-    if id.err then
-      return undo(id)
-    end
-    nextId = '*'
-    if key then
-      local reply = call('SET', key, id, 'EX', ARGV[5])
-      if reply.err then
-        return undo(reply)
+for i = 10, #ARGV, 4 do
+  local sender, after, ref, rest = senders[ARGV[i]], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local id = sender and sender.known[ref]
+  if not id and (after == '' or sender.known[after]) then
+    if ref ~= '' and #sender.added >= 2 * sender.free then
+      id = 0
+    else
+      id = call('XADD', log, 'MAXLEN', '~', ARGV[2], nextId, 'rest', rest, 'prev', prev)
+      if id.err and nextId ~= '*' then
+        -- The log has had higher ids, of entries that were deleted.
+        id = call('XADD', log, 'MAXLEN', '~', ARGV[2], '*', 'rest', rest, 'prev', prev)
       end
-      known[key] = id
+      if id.err then
+        return undo(id)
+      end
+      nextId = '*'
+      appended[#appended + 1] = id
+      if ref ~= '' then
+        local added = sender.added
+        added[#added + 1], added[#added + 2], sender.known[ref] = ref, id, id
+      end
+      events[#events + 1] = '{"type":"message","id":"' .. id .. '","prev":"' .. prev .. '",' .. rest
+      prev = id
     end
-    events[#events + 1] = '{"type":"message","id":"' .. id .. '","prev":"' .. prev .. '",' .. rest
-    prev = id
   end
   ids[#ids + 1] = id or false
 end
@@ -167,6 +195,20 @@ end
 local dash = prev:find('-', 1, true)
 if dash > 16 or #prev - dash > 15 then
   return undo({ err = 'ERR the ids of the log are exhausted' })
+end
+for _, sender in pairs(senders) do
+  if #sender.added > 0 then
+    local reply = call('HSET', sender.key, unpack(sender.added))
+    if type(reply) == 'number' then
+      written[#written + 1] = sender
+      if sender.isNew then
+        reply = call('EXPIRE', sender.key, 2 * ARGV[5])
+      end
+    end
+    if type(reply) == 'table' then
+      return undo(reply)
+    end
+  end
 end
 local expires = call('EXPIRE', log, seconds)
 if type(expires) == 'table' then
