@@ -11,7 +11,7 @@ interface Recording {
 }
 
 const ID_MESSAGES = [
-  ["1795732256803-0", "foo", 'hi, with "quotes" and a\nfoo: second line', undefined],
+  ["1795732256803-0", "foo", 'hi, with "quotes" and a\nsecond line', undefined],
   ["1795732256906-0", "Zoë 😀", "one", "r-1"],
   ["1795732256906-1", "Zoë 😀", "two", "r-2"],
   ["1795732257008-0", "Zoë 😀", "", undefined],

@@ -219,6 +219,7 @@ export class RoomSubscription implements LogObserver {
   async fillGap(): Promise<void> {
     if (this.#currentFill === CLOSED) return;
     const fill = this.#currentFill = Symbol();
+    const wasInterrupted = this.#isInterrupted;
     for (let failures = 0; this.#currentFill === fill;) {
       try {
         // What was received before the log is read is in the log, if it is real.
@@ -227,7 +228,7 @@ export class RoomSubscription implements LogObserver {
         // Afterwards the buffer has everything that was published before the read.
         await this.#source.ping();
         if (this.#currentFill !== fill) return;
-        const isFilled = await this.#deliverPage(continuation, settled, fill);
+        const isFilled = await this.#deliverPage(continuation, settled, fill, wasInterrupted);
         if (this.#currentFill !== fill || !isFilled) continue;
         this.#currentFill = undefined;
         this.#endInterruption();
@@ -239,7 +240,12 @@ export class RoomSubscription implements LogObserver {
   }
 
   /** Delivers what one read of the log has shown. Returns whether the gap is filled. */
-  async #deliverPage(page: Continuation, settled: number, fill: symbol): Promise<boolean> {
+  async #deliverPage(
+    page: Continuation,
+    settled: number,
+    fill: symbol,
+    wasInterrupted: boolean,
+  ): Promise<boolean> {
     const { base = BEFORE_FIRST_ID, entries } = page;
     const isInLog = page.base === this.#position;
     if (page.base !== undefined) this.#noteVerified(base);
@@ -266,7 +272,7 @@ export class RoomSubscription implements LogObserver {
       const { event, line } = step.value;
       if (event.type === "message") {
         const { id, prev } = event;
-        if (!isProofOfNoGap(id, prev)) this.#tellResync(prev, true);
+        if (wasInterrupted && !isProofOfNoGap(id, prev)) this.#tellResync(prev, true);
         else if (prev !== this.#position) this.#goOnAfter(prev);
       }
       this.#deliver(event, line);
