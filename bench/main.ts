@@ -1,9 +1,11 @@
 /**
  * Measures this server and its peers in one run on one Redis.
  *
- * `deno task bench [--quick] [--rounds=N] [--against=DIR] [NAMES…]`
+ * `deno task bench [--quick] [--rounds=N] [--limits] [--against=DIR] [NAMES…]`
  *
  * - NAMES of scenarios and of systems restrict the run to these.
+ * - `--limits` runs this build with all limits of clients, at values that nothing meets. Otherwise
+ *   they are off, as they are in the base build.
  * - `--against=DIR` adds the build in another checkout to fan-out and publish-rate, as `JSON base`
  *   and `text base`. The table ends with the ratio of the two builds.
  *
@@ -68,7 +70,8 @@ function readArguments(args: readonly string[]): Options {
     );
   const allSystems = [...new Set(allScenarios.flatMap(({ systems }) => systems))];
   const names = args.filter((arg) =>
-    arg !== "--quick" && !/^--rounds=[1-9]\d*$/.test(arg) && !arg.startsWith("--against=")
+    arg !== "--quick" && arg !== "--limits" && !/^--rounds=[1-9]\d*$/.test(arg) &&
+    !arg.startsWith("--against=")
   );
   const isNamed = ({ name }: { name: string }) =>
     names.some((wanted) => wanted.toLowerCase() === name.toLowerCase());

@@ -13,6 +13,7 @@ import {
   SOCKET_IO_PROTOCOL,
   TEXT_PROTOCOL,
 } from "./client_protocols.ts";
+import { SETTINGS } from "../chat/config/settings.ts";
 import type { Command } from "./process.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -45,7 +46,16 @@ async function startCommand(root: string): Promise<string> {
   return JSON.parse(await Deno.readTextFile(`${root}/deno.json`)).tasks.start.command;
 }
 
-function ourServer(name: string, protocol: ClientProtocol, root = ROOT): System {
+/** Limits of clients that no client meets. The log is trimmed as by default. */
+const LIMITS_ON = Object.fromEntries(
+  Object.entries<object>(SETTINGS).flatMap(([name, setting]) =>
+    "isClientLimit" in setting && "max" in setting && name !== "HISTORY_BYTES"
+      ? [[name, `${setting.max}`]]
+      : []
+  ),
+);
+
+function ourServer(name: string, protocol: ClientProtocol, root = ROOT, hasLimits = false): System {
   return {
     name,
     protocol,
@@ -61,7 +71,7 @@ function ourServer(name: string, protocol: ClientProtocol, root = ROOT): System 
           HOST: "127.0.0.1",
           PORT: `${port}`,
           REDIS_HOST: `127.0.0.1:${redis}`,
-          LIMITS: "off",
+          ...(hasLimits ? LIMITS_ON : { LIMITS: "off" }),
           ...env,
         },
       };
@@ -122,10 +132,12 @@ const bareDeno: System = {
   },
 };
 
+const hasLimits = Deno.args.includes("--limits");
+
 /** This server, with JSON clients. */
-export const json = ourServer("JSON", JSON_PROTOCOL);
+export const json = ourServer("JSON", JSON_PROTOCOL, ROOT, hasLimits);
 /** This server, with text clients. */
-export const text = ourServer("text", TEXT_PROTOCOL);
+export const text = ourServer("text", TEXT_PROTOCOL, ROOT, hasLimits);
 const bun = npmServer("Bun", ECHOED_TEXT_PROTOCOL, "bun", "bun.cjs");
 const ws = npmServer("ws", ECHOED_TEXT_PROTOCOL, "node", "ws_node.cjs");
 const socketIo = npmServer("Socket.IO", SOCKET_IO_PROTOCOL, "node", "socketio.cjs");

@@ -7,7 +7,7 @@ Deno.test("a message that Redis refuses is not delivered, not even later", async
   const foo = await JsonClient.join(chat.one, "foo");
   const bar = await JsonClient.join(chat.two, "bar");
   const ids: string[] = [];
-  for (const denied of ["xadd", "set", "expire", "publish"]) {
+  for (const denied of ["xadd", "hset", "expire", "publish"]) {
     await chat.redis.setUser("default", `-${denied}`);
     const refs = [1, 2, 3].map((n) => `${n} without ${denied}`);
     foo.send(...refs.map((ref) => ({ type: "message", text: "refused", ref })));
