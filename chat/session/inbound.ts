@@ -1,7 +1,11 @@
 import type { SessionBudget } from "../limits/session_budget.ts";
 
-/** How many lines are read at once. Then the server's other clients have their turn. */
+/** How many lines are read at once. Then the server has its turn for everything else. */
 const LINES_PER_TURN = 32;
+
+/** Those that have more lines to read. In each turn of the event loop, one of them does. */
+const turns: (() => void)[] = [];
+let isTurnTaken = false;
 
 /** How long lines may wait for the budget before they are too many. */
 const MAX_WAIT_MS = 10_000;
@@ -24,7 +28,8 @@ export interface InboundHandler {
 
 /**
  * Reads a client's frames line by line and in order, as fast as its budget allows. What has to wait
- * stays in a queue. If nothing waits, a frame of one line is read at once.
+ * stays in a queue. If nothing waits, a frame of one line is read at once. All others are read in
+ * turns that all clients share, so that they delay nobody, however many there are.
  */
 export class Inbound {
   readonly #budget: SessionBudget;
@@ -65,7 +70,7 @@ export class Inbound {
     }
     this.#queue.push(frame);
     this.#queuedBytes += frame.length + FRAME_OVERHEAD_BYTES;
-    if (isIdle) this.#read();
+    if (isIdle) takeTurn(() => this.#read());
   }
 
   /** Starts to read. */
@@ -95,7 +100,7 @@ export class Inbound {
       if (isLast) this.#queue.shift();
       this.#handler.onLine(line, isLast);
     }
-    if (this.#queue.length > 0) setImmediate(() => this.#read());
+    if (this.#queue.length > 0) takeTurn(() => this.#read());
     else this.#waitsSinceMs = undefined;
   }
 
@@ -108,4 +113,18 @@ export class Inbound {
     this.#handler.onWait(now - this.#lastWaitMs > QUIET_MS);
     this.#lastWaitMs = now;
   }
+}
+
+/** Calls a function at once, or in the next turn that is free. */
+function takeTurn(read: () => void): void {
+  if (isTurnTaken) return void turns.push(read);
+  isTurnTaken = true;
+  setImmediate(endTurn);
+  read();
+}
+
+function endTurn(): void {
+  isTurnTaken = false;
+  const next = turns.shift();
+  if (next) takeTurn(next);
 }
