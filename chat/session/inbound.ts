@@ -1,4 +1,5 @@
 import type { SessionBudget } from "../limits/session_budget.ts";
+import { jsonByteLength } from "../protocol/utf8.ts";
 
 /** How many lines are read at once. Then the server has its turn for everything else. */
 const LINES_PER_TURN = 32;
@@ -15,6 +16,10 @@ const QUIET_MS = 5_000;
 
 /** The memory that a frame takes beside its text. */
 const FRAME_OVERHEAD_BYTES = 100;
+
+/** Such characters take six bytes each as JSON, which is what everyone else gets. */
+// deno-lint-ignore no-control-regex -- they are what it looks for
+const CONTROL = /[\0-\x1f]/;
 
 /** What a session does with what it has received. */
 export interface InboundHandler {
@@ -65,7 +70,7 @@ export class Inbound {
   receive(frame: string): void {
     const isIdle = this.#isStarted && this.#queue.length === 0;
     const isLine = !this.#hasLines || !frame.includes("\n");
-    if (isIdle && isLine && this.#budget.takeLine(frame.length + 1) === 0) {
+    if (isIdle && isLine && this.#budget.takeLine(this.#costOf(frame)) === 0) {
       return this.#handler.onLine(frame, true);
     }
     this.#queue.push(frame);
@@ -87,13 +92,19 @@ export class Inbound {
     this.#queuedBytes = 0;
   }
 
+  /** What a line takes of the budget of bytes. */
+  #costOf(line: string): number {
+    const isRaw = !this.#hasLines && CONTROL.test(line);
+    return 1 + (isRaw ? jsonByteLength(line) : line.length);
+  }
+
   #read(): void {
     for (let count = 0; count < LINES_PER_TURN && this.#queue.length > 0; count++) {
       const [frame] = this.#queue;
       const lineBreak = this.#hasLines ? frame.indexOf("\n", this.#position) : -1;
       const isLast = lineBreak === -1;
       const line = frame.slice(this.#position, isLast ? undefined : lineBreak);
-      const waitMs = this.#budget.takeLine(line.length + 1);
+      const waitMs = this.#budget.takeLine(this.#costOf(line));
       if (waitMs > 0) return this.#wait(waitMs);
       this.#queuedBytes -= isLast ? line.length + FRAME_OVERHEAD_BYTES : line.length + 1;
       this.#position = isLast ? 0 : lineBreak + 1;

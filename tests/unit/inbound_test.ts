@@ -67,6 +67,21 @@ Deno.test("a frame without lines is one, whatever it contains", () => {
   assertEquals(read, ["one\ntwo\n."]);
 });
 
+Deno.test("a text of control characters takes what it costs as JSON", () => {
+  const read: string[] = [];
+  const rates = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 125 };
+  const inbound = new Inbound(new SessionBudget(rates), false, {
+    onLine: (line) => void read.push(line),
+    onWait: () => {},
+    onExcess: () => {},
+  });
+  inbound.start();
+  // Eight seconds' bytes are 1,000.
+  for (const frame of ["\0".repeat(100), "\0".repeat(100)]) inbound.receive(frame);
+  assertEquals(read.length, 1);
+  inbound.close();
+});
+
 Deno.test("nothing is read before the start and after the end", async () => {
   const read: string[] = [];
   const rates = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 0 };
