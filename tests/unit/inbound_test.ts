@@ -1,17 +1,18 @@
 import { assert, assertEquals } from "@std/assert";
 import { SessionBudget } from "../../chat/limits/session_budget.ts";
 import { Inbound } from "../../chat/session/inbound.ts";
+import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
 import { sleep, until } from "../support/wait.ts";
 
 /** An inbound queue that has started and may read some lines a second, with a clock that stands. */
 function makeInbound(maxLinesPerSecond = 0, hasLines = true) {
   const clock = { ms: 0 };
-  const rates = { maxMessagesPerSecond: 0, maxLinesPerSecond, maxBytesPerSecond: 0 };
+  const rates = { ...NO_RATES, maxLinesPerSecond };
   const read: string[] = [];
   const waits: boolean[] = [];
   let isExcessive = false;
   const inbound = new Inbound(
-    new SessionBudget(rates, undefined, () => clock.ms),
+    new SessionBudget(rates, UNLIMITED_ADDRESS, () => clock.ms),
     hasLines,
     {
       onLine: (line, isLast) => void read.push(isLast ? `${line}.` : line),
@@ -84,8 +85,7 @@ Deno.test("a text of control characters takes what it costs as JSON", () => {
 
 Deno.test("nothing is read before the start and after the end", async () => {
   const read: string[] = [];
-  const rates = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 0 };
-  const inbound = new Inbound(new SessionBudget(rates), true, {
+  const inbound = new Inbound(new SessionBudget(NO_RATES, UNLIMITED_ADDRESS), true, {
     onLine: (line) => void read.push(line),
     onWait: () => {},
     onExcess: () => {},
