@@ -30,7 +30,6 @@ export function makeBody(
         forget();
         controller.close();
       }, timeoutMs);
-      Deno.unrefTimer(timer);
     },
     pull(controller) {
       controller.enqueue(rest.slice(0, CHUNK_BYTES));
