@@ -150,3 +150,21 @@ Deno.test("an entry that someone put into the stream ends no page early", async 
   assertEquals(before, ids[1]);
   assertEquals(messages.map(({ prev }: { prev: string }) => prev), ids.slice(0, 3));
 });
+
+Deno.test("a message that someone put into the stream in several lines is sent in one", async () => {
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk, instances } = pair;
+  await talk();
+  const { id: last } = foo.all("message").at(-1)!;
+  const rest = '\n"user": "ghost",\n"text": "boo"\n}';
+  await redis.command("XADD", "{chat:r}:log", "*", "prev", last, "rest", rest);
+  await talk();
+  const late = await JsonClient.join(instances[0].port, "late", { room: "r", history: 3 });
+  for (const client of [foo, bar, late]) {
+    const { text } = await client.find("message", ({ user }) => user === "ghost");
+    assertEquals(text, "boo");
+  }
+  await late.leave();
+  for (const client of [foo, bar]) assertWords(client, 4);
+});

@@ -222,7 +222,8 @@ function toLogEntries(entries: readonly StreamEntry[]): LogEntry[] {
   return entries.flatMap(([id, fields]) => {
     const prev = valueOf("prev", fields);
     const rest = valueOf("rest", fields);
-    const line = `{"type":"message","id":"${id}","prev":"${prev}",${rest}`;
+    // JSON may have line breaks between its parts, but an event is one line.
+    const line = `{"type":"message","id":"${id}","prev":"${prev}",${rest}`.replaceAll("\n", " ");
     const event = parseEvent(line);
     // The rest could have an id of its own, which would replace the right one.
     return event?.type === "message" && event.id === id ? [{ event, line }] : [];

@@ -26,13 +26,14 @@ export const payloads: Kind<string> = {
 function makeEvent(dice: Dice): string {
   const user = JSON.stringify(dice.text("ghost", "ann", "bob", "a:b"));
   const [id, prev] = [1, 2].map(() => JSON.stringify(makeId(dice)));
+  const text = JSON.stringify(dice.text("boo"));
   return dice.object(dice.pick([
-    [["type", '"message"'], ["id", id], ["prev", prev], ["user", user], ["text", '"boo"']],
+    [["type", '"message"'], ["id", id], ["prev", prev], ["user", user], ["text", text]],
     [["type", '"joined"'], ["user", user], ["session", '"s"'], ["users", "3"]],
     [["type", '"left"'], ["user", user]],
     [["type", '"replaced"'], ["user", user], ["session", '"s"'], ["former", '"t"'], ["users", "3"]],
     [["type", '"resync"'], ["last", id], ["gap", "true"]],
-    [["type", JSON.stringify(dice.text("removed", "notice", "error"))], ["text", '"boo"']],
+    [["type", JSON.stringify(dice.text("removed", "notice", "error"))], ["text", text]],
   ]));
 }
 
@@ -45,7 +46,8 @@ export const entries: Kind<string[]> = {
   share: 11,
   size: 5,
   make(dice) {
-    const rest = dice.object([["user", '"ghost"'], ["text", '"boo"']]).slice(1);
+    const rest = dice.object([["user", '"ghost"'], ["text", JSON.stringify(dice.text("boo"))]])
+      .slice(1);
     const fields = ["prev", makeId(dice), "rest", rest];
     if (dice.chance(0.3)) fields.splice(dice.below(3), dice.below(3), dice.text("rest", "prev"));
     if (fields.length % 2 === 1) fields.push(dice.text("a"));
