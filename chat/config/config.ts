@@ -75,16 +75,15 @@ export class ConfigError extends Error {
  *                               newcomers above it with 503; 0 stands for as many as its limit of
  *                               open files allows, less a reserve
  *                               values: 0 to 1000000; default: 0
- * LIMITS                        off switches off every limit whose default is not 0 and for which
- *                               0 means no limit, unless its variable is set: for benchmarks and
- *                               load tests
+ * LIMITS                        off switches off every limit below that has 0 for no limit, except
+ *                               those whose variable is set; for benchmarks and load tests
  *                               values: on, off; default: on
  * TRUST_PROXY                   number of reverse proxies in front of the server: a client's
  *                               address is the one that the outermost of them has added to
  *                               X-Forwarded-For or Forwarded; 0 if clients connect directly
  *                               values: 0 to 16; default: 0
- * MAX_CONNECTIONS_PER_ADDRESS   most connections and unread responses of one address at once; the
- *                               server refuses more with 429; 0 for no limit
+ * MAX_CONNECTIONS_PER_ADDRESS   most chat connections and unread responses of one address at once;
+ *                               the server refuses more with 429; 0 for no limit
  *                               values: 0 to 1000000; default: 200
  * MAX_JOINS_PER_SECOND          chat connections that one address may open a second, after five
  *                               times as many at once; the server refuses more with 429; 0 for no
@@ -94,13 +93,13 @@ export class ConfigError extends Error {
  *                               times as many at once; the server refuses more with 429; 0 for no
  *                               limit
  *                               values: 0 to 1000000; default: 50
- * MAX_NEW_ROOMS_PER_SECOND      rooms without messages in which one address may send the first
- *                               one, a second, after 20 times as many at once; the server refuses
- *                               more with the error too_many; 0 for no limit
+ * MAX_NEW_ROOMS_PER_SECOND      first messages that one address may send in empty rooms a second,
+ *                               after 20 times as many at once; the server refuses more with the
+ *                               error too_many; 0 for no limit
  *                               values: 0 to 1000000; default: 1
  * MAX_ADDRESS_BYTES_PER_SECOND  bytes that the server reads from all chat connections of one
- *                               address a second, after eight times as many at once; 0 for no
- *                               limit
+ *                               address a second, after eight times as many at once; counted as
+ *                               for MAX_BYTES_PER_SECOND; 0 for no limit
  *                               values: 0 to 1073741824; default: 1048576
  * MAX_MESSAGES_PER_SECOND       messages that one client may send a second, after twice as many at
  *                               once; the server refuses more with the error too_many, and closes
@@ -112,8 +111,9 @@ export class ConfigError extends Error {
  *                               seconds at most; 0 for no limit
  *                               values: 0 to 1000000; default: 100
  * MAX_BYTES_PER_SECOND          bytes that the server reads from one client a second, after eight
- *                               times as many at once; more of them wait, for ten seconds at most;
- *                               0 for no limit
+ *                               times as many at once; more of them wait, for ten seconds at most.
+ *                               A UTF-16 code unit counts as one byte, and so does the end of a
+ *                               line; 0 for no limit
  *                               values: 0 to 1073741824; default: 131072
  * MAX_MESSAGE_BYTES             longest text of a message, in bytes of UTF-8 as JSON; if a text is
  *                               longer, a JSON client gets an error, and a text client is

@@ -114,8 +114,8 @@ export const SETTINGS = {
   LIMITS: {
     choices: ["on", "off"],
     default: "on",
-    meaning: "`off` switches off every limit whose default is not 0 and for which 0 means no " +
-      "limit, unless its variable is set: for benchmarks and load tests",
+    meaning: "`off` switches off every limit below that has `0 for no limit`, except those whose " +
+      "variable is set; for benchmarks and load tests",
   },
   TRUST_PROXY: {
     default: 0,
@@ -130,8 +130,8 @@ export const SETTINGS = {
     min: 0,
     max: 1_000_000,
     isClientLimit: true,
-    meaning: "most connections and unread responses of one address at once; the server refuses " +
-      "more with `429`; 0 for no limit",
+    meaning: "most chat connections and unread responses of one address at once; the server " +
+      "refuses more with `429`; 0 for no limit",
   },
   MAX_JOINS_PER_SECOND: {
     default: 20,
@@ -154,9 +154,9 @@ export const SETTINGS = {
     min: 0,
     max: 1_000_000,
     isClientLimit: true,
-    meaning: "rooms without messages in which one address may send the first one, a second, " +
-      "after 20 times as many at once; the server refuses more with the error `too_many`; 0 for " +
-      "no limit",
+    meaning:
+      "first messages that one address may send in empty rooms a second, after 20 times as " +
+      "many at once; the server refuses more with the error `too_many`; 0 for no limit",
   },
   MAX_ADDRESS_BYTES_PER_SECOND: {
     default: 1_048_576,
@@ -164,7 +164,7 @@ export const SETTINGS = {
     max: 1_073_741_824,
     isClientLimit: true,
     meaning: "bytes that the server reads from all chat connections of one address a second, " +
-      "after eight times as many at once; 0 for no limit",
+      "after eight times as many at once; counted as for `MAX_BYTES_PER_SECOND`; 0 for no limit",
   },
   MAX_MESSAGES_PER_SECOND: {
     default: 20,
@@ -189,7 +189,8 @@ export const SETTINGS = {
     max: 1_073_741_824,
     isClientLimit: true,
     meaning: "bytes that the server reads from one client a second, after eight times as many " +
-      "at once; more of them wait, for ten seconds at most; 0 for no limit",
+      "at once; more of them wait, for ten seconds at most. A UTF-16 code unit counts as one " +
+      "byte, and so does the end of a line; 0 for no limit",
   },
   MAX_MESSAGE_BYTES: {
     default: 65_536,

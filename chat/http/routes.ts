@@ -1,5 +1,5 @@
 import { STATUS_CODE } from "@std/http/status";
-import type { Address, Refusal } from "../limits/address_budgets.ts";
+import type { AddressBudget, Refusal } from "../limits/address_budgets.ts";
 import type { Store } from "../store/store.ts";
 import { respondReady } from "./health.ts";
 import { CLIENT_MODULES, respondModule } from "./modules.ts";
@@ -17,7 +17,7 @@ export interface Route {
     request: Request,
     url: URL,
     segments: readonly string[],
-    client: Address,
+    client: AddressBudget,
   ) => Response | Promise<Response>;
 }
 
@@ -29,7 +29,7 @@ export interface RouteContext {
   /** Whether the server is shutting down. */
   isClosing(): boolean;
   /** Upgrades a request to a WebSocket, and starts its session. */
-  startSession(request: Request, url: URL, client: Address): Promise<Response>;
+  startSession(request: Request, url: URL, client: AddressBudget): Promise<Response>;
 }
 
 /** Makes the table of routes. */
@@ -87,7 +87,7 @@ export function makeRoutes(
 export async function respond(
   routes: readonly Route[],
   request: Request,
-  client: Address,
+  client: AddressBudget,
   admit: () => Refusal | undefined,
 ): Promise<Response> {
   return allowAnyOrigin(await handle(routes, request, client, admit));
@@ -96,7 +96,7 @@ export async function respond(
 async function handle(
   routes: readonly Route[],
   request: Request,
-  client: Address,
+  client: AddressBudget,
   admit: () => Refusal | undefined,
 ): Promise<Response> {
   const url = parseUrl(request);

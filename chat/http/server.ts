@@ -1,6 +1,10 @@
 import { getLogger } from "@logtape/logtape";
 import { STATUS_CODE } from "@std/http/status";
-import { type Address, AddressBudgets, type AddressLimits } from "../limits/address_budgets.ts";
+import {
+  type AddressBudget,
+  AddressBudgets,
+  type AddressLimits,
+} from "../limits/address_budgets.ts";
 import { findClientAddress, isForwarded } from "../limits/client_address.ts";
 import { ConnectionLimit } from "../limits/connection_limit.ts";
 import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
@@ -171,7 +175,7 @@ export class ChatServer {
     await deadline(Promise.all([...closed, stopped]), CLOSE_TIMEOUT_MS).catch(() => {});
   }
 
-  #findClient({ headers }: Request, peer: string): Address {
+  #findClient({ headers }: Request, peer: string): AddressBudget {
     const { trustProxy } = this.#options;
     if (trustProxy === 0 && !this.#hasWarnedOfProxy && isForwarded(headers)) {
       this.#hasWarnedOfProxy = true;
@@ -180,7 +184,7 @@ export class ChatServer {
     return this.#addresses.of(findClientAddress(peer, headers, trustProxy));
   }
 
-  async #startSession(request: Request, url: URL, client: Address): Promise<Response> {
+  async #startSession(request: Request, url: URL, client: AddressBudget): Promise<Response> {
     const joinRequest = parseJoinRequest(url, request.headers.get("sec-websocket-protocol"));
     if (request.method !== "GET" || !asksForWebSocket(request)) {
       return refuse(
@@ -221,7 +225,7 @@ export class ChatServer {
     socket: WebSocket,
     joinRequest: JoinRequest,
     request: Request,
-    client: Address,
+    client: AddressBudget,
   ): Promise<void> {
     const budget = new SessionBudget(this.#options, client);
     const session = new Session(socket, this.#hub, joinRequest, this.#options, budget);

@@ -1,6 +1,5 @@
 import { getLogger } from "@logtape/logtape";
 import { Episode } from "./episode.ts";
-import type { AddressBudget } from "./session_budget.ts";
 import { TokenBucket } from "./token_bucket.ts";
 
 const logger = getLogger(["chat", "limits"]);
@@ -40,7 +39,7 @@ const MIN_SWEEP_SIZE = 1_000;
 export class AddressBudgets {
   readonly #limits: AddressLimits;
   readonly #now: () => number;
-  readonly #budgets = new Map<string, Address>();
+  readonly #budgets = new Map<string, AddressBudget>();
   #sweepAtSize = MIN_SWEEP_SIZE;
   #lastRefused = "";
   readonly #refusals = new Episode(QUIET_MS, (count) => {
@@ -61,11 +60,11 @@ export class AddressBudgets {
   }
 
   /** Returns the budget of an address. It is forgotten when it is as new. */
-  of(address: string): Address {
+  of(address: string): AddressBudget {
     const known = this.#budgets.get(address);
     if (known) return known;
     if (this.#budgets.size >= this.#sweepAtSize) this.#sweep();
-    const budget = new Address(
+    const budget = new AddressBudget(
       address,
       this.#limits,
       this.#now,
@@ -92,11 +91,11 @@ export class AddressBudgets {
 }
 
 /** What the clients of one address may take together. It outlives their sessions. */
-export class Address implements AddressBudget {
+export class AddressBudget {
   /** The address as text. */
   readonly name: string;
-  /** The bytes that they may send; `undefined` if nothing limits them. */
-  readonly bytes?: TokenBucket;
+  /** The bytes that they may send. */
+  readonly bytes: TokenBucket;
   readonly #maxOpen: number;
   readonly #joins: TokenBucket;
   readonly #requests: TokenBucket;
@@ -117,12 +116,10 @@ export class Address implements AddressBudget {
   ) {
     this.name = name;
     this.#maxOpen = limits.maxConnectionsPerAddress || Infinity;
-    this.#joins = makeBucket(limits.maxJoinsPerSecond, 5);
-    this.#requests = makeBucket(limits.maxRequestsPerSecond, 5);
-    this.#newRooms = makeBucket(limits.maxNewRoomsPerSecond, 20);
-    if (limits.maxAddressBytesPerSecond) {
-      this.bytes = makeBucket(limits.maxAddressBytesPerSecond, 8);
-    }
+    this.#joins = new TokenBucket(limits.maxJoinsPerSecond, 5);
+    this.#requests = new TokenBucket(limits.maxRequestsPerSecond, 5);
+    this.#newRooms = new TokenBucket(limits.maxNewRoomsPerSecond, 20);
+    this.bytes = new TokenBucket(limits.maxAddressBytesPerSecond, 8);
     this.#now = now;
     this.#onRefused = onRefused;
   }
@@ -131,7 +128,7 @@ export class Address implements AddressBudget {
   isUnused(): boolean {
     const now = this.#now();
     const buckets = [this.#joins, this.#requests, this.#newRooms, this.bytes];
-    return this.#openCount === 0 && buckets.every((bucket) => bucket?.isFull(now) ?? true);
+    return this.#openCount === 0 && buckets.every((bucket) => bucket.isFull(now));
   }
 
   /**
@@ -174,8 +171,4 @@ export class Address implements AddressBudget {
     this.#onRefused("MAX_NEW_ROOMS_PER_SECOND");
     return this.#newRooms.msUntil(1, now);
   }
-}
-
-function makeBucket(perSecond: number, burstSeconds: number): TokenBucket {
-  return new TokenBucket({ perSecond, burst: burstSeconds * perSecond });
 }

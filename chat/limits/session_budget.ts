@@ -1,3 +1,4 @@
+import type { AddressBudget } from "./address_budgets.ts";
 import { TokenBucket } from "./token_bucket.ts";
 
 /** How fast one client may send; 0 for no limit. */
@@ -11,26 +12,14 @@ export interface ClientRates {
 }
 
 /** What all sessions of one address share. */
-export interface AddressBudget {
-  /** The bytes that they may send; `undefined` if nothing limits them. */
-  readonly bytes?: TokenBucket;
-  /**
-   * Takes the first message of a room from what the address may send.
-   *
-   * @returns 0 if it was taken, else in how many milliseconds it can be
-   */
-  takeNewRoom(): number;
-}
-
-/** The budget of an address without limits. */
-export const UNLIMITED_ADDRESS: AddressBudget = { takeNewRoom: () => 0 };
+export type SharedBudget = Pick<AddressBudget, "bytes" | "takeNewRoom">;
 
 /** Refusals that go on for so long, with no pause of `QUIET_MS`, are too many. */
 const MAX_EXCESS_MS = 10_000;
 const QUIET_MS = 5_000;
 
 /** Why a message is not taken. */
-export interface Refusal {
+export interface MessageRefusal {
   /** So long every further message is refused too, so that messages keep their order. */
   readonly retryAfterMs: number;
   /** Whether this is the first message that is refused in this time. */
@@ -51,9 +40,7 @@ export class SessionBudget {
   readonly #messages: TokenBucket;
   readonly #lines: TokenBucket;
   readonly #bytes: TokenBucket;
-  readonly #address: AddressBudget;
-  /** Whether nothing is limited, so that the time does not matter. */
-  readonly #isUnlimited: boolean;
+  readonly #address: SharedBudget;
   readonly #now: () => number;
   #nowMs = 0;
   #refusesUntilMs = -Infinity;
@@ -67,27 +54,19 @@ export class SessionBudget {
    */
   constructor(
     rates: ClientRates,
-    address: AddressBudget = UNLIMITED_ADDRESS,
+    address: SharedBudget,
     now: () => number = () => performance.now(),
   ) {
-    const messages = {
-      perSecond: rates.maxMessagesPerSecond,
-      burst: 2 * rates.maxMessagesPerSecond,
-    };
-    const bytes = { perSecond: rates.maxBytesPerSecond, burst: 8 * rates.maxBytesPerSecond };
-    const lines = { perSecond: rates.maxLinesPerSecond, burst: 10 * rates.maxLinesPerSecond };
+    this.#messages = new TokenBucket(rates.maxMessagesPerSecond, 2);
+    this.#lines = new TokenBucket(rates.maxLinesPerSecond, 10);
+    this.#bytes = new TokenBucket(rates.maxBytesPerSecond, 8);
     this.rates = {
-      messagesPerSecond: messages.perSecond || undefined,
-      messagesBurst: messages.burst || undefined,
-      bytesPerSecond: bytes.perSecond || undefined,
-      bytesBurst: bytes.burst || undefined,
+      messagesPerSecond: rates.maxMessagesPerSecond || undefined,
+      messagesBurst: this.#messages.burst || undefined,
+      bytesPerSecond: rates.maxBytesPerSecond || undefined,
+      bytesBurst: this.#bytes.burst || undefined,
     };
-    this.#messages = new TokenBucket(messages);
-    this.#lines = new TokenBucket(lines);
-    this.#bytes = new TokenBucket(bytes);
     this.#address = address;
-    this.#isUnlimited = address === UNLIMITED_ADDRESS &&
-      [messages, lines, bytes].every(({ perSecond }) => perSecond === 0);
     this.#now = now;
   }
 
@@ -102,25 +81,23 @@ export class SessionBudget {
    * @returns 0 if the line was taken, else in how many milliseconds it can be
    */
   takeLine(chars: number): number {
-    if (this.#isUnlimited) return 0;
     const now = this.#nowMs = this.#now();
-    const address = this.#address.bytes;
     const waitMs = Math.max(
       this.#lines.msUntil(1, now),
       this.#bytes.msUntil(chars, now),
-      address ? address.msUntil(chars, now) : 0,
+      this.#address.bytes.msUntil(chars, now),
     );
     if (waitMs > 0) return waitMs;
     this.#lines.take(1, now);
     this.#bytes.take(chars, now);
-    address?.take(chars, now);
+    this.#address.bytes.take(chars, now);
     return 0;
   }
 
   /** Returns in how many milliseconds half of what a client may send at once has come back. */
   msUntilHalfFull(): number {
     const buckets = [this.#lines, this.#bytes, this.#address.bytes];
-    return Math.max(...buckets.map((bucket) => bucket?.msUntilHalfFull(this.#nowMs) ?? 0));
+    return Math.max(...buckets.map((bucket) => bucket.msUntilHalfFull(this.#nowMs)));
   }
 
   /**
@@ -129,7 +106,7 @@ export class SessionBudget {
    * @param opensRoom whether its room has no message yet
    * @returns `undefined` if it was taken
    */
-  takeMessage(opensRoom: boolean): Refusal | undefined {
+  takeMessage(opensRoom: boolean): MessageRefusal | undefined {
     const now = this.#nowMs;
     const isFirst = now >= this.#refusesUntilMs;
     if (isFirst) {

@@ -1,11 +1,3 @@
-/** How much may be used at once, and how quickly it comes back. */
-export interface Rate {
-  /** How many tokens come back each second; 0 for no limit. */
-  readonly perSecond: number;
-  /** How many tokens there are at most. */
-  readonly burst: number;
-}
-
 /**
  * A token bucket: it starts full, {@linkcode TokenBucket.take} takes tokens out, and they come back
  * at a constant rate. See https://en.wikipedia.org/wiki/Token_bucket
@@ -15,23 +7,27 @@ export interface Rate {
  * import { TokenBucket } from "./token_bucket.ts";
  * import { assert, assertEquals } from "@std/assert";
  *
- * const bucket = new TokenBucket({ perSecond: 20, burst: 2 });
- * assert(bucket.take(2, 0));
+ * const bucket = new TokenBucket(20, 2);
+ * assert(bucket.take(40, 0));
  * assert(!bucket.take(1, 0));
  * assertEquals(bucket.msUntil(1, 0), 50);
  * assert(bucket.take(1, 50));
  * ```
  */
 export class TokenBucket {
+  /** How many tokens the bucket holds. */
+  readonly burst: number;
   readonly #msPerToken: number;
-  readonly #burst: number;
   /** When the bucket is full again. */
   #fullAtMs = -Infinity;
 
-  /** @param rate how fast the bucket fills, and how much it holds */
-  constructor({ perSecond, burst }: Rate) {
+  /**
+   * @param perSecond how many tokens come back a second; 0 for no limit
+   * @param burstSeconds in which time an empty bucket is full
+   */
+  constructor(perSecond: number, burstSeconds: number) {
     this.#msPerToken = perSecond === 0 ? 0 : 1000 / perSecond;
-    this.#burst = burst;
+    this.burst = perSecond * burstSeconds;
   }
 
   /**
@@ -49,14 +45,15 @@ export class TokenBucket {
 
   /** Returns in how many milliseconds so many tokens can be taken, rounded up. */
   msUntil(count: number, nowMs: number): number {
-    const missing = Math.min(count, this.#burst) - this.#burst;
+    if (this.#msPerToken === 0) return 0;
+    const missing = Math.min(count, this.burst) - this.burst;
     const fullInMs = Math.max(0, this.#fullAtMs - nowMs);
     return Math.max(0, Math.ceil(fullInMs + missing * this.#msPerToken));
   }
 
   /** Returns in how many milliseconds the bucket is half full. */
   msUntilHalfFull(nowMs: number): number {
-    return this.msUntil(this.#burst / 2, nowMs);
+    return this.msUntil(this.burst / 2, nowMs);
   }
 
   /** Whether nothing was taken that has not come back. Such a bucket can be forgotten. */

@@ -102,8 +102,9 @@ function looksLike(line: string, letters: string): boolean {
 function lettersOf(char: string): readonly string[] {
   const known = LETTERS.get(char);
   if (known) return known;
-  if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(char)) return [];
-  const letters = nameKeys(char).map((key) => key.replace(/[^\p{L}\p{N}]/gu, "")).filter(Boolean);
+  const letters = /[\p{L}\p{N}\p{P}\p{S}]/u.test(char)
+    ? nameKeys(char).map((key) => key.replace(/[^\p{L}\p{N}]/gu, "")).filter(Boolean)
+    : [];
   if (LETTERS.size === MAX_LETTERS) LETTERS.clear();
   LETTERS.set(char, letters);
   return letters;

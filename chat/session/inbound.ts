@@ -1,7 +1,12 @@
 import type { SessionBudget } from "../limits/session_budget.ts";
+import { jsonByteLength } from "../protocol/utf8.ts";
 
-/** How many lines are read at once. Then the server's other clients have their turn. */
+/** How many lines are read at once. Then the server has its turn for everything else. */
 const LINES_PER_TURN = 32;
+
+/** Those that have more lines to read. In each turn of the event loop, one of them does. */
+const turns: (() => void)[] = [];
+let isTurnTaken = false;
 
 /** How long lines may wait for the budget before they are too many. */
 const MAX_WAIT_MS = 10_000;
@@ -11,6 +16,10 @@ const QUIET_MS = 5_000;
 
 /** The memory that a frame takes beside its text. */
 const FRAME_OVERHEAD_BYTES = 100;
+
+/** Such characters take six bytes each as JSON, which is what everyone else gets. */
+// deno-lint-ignore no-control-regex -- they are what it looks for
+const CONTROL = /[\0-\x1f]/;
 
 /** What a session does with what it has received. */
 export interface InboundHandler {
@@ -24,7 +33,8 @@ export interface InboundHandler {
 
 /**
  * Reads a client's frames line by line and in order, as fast as its budget allows. What has to wait
- * stays in a queue. If nothing waits, a frame of one line is read at once.
+ * stays in a queue. If nothing waits, a frame of one line is read at once. All others are read in
+ * turns that all clients share, so that they delay nobody, however many there are.
  */
 export class Inbound {
   readonly #budget: SessionBudget;
@@ -60,12 +70,12 @@ export class Inbound {
   receive(frame: string): void {
     const isIdle = this.#isStarted && this.#queue.length === 0;
     const isLine = !this.#hasLines || !frame.includes("\n");
-    if (isIdle && isLine && this.#budget.takeLine(frame.length + 1) === 0) {
+    if (isIdle && isLine && this.#budget.takeLine(this.#costOf(frame)) === 0) {
       return this.#handler.onLine(frame, true);
     }
     this.#queue.push(frame);
     this.#queuedBytes += frame.length + FRAME_OVERHEAD_BYTES;
-    if (isIdle) this.#read();
+    if (isIdle) takeTurn(() => this.#read());
   }
 
   /** Starts to read. */
@@ -82,20 +92,26 @@ export class Inbound {
     this.#queuedBytes = 0;
   }
 
+  /** What a line takes of the budget of bytes. */
+  #costOf(line: string): number {
+    const isRaw = !this.#hasLines && CONTROL.test(line);
+    return 1 + (isRaw ? jsonByteLength(line) : line.length);
+  }
+
   #read(): void {
     for (let count = 0; count < LINES_PER_TURN && this.#queue.length > 0; count++) {
       const [frame] = this.#queue;
       const lineBreak = this.#hasLines ? frame.indexOf("\n", this.#position) : -1;
       const isLast = lineBreak === -1;
       const line = frame.slice(this.#position, isLast ? undefined : lineBreak);
-      const waitMs = this.#budget.takeLine(line.length + 1);
+      const waitMs = this.#budget.takeLine(this.#costOf(line));
       if (waitMs > 0) return this.#wait(waitMs);
       this.#queuedBytes -= isLast ? line.length + FRAME_OVERHEAD_BYTES : line.length + 1;
       this.#position = isLast ? 0 : lineBreak + 1;
       if (isLast) this.#queue.shift();
       this.#handler.onLine(line, isLast);
     }
-    if (this.#queue.length > 0) setImmediate(() => this.#read());
+    if (this.#queue.length > 0) takeTurn(() => this.#read());
     else this.#waitsSinceMs = undefined;
   }
 
@@ -108,4 +124,18 @@ export class Inbound {
     this.#handler.onWait(now - this.#lastWaitMs > QUIET_MS);
     this.#lastWaitMs = now;
   }
+}
+
+/** Calls a function at once, or in the next turn that is free. */
+function takeTurn(read: () => void): void {
+  if (isTurnTaken) return void turns.push(read);
+  isTurnTaken = true;
+  setImmediate(endTurn);
+  read();
+}
+
+function endTurn(): void {
+  isTurnTaken = false;
+  const next = turns.shift();
+  if (next) takeTurn(next);
 }

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { countExcess } from "../limits/excess.ts";
-import type { Refusal, SessionBudget } from "../limits/session_budget.ts";
+import type { MessageRefusal, SessionBudget } from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
 import { BEFORE_FIRST_ID } from "../protocol/ids.ts";
@@ -262,7 +262,10 @@ export class Session implements Member {
   }
 
   /** Refuses a message that can be repeated later. */
-  #refuseForNow({ retryAfterMs, isFirst, isExcessive }: Refusal, ref: string | undefined): void {
+  #refuseForNow(
+    { retryAfterMs, isFirst, isExcessive }: MessageRefusal,
+    ref: string | undefined,
+  ): void {
     if (isFirst) countExcess(this.user, this.#request.room);
     if (isExcessive) return this.close(CLOSE.tooMany);
     // For people, one line is enough.

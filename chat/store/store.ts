@@ -68,6 +68,11 @@ export interface LogLimits {
    * for that long.
    */
   readonly historySeconds: number;
+  /**
+   * How many bytes the messages of each room may take, approximately: beyond it, the oldest ones
+   * are deleted, but never the newest one. 0, the default, for any number.
+   */
+  readonly historyBytes?: number;
   /** How many messages one session may publish a second; 0, the default, for any number. */
   readonly maxMessagesPerSecond?: number;
 }

@@ -165,3 +165,16 @@ Deno.test("above 20 new rooms at once an address gets too_many", async () => {
   await old.publish("a room that has messages costs nothing");
   await Promise.all([old, ...clients].map((client) => client.leave()));
 });
+
+Deno.test("bytes over the rate of an address wait, whoever of its clients sends them", async () => {
+  await using instance = await startInstance({ MAX_ADDRESS_BYTES_PER_SECOND: "1000" });
+  const [foo, bar] = await Promise.all(
+    ["foo", "bar"].map((user) => JsonClient.join(instance.port, user)),
+  );
+  await foo.publish("a".repeat(7_500));
+  bar.send({ type: "message", text: "b".repeat(1_000), ref: "1" });
+  const { code, ref } = await bar.find("error");
+  assertEquals([code, ref], ["too_many", undefined]);
+  await bar.find("ack");
+  await Promise.all([foo.leave(), bar.leave()]);
+});

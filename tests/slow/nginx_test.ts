@@ -46,7 +46,9 @@ async function startNginx(serverPort: number): Promise<Nginx> {
   const nginx = run(NGINX, [...args, "-g", `daemon off; pid ${folder}/pid;`]);
   await Promise.race([
     until(() => isListening(port), 20),
-    nginx.exit.then(async () => assert(false, (await nginx.output.end()).join("\n"))),
+    nginx.exit.then(async () =>
+      assert(false, `apt-get install nginx? ${await nginx.output.end()}`)
+    ),
   ]);
   return {
     port,

@@ -30,8 +30,8 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "what does not follow the position is delivered, without a gap fill",
     file: "chat/store/redis/room_subscription.ts",
-    from: 'if (!isFilling && (event.type !== "message" || this.#isNext(event))) {',
-    to: "if (!isFilling) {",
+    from: "if (!isFilling && isNext) return",
+    to: "if (!isFilling) return",
   },
   {
     name: "an instance tells no session of a gap",

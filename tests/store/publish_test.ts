@@ -12,7 +12,7 @@ import { startProxy } from "../support/proxy.ts";
 import { redisSettings, startRedis, type TestRedis } from "../support/redis.ts";
 import { endOfTurn, until } from "../support/wait.ts";
 
-const LIMITS = { historyLimit: 1_000, historySeconds: 3_600 };
+const LIMITS = { historyLimit: 1_000, historySeconds: 3_600, historyBytes: 100_000 };
 
 /** A store on a Redis of its own, and what another store hears in the room `r`. */
 async function startStores() {
@@ -87,7 +87,7 @@ for (const denied of ["pttl", "hlen", "hmget", "xrevrange", "xadd", "hset", "exp
   });
 }
 
-for (const denied of ["xrange", "xlen", "xtrim", "xdel", "hdel", "del"]) {
+for (const denied of ["xrange", "xlen", "xtrim", "memory", "xdel", "hdel", "del"]) {
   Deno.test(`redis: without the right to ${denied}, messages are published`, async () => {
     await using test = await startStores();
     const { redis, store, heard } = test;

@@ -500,6 +500,24 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(kept[0].event.prev, ids[500 - kept.length - 1]);
   }, { historyLimit: 20, historySeconds: 60 });
 
+  test("a log keeps as many messages as its bytes allow, and the newest one", async (pair) => {
+    const { here, there } = pair;
+    const kept = async () => (await there.readAfter("r", "0-0", 1_000)).map(({ event }) => event);
+    const ids: string[] = [];
+    for (let n = 0; n < 100; n++) ids.push(await here.publish("r", "foo", "x".repeat(4_000)));
+    const some = await kept();
+    assert(some.length >= 35 && some.length <= 60, `${some.length} were kept`);
+    assertEquals(some.map(({ id }) => id), ids.slice(-some.length));
+    assertEquals(some[0].prev, ids[100 - some.length - 1]);
+    // The older ones are small, and the newest one is larger than the limit.
+    await Promise.all(Array.from({ length: 100 }, () => here.publish("r", "foo", "small")));
+    const newest = await here.publish("r", "foo", "y".repeat(250_000));
+    assertEquals((await kept()).map(({ id }) => id), [newest]);
+    const last = await here.publish("r", "foo", "last", "ref", undefined);
+    assertEquals(await here.publish("r", "foo", "last", "ref"), last);
+    assertEquals((await kept()).at(-1)?.id, last);
+  }, { ...AMPLE, historyBytes: 200_000 });
+
   test("a log expires when nothing is published for a long time", async ({ here }) => {
     const [id] = await publishMany(here, "r", 1);
     const giveUpAt = Date.now() + 10_000;

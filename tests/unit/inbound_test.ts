@@ -1,17 +1,18 @@
 import { assert, assertEquals } from "@std/assert";
 import { SessionBudget } from "../../chat/limits/session_budget.ts";
 import { Inbound } from "../../chat/session/inbound.ts";
+import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
 import { sleep, until } from "../support/wait.ts";
 
 /** An inbound queue that has started and may read some lines a second, with a clock that stands. */
 function makeInbound(maxLinesPerSecond = 0, hasLines = true) {
   const clock = { ms: 0 };
-  const rates = { maxMessagesPerSecond: 0, maxLinesPerSecond, maxBytesPerSecond: 0 };
+  const rates = { ...NO_RATES, maxLinesPerSecond };
   const read: string[] = [];
   const waits: boolean[] = [];
   let isExcessive = false;
   const inbound = new Inbound(
-    new SessionBudget(rates, undefined, () => clock.ms),
+    new SessionBudget(rates, UNLIMITED_ADDRESS, () => clock.ms),
     hasLines,
     {
       onLine: (line, isLast) => void read.push(isLast ? `${line}.` : line),
@@ -48,16 +49,43 @@ Deno.test("a frame of one line is read at once, and one of many in several turns
   assertEquals([read.at(-1), inbound.queuedBytes], ["again.", 0]);
 });
 
+Deno.test("the frames of many clients are read in turns, which others have, too", async () => {
+  const clients = Array.from({ length: 20 }, () => makeInbound());
+  const countRead = () => clients.reduce((sum, { read }) => sum + read.length, 0);
+  const counts = [0];
+  for (const { inbound } of clients) inbound.receive(numbers(0, 100).join("\n"));
+  while (counts.at(-1)! < 2_000) {
+    counts.push(countRead());
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const most = Math.max(...counts.slice(1).map((count, i) => count - counts[i]));
+  assert(most <= 2 * 32, `${most} lines were read in one turn`);
+});
+
 Deno.test("a frame without lines is one, whatever it contains", () => {
   const { inbound, read } = makeInbound(0, false);
   inbound.receive("one\ntwo\n");
   assertEquals(read, ["one\ntwo\n."]);
 });
 
+Deno.test("a text of control characters takes what it costs as JSON", () => {
+  const read: string[] = [];
+  const rates = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 125 };
+  const inbound = new Inbound(new SessionBudget(rates, UNLIMITED_ADDRESS), false, {
+    onLine: (line) => void read.push(line),
+    onWait: () => {},
+    onExcess: () => {},
+  });
+  inbound.start();
+  // Eight seconds' bytes are 1,000.
+  for (const frame of ["\0".repeat(100), "\0".repeat(100)]) inbound.receive(frame);
+  assertEquals(read.length, 1);
+  inbound.close();
+});
+
 Deno.test("nothing is read before the start and after the end", async () => {
   const read: string[] = [];
-  const rates = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 0 };
-  const inbound = new Inbound(new SessionBudget(rates), true, {
+  const inbound = new Inbound(new SessionBudget(NO_RATES, UNLIMITED_ADDRESS), true, {
     onLine: (line) => void read.push(line),
     onWait: () => {},
     onExcess: () => {},

@@ -34,6 +34,14 @@ Deno.test("each threat on the security page names a test that exists", async () 
   }
 });
 
+Deno.test("each limit of clients has a row on the security page", () => {
+  const named = new Set(rows.flatMap(([, , variables]) => quoted(variables)));
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    const isNamed = named.has(name) || name === "HISTORY_BYTES";
+    assert(isNamed || !("isClientLimit" in setting), `no row for ${name}`);
+  }
+});
+
 Deno.test("the threats on the security page name settings that exist", () => {
   for (const [threat, , variables] of rows) {
     for (const name of quoted(variables)) assert(name in SETTINGS, `${threat}: ${name}`);

@@ -1,13 +1,16 @@
 import { assertEquals } from "@std/assert";
-import { type AddressBudget, SessionBudget } from "../../chat/limits/session_budget.ts";
+import { SessionBudget, type SharedBudget } from "../../chat/limits/session_budget.ts";
 import { TokenBucket } from "../../chat/limits/token_bucket.ts";
-
-const NO_RATES = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 0 };
+import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
 
 /** A budget with a clock that the test moves, and what its address shares. */
-function makeBudget(rates: Partial<typeof NO_RATES>, address?: AddressBudget) {
+function makeBudget(rates: Partial<typeof NO_RATES>, address: Partial<SharedBudget> = {}) {
   const clock = { ms: 0 };
-  const budget = new SessionBudget({ ...NO_RATES, ...rates }, address, () => clock.ms);
+  const budget = new SessionBudget(
+    { ...NO_RATES, ...rates },
+    { ...UNLIMITED_ADDRESS, ...address },
+    () => clock.ms,
+  );
   /** Takes a line and its message; returns the refusal, if there is one. */
   function publish(opensRoom = false) {
     assertEquals(budget.takeLine(1), 0);
@@ -67,8 +70,7 @@ Deno.test("a line waits for a token, for its bytes, and for its address's bytes"
   for (let i = 0; i < 4; i++) assertEquals(bytes.takeLine(20), 0);
   assertEquals([bytes.takeLine(7), bytes.msUntilHalfFull()], [700, 4_000]);
 
-  const shared = new TokenBucket({ perSecond: 10, burst: 80 });
-  const address = { takeNewRoom: () => 0, bytes: shared };
+  const address = { bytes: new TokenBucket(10, 8) };
   const [one, two] = [1, 2].map(() => makeBudget({}, address).budget);
   for (const budget of [one, two, one, two]) assertEquals(budget.takeLine(20), 0);
   assertEquals([one.takeLine(7), two.takeLine(8), two.msUntilHalfFull()], [700, 800, 4_000]);
@@ -87,7 +89,7 @@ Deno.test("the first message of a room is taken from what the address may send",
 });
 
 Deno.test("a client is told of the limits that there are", () => {
-  assertEquals(JSON.stringify(new SessionBudget(NO_RATES).rates), "{}");
+  assertEquals(JSON.stringify(makeBudget({}).budget.rates), "{}");
   const { rates } = makeBudget({ maxMessagesPerSecond: 20, maxBytesPerSecond: 1_000 }).budget;
   assertEquals(rates, {
     ...{ messagesPerSecond: 20, messagesBurst: 40 },

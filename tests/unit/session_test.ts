@@ -7,10 +7,10 @@ import { JSON_LINES } from "../../chat/protocol/json.ts";
 import type { Protocol } from "../../chat/protocol/protocol.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { Session } from "../../chat/session/session.ts";
+import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
 import { sleep, until } from "../support/wait.ts";
 
 const MAX_BUFFERED_BYTES = 1024 * 1024;
-const NO_RATES = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 0 };
 const LIMITS = { maxMessageBytes: 65_536, maxBufferedBytes: MAX_BUFFERED_BYTES };
 
 /** How many frames are delivered in a turn. */
@@ -54,7 +54,7 @@ async function makeSession(protocol: Protocol, history?: History) {
     isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
   const request = { user: "foo", room: "chat", protocol, history: history ? 200 : 0 };
-  const budget = new SessionBudget(NO_RATES);
+  const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS);
   const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS, budget);
   socket.onopen();
   await nextTimers();

@@ -7,6 +7,7 @@ import type { Appended, ClientKind, Entry, History } from "../support/simulation
 class Log {
   readonly appended: Appended[] = [];
   #list: readonly Appended[] = [];
+  readonly lost = new Set<Appended>();
   lossAt = Infinity;
   now = 0;
 
@@ -22,13 +23,20 @@ class Log {
   /** Loses messages at the end. */
   lose(count: number): void {
     this.lossAt = Math.min(this.lossAt, ++this.now);
-    this.#list = this.#list.slice(0, this.#list.length - count);
+    const end = this.#list.length - count;
+    for (const appended of this.#list.slice(end)) this.lost.add(appended);
+    this.#list = this.#list.slice(0, end);
+  }
+
+  /** Gets lost messages back, after those that it has now. */
+  restore(...lost: Appended[]): void {
+    this.#list = [...this.#list, ...lost];
   }
 
   history(): History {
     return {
       ...{ appended: this.appended, final: this.#list, finalIds: this.#list.map(({ id }) => id) },
-      ...{ lossAt: this.lossAt, violations: [] },
+      ...{ lost: this.lost, lossAt: this.lossAt, violations: [] },
     };
   }
 }
@@ -240,6 +248,18 @@ Deno.test("a message that Redis lost and got again may come twice, another one m
   const again = log.append("4-0", three.text);
   client.event({ type: "resync", last: "2-0", gap: false }).get(again);
   assertRight(log, client);
+});
+
+Deno.test("what Redis got back from a snapshot may come again, nothing else may", () => {
+  for (const isLost of [true, false]) {
+    const { log, client, one, two, three } = start();
+    client.get(one, two, three);
+    log.lose(1);
+    log.restore(three);
+    client.event({ type: "resync", last: "1-0", gap: true }).get(isLost ? three : two);
+    if (isLost) assertRight(log, client);
+    else assertWrong(/received "real b ref 2" \(2-0\) twice/, log, client);
+  }
 });
 
 Deno.test("forged messages are not counted, and their ids are positions that no log has", () => {

@@ -12,8 +12,11 @@ import {
 /** The logs of all rooms in memory. They behave as they do in Redis. */
 export class MemoryLog {
   readonly #limits: LogLimits;
-  /** The entries of each room, oldest first. The rooms are sorted by their newest entry. */
-  readonly #rooms = new Map<string, LogEntry[]>();
+  /**
+   * The entries of each room, oldest first, and the characters of their lines. The rooms are sorted
+   * by their newest entry.
+   */
+  readonly #rooms = new Map<string, { entries: LogEntry[]; chars: number }>();
   /** The ids of messages by room and user, and by ref, oldest first. */
   readonly #refs = new Map<string, Map<string, string>>();
 
@@ -49,7 +52,8 @@ export class MemoryLog {
     if (after !== undefined && !refs.has(after)) throw new OutOfOrder();
     if (ref !== undefined && refs.size >= maxRefs(this.#limits)) throw new TooManyRefs();
 
-    const entries = this.#rooms.get(room) ?? [];
+    const log = this.#rooms.get(room) ?? { entries: [], chars: 0 };
+    const { entries } = log;
     const prev = entries.at(-1)?.event.id ?? BEFORE_FIRST_ID;
     const event: Message = {
       ...{ type: "message", id: idAfter(prev), prev, user, text },
@@ -57,14 +61,17 @@ export class MemoryLog {
     };
     const entry = { event, line: JSON.stringify(event) };
     entries.push(entry);
-    const { historyLimit, historySeconds } = this.#limits;
+    log.chars += entry.line.length;
+    const { historyLimit, historySeconds, historyBytes } = this.#limits;
     const firstKeptId = idAt(Date.now() - historySeconds * 1000);
-    while (entries.length > historyLimit || isLater(firstKeptId, entries[0].event.id)) {
-      entries.shift();
-    }
+    const maxChars = historyBytes || Infinity;
+    while (
+      entries.length > historyLimit || isLater(firstKeptId, entries[0].event.id) ||
+      log.chars > maxChars && entries.length > 1
+    ) log.chars -= entries.shift()!.line.length;
     // Both maps, and each sender's refs, have the newest last.
     this.#rooms.delete(room);
-    this.#rooms.set(room, entries);
+    this.#rooms.set(room, log);
     if (ref !== undefined) {
       this.#refs.delete(sender);
       this.#refs.set(sender, refs.set(ref, event.id));
@@ -75,7 +82,7 @@ export class MemoryLog {
   /** Returns the entries of a room, oldest first. */
   entries(room: string): readonly LogEntry[] {
     this.#expire();
-    return this.#rooms.get(room) ?? [];
+    return this.#rooms.get(room)?.entries ?? [];
   }
 
   #expire(): void {
@@ -85,7 +92,7 @@ export class MemoryLog {
       this.#refs.delete(sender);
     }
     const firstKeptId = idAt(Date.now() - this.#limits.historySeconds * 1000);
-    for (const [room, entries] of this.#rooms) {
+    for (const [room, { entries }] of this.#rooms) {
       if (isLater(entries.at(-1)!.event.id, firstKeptId)) break;
       this.#rooms.delete(room);
     }

@@ -12,6 +12,7 @@ import { Reaper } from "./reaper.ts";
 import { NameRecovery } from "./name_recovery.ts";
 import { RoomSubscription } from "./room_subscription.ts";
 import { defineProbe } from "./scripts.ts";
+import { warnWithoutMemoryUsage } from "./server_check.ts";
 import { Subscriber } from "./subscriber.ts";
 import { Sweeper } from "./sweeper.ts";
 
@@ -69,6 +70,9 @@ export async function openRedisStore(
     if (refusal !== null) throw new StoreUnavailable(cleanWords(refusal));
     await subscriber.prove();
     await checkDataFormat(commands);
+    if (limits.historyBytes) {
+      await warnWithoutMemoryUsage(commands.run("MEMORY", "USAGE", commands.keys.probes[0]));
+    }
     await recovery.start();
   } catch (error) {
     await closeConnections();

@@ -325,7 +325,7 @@ export class RoomSubscription implements LogObserver {
       if (this.#isGapTold && last === position) return;
       logger.error(
         "Room {room}: messages after {position} may be missing: Redis has lost them, or " +
-          "HISTORY_LIMIT is too small for an outage",
+          "HISTORY_LIMIT or HISTORY_BYTES is too small for an outage",
         { room: this.#room, position },
       );
     } else if (!this.#log.mayHaveExpired(position)) {

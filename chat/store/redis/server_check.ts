@@ -47,3 +47,13 @@ export function warnOfSettings(report: ServerReport | undefined): void {
   if (policy === "noeviction") return;
   logger.warn`Redis has the maxmemory-policy ${policy}: use noeviction (docs/operations.md)`;
 }
+
+/** Warns if a measurement is refused. Then `publish.lua` does not limit the bytes of a log. */
+export async function warnWithoutMemoryUsage(measurement: Promise<unknown>): Promise<void> {
+  try {
+    await measurement;
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    logger.warn`The Redis user may not call MEMORY USAGE: HISTORY_BYTES has no effect`;
+  }
+}

@@ -29,7 +29,8 @@
  *    connection lasts. (The end of the run is one at which each client has all answers.)
  *
  * A message that Redis lost, and that its sender sent again before it was acknowledged, may come
- * twice: its `ref` was lost, too. A forged message that follows a client's position may be
+ * twice: its `ref` was lost, too. So may one that Redis lost and got back, from a snapshot or from a
+ * former primary: it may also come after messages that followed it before. A forged message that follows a client's position may be
  * delivered, and changes nothing else.
  */
 import {
@@ -301,8 +302,9 @@ class Receiver {
     const stream = this.#stream;
     const { got, passed, last } = stream;
     const words = `"${short(appended.text)}" (${appended.id})`;
-    if (got.has(appended)) return this.#complain(`received ${words} twice`);
-    if (passed.has(appended)) this.#complain(`received ${words} too late`);
+    const wasLost = this.#history.lost.has(appended);
+    if (got.has(appended)) return wasLost ? undefined : this.#complain(`received ${words} twice`);
+    if (passed.has(appended) && !wasLost) this.#complain(`received ${words} too late`);
     const mayGoBack = stream.mayGoBack || this.#kind === "text";
     if (last && !isHigher(appended.id, last.id) && !mayGoBack) {
       this.#complain(`received ${words} after ${last.id}, without a resync`);

@@ -19,6 +19,8 @@ export type Watched = () => Promise<FinalLog>;
 /** Watches every Redis of a simulation on a connection of its own, which no fault interrupts. */
 export class Observer {
   readonly appended: Appended[] = [];
+  /** Every message that a log lost. */
+  readonly lost = new Set<Appended>();
   /** What is wrong with the logs themselves. */
   readonly violations: string[] = [];
   readonly #byKey = new Map<string, Appended>();
@@ -48,11 +50,13 @@ export class Observer {
       const { how } = damage;
       const ids = damage.ids.split(" ").filter((id) => id !== "");
       if (how === "look") return looked.resolve({ final: log, finalIds: ids });
+      const before = log;
       if (how === "copy") copy = log;
       if (how === "restore") log = copy;
       // What is missing at the head or in the middle is still between the messages around it.
       const end = log.findLastIndex(({ id }) => ids.includes(id));
       log = log.slice(0, end + 1);
+      for (const appended of before) if (!log.includes(appended)) this.lost.add(appended);
     });
     await redis.connect();
     await redis.subscribe(ROOM_CHANNEL, DAMAGE_CHANNEL);

@@ -52,6 +52,8 @@ export interface History {
   readonly final: readonly Appended[];
   /** The ids of the simulation's messages that the log has at the end. */
   readonly finalIds: readonly string[];
+  /** Messages that Redis lost, and may have got back from a snapshot or a former primary. */
+  readonly lost: ReadonlySet<Appended>;
   /** Since when messages may seem to be missing: a `performance.now()`, or `Infinity`. */
   readonly lossAt: number;
   /** What was wrong with the log itself. */

@@ -197,7 +197,7 @@ export class World {
     const looked = this.#log();
     await this.#damage("look");
     return {
-      ...{ appended: this.#observer.appended, ...await looked },
+      ...{ appended: this.#observer.appended, lost: this.#observer.lost, ...await looked },
       ...{ lossAt: this.#lossAt, violations: this.#observer.violations },
     };
   }

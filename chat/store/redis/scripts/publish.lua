@@ -16,7 +16,8 @@
 -- ARGV[7]  the highest id that it has seen there
 -- ARGV[8]  a little more than the time of the clock, in milliseconds
 -- ARGV[9]  how many refs such a HASH may have
--- ARGV[10…] four for each message: where the HASHes of its sender begin in KEYS, or 0 if it needs
+-- ARGV[10] how many bytes the log may take; 0 not to measure it now
+-- ARGV[11…] four for each message: where the HASHes of its sender begin in KEYS, or 0 if it needs
 --          none; the ref of the message before it, or ""; its own ref, or ""; and the end of its
 --          event as JSON, after id and prev, such as "user":"foo","text":"hi"}
 -- Reply: the ids of the messages. One that is refused has null if the ref of the one before it is
@@ -32,7 +33,7 @@ end
 local call, log, channel, seconds = redis.pcall, KEYS[1], ARGV[1], ARGV[3]
 -- What fails if a key has another type comes before the first write.
 local senders = {}
-for i = 10, #ARGV, 4 do
+for i = 11, #ARGV, 4 do
   local place = ARGV[i]
   if place ~= '0' then
     local sender = senders[place] or { refs = {}, known = {}, added = {} }
@@ -161,7 +162,7 @@ local function undo(failure)
 end
 
 local ids, events = {}, {}
-for i = 10, #ARGV, 4 do
+for i = 11, #ARGV, 4 do
   local sender, after, ref, rest = senders[ARGV[i]], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local id = sender and sender.known[ref]
   if not id and (after == '' or sender.known[after]) then
@@ -230,6 +231,22 @@ if ARGV[4] ~= '0' then
   local length = call('XLEN', log)
   if #old > 0 and type(length) == 'number' then
     call('XTRIM', log, 'MAXLEN', length - #old)
+  end
+end
+
+-- Messages differ in size, so what their number says is measured again after each step. The steps
+-- grow, because each measurement takes time. The newest message stays.
+local maxBytes = tonumber(ARGV[10])
+if maxBytes > 0 then
+  local length, part = call('XLEN', log), 16
+  while type(length) == 'number' and length > 1 do
+    local bytes = call('MEMORY', 'USAGE', log, 'SAMPLES', 0)
+    if type(bytes) ~= 'number' or bytes <= maxBytes then
+      break
+    end
+    length = length - math.ceil(length / part)
+    part = math.max(2, part / 2)
+    call('XTRIM', log, 'MAXLEN', length)
   end
 end
 return ids

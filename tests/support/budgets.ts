@@ -1,0 +1,15 @@
+import type { ClientRates, SharedBudget } from "../../chat/limits/session_budget.ts";
+import { TokenBucket } from "../../chat/limits/token_bucket.ts";
+
+/** Rates of a client that may send as much as it likes. */
+export const NO_RATES: ClientRates = {
+  maxMessagesPerSecond: 0,
+  maxLinesPerSecond: 0,
+  maxBytesPerSecond: 0,
+};
+
+/** The budget of an address without limits. */
+export const UNLIMITED_ADDRESS: SharedBudget = {
+  bytes: new TokenBucket(0, 1),
+  takeNewRoom: () => 0,
+};
