@@ -35,6 +35,9 @@ const SERVER_LINES = ["has joined the chat!", "has left the chat!"].map((line) =
   [...line].map((char) => lettersOf(char)[0] ?? "").join("")
 );
 
+/** The start of a line that cannot read like one of them. */
+const OTHER_FIRST_LETTER = /^[a-gi-z0-9]/i;
+
 /**
  * Makes a text safe to show in a terminal.
  *
@@ -82,12 +85,15 @@ function isPlain(text: string): boolean {
 }
 
 function toLines(text: string): string[] {
-  const lines = text.split(LINE_BREAK).map((line) => line.replace(CONTROL, "\ufffd"));
+  // Most lines are plain, and a text may have many of them.
+  const lines = text.split(LINE_BREAK)
+    .map((line) => isPlain(line) ? line : line.replace(CONTROL, "\ufffd"));
   while (lines.length > 1 && lines.at(-1) === "") lines.pop();
   return lines;
 }
 
 function quoteServerLine(line: string): string {
+  if (line === "" || OTHER_FIRST_LETTER.test(line)) return line;
   return SERVER_LINES.some((serverLine) => looksLike(line, serverLine)) ? `“${line}”` : line;
 }
 

@@ -168,3 +168,29 @@ Deno.test("a message that someone put into the stream in several lines is sent i
   await late.leave();
   for (const client of [foo, bar]) assertWords(client, 4);
 });
+
+Deno.test("a message that is lost with a log of far ids is told as a gap", async () => {
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk } = pair;
+  const LOSE = `redis.call("PUBLISH", "chat:r", ARGV[1])
+    redis.call("DEL", "{chat:r}:log")
+    if ARGV[2] then redis.call("XADD", "{chat:r}:log", "*", "prev", "0-0", "rest", ARGV[2]) end`;
+  const rest = '"user":"ghost","text":"first of the next log"}';
+  for (const further of [[], [rest]]) {
+    await redis.command("XADD", "{chat:r}:log", FAR, "put", "here");
+    await talk();
+    const prev = foo.all("message").at(-1)!.id;
+    const [time, sequence] = prev.split("-");
+    const id = `${time}-${Number(sequence) + 1}`;
+    const lost = { type: "message", id, prev, user: "ghost", text: "lost" };
+    await redis.command("EVAL", LOSE, "0", EVENT_MARK + JSON.stringify(lost), ...further);
+    const gaps = further.length + 1;
+    for (const client of [foo, bar]) await until(() => countGaps(client) === gaps, 5);
+    await talk();
+  }
+  for (const client of [foo, bar]) {
+    assertWords(client, 8);
+    assertEquals(countGaps(client), 2);
+  }
+});

@@ -253,8 +253,11 @@ export class RoomSubscription implements LogObserver {
     if (isInLog) this.#endInterruption();
     else this.#handleLoss(page);
 
-    // If the log has something else than the last messages, that was told.
-    const canBeLost = !isInLog && (page.base !== undefined || page.olderEnd === BEFORE_FIRST_ID);
+    // If the log has something else than the last messages, that was told, unless it began anew.
+    const isAnew = (page.olderEnd ?? entries[0]?.event.prev) === BEFORE_FIRST_ID;
+    const canBeLost = !isInLog && (page.base !== undefined || isAnew);
+    // A log in which someone has put a far higher id went on from that.
+    const wasAhead = !this.#isPossible(this.#position!);
     let mayBeLost = false;
     const merged = mergePage(page, this.#buffer, settled, {
       isNext: (message) => this.#isNext(message),
@@ -262,7 +265,7 @@ export class RoomSubscription implements LogObserver {
         if (!isLater(id, base)) return;
         this.#noteDropped("messages that are not in the log");
         // Redis may have lost it together with the last one that was delivered.
-        mayBeLost ||= canBeLost && this.#isPossible(id);
+        mayBeLost ||= canBeLost && (wasAhead || this.#isPossible(id));
         this.#isInterrupted ||= mayBeLost;
       },
     });
