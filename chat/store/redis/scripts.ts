@@ -54,11 +54,10 @@ const MESSAGES_PER_TRIM = 32;
 const MAX_TRIMMED_MESSAGES = 100;
 
 /**
- * The bytes of a log are measured as often as this many times while messages fill it anew. That
- * costs Redis up to 40 µs for 4 MiB, and the log is seldom more than a few parts of so many above
- * its limit.
+ * How often a log is measured while messages fill it anew. That costs Redis up to 40 µs for 4 MiB,
+ * and the log is seldom more than a few parts of so many above its limit.
  */
-const MEASUREMENTS_PER_LOG = 128;
+const MEASUREMENTS_PER_LOG = 64;
 
 /** What an instance has seen of a room's log: Redis may lose its end. */
 export interface SeenIds {
@@ -209,11 +208,10 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
       const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
       const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
       const { historyLimit, historySeconds, historyBytes = 0 } = limits;
-      const chars = messages.reduce((sum, { rest }) => sum + rest.length, 0);
-      const isSizeDue = Math.random() * historyBytes < MEASUREMENTS_PER_LOG * chars;
+      const measuredFrom = Math.floor(Math.random() * historyBytes / MEASUREMENTS_PER_LOG);
       const kept = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
       const seen = [last, highest, Math.ceil(nowMs) + CLOCK_MARGIN_MS];
-      const all = [...kept, ...seen, maxRefs(limits), isSizeDue ? historyBytes : 0, ...args];
+      const all = [...kept, ...seen, maxRefs(limits), historyBytes, measuredFrom, ...args];
       return publish(allKeys.length, ...allKeys, keys.channel, ...all);
     },
   };

@@ -16,8 +16,9 @@
 -- ARGV[7]  the highest id that it has seen there
 -- ARGV[8]  a little more than the time of the clock, in milliseconds
 -- ARGV[9]  how many refs such a HASH may have
--- ARGV[10] how many bytes the log may take; 0 not to measure it now
--- ARGV[11…] four for each message: where the HASHes of its sender begin in KEYS, or 0 if it needs
+-- ARGV[10] how many bytes the log may take; 0 for any number
+-- ARGV[11] the log is measured if more bytes than this are appended
+-- ARGV[12…] four for each message: where the HASHes of its sender begin in KEYS, or 0 if it needs
 --          none; the ref of the message before it, or ""; its own ref, or ""; and the end of its
 --          event as JSON, after id and prev, such as "user":"foo","text":"hi"}
 -- Reply: the ids of the messages. One that is refused has null if the ref of the one before it is
@@ -33,7 +34,7 @@ end
 local call, log, channel, seconds = redis.pcall, KEYS[1], ARGV[1], ARGV[3]
 -- What fails if a key has another type comes before the first write.
 local senders = {}
-for i = 11, #ARGV, 4 do
+for i = 12, #ARGV, 4 do
   local place = ARGV[i]
   if place ~= '0' then
     local sender = senders[place] or { refs = {}, known = {}, added = {} }
@@ -161,8 +162,8 @@ local function undo(failure)
   return failure
 end
 
-local ids, events = {}, {}
-for i = 11, #ARGV, 4 do
+local ids, events, bytes = {}, {}, 0
+for i = 12, #ARGV, 4 do
   local sender, after, ref, rest = senders[ARGV[i]], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local id = sender and sender.known[ref]
   if not id and (after == '' or sender.known[after]) then
@@ -179,6 +180,8 @@ for i = 11, #ARGV, 4 do
       end
       nextId = '*'
       appended[#appended + 1] = id
+      -- With what an entry takes besides.
+      bytes = bytes + #rest + 40
       if ref ~= '' then
         local added = sender.added
         added[#added + 1], added[#added + 2], sender.known[ref] = ref, id, id
@@ -237,11 +240,11 @@ end
 -- Messages differ in size, so what their number says is measured again after each step. The steps
 -- grow, because each measurement takes time. The newest message stays.
 local maxBytes = tonumber(ARGV[10])
-if maxBytes > 0 then
+if maxBytes > 0 and bytes > tonumber(ARGV[11]) then
   local length, part = call('XLEN', log), 16
   while type(length) == 'number' and length > 1 do
-    local bytes = call('MEMORY', 'USAGE', log, 'SAMPLES', 0)
-    if type(bytes) ~= 'number' or bytes <= maxBytes then
+    local size = call('MEMORY', 'USAGE', log, 'SAMPLES', 0)
+    if type(size) ~= 'number' or size <= maxBytes then
       break
     end
     length = length - math.ceil(length / part)
