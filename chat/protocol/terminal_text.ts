@@ -20,6 +20,12 @@ const UNSAFE =
 /** The prefixes of further lines may take as many characters as the text, and these. */
 const EXTRA_PREFIX_CHARS = 8_192;
 
+/** A character that a line shows. */
+const VISIBLE = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u2800]]/gv;
+
+/** A line that shows more characters than this is not taken for one of the server's own. */
+const MAX_SEEN_CHARS = 100;
+
 /** The results of {@linkcode lettersOf}, which take several microseconds each. */
 const LETTERS = new Map<string, readonly string[]>();
 const MAX_LETTERS = 10_000;
@@ -28,6 +34,9 @@ const MAX_LETTERS = 10_000;
 const SERVER_LINES = ["has joined the chat!", "has left the chat!"].map((line) =>
   [...line].map((char) => lettersOf(char)[0] ?? "").join("")
 );
+
+/** The start of a line that cannot read like one of them. */
+const OTHER_FIRST_LETTER = /^[a-gi-z0-9]/i;
 
 /**
  * Makes a text safe to show in a terminal.
@@ -76,19 +85,26 @@ function isPlain(text: string): boolean {
 }
 
 function toLines(text: string): string[] {
-  const lines = text.split(LINE_BREAK).map((line) => line.replace(CONTROL, "\ufffd"));
+  // Most lines are plain, and a text may have many of them.
+  const lines = text.split(LINE_BREAK)
+    .map((line) => isPlain(line) ? line : line.replace(CONTROL, "\ufffd"));
   while (lines.length > 1 && lines.at(-1) === "") lines.pop();
   return lines;
 }
 
 function quoteServerLine(line: string): string {
+  if (line === "" || OTHER_FIRST_LETTER.test(line)) return line;
   return SERVER_LINES.some((serverLine) => looksLike(line, serverLine)) ? `“${line}”` : line;
 }
 
-/** Whether a line has the letters of another one, or letters that look like them. */
+/**
+ * Whether a line has the letters of another one, or letters that look like them. Whatever it has
+ * that nobody sees is skipped in native code: 21,845 such characters fit into a message.
+ */
 function looksLike(line: string, letters: string): boolean {
-  let matched = 0;
-  for (const char of line) {
+  let matched = 0, seen = 0;
+  for (const [char] of line.matchAll(VISIBLE)) {
+    if (++seen > MAX_SEEN_CHARS) return false;
     const candidates = lettersOf(char);
     if (candidates.length === 0) continue;
     const found = candidates.find((candidate) => letters.startsWith(candidate, matched));
@@ -98,13 +114,11 @@ function looksLike(line: string, letters: string): boolean {
   return matched === letters.length;
 }
 
-/** Returns the letters that a character looks like; none if it is neither a letter nor a digit. */
+/** Returns the letters that a visible character looks like; none if it is like no letter. */
 function lettersOf(char: string): readonly string[] {
   const known = LETTERS.get(char);
   if (known) return known;
-  const letters = /[\p{L}\p{N}\p{P}\p{S}]/u.test(char)
-    ? nameKeys(char).map((key) => key.replace(/[^\p{L}\p{N}]/gu, "")).filter(Boolean)
-    : [];
+  const letters = nameKeys(char).map((key) => key.replace(/[^\p{L}\p{N}]/gu, "")).filter(Boolean);
   if (LETTERS.size === MAX_LETTERS) LETTERS.clear();
   LETTERS.set(char, letters);
   return letters;

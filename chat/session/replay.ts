@@ -13,6 +13,9 @@ import type { History } from "../rooms/history.ts";
 import type { LogEntry } from "../store/store.ts";
 import type { JoinRequest } from "./join_request.ts";
 
+/** How much is encoded in one turn. */
+const PORTION_CHARS = 64 * 1024;
+
 interface Replayed {
   readonly event: RoomEvent;
   readonly line: string;
@@ -60,6 +63,33 @@ export async function prepareReplay(
   const recovered = prev === since && isProofOfNoGap(id, prev) &&
     (hasSince || (await history.last(room, 1, previousId(id))).length === 0);
   return { recovered, pages: replayUpTo(last, rest, pages) };
+}
+
+let lastTurn = Promise.resolve();
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/**
+ * Yields pages in portions. Only the first one of a page does not wait for a turn of its own, in
+ * which no other replay has one: so replays do not delay what others send.
+ */
+export async function* inTurns(pages: Replay["pages"]): AsyncGenerator<readonly Replayed[]> {
+  for await (const page of pages) {
+    let portion: Replayed[] = [], chars = 0;
+    for (const replayed of page) {
+      if (chars > PORTION_CHARS) {
+        yield portion;
+        await (lastTurn = lastTurn.then(nextTurn));
+        portion = [];
+        chars = 0;
+      }
+      portion.push(replayed);
+      chars += replayed.line.length;
+    }
+    yield portion;
+  }
 }
 
 function refuse(message: string): Replay {

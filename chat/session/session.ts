@@ -16,7 +16,7 @@ import {
 } from "../store/store.ts";
 import { Inbound } from "./inbound.ts";
 import type { JoinRequest } from "./join_request.ts";
-import { prepareReplay } from "./replay.ts";
+import { inTurns, prepareReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
 import { Writer } from "./writer.ts";
 
@@ -176,10 +176,10 @@ export class Session implements Member {
     if (this.#hasLeft) return;
     this.#welcome(last, users, recovered);
     if (error) this.#writer.reply(error);
-    for await (const page of pages) {
+    for await (const portion of inTurns(pages)) {
       if (this.#hasLeft) return;
       await this.#writer.sendPaced(
-        page.flatMap(({ event, line }) => this.protocol.encodeEvent(event, line) ?? []),
+        portion.flatMap(({ event, line }) => this.protocol.encodeEvent(event, line) ?? []),
       );
     }
     await this.#writer.drainQueue();

@@ -77,6 +77,12 @@ export interface LogLimits {
   readonly maxMessagesPerSecond?: number;
 }
 
+/**
+ * How long the log of a room in which there was never a second user lives after the last one has
+ * left, in seconds. Users whose process died count as company.
+ */
+export const LONE_LOG_SECONDS = 600;
+
 /** How long a store remembers a message's `ref`, in seconds: see {@linkcode Store.publish}. */
 export const REF_TTL_SECONDS = 300;
 

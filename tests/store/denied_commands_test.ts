@@ -118,7 +118,7 @@ for (const command of ["hgetall", "srem", "hdel", "publish"]) {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const { commands, subscriber } = await connect(redis.settings, 5_000);
-    const reaper = new Reaper(commands, new Instances(commands, "this"), () => {});
+    const reaper = new Reaper(commands, new Instances(commands, "this"), 60, () => {});
     await redis.command("SADD", USERS, "a", "b", "c");
     const a = ["a", "dead-1 5 s 0 - ::a ::A", "::a", ":a", "::A", ":a"];
     await redis.command(

@@ -1,11 +1,21 @@
 import { MemoryBackend, openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { testStore } from "./store_contract.ts";
 
+const { now } = Date;
+
 testStore("memory", (limits) => {
   const backend = new MemoryBackend(limits);
   return Promise.resolve({
     here: openMemoryStore(limits, backend),
     there: openMemoryStore(limits, backend),
-    dispose: () => Promise.resolve(),
+    pass: (seconds) => {
+      const before = Date.now;
+      Date.now = () => before() + seconds * 1_000;
+      return Promise.resolve();
+    },
+    dispose: () => {
+      Date.now = now;
+      return Promise.resolve();
+    },
   });
 });

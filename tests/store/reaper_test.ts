@@ -15,7 +15,7 @@ async function startReaper() {
   const instances = new Instances(commands, "this");
   await instances.register(["r"]);
   let leasesLost = 0;
-  const reaper = new Reaper(commands, instances, () => leasesLost++);
+  const reaper = new Reaper(commands, instances, 60, () => leasesLost++);
   await redis.command("SADD", "chat-users:r", "foo");
   await redis.command("HSET", "{chat-users:r}:owners", "foo", "dead");
   return {
@@ -31,6 +31,13 @@ async function startReaper() {
     },
   };
 }
+
+Deno.test("the log of a room whose users died keeps its time", async () => {
+  await using test = await startReaper();
+  await test.reaper.reap("r", "dead");
+  assertEquals(await test.names(), []);
+  assertEquals(await test.redis.command("TTL", "{chat-users:r}:shared"), 120);
+});
 
 Deno.test("a reaper frees the names of an instance without a lease, and marks it", async () => {
   await using test = await startReaper();

@@ -1,5 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { RoomEvent } from "../../chat/protocol/events.ts";
+import { connect } from "../../chat/store/redis/connections.ts";
+import { Log } from "../../chat/store/redis/log.ts";
+import { manageLogLifetime } from "../../chat/store/redis/log_lifetime.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import {
   type RoomListener,
@@ -11,9 +14,10 @@ import { testStore } from "./store_contract.ts";
 import { startProxy } from "../support/proxy.ts";
 import { freePort } from "../support/ports.ts";
 import { redisSettings, startRedis } from "../support/redis.ts";
-import { endOfTurn, sleep } from "../support/wait.ts";
+import { endOfTurn, sleep, until } from "../support/wait.ts";
 
 const LIMITS = { historyLimit: 1_000, historySeconds: 60 };
+const LASTING = { ...LIMITS, historySeconds: 7_200 };
 
 /** Ignores everything. */
 const NO_LISTENER: RoomListener = { onEvent() {}, onNameLost() {} };
@@ -23,6 +27,10 @@ testStore("redis", async (limits) => {
   return {
     here: await openRedisStore(redisSettings(redis.port), limits),
     there: await openRedisStore(redisSettings(redis.port), limits),
+    pass: async (seconds) => {
+      const ttlMs = await redis.command("PTTL", "{chat:r}:log") as number;
+      await redis.command("PEXPIRE", "{chat:r}:log", `${ttlMs - seconds * 1_000}`);
+    },
     dispose: () => redis[Symbol.asyncDispose](),
   };
 });
@@ -307,6 +315,57 @@ Deno.test("redis: logs and refs have the documented keys, and expire", async () 
   assert(ttls[0] > 590 && ttls[0] <= 600, `${ttls[0]}`);
   assert(ttls[1] > 50 && ttls[1] <= 60, `${ttls[1]}`);
   await store.close();
+});
+
+Deno.test("redis: a log that a lone user left lives on if someone comes in time", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(redis.settings, LASTING);
+  const ttl = () => redis.command("TTL", "{chat:r}:log") as Promise<number>;
+  await store.subscribe("r", NO_LISTENER);
+  await store.claim("r", "foo", "s1");
+  // Half an hour ago.
+  const id = `${Date.now() - 1_800_000}-0`;
+  const fields = ["prev", "0-0", "rest", '"user":"a","text":"b"}'];
+  await redis.command("XADD", "{chat:r}:log", id, ...fields);
+  await redis.command("EXPIRE", "{chat:r}:log", "5400");
+  await store.release("r", "foo", "s1");
+  assert(await ttl() <= 600, `${await ttl()}`);
+  await store.claim("r", "bar", "s2");
+  await until(async () => await ttl() > 600, 10);
+  assert(await ttl() > 5_390 && await ttl() <= 5_400, `${await ttl()}`);
+
+  // A room without a message leaves nothing behind.
+  await store.subscribe("q", NO_LISTENER);
+  for (const user of ["foo", "bar"]) await store.claim("q", user, user);
+  assert(await redis.command("TTL", "{chat-users:q}:shared") as number > 14_000);
+  for (const user of ["foo", "bar"]) await store.release("q", user, user);
+  assertEquals(await redis.command("KEYS", "*q*"), []);
+  await store.close();
+});
+
+Deno.test("redis: that there were two users is noted again when one of them leaves", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(redis.settings, LASTING);
+  await store.subscribe("r", NO_LISTENER);
+  for (const user of ["foo", "bar"]) await store.claim("r", user, user);
+  await store.publish("r", "foo", "a");
+  // They stay for longer than the key lives.
+  await redis.command("DEL", "{chat-users:r}:shared");
+  for (const user of ["foo", "bar"]) await store.release("r", user, user);
+  assert(await redis.command("TTL", "{chat:r}:log") as number > 7_000);
+  await store.close();
+});
+
+Deno.test("redis: a log keeps its time if someone joins while it is shortened", async () => {
+  await using redis = await startRedis();
+  const { commands, subscriber } = await connect(redis.settings, 5_000);
+  const log = new Log(commands, LASTING, { nowMs: Date.now, observerOf: () => undefined });
+  const lifetime = manageLogLifetime(commands, log, LASTING.historySeconds, Date.now);
+  await log.publish("r", "foo", "a");
+  await redis.command("SADD", "chat-users:r", "bar");
+  await lifetime.noteEmpty("r", false);
+  assert(await redis.command("TTL", "{chat:r}:log") as number > 7_000);
+  await Promise.all([commands.close(), subscriber.close()]);
 });
 
 Deno.test("redis: foreign entries in a log are skipped", async () => {

@@ -14,6 +14,8 @@ import { sleep } from "../support/wait.ts";
 export interface Pair {
   readonly here: Store;
   readonly there: Store;
+  /** Makes the logs older. */
+  pass(seconds: number): PromiseLike<void>;
   /** Disposes of what the stores share. */
   dispose(): PromiseLike<void>;
 }
@@ -532,6 +534,39 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(recorder.messages()[0].prev, "0-0");
     assert(isLater(recorder.messages()[0].id, id));
   }, { historyLimit: 1_000, historySeconds: 1 });
+
+  const DAY: LogLimits = { historyLimit: 1_000, historySeconds: 86_400 };
+  const isKept = async (store: Store) => (await store.readAfter("r", "0-0", 10)).length > 0;
+
+  test("the log of a room in which there was one user lives for ten minutes", async (pair) => {
+    const { here, there, pass } = pair;
+    await record(here, "r");
+    await here.claim("r", "foo", "s1");
+    await here.publish("r", "foo", "a");
+    await pass(3_600);
+    await here.release("r", "foo", "s1");
+    await pass(595);
+    assert(await isKept(there), "ten minutes are not over");
+    await pass(10);
+    assert(!await isKept(there), "ten minutes are over");
+  }, DAY);
+
+  test("a log outlives its users if two of them were there at once", async (pair) => {
+    const { here, there, pass } = pair;
+    await Promise.all([record(here, "r"), record(there, "r")]);
+    await here.claim("r", "foo", "s1");
+    await there.claim("r", "bar", "s2");
+    await there.release("r", "bar", "s2");
+    await here.publish("r", "foo", "a");
+    await here.release("r", "foo", "s1");
+    await pass(3_600);
+    assert(await isKept(there));
+    // That is remembered.
+    await there.claim("r", "bar", "s3");
+    await there.release("r", "bar", "s3");
+    await pass(3_600);
+    assert(await isKept(there));
+  }, DAY);
 
   test("listUsers() lists every user who stays, page by page", async ({ here, there }) => {
     await Promise.all([record(here, "r"), record(there, "r")]);

@@ -19,9 +19,9 @@ export async function startPresence(redis: TestRedis, id: string, port = redis.p
   /** What was published in the room, and the names that the instance lost: such as `left foo`. */
   const seen: string[] = [];
   const instances = new Instances(commands, id);
-  const reaper = new Reaper(commands, instances, () => {});
+  const reaper = new Reaper(commands, instances, 60, () => {});
   const claims = new NameClaims(
-    ...[commands, instances, reaper] as const,
+    ...[commands, instances, reaper, 60] as const,
     (_room, { user }, loss) => seen.push(`lost ${user}: ${loss}`),
   );
   const recovery = new NameRecovery(commands, instances, claims, reaper);

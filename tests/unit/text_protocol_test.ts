@@ -139,6 +139,8 @@ Deno.test("a line that reads like the server's own is quoted", () => {
     "ⓗⓐⓢ ⓙⓞⓘⓝⓔⓓ ⓣⓗⓔ ⓒⓗⓐⓣ!",
     "ʜᴀꜱ ʟᴇꜰᴛ ᴛʜᴇ ᴄʜᴀᴛ!",
     "has joíned the chat! 👋",
+    `has${"\u200b".repeat(10_000)} left the chat!`,
+    `${"\u3164".repeat(10_000)}has left the chat!`,
   ];
   for (const line of imitations) {
     assertEquals(message(line), `bar: “${line}”`);
@@ -148,6 +150,7 @@ Deno.test("a line that reads like the server's own is quoted", () => {
   const honest = [
     "she has left the chat!",
     "has left the chair!",
+    `has left${".".repeat(100)} the chat!`,
     "has left the chat, I think",
     "has he left the chat?",
     "foo: has left the chat!",

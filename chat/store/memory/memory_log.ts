@@ -3,6 +3,7 @@ import { BEFORE_FIRST_ID, isLater, nextId } from "../../protocol/ids.ts";
 import {
   type LogEntry,
   type LogLimits,
+  LONE_LOG_SECONDS,
   maxRefs,
   OutOfOrder,
   REF_TTL_SECONDS,
@@ -17,6 +18,10 @@ export class MemoryLog {
    * by their newest entry.
    */
   readonly #rooms = new Map<string, { entries: LogEntry[]; chars: number }>();
+  /** The rooms in which there were two users at once. */
+  readonly #shared = new Set<string>();
+  /** When the logs expire that a lone user has left behind, soonest first. */
+  readonly #loneUntil = new Map<string, number>();
   /** The ids of messages by room and user, and by ref, oldest first. */
   readonly #refs = new Map<string, Map<string, string>>();
 
@@ -72,11 +77,23 @@ export class MemoryLog {
     // Both maps, and each sender's refs, have the newest last.
     this.#rooms.delete(room);
     this.#rooms.set(room, log);
+    this.#loneUntil.delete(room);
     if (ref !== undefined) {
       this.#refs.delete(sender);
       this.#refs.set(sender, refs.set(ref, event.id));
     }
     return { id: event.id, entry };
+  }
+
+  /** Notes how many users a room has after one of them has joined or left. */
+  noteUsers(room: string, users: number, hasLeft = false): void {
+    this.#loneUntil.delete(room);
+    if (users > 1 || users === 1 && hasLeft) this.#shared.add(room);
+    else if (users === 1) return;
+    else if (!this.#rooms.has(room)) this.#shared.delete(room);
+    else if (!this.#shared.has(room)) {
+      this.#loneUntil.set(room, Date.now() + LONE_LOG_SECONDS * 1000);
+    }
   }
 
   /** Returns the entries of a room, oldest first. */
@@ -94,8 +111,18 @@ export class MemoryLog {
     const firstKeptId = idAt(Date.now() - this.#limits.historySeconds * 1000);
     for (const [room, { entries }] of this.#rooms) {
       if (isLater(entries.at(-1)!.event.id, firstKeptId)) break;
-      this.#rooms.delete(room);
+      this.#delete(room);
     }
+    for (const [room, until] of this.#loneUntil) {
+      if (until > Date.now()) break;
+      this.#delete(room);
+    }
+  }
+
+  #delete(room: string): void {
+    this.#rooms.delete(room);
+    this.#shared.delete(room);
+    this.#loneUntil.delete(room);
   }
 }
 

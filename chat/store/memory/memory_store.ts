@@ -87,6 +87,7 @@ export function openMemoryStore(
       // A name that is taken over keeps its place among the others, and so its number.
       const number = owner?.number ?? ++backend.claimCount;
       backend.users.set(room, users.set(user, { store, session, secret, keys, number }));
+      backend.log.noteUsers(room, users.size);
       const event = { user, session, users: users.size };
       if (owner) publish(room, { type: "replaced", ...event, former: owner.session });
       else publish(room, { type: "joined", ...event });
@@ -99,6 +100,7 @@ export function openMemoryStore(
         users.delete(user);
         owner.keys.forEach((key) => backend.nameKeys.delete(key));
         if (users.size === 0) backend.users.delete(room);
+        backend.log.noteUsers(room, users.size, true);
         publish(room, { type: "left", user });
       }
       return Promise.resolve();

@@ -17,6 +17,11 @@ export interface RoomKeys {
    * key can be claimed, as long as the user has an owner. No name contains a colon.
    */
   readonly owners: string;
+  /**
+   * A STRING that exists if there were two users in the room at once: see `release.lua`. In the
+   * cluster slot of the names.
+   */
+  readonly shared: string;
   /** The channel on which the room's events are published. */
   readonly channel: string;
   /** A STREAM of the room's messages. */
@@ -71,6 +76,7 @@ export class Keys {
       users,
       // With a prefix, the key begins with it as well as with the whole hash tag.
       owners: `${this.#prefix}{${users}}:owners`,
+      shared: `${this.#prefix}{${users}}:shared`,
       channel: this.#channel + suffix,
       log: `${this.#logTag(room)}:log`,
       refs: `${this.#logTag(room)}:refs`,
@@ -88,13 +94,14 @@ export class Keys {
   }
 
   /** Returns the type of a key of the chat; `undefined` for any other name. */
-  typeOf(key: string): "set" | "hash" | "zset" | "stream" | undefined {
+  typeOf(key: string): "string" | "set" | "hash" | "zset" | "stream" | undefined {
     if (key === this.leases || key === this.reaped) return "zset";
     const start = `${this.#prefix}chat-`;
     if (key.startsWith(`${start}users`) || key.startsWith(`${start}instance-rooms:`)) return "set";
     if (!key.startsWith(`${this.#prefix}{${this.#prefix}chat`)) return undefined;
     const end = key.slice(key.indexOf("}"));
     if (end === "}:log") return "stream";
+    if (end === "}:shared") return "string";
     return end === "}:owners" || end.startsWith("}:refs:") ? "hash" : undefined;
   }
 

@@ -51,18 +51,20 @@ export class NameClaims {
    * @param connection where to send commands
    * @param instances the instances
    * @param reaper frees names of dead instances that stand in the way of a claim
+   * @param historySeconds how long a log is kept
    * @param onNameLost called with each claim whose name was lost, unless an event tells it
    */
   constructor(
     connection: CommandConnection,
     instances: Instances,
     reaper: Reaper,
+    historySeconds: number,
     onNameLost: OnNameLost,
   ) {
     this.#connection = connection;
     this.#instances = instances;
     this.#reaper = reaper;
-    this.#scripts = defineClaimScripts(connection);
+    this.#scripts = defineClaimScripts(connection, historySeconds);
     this.#onNameLost = onNameLost;
   }
 
@@ -211,8 +213,16 @@ export class NameClaims {
     return true;
   }
 
-  /** Releases a name. If Redis cannot free it now, a recovery does. */
-  async release(room: string, user: string, session: string): Promise<void> {
+  /**
+   * Releases a name. If Redis cannot free it now, a recovery does.
+   *
+   * @returns whether the room was left `"empty"`, or empty by one who was always `"alone"`
+   */
+  async release(
+    room: string,
+    user: string,
+    session: string,
+  ): Promise<"empty" | "alone" | undefined> {
     const names = this.#rooms.get(room);
     const isCertain = names?.held.get(user)?.session === session;
     // A name that was taken over, or lost in an outage, needs no release.
@@ -221,6 +231,7 @@ export class NameClaims {
     try {
       const keys = this.#connection.keys.room(room);
       const freed = await this.#scripts.release(keys, user, session, isCertain);
+      if (freed > 1) return freed === 3 ? "empty" : "alone";
       if (freed >= 0 || !isCertain || await this.#instances.wasReaped()) return;
       // Redis had lost the name, so nobody has seen the user leave.
       await this.announce(room, { type: "left", user });

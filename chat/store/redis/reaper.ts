@@ -27,12 +27,18 @@ export class Reaper {
   /**
    * @param connection where to send commands
    * @param instances the instances
+   * @param historySeconds how long a log is kept
    * @param onLeaseLost called when it turns out that this instance itself has no lease
    */
-  constructor(connection: CommandConnection, instances: Instances, onLeaseLost: () => void) {
+  constructor(
+    connection: CommandConnection,
+    instances: Instances,
+    historySeconds: number,
+    onLeaseLost: () => void,
+  ) {
     this.#connection = connection;
     this.#instances = instances;
-    this.#reap = defineReap(connection);
+    this.#reap = defineReap(connection, historySeconds);
     this.#onLeaseLost = onLeaseLost;
   }
 

@@ -6,6 +6,7 @@ import { ignoreOutage } from "./ignore_outage.ts";
 import { cleanWords, Incidents } from "./incidents.ts";
 import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
+import { manageLogLifetime } from "./log_lifetime.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { NameClaims } from "./name_claims.ts";
 import { Reaper } from "./reaper.ts";
@@ -39,9 +40,9 @@ export async function openRedisStore(
   const { commands } = connections;
   const listeners = new Map<string, RoomListener>();
   const instances = new Instances(commands, instanceId);
-  const reaper = new Reaper(commands, instances, recover);
+  const reaper = new Reaper(commands, instances, limits.historySeconds, recover);
   const claims = new NameClaims(
-    ...[commands, instances, reaper] as const,
+    ...[commands, instances, reaper, limits.historySeconds] as const,
     (room, { user, session }, loss) => listeners.get(room)?.onNameLost(user, session, loss),
   );
   const recovery = new NameRecovery(commands, instances, claims, reaper);
@@ -51,6 +52,9 @@ export async function openRedisStore(
     nowMs: () => instances.nowMs,
     observerOf: (room) => subscriptions.get(room),
   });
+  const lifetime = manageLogLifetime(
+    ...[commands, log, limits.historySeconds, () => instances.nowMs] as const,
+  );
   const channel = commands.keys.hearing(instanceId);
   const subscriber = new Subscriber(connections.subscriber, commands, channel);
   const probe = defineProbe(commands, channel);
@@ -120,6 +124,9 @@ export async function openRedisStore(
         onEvent(event, line) {
           // Redis had lost a name that this instance holds, and someone else has got it.
           if (claims.note(room, event)) sweeper.sweep(room).catch(ignoreOutage);
+          if (event.type === "joined" && event.users === 1) {
+            lifetime.restore(room).catch(ignoreOutage);
+          }
           listener.onEvent(event, line);
         },
       });
@@ -146,7 +153,8 @@ export async function openRedisStore(
     },
     async release(room, user, session) {
       log.leave(room, user);
-      await claims.release(room, user, session);
+      const end = await claims.release(room, user, session);
+      if (end) await lifetime.noteEmpty(room, end === "empty").catch(ignoreOutage);
     },
     publish: (room, user, text, ref, after) => log.publish(room, user, text, ref, after),
     readAfter: (room, position, count) => log.readAfter(room, position, count),

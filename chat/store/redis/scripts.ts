@@ -93,11 +93,11 @@ export interface LogScripts {
 export type ClaimScripts = ReturnType<typeof defineClaimScripts>;
 
 /** Registers the scripts that claim and release names. */
-export function defineClaimScripts(connection: CommandConnection) {
+export function defineClaimScripts(connection: CommandConnection, historySeconds: number) {
   const claim = connection.defineScript<number | [taken: string, owner: string]>(
-    ...["claimName", 2, claimScript] as const,
+    ...["claimName", 3, claimScript] as const,
   );
-  const release = connection.defineScript<number>("releaseName", 2, releaseScript);
+  const release = connection.defineScript<number>("releaseName", 3, releaseScript);
   const announce = connection.defineScript<number>("announce", 1, announceScript);
   return {
     /**
@@ -108,14 +108,14 @@ export function defineClaimScripts(connection: CommandConnection) {
     claim(keys: RoomKeys, instance: string, claimant: Claimant) {
       const { user, session } = claimant;
       const fields = JSON.stringify({ user, session }).slice(1, -1);
-      const args = [user, instance, endOfOwner(claimant), keys.channel, fields];
-      return claim(keys.users, keys.owners, ...args, ...keyFields(claimant));
+      const args = [user, instance, endOfOwner(claimant), keys.channel, fields, 2 * historySeconds];
+      return claim(keys.users, keys.owners, keys.shared, ...args, ...keyFields(claimant));
     },
-    /** Resolves to 1 if the name was freed, 0 if another session has it, -1 if nobody does. */
+    /** Resolves to whether the name was freed, and who is left: see `release.lua`. */
     release(keys: RoomKeys, user: string, session: string, isCertain: boolean) {
       const left = payloadOf({ type: "left", user });
-      const args = [user, session, isCertain ? 1 : 0, keys.channel, left];
-      return release(keys.users, keys.owners, ...args);
+      const args = [user, session, isCertain ? 1 : 0, keys.channel, left, 2 * historySeconds];
+      return release(keys.users, keys.owners, keys.shared, ...args);
     },
     /** Resolves to 1 if the event was published, 0 if it is not true. */
     announce(keys: RoomKeys, event: Joined | Left) {
@@ -126,11 +126,11 @@ export function defineClaimScripts(connection: CommandConnection) {
 }
 
 /** Registers the script that frees the names of dead instances. */
-export function defineReap(connection: CommandConnection) {
-  const reap = connection.defineScript<number>("reapNames", 2, reapScript);
+export function defineReap(connection: CommandConnection, historySeconds: number) {
+  const reap = connection.defineScript<number>("reapNames", 3, reapScript);
   /** Resolves to the number of names that were freed. */
   return (keys: RoomKeys, instance: string) =>
-    reap(keys.users, keys.owners, instance, keys.channel);
+    reap(keys.users, keys.owners, keys.shared, instance, keys.channel, 2 * historySeconds);
 }
 
 /** The scripts that put names right. */

@@ -29,9 +29,9 @@
  *    connection lasts. (The end of the run is one at which each client has all answers.)
  *
  * A message that Redis lost, and that its sender sent again before it was acknowledged, may come
- * twice: its `ref` was lost, too. So may one that Redis lost and got back, from a snapshot or from a
- * former primary: it may also come after messages that followed it before. A forged message that follows a client's position may be
- * delivered, and changes nothing else.
+ * twice: its `ref` was lost, too. So may one that Redis lost and got back, from a snapshot or from
+ * a former primary. It may also come after messages that followed it before. A forged message that
+ * follows a client's position may be delivered, and changes nothing else.
  */
 import {
   type Appended,

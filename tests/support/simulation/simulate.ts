@@ -4,8 +4,11 @@ import { type Action, makeSchedule, type Schedule } from "./schedule.ts";
 import type { History, Transcript } from "./transcript.ts";
 import { World } from "./world.ts";
 
-/** How long the end of a run may take, in milliseconds. */
-const SETTLE_TIMEOUT_MS = 10_000;
+/**
+ * How long the end of a run may take, in milliseconds: a name whose release was lost in a failover
+ * is free after the next sweep of its room.
+ */
+const SETTLE_TIMEOUT_MS = 30_000;
 
 /** How many simulations run side by side: mostly, each of them waits. */
 const SIDE_BY_SIDE = 6;

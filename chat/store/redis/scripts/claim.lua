@@ -3,12 +3,14 @@
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
+-- KEYS[3] exists if there were two users in the room at once (STRING)
 -- ARGV[1] the name
 -- ARGV[2] the instance that claims it
 -- ARGV[3] the end of the owner: the session, the attempt and the hash of the user's secret
 -- ARGV[4] the room's channel
 -- ARGV[5] the event's fields user and session as JSON, such as "user":"foo","session":"5"
--- ARGV[6…] the fields of the name's keys: see `keys.ts`
+-- ARGV[6] how long KEYS[3] lives, in seconds
+-- ARGV[7…] the fields of the name's keys: see `keys.ts`
 -- Reply: the time of the claim in milliseconds if the session has the name now; 0 if a later
 -- session of the same user has it; else the name that is taken, this one or one that looks like it,
 -- and its owner ("" if Redis knows none).
@@ -32,7 +34,7 @@ if owner then
   start = '\30{"type":"replaced","former":' .. cjson.encode(former) .. ','
   ownKeys = formerKeys
 else
-  for i = 6, #ARGV do
+  for i = 7, #ARGV do
     local value = redis.call('HGET', KEYS[2], ARGV[i])
     local otherOwner = value and redis.call('HGET', KEYS[2], value:sub(2))
     if otherOwner then
@@ -56,11 +58,14 @@ if type(reply) == 'table' then
   if owner then
     redis.pcall('HSET', KEYS[2], ARGV[1], owner)
   else
-    redis.pcall('HDEL', KEYS[2], ARGV[1], unpack(ARGV, 6))
+    redis.pcall('HDEL', KEYS[2], ARGV[1], unpack(ARGV, 7))
   end
   if added == 1 then
     redis.pcall('SREM', KEYS[1], ARGV[1])
   end
   return reply
+end
+if users + added > 1 then
+  redis.pcall('SET', KEYS[3], '1', 'EX', ARGV[6])
 end
 return now

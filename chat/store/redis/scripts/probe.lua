@@ -10,8 +10,8 @@
 local key, channel = KEYS[1], ARGV[1]
 -- SET comes first: after another write, a script goes on when Redis is out of memory.
 for _, call in ipairs({
-  { 'SET', key, '1', 'EX', '10' }, { 'TIME' }, { 'PTTL', key }, { 'EXPIRE', key, '10' },
-  { 'DEL', key }, { 'SADD', key, 'a' }, { 'SCARD', key },
+  { 'SET', key, '1', 'EX', '10' }, { 'GET', key }, { 'TIME' }, { 'PTTL', key },
+  { 'EXPIRE', key, '10' }, { 'DEL', key }, { 'SADD', key, 'a' }, { 'SCARD', key },
   { 'SMEMBERS', key }, { 'SSCAN', key, '0' }, { 'SREM', key, 'a' },
   { 'HSET', key, 'a', '1' }, { 'HGET', key, 'a' }, { 'HEXISTS', key, 'a' },
   { 'HMGET', key, 'a' }, { 'HLEN', key },

@@ -2,8 +2,10 @@
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
+-- KEYS[3] exists if there were two users in the room at once (STRING)
 -- ARGV[1] the dead instance
 -- ARGV[2] the room's channel
+-- ARGV[3] how long KEYS[3] lives, in seconds
 -- Reply: the number of names that were freed.
 --
 -- Atomic, because two instances may reap the same dead one at once, and each user must be seen
@@ -33,5 +35,8 @@ for i = 1, #owners, 2 do
     end
     freed = freed + 1
   end
+end
+if freed > 0 then
+  redis.pcall('SET', KEYS[3], '1', 'EX', ARGV[3])
 end
 return freed

@@ -2,12 +2,16 @@
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
+-- KEYS[3] exists if there were two users in the room at once (STRING)
 -- ARGV[1] the name
 -- ARGV[2] the session
 -- ARGV[3] 1 if the session is certain to have had the name, else 0
 -- ARGV[4] the room's channel
 -- ARGV[5] the payload of the left event
--- Reply: 1 if the name was freed, 0 if another session has it, -1 if nobody does.
+-- ARGV[6] how long KEYS[3] lives, in seconds
+-- Reply: a positive number if the name was freed: 1 if other users are in the room, 3 if it is
+-- empty now, 2 if there was never a second user either; 0 if another session has the name, -1 if
+-- nobody does.
 --
 -- Atomic, because the name could get its next owner between the check of its owner and the removal.
 -- If a command fails, the release is undone.
@@ -41,4 +45,8 @@ if type(reply) == 'table' then
   end
   return reply
 end
-return 1
+if redis.pcall('SCARD', KEYS[1]) ~= 0 then
+  redis.pcall('SET', KEYS[3], '1', 'EX', ARGV[6])
+  return 1
+end
+return redis.pcall('GET', KEYS[3]) and 3 or 2

@@ -10,7 +10,7 @@
 local deleted = {}
 for i, key in ipairs(KEYS) do
   local check = ({
-    set = { 'SCARD', key }, hash = { 'HEXISTS', key, '' },
+    string = { 'GET', key }, set = { 'SCARD', key }, hash = { 'HEXISTS', key, '' },
     zset = { 'ZSCORE', key, '' }, stream = { 'XLEN', key },
   })[ARGV[i]]
   local reply = redis.pcall(unpack(check))
