@@ -48,7 +48,9 @@ export const entries: Kind<string[]> = {
   make(dice) {
     const rest = dice.object([["user", '"ghost"'], ["text", JSON.stringify(dice.text("boo"))]])
       .slice(1);
-    const fields = ["prev", makeId(dice), "rest", rest];
+    // One that claims to follow the last message would deny what is lost when the log is deleted.
+    const prev = dice.pick(["0-0", "1-0", "999999999999999-0", `${Date.now()}-5`, "x"]);
+    const fields = ["prev", prev, "rest", rest];
     if (dice.chance(0.3)) fields.splice(dice.below(3), dice.below(3), dice.text("rest", "prev"));
     if (fields.length % 2 === 1) fields.push(dice.text("a"));
     const id = dice.chance(0.9) ? "*" : dice.text(LAST, "1-1", `${LAST}7`, "999999999999999-0");
