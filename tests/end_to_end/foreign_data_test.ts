@@ -151,7 +151,7 @@ Deno.test("an entry that someone put into the stream ends no page early", async 
   assertEquals(messages.map(({ prev }: { prev: string }) => prev), ids.slice(0, 3));
 });
 
-Deno.test("a message that someone put into the stream in several lines is sent in one", async () => {
+Deno.test("a message put into the stream in several lines is sent in one", async () => {
   await using redis = await startRedis();
   await using pair = await startPair(redis);
   const { foo, bar, talk, instances } = pair;
