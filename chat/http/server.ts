@@ -16,6 +16,7 @@ import { Session, type SessionLimits } from "../session/session.ts";
 import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
+import { shareRunning } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { allowAnyOrigin, refuse, refuseNewcomer } from "./responses.ts";
 import { makeRoutes, respond } from "./routes.ts";
@@ -107,7 +108,7 @@ export class ChatServer {
     this.#addresses = new AddressBudgets(options);
     const routes = makeRoutes({
       store,
-      ready,
+      ready: shareRunning(ready),
       isClosing: () => this.#isClosing,
       startSession: (request, url, client) => this.#startSession(request, url, client),
     });

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { readConfig } from "../../chat/config/config.ts";
+import { shareRunning } from "../../chat/http/health.ts";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
 import { startHttpServer } from "../support/http_server.ts";
@@ -31,6 +32,20 @@ Deno.test("while the store does not respond, /readyz returns 503 and /healthz 20
   await using server = await startHttpServer({ ...openMemoryStore(readConfig({})), ping });
   assertEquals(await get(`${server.origin}/readyz`), [503, "not ready: it is away\n"]);
   assertEquals(await get(`${server.origin}/healthz`), [200, "ok\n"]);
+});
+
+Deno.test("requests for /readyz share the check that runs", async () => {
+  let pings = 0;
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const ping = () => gates[pings++].promise;
+  const ready = shareRunning(ping);
+  const first = [ready(), ready(), ready()];
+  gates[0].resolve();
+  await Promise.all(first);
+  const second = [ready(), ready()];
+  gates[1].reject(new StoreUnavailable("it is away"));
+  const outcomes = await Promise.allSettled(second);
+  assertEquals([pings, ...outcomes.map(({ status }) => status)], [2, "rejected", "rejected"]);
 });
 
 Deno.test("a plain GET of a chat path returns 426", async () => {
