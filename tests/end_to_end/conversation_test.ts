@@ -194,9 +194,10 @@ Deno.test("each room has its own names, messages and channel", async () => {
   await bar.until("foo: has left the chat!");
   await bar.leave();
   await foo.leave();
-  // The last user to leave a room leaves no name and no subscription behind.
+  // The last user to leave a room leaves no name and no subscription behind, but the knowledge that
+  // the room was shared.
   await chat.redis.untilReply("PUBSUB CHANNELS", ["chat"]);
-  await chat.redis.untilReply("KEYS *chat-users*", []);
+  await chat.redis.untilReply("KEYS *chat-users*", ["{chat-users:red}:shared"]);
 
   // The room works again for the users who join it next.
   const [again, other] = [
