@@ -98,7 +98,8 @@ Deno.test("an address whose upgrades leak is refused with 429, and others get in
   const leaked = descriptors() - before;
   assert(leaked <= 60, `${leaked} descriptors have leaked`);
   await (await TextClient.join(instance.port, "foo")).leave();
-  assertEquals(instance.output.all.length, 3);
+  // Deno does not always know the address of a peer that has reset its connection.
+  assertEquals(instance.output.all.filter((line) => line.includes("127.0.1.1")).length, 1);
 });
 
 Deno.test("slow readers are logged with one line a second at most", async () => {

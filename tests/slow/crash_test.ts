@@ -91,7 +91,7 @@ Deno.test("the next instance frees the names of instances that all died at once"
   }
   assertEquals(await redis.users("red"), ["foo"]);
   await using next = await startInstance(redis.env);
-  await redis.untilReply("KEYS *chat-users*", []);
+  for (const keys of ["chat-users*", "*:owners"]) await redis.untilReply(`KEYS ${keys}`, []);
   const foo = await TextClient.join(next.port, "foo", { room: "red" });
   await foo.leave();
 });
