@@ -114,7 +114,7 @@ export class Hub {
     return published;
   }
 
-  /** Tells whether a room that has a member has had a message. */
+  /** Tells whether a room that has a member has had a message, or one is on its way. */
   hasMessages(name: string): boolean {
     return this.#rooms.get(name)!.room.hasMessages;
   }

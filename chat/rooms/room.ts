@@ -48,9 +48,9 @@ export class Room {
     return false;
   }
 
-  /** Whether the room has had a message. */
+  /** Whether the room has had a message, or one is on its way. */
   get hasMessages(): boolean {
-    return this.#lastId !== BEFORE_FIRST_ID;
+    return this.#lastId !== BEFORE_FIRST_ID || this.#inFlight > 0;
   }
 
   /** Starts with the id of the newest message at the time of the subscription. */

@@ -4,6 +4,7 @@ import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { assertLogged, rowOf } from "../support/fault_table.ts";
 import { startInstance } from "../support/instance.ts";
 import { type EventOf, JsonClient } from "../support/json_client.ts";
+import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { sleep, until } from "../support/wait.ts";
 
@@ -135,4 +136,16 @@ Deno.test("first messages of many rooms are refused, and those of used rooms are
   assert(refused.length > 10 && refused.length <= 20, `${refused.length}`);
   for (const client of [clients[0], late]) await client.publish("not the first one");
   await Promise.all([...clients, late].map((client) => client.leave()));
+});
+
+Deno.test("a new room counts once, however many users send its first message at once", async () => {
+  await using redis = await startRedis();
+  await using instance = await startInstance({ ...redis.env, MAX_NEW_ROOMS_PER_SECOND: "1" });
+  const clients = await Promise.all(
+    Array.from({ length: 40 }, (_, i) => JsonClient.join(instance.port, `u-${i}`)),
+  );
+  for (const client of clients) client.send(message("1"));
+  const answers = (await Promise.all(clients.map((client) => answersTo(client, ["1"])))).flat();
+  assertEquals(answers.filter(({ type }) => type !== "ack"), []);
+  await Promise.all(clients.map((client) => client.leave()));
 });
