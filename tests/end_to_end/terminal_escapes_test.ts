@@ -121,6 +121,7 @@ Deno.test("no escape sequence that a user sends changes what wscat in tmux shows
   // The terminal has typed no answer of its own before this.
   await terminal.type("hi from foo");
   await bar.until("foo: hi from foo");
+  await baz.receivedMessages(Object.keys(ATTACKS).length + 3);
   // JSON carries each text as it was sent.
   const texts = baz.all("message").map(({ text }) => text);
   assertEquals(texts.slice(0, -3), Object.values(ATTACKS).map(({ text }) => text));
