@@ -36,9 +36,13 @@ export interface Message {
   readonly text: string;
   /** The sender's own name for the message, if it gave one. */
   readonly ref?: string;
+  /**
+   * The session that sent it, if that one does not receive it and other devices of the user do.
+   */
+  readonly session?: string;
 }
 
-/** Another connection of the same user has taken the name over. Not in the log. */
+/** Another connection of the same device has taken the name over. Not in the log. */
 export interface Replaced {
   /** Always `"replaced"`. */
   readonly type: "replaced";
@@ -48,6 +52,18 @@ export interface Replaced {
   readonly session: string;
   /** The id of the session that had it before. */
   readonly former: string;
+  /** How many users are in the room. */
+  readonly users: number;
+}
+
+/** A user who is in the room has one more device there. Not in the log. */
+export interface Added {
+  /** Always `"added"`. */
+  readonly type: "added";
+  /** The user's name. */
+  readonly user: string;
+  /** The id of the session. */
+  readonly session: string;
   /** How many users are in the room. */
   readonly users: number;
 }
@@ -80,7 +96,7 @@ export interface Unknown {
  * What instances publish to one another on a room's channel. Each event is one line of JSON, and
  * JSON clients receive that very line.
  */
-export type PublishedEvent = Joined | Left | Message | Replaced;
+export type PublishedEvent = Added | Joined | Left | Message | Replaced;
 
 /** What a room receives. */
 export type RoomEvent = PublishedEvent | Notice | Resync | Unknown;
@@ -104,15 +120,20 @@ export function payloadOf(...events: PublishedEvent[]): string {
 /** Whether a value that claims to be of a type has the fields of that type. */
 // deno-lint-ignore no-explicit-any -- the fields are checked here
 const HAS_FIELDS: Readonly<Record<PublishedEvent["type"], (value: any) => boolean>> = {
+  added: hasSession,
   joined: hasSession,
   replaced: (event) => hasSession(event) && typeof event.former === "string",
   left: ({ user }) => typeof user === "string",
-  message: ({ id, prev, user, text, ref }) =>
+  message: ({ id, prev, user, text, ref, session }) =>
     typeof user === "string" && typeof text === "string" && isId(id) && isId(prev) &&
-    (ref === undefined || typeof ref === "string"),
+    isOptionalString(ref) && isOptionalString(session),
 };
 
-function hasSession({ user, session, users }: Joined | Replaced): boolean {
+function isOptionalString(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
+}
+
+function hasSession({ user, session, users }: Added | Joined | Replaced): boolean {
   return typeof user === "string" && typeof session === "string" &&
     Number.isSafeInteger(users) && users >= 0;
 }

@@ -30,6 +30,7 @@ function encodeEvent(event: RoomEvent): string | undefined {
       return toTerminalText(event.text);
     case "resync":
       return event.gap ? "some messages are missing here" : undefined;
+    case "added":
     case "replaced":
     case "unknown":
       return undefined;

@@ -158,7 +158,7 @@ for (const command of ["hmget", "hget", "hset", "sadd"]) {
     await redis.command("HSET", OWNERS, ...owners);
     const before = await namesOf(redis);
     const claims = ["former", "later", "earlier", "lost"]
-      .map((user) => ({ user, session: "s", claimedAtMs: 20, keys: [user] }));
+      .map((user) => ({ user, session: "s", claimedAtMs: 20, keys: [user], maxDevices: 1 }));
     const call = () => reclaim(commands.keys.room("r"), "this-2", "this-", true, claims);
     await denying(redis, command, () => assertRejects(call, StoreUnavailable));
     assertEquals(await namesOf(redis), before);

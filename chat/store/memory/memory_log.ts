@@ -47,6 +47,7 @@ export class MemoryLog {
     text: string,
     ref?: string,
     after?: string,
+    session?: string,
   ): { id: string; entry?: LogEntry } {
     this.#expire();
     const sender = `${room}:${user}`;
@@ -63,6 +64,7 @@ export class MemoryLog {
     const event: Message = {
       ...{ type: "message", id: idAfter(prev), prev, user, text },
       ...(ref !== undefined && { ref }),
+      ...(session !== undefined && { session }),
     };
     const entry = { event, line: JSON.stringify(event) };
     entries.push(entry);

@@ -156,7 +156,7 @@ export async function openRedisStore(
       const end = await claims.release(room, user, session);
       if (end) await lifetime.noteEmpty(room, end === "empty").catch(ignoreOutage);
     },
-    publish: (room, user, text, ref, after) => log.publish(room, user, text, ref, after),
+    publish: (room, ...message) => log.publish(room, ...message),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),

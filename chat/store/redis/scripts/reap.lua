@@ -1,4 +1,5 @@
--- Frees all names in a room that a dead instance holds, and publishes for each that the user left.
+-- Frees all names in a room that a dead instance holds, and publishes for each that the user left,
+-- unless sessions of other instances have the name too.
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
@@ -13,8 +14,17 @@
 local freed = 0
 local owners = redis.call('HGETALL', KEYS[2])
 for i = 1, #owners, 2 do
-  local user, owner = owners[i], owners[i + 1]
-  if owner:match('^%S*') == ARGV[1] then
+  local user, owner, lines, isDead = owners[i], owners[i + 1], {}, false
+  for line in owner:gmatch('[^\n]+') do
+    if line:match('^%S*') == ARGV[1] then
+      isDead = true
+    else
+      lines[#lines + 1] = line
+    end
+  end
+  if isDead and #lines > 0 then
+    redis.call('HSET', KEYS[2], user, table.concat(lines, '\n'))
+  elseif isDead then
     local removed = redis.call('SREM', KEYS[1], user)
     local fields, values = { user }, { user, owner }
     for key in owner:gmatch('::%S+') do
