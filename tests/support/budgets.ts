@@ -1,5 +1,5 @@
 import type { ClientRates, SharedBudget } from "../../chat/limits/session_budget.ts";
-import { TokenBucket } from "../../chat/limits/token_bucket.ts";
+import { TokenBucket } from "../../chat/protocol/token_bucket.ts";
 
 /** Rates of a client that may send as much as it likes. */
 export const NO_RATES: ClientRates = {
