@@ -1,10 +1,34 @@
 import { STATUS_CODE } from "@std/http/status";
 import { CLOSE } from "../protocol/close_codes.ts";
 import { plain, refuse } from "./responses.ts";
+import type { Route } from "./routes.ts";
 
 /**
- * Makes a check that runs once for all who ask while it runs, because anyone can ask at any rate.
+ * Makes the routes for those who run the server: `GET /healthz` tells whether it is alive, and `GET
+ * /readyz` whether it can do all of its work.
+ *
+ * @param isClosing whether the server is shutting down
+ * @param ready resolves if the server can do all of its work
  */
+export function probeRoutes(isClosing: () => boolean, ready: () => Promise<void>): Route[] {
+  const check = shareRunning(ready);
+  return [
+    {
+      method: "GET",
+      path: /^\/healthz$/,
+      isProbe: true,
+      handle: () => plain(STATUS_CODE.OK, "ok\n"),
+    },
+    {
+      method: "GET",
+      path: /^\/readyz$/,
+      isProbe: true,
+      handle: () => respondReady(isClosing(), check),
+    },
+  ];
+}
+
+/** Makes a check that runs once for all who ask while it runs: anyone can ask at any rate. */
 export function shareRunning(check: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined;
   return () => running ??= check().finally(() => running = undefined);
@@ -14,7 +38,7 @@ export function shareRunning(check: () => Promise<void>): () => Promise<void> {
  * Responds to `GET /readyz`: 200 while the server can do all of its work, otherwise 503 and a line
  * that says why it cannot.
  */
-export async function respondReady(
+async function respondReady(
   isClosing: boolean,
   ready: () => Promise<void>,
 ): Promise<Response> {

@@ -23,6 +23,7 @@ import names from "../protocol/names.ts" with { type: "text" };
 import tokenBucket from "../protocol/token_bucket.ts" with { type: "text" };
 import utf8 from "../protocol/utf8.ts" with { type: "text" };
 import { bounded } from "./responses.ts";
+import type { Route } from "./routes.ts";
 
 /** The TypeScript source of each module by its path. Nothing else can be read. */
 const CLIENT_SOURCES: Readonly<Record<string, string>> = {
@@ -70,8 +71,17 @@ export function compile(sources: Readonly<Record<string, string>>): Map<string, 
   );
 }
 
+/** Makes the routes that serve the client. */
+export function moduleRoutes(): Route[] {
+  return [...CLIENT_MODULES].map(([path, module]) => ({
+    method: "GET",
+    path: new RegExp(`^${RegExp.escape(path)}$`),
+    handle: ({ request }) => respondModule(request, module),
+  }));
+}
+
 /** Responds with a module, or with 304 if the client has it already. */
-export function respondModule(request: Request, { javaScript, etag }: Module): Response {
+function respondModule(request: Request, { javaScript, etag }: Module): Response {
   // `no-cache`: the browser keeps it, but asks each time whether it is still the same.
   const headers = { etag, "cache-control": "no-cache" };
   const known = request.headers.get("if-none-match")?.split(",") ?? [];

@@ -5,6 +5,7 @@ import { byteLength } from "../protocol/utf8.ts";
 import type { LogEntry, Store } from "../store/store.ts";
 import { parseCount } from "./query.ts";
 import { json, jsonHead } from "./responses.ts";
+import type { Route, RouteRequest } from "./routes.ts";
 
 /** The most messages or users on one page. */
 const MAX_LIMIT = 200;
@@ -18,6 +19,22 @@ const MAX_PAGE_BYTES = 1024 * 1024;
 /** How many messages are read at a time: few, because each may be large. */
 const READ_COUNT = 16;
 
+/** Makes the routes that read a room. */
+export function roomRoutes(store: Store): Route[] {
+  return [
+    {
+      method: "GET",
+      path: /^\/rooms\/([^/]+)\/messages$/,
+      handle: (request) => listMessages(store, request),
+    },
+    {
+      method: "GET",
+      path: /^\/rooms\/([^/]+)\/users$/,
+      handle: (request) => listUsers(store, request),
+    },
+  ];
+}
+
 /**
  * Responds to `GET /rooms/{room}/messages?before=&limit=`. The messages come oldest first, as the
  * `message` events that sessions receive. `before` in the response is the `before` of the request
@@ -26,19 +43,17 @@ const READ_COUNT = 16;
  * @throws {BadRequest} if a parameter is not valid
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
  */
-export async function listMessages(
+async function listMessages(
   store: Store,
-  method: string,
-  name: string,
-  query: URLSearchParams,
+  { request, url: { searchParams: query }, segments }: RouteRequest,
 ): Promise<Response> {
-  const room = parseRoom([name]);
+  const room = parseRoom(segments);
   const limit = parseLimit(query);
   const before = query.get("before") ?? undefined;
   if (before !== undefined && !isId(before)) {
     throw new BadRequest(`before is ${quote(before)}: give the id of a message`);
   }
-  if (method === "HEAD") return jsonHead();
+  if (request.method === "HEAD") return jsonHead();
   const { entries, isBeginning } = await readPage(store, room, before, limit);
   const next = isBeginning ? null : entries[0].event.id;
   const lines = entries.map(({ line }) => line);
@@ -71,19 +86,17 @@ async function readPage(store: Store, room: string, before: string | undefined, 
  * @throws {BadRequest} if a parameter is not valid
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
  */
-export async function listUsers(
+async function listUsers(
   store: Store,
-  method: string,
-  name: string,
-  query: URLSearchParams,
+  { request, url: { searchParams: query }, segments }: RouteRequest,
 ): Promise<Response> {
-  const room = parseRoom([name]);
+  const room = parseRoom(segments);
   const limit = parseLimit(query);
   const from = query.get("from") ?? undefined;
   if (from !== undefined && !/^\d{1,19}$/.test(from)) {
     throw new BadRequest(`from is ${quote(from)}: give what the page before has in it`);
   }
-  if (method === "HEAD") return jsonHead();
+  if (request.method === "HEAD") return jsonHead();
   const { users, total, next } = await store.listUsers(room, from, limit);
   return json(JSON.stringify({ users, total, from: next ?? null }));
 }

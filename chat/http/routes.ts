@@ -1,80 +1,29 @@
 import { STATUS_CODE } from "@std/http/status";
+import { type Access, ANYONE } from "../auth/access.ts";
 import type { AddressBudget, Refusal } from "../limits/address_budgets.ts";
-import type { Store } from "../store/store.ts";
-import { respondReady } from "./health.ts";
-import { CLIENT_MODULES, respondModule } from "./modules.ts";
-import { allowAnyOrigin, plain, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
-import { listMessages, listUsers } from "./rooms_api.ts";
+import { allowAnyOrigin, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
+
+/** A request with what the server knows of it. */
+export interface RouteRequest {
+  readonly request: Request;
+  /** The URL of the request. */
+  readonly url: URL;
+  /** The groups of the route's path. */
+  readonly segments: readonly string[];
+  /** The client's address. */
+  readonly client: AddressBudget;
+  /** What the client may do. */
+  readonly access: Access;
+}
 
 /** One entry of the table of routes. A `GET` route responds to `HEAD` too. */
 export interface Route {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Matches the whole path, still percent-encoded; its groups are the segments. */
   readonly path: RegExp;
   /** Whether it is for those who run the server, and is never refused for a limit. */
   readonly isProbe?: boolean;
-  readonly handle: (
-    request: Request,
-    url: URL,
-    segments: readonly string[],
-    client: AddressBudget,
-  ) => Response | Promise<Response>;
-}
-
-/** What the routes need of the server. */
-export interface RouteContext {
-  readonly store: Store;
-  /** Resolves if the server can do all of its work. */
-  ready(): Promise<void>;
-  /** Whether the server is shutting down. */
-  isClosing(): boolean;
-  /** Upgrades a request to a WebSocket, and starts its session. */
-  startSession(request: Request, url: URL, client: AddressBudget): Promise<Response>;
-}
-
-/** Makes the table of routes. */
-export function makeRoutes(
-  { store, ready, isClosing, startSession }: RouteContext,
-): readonly Route[] {
-  return [
-    {
-      method: "GET",
-      path: /^\/$/,
-      handle: () => plain(STATUS_CODE.OK, "you are good to go!"),
-    },
-    {
-      method: "GET",
-      path: /^\/healthz$/,
-      isProbe: true,
-      handle: () => plain(STATUS_CODE.OK, "ok\n"),
-    },
-    {
-      method: "GET",
-      path: /^\/readyz$/,
-      isProbe: true,
-      handle: () => respondReady(isClosing(), ready),
-    },
-    {
-      method: "GET",
-      path: /^\/chat(?:\/.*)?$/,
-      handle: (request, url, _, client) => startSession(request, url, client),
-    },
-    {
-      method: "GET",
-      path: /^\/rooms\/([^/]+)\/messages$/,
-      handle: ({ method }, url, [room]) => listMessages(store, method, room, url.searchParams),
-    },
-    {
-      method: "GET",
-      path: /^\/rooms\/([^/]+)\/users$/,
-      handle: ({ method }, url, [room]) => listUsers(store, method, room, url.searchParams),
-    },
-    ...[...CLIENT_MODULES].map(([path, module]): Route => ({
-      method: "GET",
-      path: new RegExp(`^${RegExp.escape(path)}$`),
-      handle: (request) => respondModule(request, module),
-    })),
-  ];
+  readonly handle: (request: RouteRequest) => Response | Promise<Response>;
 }
 
 /**
@@ -115,7 +64,7 @@ async function handle(
   if (!route) return refuseMethod(request.method, routesOfPath);
   try {
     const [, ...segments] = route.path.exec(url.pathname)!;
-    return await route.handle(request, url, segments, client);
+    return await route.handle({ request, url, segments, client, access: ANYONE });
   } catch (error) {
     return refuseFor(error);
   }

@@ -16,10 +16,12 @@ import { Session, type SessionLimits } from "../session/session.ts";
 import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
-import { shareRunning } from "./health.ts";
+import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
-import { allowAnyOrigin, refuse, refuseNewcomer } from "./responses.ts";
-import { makeRoutes, respond } from "./routes.ts";
+import { moduleRoutes } from "./modules.ts";
+import { allowAnyOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
+import { roomRoutes } from "./rooms_api.ts";
+import { respond, type Route, type RouteRequest } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
 const logger = getLogger(["chat", "http"]);
@@ -106,12 +108,21 @@ export class ChatServer {
     this.#options = options;
     this.#hub = hub;
     this.#addresses = new AddressBudgets(options);
-    const routes = makeRoutes({
-      store,
-      ready: shareRunning(ready),
-      isClosing: () => this.#isClosing,
-      startSession: (request, url, client) => this.#startSession(request, url, client),
-    });
+    const routes: Route[] = [
+      {
+        method: "GET",
+        path: /^\/$/,
+        handle: () => plain(STATUS_CODE.OK, "you are good to go!"),
+      },
+      {
+        method: "GET",
+        path: /^\/chat(?:\/.*)?$/,
+        handle: (request) => this.#startSession(request),
+      },
+      ...probeRoutes(() => this.#isClosing, ready),
+      ...roomRoutes(store),
+      ...moduleRoutes(),
+    ];
     this.#listener = listen(
       {
         hostname: options.host,
@@ -185,8 +196,11 @@ export class ChatServer {
     return this.#addresses.of(findClientAddress(peer, headers, trustProxy));
   }
 
-  async #startSession(request: Request, url: URL, client: AddressBudget): Promise<Response> {
-    const joinRequest = parseJoinRequest(url, request.headers.get("sec-websocket-protocol"));
+  async #startSession({ request, url, client, access }: RouteRequest): Promise<Response> {
+    const joinRequest = {
+      ...parseJoinRequest(url, request.headers.get("sec-websocket-protocol")),
+      access,
+    };
     if (request.method !== "GET" || !asksForWebSocket(request)) {
       return refuse(
         STATUS_CODE.UpgradeRequired,

@@ -37,7 +37,10 @@ export function asksForWebSocket(request: Request): boolean {
  * @param subprotocols the value of `Sec-WebSocket-Protocol`, if there is one
  * @throws {BadRequest} if the name, the room or a parameter is not valid
  */
-export function parseJoinRequest(url: URL, subprotocols: string | null): JoinRequest {
+export function parseJoinRequest(
+  url: URL,
+  subprotocols: string | null,
+): Omit<JoinRequest, "access"> {
   const query = url.searchParams;
   const user = parseUser(url.pathname.slice("/chat/".length));
   checkName(user);

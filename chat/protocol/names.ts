@@ -50,7 +50,7 @@ export function parseUser(encoded: string): string {
  * there is none
  * @throws {BadRequest} if it is anything else
  */
-export function parseRoom(given: string[]): string {
+export function parseRoom(given: readonly string[]): string {
   if (given.length === 0) return DEFAULT_ROOM;
   if (given.length > 1) {
     throw new BadRequest("more than one room is given: one connection joins one");

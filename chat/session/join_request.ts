@@ -1,3 +1,4 @@
+import type { Access } from "../auth/access.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import type { NameSecret } from "../store/store.ts";
 
@@ -11,6 +12,8 @@ export interface JoinRequest {
   readonly secret?: NameSecret;
   /** What the name has in common with names that look like it. */
   readonly nameKeys?: readonly string[];
+  /** What the client may do. */
+  readonly access: Access;
   /** The protocol to speak. */
   readonly protocol: Protocol;
   /** What the client gave as the id of its last message; `undefined` if it does not resume. */

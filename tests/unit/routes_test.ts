@@ -15,9 +15,13 @@ const ROUTES: readonly Route[] = [
   {
     method: "GET",
     path: /^\/a\/([^/]+)$/,
-    handle: (_, url, [id]) => new Response(id + url.search),
+    handle: ({ url, segments: [id] }) => new Response(id + url.search),
   },
-  { method: "POST", path: /^\/a\/([^/]+)$/, handle: (request) => new Response(request.body) },
+  {
+    method: "POST",
+    path: /^\/a\/([^/]+)$/,
+    handle: ({ request }) => new Response(request.body),
+  },
   { method: "POST", path: /^\/b$/, handle: () => new Response("b") },
   { method: "GET", path: /^\/bad$/, handle: fail(new BadRequest("say it better")) },
   { method: "GET", path: /^\/away$/, handle: fail(new StoreUnavailable("down")) },

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { ANYONE } from "../../chat/auth/access.ts";
 import { SessionBudget } from "../../chat/limits/session_budget.ts";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import type { History } from "../../chat/rooms/history.ts";
@@ -53,7 +54,10 @@ async function makeSession(protocol: Protocol, history?: History) {
     hasMessages: () => false,
     isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
-  const request = { user: "foo", room: "chat", protocol, history: history ? 200 : 0 };
+  const request = {
+    ...{ user: "foo", room: "chat", access: ANYONE, protocol },
+    history: history ? 200 : 0,
+  };
   const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS);
   const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS, budget);
   socket.onopen();
