@@ -23,7 +23,7 @@ import names from "../protocol/names.ts" with { type: "text" };
 import tokenBucket from "../protocol/token_bucket.ts" with { type: "text" };
 import utf8 from "../protocol/utf8.ts" with { type: "text" };
 import { bounded } from "./responses.ts";
-import type { Route } from "./routes.ts";
+import type { Route } from "./route.ts";
 
 /** The TypeScript source of each module by its path. Nothing else can be read. */
 const CLIENT_SOURCES: Readonly<Record<string, string>> = {
@@ -76,6 +76,7 @@ export function moduleRoutes(): Route[] {
   return [...CLIENT_MODULES].map(([path, module]) => ({
     method: "GET",
     path: new RegExp(`^${RegExp.escape(path)}$`),
+    needs: "nothing",
     handle: ({ request }) => respondModule(request, module),
   }));
 }

@@ -10,18 +10,21 @@ import { ConnectionLimit } from "../limits/connection_limit.ts";
 import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
 import { PendingUpgrades } from "../limits/pending_upgrades.ts";
 import { CLOSE } from "../protocol/close_codes.ts";
+import { parseRoom } from "../protocol/names.ts";
 import { Hub } from "../rooms/hub.ts";
 import type { JoinRequest } from "../session/join_request.ts";
 import { Session, type SessionLimits } from "../session/session.ts";
 import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
+import { makeAdmission } from "./admission.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moduleRoutes } from "./modules.ts";
 import { allowAnyOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
-import { respond, type Route, type RouteRequest } from "./routes.ts";
+import type { RoomRequest, Route } from "./route.ts";
+import { respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
 const logger = getLogger(["chat", "http"]);
@@ -108,15 +111,19 @@ export class ChatServer {
     this.#options = options;
     this.#hub = hub;
     this.#addresses = new AddressBudgets(options);
+    const admit = makeAdmission();
     const routes: Route[] = [
       {
         method: "GET",
         path: /^\/$/,
+        needs: "nothing",
         handle: () => plain(STATUS_CODE.OK, "you are good to go!"),
       },
       {
         method: "GET",
-        path: /^\/chat(?:\/.*)?$/,
+        path: /^\/chat(?:\/(.*))?$/,
+        needs: "read",
+        room: ({ url }) => parseRoom(url.searchParams.getAll("room")),
         handle: (request) => this.#startSession(request),
       },
       ...probeRoutes(() => this.#isClosing, ready),
@@ -137,7 +144,7 @@ export class ChatServer {
       },
       (request, { remoteAddr, completed }) => {
         const client = this.#findClient(request, remoteAddr.hostname);
-        return respond(routes, request, client, () => {
+        return respond(routes, admit, request, client, () => {
           const refusal = client.admit(asksForWebSocket(request) ? "join" : "request");
           if (!refusal) client.countUntil(completed);
           return refusal;
@@ -196,11 +203,9 @@ export class ChatServer {
     return this.#addresses.of(findClientAddress(peer, headers, trustProxy));
   }
 
-  async #startSession({ request, url, client, access }: RouteRequest): Promise<Response> {
-    const joinRequest = {
-      ...parseJoinRequest(url, request.headers.get("sec-websocket-protocol")),
-      access,
-    };
+  async #startSession(roomRequest: RoomRequest): Promise<Response> {
+    const joinRequest = parseJoinRequest(roomRequest);
+    const { request, client } = roomRequest;
     if (request.method !== "GET" || !asksForWebSocket(request)) {
       return refuse(
         STATUS_CODE.UpgradeRequired,
