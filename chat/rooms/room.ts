@@ -1,4 +1,4 @@
-import type { RoomEvent } from "../protocol/events.ts";
+import type { RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import { ByUser } from "../store/by_user.ts";
@@ -132,7 +132,7 @@ export class Room {
         this.handleNameLost(event.user, event.former, "replaced");
         return this.#admit(event.session, event.users);
       default:
-        event satisfies never;
+        return this.#broadcast(event satisfies UnloggedEvent, line);
     }
   }
 
@@ -171,7 +171,7 @@ export class Room {
     // If the store had lost the name, the later session has joined, and not replaced this one,
     // which may leave at once. The reservation keeps the room from being empty then.
     for (const other of this.#members.of(member.user)) {
-      if (areRivals(other, member)) other.onNameLost("replaced");
+      if (areRivals(member, other)) other.onNameLost("replaced");
     }
     this.#reservations.delete(session);
     this.#members.add(member);

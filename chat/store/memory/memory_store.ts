@@ -10,17 +10,19 @@ import {
 import { MemoryLog } from "./memory_log.ts";
 
 /** A session that has a name. */
-interface Connection {
+export interface MemoryConnection {
+  /** The store through which the session claimed it. */
   readonly store: Store;
+  /** The id of the session. */
   readonly session: string;
+  /** The secret of its device, if it has one. */
   readonly secret?: NameSecret;
-  readonly maxDevices: number;
 }
 
 /** Who has a name. */
-interface Owner {
+export interface MemoryOwner {
   /** The sessions that have it. */
-  readonly connections: readonly Connection[];
+  readonly connections: readonly MemoryConnection[];
   /** The name's keys, each after the room and a colon. */
   readonly keys: readonly string[];
   /** The number of the first claim, which is larger for every later name. */
@@ -30,7 +32,7 @@ interface Owner {
 /** What the memory stores of one process share, as instances share a Redis. */
 export class MemoryBackend {
   /** For each room the names that are taken, in the order of their claims. */
-  readonly users: Map<string, Map<string, Owner>> = new Map();
+  readonly users: Map<string, Map<string, MemoryOwner>> = new Map();
   /** The keys of all names that are taken. */
   readonly nameKeys: Set<string> = new Set();
   /** For each room the listeners of all stores. */
@@ -85,11 +87,11 @@ export function openMemoryStore(
     },
     // deno-lint-ignore require-await -- every outcome becomes a promise
     async claim(room, user, session, secret, nameKeys = [], maxDevices = 1) {
-      const users = backend.users.get(room) ?? new Map<string, Owner>();
+      const users = backend.users.get(room) ?? new Map<string, MemoryOwner>();
       const owner = users.get(user);
-      const connection = { store, session, secret, maxDevices };
+      const connection = { store, session, secret };
       const others = owner?.connections ?? [];
-      const former = others.find((other) => areRivals(other, connection));
+      const former = others.find((other) => areRivals({ secret, maxDevices }, other));
       if (former) {
         if (!secret || former.secret?.hash !== secret.hash) return "taken";
         if (former.secret.attempt >= secret.attempt) return "replaced";
@@ -131,6 +133,17 @@ export function openMemoryStore(
       if (entry) publish(room, entry.event, entry.line);
       return id;
     },
+    publishUnlogged(room, event) {
+      publish(room, event);
+      return Promise.resolve();
+    },
+    remove(room, id, by, isModerator) {
+      const outcome = backend.log.remove(room, id, by, isModerator);
+      if (typeof outcome === "boolean") return Promise.resolve(outcome);
+      publish(room, outcome);
+      return Promise.resolve(true);
+    },
+    readRemovals: (room, position) => Promise.resolve(backend.log.removals(room, position)),
     readAfter(room, position, count) {
       const entries = backend.log.entries(room);
       const start = entries.findIndex(({ event }) => isLater(event.id, position));

@@ -137,7 +137,7 @@ export class NameClaims {
     const names = this.#rooms.get(room);
     if (!names) throw new StoreUnavailable(`room ${room} is not subscribed to`);
     // Redis may have lost the name.
-    const holder = names.held.of(user).find((held) => areRivals(held, claim));
+    const holder = names.held.of(user).find((held) => areRivals(claim, held));
     if (holder && (!secret || holder.secret?.hash !== secret.hash)) return "taken";
     if (holder?.secret && secret && holder.secret.attempt >= secret.attempt) return "replaced";
     // Recorded before the claim is sent: a release that comes before the reply must find it.
@@ -166,7 +166,7 @@ export class NameClaims {
     if (names.unconfirmed.has(session)) {
       // The event may be lost, and then nothing else ends the former session.
       for (const held of names.held.of(user)) {
-        if (areRivals(held, claim)) this.lose(room, held, "replaced");
+        if (areRivals(claim, held)) this.lose(room, held, "replaced");
       }
       this.#confirm(names, claim);
     }
@@ -177,7 +177,7 @@ export class NameClaims {
     unconfirmed.delete(claim.session);
     // A claim of the same device that has had the name is replaced by this one.
     for (const other of held.of(claim.user)) {
-      if (areRivals(other, claim)) held.delete(other);
+      if (areRivals(claim, other)) held.delete(other);
     }
     held.add(claim);
   }

@@ -1,5 +1,5 @@
--- Frees all names in a room that a dead instance holds, and publishes for each that the user left,
--- unless sessions of other instances have the name too.
+-- Frees all names in a room that a dead instance holds, and publishes for each that the user left.
+-- If sessions of other instances have a name too, they keep it.
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)

@@ -1,5 +1,5 @@
--- Frees a name in a room if a certain session has it, and publishes that the user left, unless other
--- sessions of the user have the name too.
+-- Frees a name in a room if a certain session has it, and publishes that the user left. If other
+-- sessions have the name too, it frees only that session's place.
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
