@@ -223,7 +223,7 @@ export class NameClaims {
       // Only a recovery frees a name that no session has claimed.
       if (isHeld || session === undefined) continue;
       // An earlier release never reached Redis, or an earlier claim took effect without a reply.
-      await this.#scripts.release(this.#connection.keys.room(room), user, session, 0);
+      await this.#scripts.release(this.#connection.keys.room(room), user, session, false);
       return true;
     }
     return false;
@@ -265,12 +265,14 @@ export class NameClaims {
     isCertain: boolean,
   ): Promise<"empty" | "alone" | undefined> {
     const keys = this.#connection.keys.room(room);
-    const certainty = !isCertain ? 0 : maxDevices > 1 ? 2 : 1;
-    const freed = await this.#scripts.release(keys, user, session, certainty);
+    const isSole = maxDevices === 1;
+    const freed = await this.#scripts.release(keys, user, session, isCertain && isSole);
     if (freed > 1) return freed === 3 ? "empty" : "alone";
     if (freed >= 0 || !isCertain || await this.#instances.wasReaped()) return;
     // Redis had lost the name, so nobody has seen the user leave.
-    await this.announce(room, { type: "left", user });
+    if (isSole) await this.announce(room, { type: "left", user });
+    // The sweeps find out whether the user has another device, on any instance.
+    else await this.#connection.run("SADD", keys.users, user);
   }
 
   /** Resolves once every claim that is pending now has settled. */

@@ -46,9 +46,6 @@ export interface Claimant {
  */
 type ReclaimReply = [added: number, ...replies: ("kept" | "free" | "added" | "won" | NameLoss)[]];
 
-/** Whether a session has had a name: 0 if it may have, 1 if it has, 2 if others may have it too. */
-type Certainty = 0 | 1 | 2;
-
 /** A message on its way to a room's log. */
 export interface PendingMessage {
   /** The end of its event as JSON, after `id` and `prev`. */
@@ -126,9 +123,9 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
       return claim(keys, ...args, ...keyFields(claimant));
     },
     /** Resolves to whether the name was freed, and who is left: see `release.lua`. */
-    release(keys: RoomKeys, user: string, session: string, certainty: Certainty) {
+    release(keys: RoomKeys, user: string, session: string, isCertain: boolean) {
       const left = payloadOf({ type: "left", user });
-      const args = [user, session, certainty, keys.channel, left, 2 * historySeconds];
+      const args = [user, session, isCertain ? 1 : 0, keys.channel, left, 2 * historySeconds];
       return release(keys, ...args);
     },
     /** Resolves to 1 if the event was published, 0 if it is not true. */

@@ -14,17 +14,17 @@
 local freed = 0
 local owners = redis.call('HGETALL', KEYS[2])
 for i = 1, #owners, 2 do
-  local user, owner, lines, isDead = owners[i], owners[i + 1], {}, false
+  local user, owner, others, isTheirs = owners[i], owners[i + 1], {}, false
   for line in owner:gmatch('[^\n]+') do
     if line:match('^%S*') == ARGV[1] then
-      isDead = true
+      isTheirs = true
     else
-      lines[#lines + 1] = line
+      others[#others + 1] = line
     end
   end
-  if isDead and #lines > 0 then
-    redis.call('HSET', KEYS[2], user, table.concat(lines, '\n'))
-  elseif isDead then
+  if isTheirs and #others > 0 then
+    redis.call('HSET', KEYS[2], user, table.concat(others, '\n'))
+  elseif isTheirs then
     local removed = redis.call('SREM', KEYS[1], user)
     local fields, values = { user }, { user, owner }
     for key in owner:gmatch('::%S+') do

@@ -6,8 +6,7 @@
 -- KEYS[3] exists if there were two users in the room at once (STRING)
 -- ARGV[1] the name
 -- ARGV[2] the session
--- ARGV[3] 1 if the session is certain to have had the name, 2 if other sessions may have it too
---         then, else 0
+-- ARGV[3] 1 if the session is certain to have had the name, and no other one can have it, else 0
 -- ARGV[4] the room's channel
 -- ARGV[5] the payload of the left event
 -- ARGV[6] how long KEYS[3] lives, in seconds
@@ -18,27 +17,18 @@
 -- Atomic, because the name could get its next owner between the check of its owner and the removal.
 -- If a command fails, the release is undone.
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
-local lines, hasName = {}, false
+local others = {}
 for line in (owner or ''):gmatch('[^\n]+') do
-  local isOwn = line:match('^%S+ %S+ (%S+)') == ARGV[2]
-  hasName = hasName or isOwn
-  if not isOwn then
-    lines[#lines + 1] = line
+  if line:match('^%S+ %S+ (%S+)') ~= ARGV[2] then
+    others[#others + 1] = line
   end
 end
-if #lines > 0 then
-  if hasName then
-    redis.call('HSET', KEYS[2], ARGV[1], table.concat(lines, '\n'))
-  end
+if #others > 0 then
+  redis.call('HSET', KEYS[2], ARGV[1], table.concat(others, '\n'))
   return 0
 end
 if not owner and ARGV[3] == '0' then
   return -1
-end
-if not owner and ARGV[3] == '2' then
-  -- Redis has lost the owner. `free_ownerless.lua` finds out whether another session has the name.
-  redis.call('SADD', KEYS[1], ARGV[1])
-  return 0
 end
 -- Without an owner, the name is the session's own if it is in the SET: Redis has lost the owner.
 local removed = redis.call('SREM', KEYS[1], ARGV[1])
