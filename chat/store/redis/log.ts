@@ -84,10 +84,11 @@ export class Log {
     text: string,
     ref?: string,
     after?: string,
+    session?: string,
   ): Promise<string> {
     const message: PendingMessage = {
       // The script puts type, id and prev before it.
-      rest: JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1),
+      rest: JSON.stringify({ user, text, ref, session } satisfies Partial<Message>).slice(1),
       ...{ user, ref, after },
     };
     // Only control characters, which are six times as long as JSON, can make it so long.

@@ -157,7 +157,7 @@ export async function openRedisStore(
       const end = await claims.release(room, user, session);
       if (end) await lifetime.noteEmpty(room, end === "empty").catch(ignoreOutage);
     },
-    publish: (room, user, text, ref, after) => log.publish(room, user, text, ref, after),
+    publish: (room, ...message) => log.publish(room, ...message),
     async publishUnlogged(room, event) {
       log.flush(room);
       await commands.run("PUBLISH", commands.keys.room(room).channel, payloadOf(event));
