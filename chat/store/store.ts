@@ -183,7 +183,7 @@ export interface Store {
    * A `ref` is an idempotency key. A second message of the same user in the same room with the same
    * `ref`, within {@linkcode REF_TTL_SECONDS}, is not appended: the call resolves to the id of the
    * first. If the outcome of a message with a `ref` is unknown, the store retries it for up to five
-   * seconds, and keeps the user's later messages after it.
+   * seconds while the user holds the name here, and keeps the user's later messages after it.
    *
    * A message with `after` is appended only if the store remembers that `ref` of the same user in
    * the same room. So no message overtakes one before it that was refused, or was never sent.
