@@ -1,3 +1,4 @@
+import type { ModerationStore } from "./moderation.ts";
 import type { Message, Removed, RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 
 /** Shows that several connections are of the same user, who made a secret for all of them. */
@@ -9,9 +10,10 @@ export interface NameSecret {
 }
 
 /**
- * Why a session does not have a name: another user has it, or a later connection of the same user.
+ * Why a session does not have a name: another user has it, or a later connection of the same user,
+ * or the user is banned from the room.
  */
-export type NameLoss = "taken" | "replaced";
+export type NameLoss = "taken" | "replaced" | "banned";
 
 /** Receives what happens in one room. */
 export interface RoomListener {
@@ -39,6 +41,14 @@ export interface RoomListener {
    * @param loss who has it now
    */
   onNameLost(user: string, session: string, loss: NameLoss): void;
+
+  /**
+   * Called when the connection was lost and is back, and the messages that were missed have been
+   * delivered. What is not logged may have been missed.
+   *
+   * @param last the id of the last message before
+   */
+  onInterrupted?(last: string): void;
 }
 
 /** A message in a room's log. */
@@ -144,6 +154,7 @@ export interface Store {
    * @param session the id of the session that claims it; part of the event
    * @param secret the user's secret, if the user has one
    * @param keys what the name has in common with names that look like it, without white space
+   * @param address the client's address, if the user or the address can be banned
    * @returns whether the session got the name
    * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the name must be released,
    * unless the listener has received the event
@@ -154,6 +165,7 @@ export interface Store {
     session: string,
     secret?: NameSecret,
     keys?: readonly string[],
+    address?: string,
   ): Promise<"claimed" | NameLoss>;
 
   /**
@@ -245,6 +257,9 @@ export interface Store {
    * @param position the id of a message
    */
   readRemovals(room: string, position: string): Promise<readonly Removed[]>;
+
+  /** Who is banned, who is muted, and who moderates. */
+  readonly moderation: ModerationStore;
 
   /**
    * Lists the users in a room, page by page, in no particular order. A user who is in the room from

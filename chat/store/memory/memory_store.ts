@@ -2,6 +2,7 @@ import type { PublishedEvent } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
 import type { LogLimits, NameSecret, RoomListener, Store } from "../store.ts";
 import { MemoryLog } from "./memory_log.ts";
+import { MemoryRestrictions, openMemoryModeration } from "./memory_moderation.ts";
 
 /** What the memory stores of one process share, as instances share a Redis. */
 export class MemoryBackend {
@@ -29,6 +30,8 @@ export class MemoryBackend {
   readonly listeners: Map<string, Map<Store, RoomListener>> = new Map();
   /** The logs of all rooms. */
   readonly log: MemoryLog;
+  /** Who is banned, who is muted, and who moderates. */
+  readonly restrictions: MemoryRestrictions = new MemoryRestrictions();
   /** The number of claims so far. */
   claimCount = 0;
 
@@ -63,6 +66,12 @@ export function openMemoryStore(
     }
   }
 
+  const moderation = openMemoryModeration(
+    backend.restrictions,
+    (room, user) => backend.users.get(room)?.has(user) ?? false,
+    publish,
+  );
+
   const store: Store = {
     subscribe(room, listener) {
       const listeners = backend.listeners.get(room) ?? new Map();
@@ -75,7 +84,10 @@ export function openMemoryStore(
       if (listeners?.size === 0) backend.listeners.delete(room);
       return Promise.resolve();
     },
-    claim(room, user, session, secret, nameKeys = []) {
+    claim(room, user, session, secret, nameKeys = [], address) {
+      if (address !== undefined && backend.restrictions.isBanned(room, user, address)) {
+        return Promise.resolve("banned");
+      }
       const users = backend.users.get(room) ?? new Map();
       const owner = users.get(user);
       const keys: readonly string[] = owner?.keys ?? nameKeys.map((key) => `${room}:${key}`);
@@ -121,6 +133,7 @@ export function openMemoryStore(
       publish(room, outcome);
       return Promise.resolve(true);
     },
+    moderation,
     readRemovals: (room, position) => Promise.resolve(backend.log.removals(room, position)),
     readAfter(room, position, count) {
       const entries = backend.log.entries(room);

@@ -1,4 +1,4 @@
-import type { Joined, Left, RoomEvent } from "../../protocol/events.ts";
+import type { Joined, Kicked, Left, RoomEvent } from "../../protocol/events.ts";
 import {
   type NameLoss,
   type NameSecret,
@@ -124,8 +124,9 @@ export class NameClaims {
     session: string,
     secret?: NameSecret,
     keys?: readonly string[],
+    address?: string,
   ): Promise<"claimed" | NameLoss> {
-    const claim = this.#claim(room, { user, session, secret, keys, claimedAtMs: 0 });
+    const claim = this.#claim(room, { user, session, secret, keys, address, claimedAtMs: 0 });
     this.#pending.add(claim);
     return claim.finally(() => this.#pending.delete(claim));
   }
@@ -150,9 +151,9 @@ export class NameClaims {
         if (!isFreed || !names.unconfirmed.has(session)) break;
         reply = await send();
       }
-      if (typeof reply === "object" || reply === 0) {
+      if (typeof reply === "object" || reply <= 0) {
         names.unconfirmed.delete(session);
-        return reply === 0 ? "replaced" : "taken";
+        return reply === 0 ? "replaced" : reply === -1 ? "banned" : "taken";
       }
       claim.claimedAtMs = reply;
     } catch (error) {
@@ -245,8 +246,8 @@ export class NameClaims {
     await Promise.allSettled(this.#pending);
   }
 
-  /** Publishes an event that others have missed, if it is still true: see `announce.lua`. */
-  async announce(room: string, event: Joined | Left): Promise<void> {
+  /** Publishes an event if it is still true: see `announce.lua`. */
+  async announce(room: string, event: Joined | Kicked | Left): Promise<void> {
     await this.#scripts.announce(this.#connection.keys.room(room), event);
   }
 

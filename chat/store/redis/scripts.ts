@@ -1,5 +1,6 @@
 import {
   type Joined,
+  type Kicked,
   type Left,
   type Message,
   payloadOf,
@@ -36,6 +37,8 @@ export interface Claimant {
   readonly secret?: NameSecret;
   /** The keys of the name: see {@linkcode Store.claim}. */
   readonly keys?: readonly string[];
+  /** The client's address, if the user or the address can be banned. */
+  readonly address?: string;
 }
 
 /**
@@ -110,14 +113,14 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
   return {
     /**
      * Resolves to the time of the claim if the session has the name now, to 0 if a later session of
-     * the same user has it, else to the name that is taken, this one or one that looks like it, and
+     * the same user has it, to -1 if the user is banned, else to the name that is taken, this one or one that looks like it, and
      * to its owner, as the HASH has it.
      */
     claim(keys: RoomKeys, instance: string, claimant: Claimant) {
       const { user, session } = claimant;
       const fields = JSON.stringify({ user, session }).slice(1, -1);
       const args = [user, instance, endOfOwner(claimant), keys.channel, fields, 2 * historySeconds];
-      return claim(keys, ...args, ...keyFields(claimant));
+      return claim(keys, ...args, claimant.address ?? "", ...keyFields(claimant));
     },
     /** Resolves to whether the name was freed, and who is left: see `release.lua`. */
     release(keys: RoomKeys, user: string, session: string, isCertain: boolean) {
@@ -126,8 +129,8 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
       return release(keys, ...args);
     },
     /** Resolves to 1 if the event was published, 0 if it is not true. */
-    announce(keys: RoomKeys, event: Joined | Left) {
-      const mustBeHeld = event.type === "joined" ? 1 : 0;
+    announce(keys: RoomKeys, event: Joined | Kicked | Left) {
+      const mustBeHeld = event.type === "left" ? 0 : 1;
       return announce(keys, event.user, mustBeHeld, keys.channel, payloadOf(event));
     },
   };

@@ -4,21 +4,33 @@
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
 -- KEYS[3] exists if there were two users in the room at once (STRING)
+-- KEYS[4] who is banned from the room (HASH)
 -- ARGV[1] the name
 -- ARGV[2] the instance that claims it
 -- ARGV[3] the end of the owner: the session, the attempt and the hash of the user's secret
 -- ARGV[4] the room's channel
 -- ARGV[5] the event's fields user and session as JSON, such as "user":"foo","session":"5"
 -- ARGV[6] how long KEYS[3] lives, in seconds
--- ARGV[7…] the fields of the name's keys: see `keys.ts`
--- Reply: the time of the claim in milliseconds if the session has the name now; 0 if a later
--- session of the same user has it; else the name that is taken, this one or one that looks like it,
--- and its owner ("" if Redis knows none).
+-- ARGV[7] the client's address, if the user or the address can be banned, else ""
+-- ARGV[8…] the fields of the name's keys: see `keys.ts`
+-- Reply: the time of the claim in milliseconds if the session has the name now; -1 if the user is
+-- banned; 0 if a later session of the same user has it; else the name that is taken, this one or
+-- one that looks like it, and its owner ("" if Redis knows none).
 --
 -- Atomic, because only one of several concurrent claims may succeed, and because a user in the SET
 -- must have been announced to the room. If a command fails, the claim is undone.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[7] ~= '' then
+  local function isBanned(user, pattern)
+    local ban = user and redis.call('HGET', KEYS[4], user)
+    return ban and tonumber(ban:match(pattern) or 0) > now
+  end
+  local holder = redis.call('HGET', KEYS[4], 'address:' .. ARGV[7])
+  if isBanned(ARGV[1], '^%d+') or isBanned(holder, '^(%d+) 1') then
+    return -1
+  end
+end
 local users = redis.call('SCARD', KEYS[1])
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
 local start = '\30{"type":"joined",'
@@ -34,7 +46,7 @@ if owner then
   start = '\30{"type":"replaced","former":' .. cjson.encode(former) .. ','
   ownKeys = formerKeys
 else
-  for i = 7, #ARGV do
+  for i = 8, #ARGV do
     local value = redis.call('HGET', KEYS[2], ARGV[i])
     local otherOwner = value and redis.call('HGET', KEYS[2], value:sub(2))
     if otherOwner then
@@ -58,7 +70,7 @@ if type(reply) == 'table' then
   if owner then
     redis.pcall('HSET', KEYS[2], ARGV[1], owner)
   else
-    redis.pcall('HDEL', KEYS[2], ARGV[1], unpack(ARGV, 7))
+    redis.pcall('HDEL', KEYS[2], ARGV[1], unpack(ARGV, 8))
   end
   if added == 1 then
     redis.pcall('SREM', KEYS[1], ARGV[1])
