@@ -60,6 +60,8 @@ export {
   StoreUnavailable,
   type UsersPage,
 } from "./store/store.ts";
+export type * from "./store/moderation.ts";
 export { MemoryBackend, openMemoryStore } from "./store/memory/memory_store.ts";
 export { MemoryLog } from "./store/memory/memory_log.ts";
+export { MemoryRestrictions } from "./store/memory/memory_moderation.ts";
 export { openRedisStore } from "./store/redis/redis_store.ts";

@@ -31,6 +31,6 @@ export interface Member {
   deliver(frame: string): void;
   /** Called when another session has the name. This session must end. */
   onNameLost(loss: NameLoss): void;
-  /** Called when the user was kicked or banned. This session must end, unless it is a moderator's. */
+  /** Called when the user was kicked or banned. A session that is no moderator's must end. */
   onPutOut(event: Kicked | Banned): void;
 }

@@ -30,8 +30,8 @@ export interface ModerationStore {
   kick(room: string, user: string, by: string): Promise<void>;
 
   /**
-   * Bans or mutes a user, or lifts that, and publishes `banned` or `muted`, in one atomic step. Does
-   * nothing if there is nothing to lift.
+   * Bans or mutes a user, or lifts that, and publishes `banned` or `muted`, in one atomic step.
+   * Does nothing if there is nothing to lift.
    *
    * @param by the moderator
    * @param seconds for how long; 0 to lift it

@@ -112,9 +112,9 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
   const announce = defineNameScript<number>(connection, "announce", announceScript);
   return {
     /**
-     * Resolves to the time of the claim if the session has the name now, to 0 if a later session of
-     * the same user has it, to -1 if the user is banned, else to the name that is taken, this one or one that looks like it, and
-     * to its owner, as the HASH has it.
+     * Resolves to the time of the claim if the session has the name now, to -1 if the user is
+     * banned, to 0 if a later session of the same user has it, else to the name that is taken, this
+     * one or one that looks like it, and to its owner, as the HASH has it.
      */
     claim(keys: RoomKeys, instance: string, claimant: Claimant) {
       const { user, session } = claimant;
