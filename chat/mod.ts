@@ -61,7 +61,12 @@ export {
   type UsersPage,
 } from "./store/store.ts";
 export type * from "./store/moderation.ts";
-export { MemoryBackend, openMemoryStore } from "./store/memory/memory_store.ts";
+export {
+  MemoryBackend,
+  type MemoryConnection,
+  type MemoryOwner,
+  openMemoryStore,
+} from "./store/memory/memory_store.ts";
 export { MemoryLog } from "./store/memory/memory_log.ts";
 export { MemoryRestrictions } from "./store/memory/memory_moderation.ts";
 export { openRedisStore } from "./store/redis/redis_store.ts";

@@ -39,6 +39,7 @@ function encodeEvent(event: RoomEvent): string | undefined {
       const what = event.until === 0 ? `un${event.type}` : event.type;
       return `* ${toTerminalName(event.user)} was ${what} by ${toTerminalName(event.by)}`;
     }
+    case "added":
     case "replaced":
     case "unknown":
       return undefined;

@@ -67,16 +67,16 @@ export class Hub {
 
   async #join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     const { room, subscribed } = this.#activate(name);
-    const { user, id, secret, nameKeys, access } = member;
-    if (!secret && room.has(user)) return "taken";
+    const { user, id, secret, nameKeys, maxDevices, access } = member;
     const joined = room.reserve(member);
     try {
       await subscribed;
       const { canModerate, expiresAtMs } = access;
       if (canModerate) await this.#store.moderation.noteModerator(name, user, expiresAtMs);
-      const canBeBanned = access.user !== undefined && !canModerate;
-      const address = canBeBanned ? member.address : undefined;
-      const outcome = await this.#store.claim(name, user, id, secret, nameKeys, address);
+      const address = access.user === undefined || canModerate ? undefined : member.address;
+      const outcome = await this.#store.claim(
+        ...[name, user, id, secret, nameKeys, maxDevices, address] as const,
+      );
       if (outcome === "claimed") await deadline(joined, JOINED_TIMEOUT_MS);
       return outcome;
     } catch (error) {
@@ -102,10 +102,11 @@ export class Hub {
   }
 
   /**
-   * Publishes a message in a room, for one of its members.
+   * Publishes a message in a room.
    *
    * @param ref the sender's own name for the message, if it has one: see {@linkcode Store.publish}
    * @param after the `ref` of the message that must have been taken before, if there is one
+   * @param session the session that sends it, if the event has to name it
    * @returns the message's id
    * @throws {StoreUnavailable} if the message was not taken, which includes that the room is
    * overloaded; {@linkcode StoreOutcomeUnknown} if nobody can tell
@@ -116,12 +117,13 @@ export class Hub {
     text: string,
     ref?: string,
     after?: string,
+    session?: string,
   ): Promise<string> {
     const { room } = this.#rooms.get(name)!;
     if (room.isOverloaded) {
       return Promise.reject(new StoreUnavailable(`room ${name} is overloaded`));
     }
-    const published = this.#store.publish(name, user, text, ref, after);
+    const published = this.#store.publish(name, user, text, ref, after, session);
     room.trackPublish(published);
     return published;
   }

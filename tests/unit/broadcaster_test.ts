@@ -26,7 +26,7 @@ function makeRoom(maxFlushMs = 20) {
     join(user: string, protocol: Protocol, milliseconds = 0): string[] {
       const frames: string[] = [];
       const member: Member = {
-        ...{ user, protocol, id: user },
+        ...{ user, protocol, id: user, maxDevices: 1 },
         ...NO_MODERATION,
         onJoined() {},
         deliver(frame) {

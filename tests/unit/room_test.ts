@@ -14,6 +14,7 @@ function makeMember(user: string, id = `session of ${user}`): Member & { log: st
   return {
     user,
     id,
+    maxDevices: 1,
     protocol: TEXT,
     log,
     ...NO_MODERATION,
