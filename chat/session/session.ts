@@ -12,6 +12,7 @@ import { exceedsBytes, exceedsJsonBytes } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { Member } from "../rooms/member.ts";
 import {
+  Muted,
   type NameLoss,
   type NameSecret,
   StoreOutcomeUnknown,
@@ -385,6 +386,10 @@ export class Session implements Member {
       },
       (error) => {
         this.#inFlightBytes -= inFlightCost(text);
+        if (error instanceof Muted) {
+          const reply = errorReply.forbidden("message not delivered: you are muted", ref);
+          return this.#refuseForGood(reply, after);
+        }
         const isInDoubt = !(error instanceof StoreUnavailable) ||
           ref !== undefined && this.#refsInDoubt.has(ref);
         if (isInDoubt && ref !== undefined) this.#refsInDoubt.add(ref);

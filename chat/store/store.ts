@@ -99,6 +99,11 @@ export interface LogLimits {
   readonly historyBytes?: number;
   /** How many messages one session may publish a second; 0, the default, for any number. */
   readonly maxMessagesPerSecond?: number;
+  /**
+   * Whether users can be muted: by default they cannot. It costs a command for each sender of the
+   * messages that are published together.
+   */
+  readonly hasMutes?: boolean;
 }
 
 /**
@@ -208,6 +213,7 @@ export interface Store {
    * @returns the id of the message
    * @throws {OutOfOrder} if there is no message with the ref `after`
    * @throws {TooManyRefs} if the message has a ref and the store remembers too many of the user's
+   * @throws {Muted} if the user is muted, and users can be: see {@linkcode LogLimits}
    * @throws {StoreOutcomeUnknown} if the message may have been appended; with a `ref`, only after
    * the retries
    */
@@ -316,6 +322,14 @@ export class TooManyRefs extends StoreUnavailable {
   /** Creates the error, always with the same words. */
   constructor() {
     super("the user has sent too many messages with a ref in five minutes");
+  }
+}
+
+/** The sender is muted in the room. */
+export class Muted extends StoreUnavailable {
+  /** Creates the error, always with the same words. */
+  constructor() {
+    super("the sender is muted");
   }
 }
 

@@ -3,6 +3,7 @@ import type { Message, Removed, RoomEvent } from "../../chat/protocol/events.ts"
 import { isLater } from "../../chat/protocol/ids.ts";
 import {
   type LogLimits,
+  Muted,
   type NameSecret,
   OutOfOrder,
   type RoomListener,
@@ -873,6 +874,41 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await recorder.until("end");
     const bans = recorder.events.flatMap((event) => event.type === "banned" ? event : []);
     assertEquals(bans.map(({ address }) => address), [true, true, undefined, true, undefined]);
+  });
+
+  test("a mute refuses messages, and nothing else, until it is lifted or ends", async (pair) => {
+    const { here, there } = pair;
+    const recorder = await record(here, "r");
+    const taken = await here.publish("r", "foo", "before", "ref 1");
+    await there.moderation.restrict("muted", "r", "foo", "ann", 60);
+    const outcomes = await Promise.allSettled([
+      here.publish("r", "foo", "a"),
+      here.publish("r", "bar", "b", "bar's"),
+      here.publish("r", "foo", "c", "ref 2", "ref 1"),
+      here.publish("r", "foo", "before", "ref 1"),
+      here.publish("r", "bar", "d", undefined, "bar's"),
+      here.publish("q", "foo", "in another room"),
+      there.publish("r", "foo", "e", "ref 3", "none"),
+    ]);
+    assertEquals(
+      outcomes.map((one) => one.status === "fulfilled" ? "taken" : one.reason.constructor),
+      [Muted, "taken", Muted, "taken", "taken", "taken", Muted],
+    );
+    assertEquals(outcomes[3], { status: "fulfilled", value: taken });
+    await there.moderation.restrict("muted", "r", "foo", "ann", 0);
+    await here.publish("r", "foo", "after", "ref 2", "ref 1");
+    await there.moderation.restrict("muted", "r", "foo", "ann", 1);
+    const publish = () => here.publish("r", "foo", "later").then(() => true, () => false);
+    while (!await publish()) await sleep(50);
+    await here.publish("r", "x", "end");
+    await recorder.until("end");
+    const texts = recorder.messages().map(({ text }) => text);
+    assertEquals(texts, ["before", "b", "d", "after", "later", "end"]);
+  }, { ...AMPLE, hasMutes: true });
+
+  test("nobody is muted where users cannot be", async ({ here }) => {
+    await here.moderation.restrict("muted", "r", "foo", "ann", 60);
+    await here.publish("r", "foo", "a");
   });
 
   test("mutes and moderators are kept by room, until they end", async ({ here, there }) => {

@@ -140,8 +140,9 @@ export function openMemoryStore(
       return Promise.resolve();
     },
     // deno-lint-ignore require-await -- what append() throws becomes a rejection
-    async publish(room, ...message) {
-      const { id, entry } = backend.log.append(room, ...message);
+    async publish(room, user, ...message) {
+      const isMuted = () => limits.hasMutes && backend.restrictions.of("muted", room).has(user);
+      const { id, entry } = backend.log.append(isMuted, room, user, ...message);
       if (entry) publish(room, entry.event, entry.line);
       return id;
     },

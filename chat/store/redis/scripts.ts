@@ -85,13 +85,14 @@ export interface SeenIds {
 const CLOCK_MARGIN_MS = 1_000;
 
 /** What became of a message: its id, or why it was refused. */
-export type PublishReply = string | null | 0;
+export type PublishReply = string | null | 0 | -1;
 
 /** The script that publishes messages. */
 export interface LogScripts {
   /**
    * Resolves to the messages' ids, to `null` for each that was not appended because the one before
-   * it is not in the log, and to 0 for each that was not because its sender has too many refs.
+   * it is not in the log, to 0 for each that was not because its sender has too many refs, and to
+   * -1 for each whose sender is muted.
    */
   publish(
     keys: RoomKeys,
@@ -213,7 +214,7 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
   const publish = connection.defineOrderedScript<PublishReply[]>(publishScript);
   return {
     publish(keys, messages, limits, { last, highest }, nowMs) {
-      const allKeys = [keys.log];
+      const allKeys = [keys.log, keys.mutes];
       const places = new Map<string, number>();
       const placeOf = (user: string) => {
         let place = places.get(user);
@@ -224,7 +225,7 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
         return place;
       };
       const args = messages.flatMap(({ user, ref = "", after = "", rest }) => {
-        return [ref || after ? placeOf(user) : 0, after, ref, rest];
+        return [ref || after ? placeOf(user) : 0, after, ref, rest, limits.hasMutes ? user : ""];
       });
       // By chance, so that nobody has to count the messages of each room.
       const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
