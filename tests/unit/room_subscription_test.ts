@@ -10,6 +10,7 @@ import { type RoomListener, StoreUnavailable } from "../../chat/store/store.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { Room } from "../../chat/rooms/room.ts";
+import { NO_MODERATION } from "../support/member.ts";
 import { makeRandom } from "../support/random.ts";
 import { endOfTurn } from "../support/wait.ts";
 
@@ -509,6 +510,7 @@ Deno.test("nothing that somebody publishes throws, or stops the events that foll
   const members = [TEXT, JSON_LINES].map((protocol) => ({
     ...{ user: `user of ${protocol.name}`, id: `session of ${protocol.name}`, protocol },
     maxDevices: 1,
+    ...NO_MODERATION,
     onJoined() {},
     deliver: (frame: string) => frames.push(frame),
     onNameLost() {},

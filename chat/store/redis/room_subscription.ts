@@ -202,7 +202,9 @@ export class RoomSubscription implements LogObserver {
   async resync(): Promise<void> {
     this.#buffer.clear();
     this.#isInterrupted = true;
-    await (this.#position === undefined ? this.start() : this.fillGap());
+    const last = this.#position;
+    await (last === undefined ? this.start() : this.fillGap());
+    if (last !== undefined && this.#currentFill !== CLOSED) this.#listener.onInterrupted?.(last);
   }
 
   /** Stops the delivery for good. */
