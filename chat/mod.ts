@@ -55,6 +55,7 @@ export {
   type NameLoss,
   type NameSecret,
   type RoomListener,
+  type Sender,
   type Store,
   StoreOutcomeUnknown,
   StoreUnavailable,

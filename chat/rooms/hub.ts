@@ -4,7 +4,7 @@ import type { UnloggedEvent } from "../protocol/events.ts";
 import type { Moderation } from "../protocol/from_client.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
-import { type NameLoss, type Store, StoreUnavailable } from "../store/store.ts";
+import { type NameLoss, type Sender, type Store, StoreUnavailable } from "../store/store.ts";
 import type { BroadcasterOptions } from "./broadcaster.ts";
 import { History } from "./history.ts";
 import type { Member } from "./member.ts";
@@ -106,7 +106,7 @@ export class Hub {
    *
    * @param ref the sender's own name for the message, if it has one: see {@linkcode Store.publish}
    * @param after the `ref` of the message that must have been taken before, if there is one
-   * @param session the session that sends it, if the event has to name it
+   * @param sender the session that publishes it, if one does
    * @returns the message's id
    * @throws {StoreUnavailable} if the message was not taken, which includes that the room is
    * overloaded; {@linkcode StoreOutcomeUnknown} if nobody can tell
@@ -117,13 +117,13 @@ export class Hub {
     text: string,
     ref?: string,
     after?: string,
-    session?: string,
+    sender?: Sender,
   ): Promise<string> {
     const { room } = this.#rooms.get(name)!;
     if (room.isOverloaded) {
       return Promise.reject(new StoreUnavailable(`room ${name} is overloaded`));
     }
-    const published = this.#store.publish(name, user, text, ref, after, session);
+    const published = this.#store.publish(name, user, text, ref, after, sender);
     room.trackPublish(published);
     return published;
   }

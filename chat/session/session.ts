@@ -15,6 +15,7 @@ import {
   Muted,
   type NameLoss,
   type NameSecret,
+  type Sender,
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
@@ -62,6 +63,7 @@ export class Session implements Member {
   readonly #budget: SessionBudget;
   readonly #hub: Hub;
   readonly #writer: Writer;
+  readonly #sender: Sender;
   #state: "joining" | "joined" | "left" = "joining";
   readonly #inbound: Inbound;
   /** Whether the room had no message when the session joined, and the session has sent none. */
@@ -100,6 +102,8 @@ export class Session implements Member {
     // Without authentication, nobody knows whether two connections are of the same person.
     this.maxDevices = request.access.user === undefined ? 1 : limits.maxDevices;
     this.protocol = request.protocol;
+    // If the session does not receive what it sends, its room has to tell it from other devices.
+    this.#sender = { session: this.id, isNamed: this.maxDevices > 1 && !this.protocol.echoes };
     this.#request = request;
     this.#limits = limits;
     this.#budget = budget;
@@ -375,9 +379,7 @@ export class Session implements Member {
     this.#checkInFlight();
     if (this.#hasLeft) return;
     const { room } = this.#request;
-    // A program receives what it sends, so nobody has to know which session sent it.
-    const session = this.maxDevices > 1 && !this.protocol.echoes ? this.id : undefined;
-    this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), session).then(
+    this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), this.#sender).then(
       (id) => {
         this.#inFlightBytes -= inFlightCost(text);
         if (ref === undefined) return;

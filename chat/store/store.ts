@@ -83,6 +83,14 @@ export interface UsersPage {
   readonly next?: string;
 }
 
+/** The session that publishes a message. */
+export interface Sender {
+  /** The id of the session. */
+  readonly session: string;
+  /** Whether the event has to name the session. */
+  readonly isNamed: boolean;
+}
+
 /** How much of each room's log a store keeps. */
 export interface LogLimits {
   /** The least number of messages to keep in each room, the newest ones. There may be some more. */
@@ -199,7 +207,7 @@ export interface Store {
    * A `ref` is an idempotency key. A second message of the same user in the same room with the same
    * `ref`, within {@linkcode REF_TTL_SECONDS}, is not appended: the call resolves to the id of the
    * first. If the outcome of a message with a `ref` is unknown, the store retries it for up to five
-   * seconds while the user holds the name here, and keeps the user's later messages after it.
+   * seconds while the sender has the name here, and keeps the user's later messages after it.
    *
    * A message with `after` is appended only if the store remembers that `ref` of the same user in
    * the same room. So no message overtakes one before it that was refused, or was never sent.
@@ -209,7 +217,7 @@ export interface Store {
    * @param text the message
    * @param ref the sender's own key for the message, if it has one
    * @param after the `ref` of the message that must have been appended before, if there is one
-   * @param session the sender's session, if the event has to name it
+   * @param sender the session that publishes it, if one does
    * @returns the id of the message
    * @throws {OutOfOrder} if there is no message with the ref `after`
    * @throws {TooManyRefs} if the message has a ref and the store remembers too many of the user's
@@ -223,7 +231,7 @@ export interface Store {
     text: string,
     ref?: string,
     after?: string,
-    session?: string,
+    sender?: Sender,
   ): Promise<string>;
 
   /**

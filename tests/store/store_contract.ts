@@ -360,8 +360,10 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
 
   test("a message names its session only if it is told to, also in the log", async (pair) => {
     const recorder = await record(pair.here, "r");
-    await pair.there.publish("r", "foo", "one", undefined, undefined, "s1");
-    await pair.there.publish("r", "foo", "two", "ref");
+    const sender = { session: "s1", isNamed: true };
+    await pair.there.publish("r", "foo", "one", undefined, undefined, sender);
+    const other = { session: "s2", isNamed: false };
+    await pair.there.publish("r", "foo", "two", "ref", undefined, other);
     const sent = [
       { type: "message", user: "foo", text: "one", session: "s1" },
       { type: "message", user: "foo", text: "two", ref: "ref" },

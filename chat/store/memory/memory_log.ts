@@ -8,6 +8,7 @@ import {
   Muted,
   OutOfOrder,
   REF_TTL_SECONDS,
+  type Sender,
   TooManyRefs,
   withoutText,
 } from "../store.ts";
@@ -59,11 +60,11 @@ export class MemoryLog {
     text: string,
     ref?: string,
     after?: string,
-    session?: string,
+    sender?: Sender,
   ): { id: string; entry?: LogEntry } {
     this.#expire();
-    const sender = `${room}:${user}`;
-    const refs = this.#refs.get(sender) ?? new Map<string, string>();
+    const key = `${room}:${user}`;
+    const refs = this.#refs.get(key) ?? new Map<string, string>();
     expireRefs(refs);
     const known = ref === undefined ? undefined : refs.get(ref);
     if (known !== undefined) return { id: known };
@@ -77,7 +78,7 @@ export class MemoryLog {
     const event: Message = {
       ...{ type: "message", id: idAfter(prev), prev, user, text },
       ...(ref !== undefined && { ref }),
-      ...(session !== undefined && { session }),
+      ...(sender?.isNamed && { session: sender.session }),
     };
     const entry = { event, line: JSON.stringify(event) };
     entries.push(entry);
@@ -94,8 +95,8 @@ export class MemoryLog {
     this.#rooms.set(room, log);
     this.#loneUntil.delete(room);
     if (ref !== undefined) {
-      this.#refs.delete(sender);
-      this.#refs.set(sender, refs.set(ref, event.id));
+      this.#refs.delete(key);
+      this.#refs.set(key, refs.set(ref, event.id));
     }
     return { id: event.id, entry };
   }

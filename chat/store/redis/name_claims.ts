@@ -90,6 +90,11 @@ export class NameClaims {
     return this.#rooms.get(room)?.held ?? new ByUser();
   }
 
+  /** Finds the claim by which a session of this instance has a name. */
+  find(room: string, user: string, session: string): Claim | undefined {
+    return this.heldIn(room).of(user).find((held) => held.session === session);
+  }
+
   /** How many sessions of this instance have names in a room, and how many more may have some. */
   count(room: string): { confirmed: number; unconfirmed: number } {
     const names = this.#rooms.get(room);
@@ -223,7 +228,7 @@ export class NameClaims {
         continue;
       }
       const isHeld = names.unconfirmed.has(session) ||
-        names.held.of(user).some((held) => held.session === session);
+        this.find(room, user, session) !== undefined;
       // Only a recovery frees a name that no session has claimed.
       if (isHeld || session === undefined) continue;
       // An earlier release never reached Redis, or an earlier claim took effect without a reply.
@@ -244,7 +249,7 @@ export class NameClaims {
     session: string,
   ): Promise<"empty" | "alone" | undefined> {
     const names = this.#rooms.get(room);
-    const held = names?.held.of(user).find((claim) => claim.session === session);
+    const held = this.find(room, user, session);
     const claim = held ?? names?.unconfirmed.get(session);
     // A name that was taken over, or lost in an outage, needs no release.
     if (!names || !claim) return;

@@ -53,7 +53,7 @@ export async function openRedisStore(
   const log = new Log(commands, limits, {
     nowMs: () => instances.nowMs,
     observerOf: (room) => subscriptions.get(room),
-    heldIn: (room) => claims.heldIn(room),
+    hasName: (room, user, session) => claims.find(room, user, session) !== undefined,
   });
   const lifetime = manageLogLifetime(
     ...[commands, log, limits.historySeconds, () => instances.nowMs] as const,
