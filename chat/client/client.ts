@@ -102,6 +102,7 @@ interface UsersPage {
 const ERROR_CODES: ReadonlyMap<number, ChatErrorCode> = new Map([
   [CLOSE.nameTaken.code, "name_taken"],
   [CLOSE.replaced.code, "replaced"],
+  [CLOSE.tooManyDevices.code, "too_many_devices"],
 ]);
 
 /** How many users are read at once. */
