@@ -5,6 +5,7 @@ import {
   type LogLimits,
   LONE_LOG_SECONDS,
   maxRefs,
+  Muted,
   OutOfOrder,
   REF_TTL_SECONDS,
   type Sender,
@@ -47,10 +48,13 @@ export class MemoryLog {
    * Appends a message, unless the same user has appended one with the same ref.
    *
    * @returns the message's id, and its entry if it is new
+   * @param isMuted tells whether the user is muted
+   * @throws {Muted} if the user is
    * @throws {OutOfOrder} if the same user has appended no message with the ref `after`
    * @throws {TooManyRefs} if the user has too many refs
    */
   append(
+    isMuted: () => boolean | undefined,
     room: string,
     user: string,
     text: string,
@@ -64,6 +68,7 @@ export class MemoryLog {
     expireRefs(refs);
     const known = ref === undefined ? undefined : refs.get(ref);
     if (known !== undefined) return { id: known };
+    if (isMuted()) throw new Muted();
     if (after !== undefined && !refs.has(after)) throw new OutOfOrder();
     if (ref !== undefined && refs.size >= maxRefs(this.#limits)) throw new TooManyRefs();
 

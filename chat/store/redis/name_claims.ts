@@ -1,4 +1,4 @@
-import type { Joined, Left, RoomEvent } from "../../protocol/events.ts";
+import type { Joined, Kicked, Left, RoomEvent } from "../../protocol/events.ts";
 import { ByUser } from "../by_user.ts";
 import {
   areRivals,
@@ -130,8 +130,11 @@ export class NameClaims {
     secret?: NameSecret,
     keys?: readonly string[],
     maxDevices = 1,
+    address?: string,
   ): Promise<"claimed" | NameLoss> {
-    const claim = this.#claim(room, { user, session, secret, keys, maxDevices, claimedAtMs: 0 });
+    const claim = this.#claim(room, {
+      ...{ user, session, secret, keys, maxDevices, address, claimedAtMs: 0 },
+    });
     this.#pending.add(claim);
     return claim.finally(() => this.#pending.delete(claim));
   }
@@ -156,9 +159,10 @@ export class NameClaims {
         if (!isFreed || !names.unconfirmed.has(session)) break;
         reply = await send();
       }
-      if (typeof reply === "object" || reply === 0) {
+      if (typeof reply === "object" || reply <= 0) {
         names.unconfirmed.delete(session);
         if (reply === 0) return "replaced";
+        if (reply === -1) return "banned";
         return maxDevices > 1 ? "full" : "taken";
       }
       claim.claimedAtMs = reply;
@@ -285,8 +289,8 @@ export class NameClaims {
     await Promise.allSettled(this.#pending);
   }
 
-  /** Publishes an event that others have missed, if it is still true: see `announce.lua`. */
-  async announce(room: string, event: Joined | Left): Promise<void> {
+  /** Publishes an event if it is still true: see `announce.lua`. */
+  async announce(room: string, event: Joined | Kicked | Left): Promise<void> {
     await this.#scripts.announce(this.#connection.keys.room(room), event);
   }
 
