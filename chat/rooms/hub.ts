@@ -119,6 +119,11 @@ export class Hub {
     return this.#rooms.get(name)!.room.hasMessages;
   }
 
+  /** Returns how many members a room that has a member has on this instance. */
+  countMembers(name: string): number {
+    return this.#rooms.get(name)!.room.memberCount;
+  }
+
   /** Tells whether a member is certain to receive a frame of its room within `maxFlushMs`. */
   isFlushPendingFor(name: string, member: Member): boolean {
     return this.#rooms.get(name)?.room.isFlushPendingFor(member) ?? false;

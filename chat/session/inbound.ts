@@ -14,8 +14,8 @@ const MAX_WAIT_MS = 10_000;
 /** So long after a wait, the next one counts as the first. */
 const QUIET_MS = 5_000;
 
-/** The memory that a frame takes beside its text. */
-const FRAME_OVERHEAD_BYTES = 100;
+/** What a frame that waits costs beside its text, counted in bytes: most of that is time. */
+const FRAME_OVERHEAD_BYTES = 1024;
 
 /** Such characters take six bytes each as JSON, which is what everyone else gets. */
 // deno-lint-ignore no-control-regex -- they are what it looks for

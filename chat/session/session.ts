@@ -137,6 +137,7 @@ export class Session implements Member {
 
   /** Leaves the room at once, and closes the socket as soon as the peer lets it. */
   close(reason: CloseReason): void {
+    if (reason === CLOSE.tooMany && !this.#hasLeft) this.#budget.chargeExcess();
     this.#closeReason = reason;
     this.#writer.close(reason);
     this.#leave();
@@ -254,8 +255,9 @@ export class Session implements Member {
   }
 
   #charge(message: ClientMessage): void {
-    const opensRoom = this.#isRoomNew && !this.#hub.hasMessages(this.#request.room);
-    const refusal = this.#budget.takeMessage(opensRoom);
+    const { room } = this.#request;
+    const opensRoom = this.#isRoomNew && !this.#hub.hasMessages(room);
+    const refusal = this.#budget.takeMessage(opensRoom, this.#hub.countMembers(room));
     if (refusal) return this.#refuseForNow(refusal, message.ref);
     this.#isRoomNew = false;
     this.#publish(message);

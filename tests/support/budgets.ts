@@ -11,5 +11,8 @@ export const NO_RATES: ClientRates = {
 /** The budget of an address without limits. */
 export const UNLIMITED_ADDRESS: SharedBudget = {
   bytes: new TokenBucket(0, 1),
+  lines: new TokenBucket(0, 1),
   takeNewRoom: () => 0,
+  takeDelivery: () => 0,
+  chargeExcess: () => {},
 };
