@@ -43,19 +43,48 @@ export function refuseNewcomer(status: number, line: string, retryAfterSeconds: 
   return refuse(status, line, { "retry-after": `${retryAfterSeconds}`, connection: "close" });
 }
 
+/** A request that the server refuses. The message is one line that says why. */
+export class Refused extends Error {
+  override name = "Refused";
+
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message);
+  }
+}
+
 /** Makes the response to a request whose handler failed; rethrows an error that nobody expected. */
 export function refuseFor(error: unknown): Response {
   if (error instanceof BadRequest) return refuse(STATUS_CODE.BadRequest, error.message);
+  if (error instanceof Refused) return refuse(error.status, error.message, error.headers);
   if (error instanceof StoreUnavailable || error instanceof StoreOutcomeUnknown) {
     return refuse(STATUS_CODE.ServiceUnavailable, "the store does not answer");
   }
   throw error;
 }
 
-/** Lets pages of every origin read a response. There are no cookies that they could misuse. */
-export function allowAnyOrigin(response: Response): Response {
+/**
+ * Lets pages read a response. There are no cookies that they could misuse.
+ *
+ * @param origin the origin of the page that asks; `null` if none is known
+ * @param allowedOrigins `undefined` for any
+ */
+export function allowOrigin(
+  response: Response,
+  origin: string | null,
+  allowedOrigins: readonly string[] | undefined,
+): Response {
   // The response to a WebSocket handshake cannot be changed, and no page reads it.
-  const isUpgrade = response.status === STATUS_CODE.SwitchingProtocols;
-  if (!isUpgrade) response.headers.set("access-control-allow-origin", "*");
+  if (response.status === STATUS_CODE.SwitchingProtocols) return response;
+  if (!allowedOrigins) response.headers.set("access-control-allow-origin", "*");
+  else {
+    response.headers.append("vary", "origin");
+    if (origin !== null && allowedOrigins.includes(origin)) {
+      response.headers.set("access-control-allow-origin", origin);
+    }
+  }
   return response;
 }

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { STATUS_CODE } from "@std/http/status";
+import { type AuthOptions, makeAuthenticate } from "../auth/authenticate.ts";
 import {
   type AddressBudget,
   AddressBudgets,
@@ -10,18 +11,21 @@ import { ConnectionLimit } from "../limits/connection_limit.ts";
 import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
 import { PendingUpgrades } from "../limits/pending_upgrades.ts";
 import { CLOSE } from "../protocol/close_codes.ts";
+import { parseRoom } from "../protocol/names.ts";
 import { Hub } from "../rooms/hub.ts";
 import type { JoinRequest } from "../session/join_request.ts";
 import { Session, type SessionLimits } from "../session/session.ts";
 import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
+import { makeAdmission } from "./admission.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moduleRoutes } from "./modules.ts";
-import { allowAnyOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
+import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
-import { respond, type Route, type RouteRequest } from "./routes.ts";
+import type { Admission, RoomRequest, Route } from "./route.ts";
+import { respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
 const logger = getLogger(["chat", "http"]);
@@ -32,6 +36,10 @@ export interface ServerOptions extends SessionLimits, ClientRates, AddressLimits
   readonly host: string;
   /** The port to listen on; 0 for any free port. */
   readonly port: number;
+  /** How tokens are checked; `undefined` without authentication. */
+  readonly auth?: AuthOptions;
+  /** The origins whose pages may use the server; `undefined` for any. */
+  readonly allowedOrigins?: readonly string[];
   /** How many servers of this process share the port. */
   readonly workers: number;
   /** The most WebSockets of the process; 0 for as many as its limit of open files allows. */
@@ -85,7 +93,9 @@ export async function startServer(
   const now = performance.now.bind(performance);
   const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
   await hub.start();
-  return new ChatServer(options, store, hub, ready);
+  const authenticate = options.auth && await makeAuthenticate(options.auth);
+  const admit = makeAdmission(options.allowedOrigins, authenticate);
+  return new ChatServer(options, store, hub, ready, admit);
 }
 
 /** A server that is listening: see {@linkcode startServer}. */
@@ -104,7 +114,13 @@ export class ChatServer {
   #hasWarnedOfProxy = false;
 
   /** Use {@linkcode startServer}. */
-  constructor(options: ServerOptions, store: Store, hub: Hub, ready: () => Promise<void>) {
+  constructor(
+    options: ServerOptions,
+    store: Store,
+    hub: Hub,
+    ready: () => Promise<void>,
+    admit: Admission,
+  ) {
     this.#options = options;
     this.#hub = hub;
     this.#addresses = new AddressBudgets(options);
@@ -112,17 +128,21 @@ export class ChatServer {
       {
         method: "GET",
         path: /^\/$/,
+        needs: "nothing",
         handle: () => plain(STATUS_CODE.OK, "you are good to go!"),
       },
       {
         method: "GET",
-        path: /^\/chat(?:\/.*)?$/,
+        path: /^\/chat(?:\/(.*))?$/,
+        needs: "read",
+        room: ({ url }) => parseRoom(url.searchParams.getAll("room")),
         handle: (request) => this.#startSession(request),
       },
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store),
       ...moduleRoutes(),
     ];
+    const router = { routes, admit, allowedOrigins: options.allowedOrigins };
     this.#listener = listen(
       {
         hostname: options.host,
@@ -132,12 +152,13 @@ export class ChatServer {
         onError(error) {
           logger.error`A request failed: ${error}`;
           const line = "something went wrong here";
-          return allowAnyOrigin(refuse(STATUS_CODE.InternalServerError, line));
+          const response = refuse(STATUS_CODE.InternalServerError, line);
+          return allowOrigin(response, null, options.allowedOrigins);
         },
       },
       (request, { remoteAddr, completed }) => {
         const client = this.#findClient(request, remoteAddr.hostname);
-        return respond(routes, request, client, () => {
+        return respond(router, request, client, () => {
           const refusal = client.admit(asksForWebSocket(request) ? "join" : "request");
           if (!refusal) client.countUntil(completed);
           return refusal;
@@ -196,11 +217,9 @@ export class ChatServer {
     return this.#addresses.of(findClientAddress(peer, headers, trustProxy));
   }
 
-  async #startSession({ request, url, client, access }: RouteRequest): Promise<Response> {
-    const joinRequest = {
-      ...parseJoinRequest(url, request.headers.get("sec-websocket-protocol")),
-      access,
-    };
+  async #startSession(roomRequest: RoomRequest): Promise<Response> {
+    const joinRequest = parseJoinRequest(roomRequest);
+    const { request, client } = roomRequest;
     if (request.method !== "GET" || !asksForWebSocket(request)) {
       return refuse(
         STATUS_CODE.UpgradeRequired,

@@ -3,12 +3,14 @@ import { BadRequest } from "../protocol/bad_request.ts";
 import { JSON_LINES } from "../protocol/json.ts";
 import { nameKeys } from "../protocol/name_keys.ts";
 import { checkName } from "../protocol/name_rules.ts";
-import { parseRoom, parseUser, quote } from "../protocol/names.ts";
+import { parseUser, quote } from "../protocol/names.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import { TEXT } from "../protocol/text.ts";
 import type { JoinRequest } from "../session/join_request.ts";
 import type { NameSecret } from "../store/store.ts";
+import { forbid, isTokenSubprotocol, listSubprotocols } from "./admission.ts";
 import { parseCount } from "./query.ts";
+import type { RoomRequest } from "./route.ts";
 
 /** The most messages that a client can ask for when it joins. */
 const MAX_HISTORY = 200;
@@ -33,19 +35,16 @@ export function asksForWebSocket(request: Request): boolean {
 /**
  * Parses what a client asks for when it connects to `/chat/{user}`.
  *
- * @param url the URL of the request
- * @param subprotocols the value of `Sec-WebSocket-Protocol`, if there is one
- * @throws {BadRequest} if the name, the room or a parameter is not valid
+ * @throws {BadRequest} if the name or a parameter is not valid
+ * @throws {Refused} with 403 if the client may not use the name
  */
 export function parseJoinRequest(
-  url: URL,
-  subprotocols: string | null,
-): Omit<JoinRequest, "access"> {
-  const query = url.searchParams;
-  const user = parseUser(url.pathname.slice("/chat/".length));
-  checkName(user);
-  const room = parseRoom(query.getAll("room"));
-  const { protocol, secret } = parseSubprotocols(subprotocols);
+  { request, url: { searchParams: query }, segments: [encoded = ""], room, access }: RoomRequest,
+): JoinRequest {
+  const user = parseUser(encoded);
+  if (access.user === undefined) checkName(user);
+  else if (user !== access.user) throw forbid(`the token is not for the user ${quote(user)}`);
+  const { protocol, secret } = parseSubprotocols(request.headers);
   const since = query.get("since") ?? undefined;
   if (since !== undefined && protocol === TEXT) {
     throw new BadRequest(`since is for clients that ask for the subprotocol ${JSON_LINES.name}`);
@@ -54,12 +53,14 @@ export function parseJoinRequest(
     throw new BadRequest("since and history are both given: give one of them");
   }
   const history = parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY);
-  return { user, nameKeys: nameKeys(user), room, secret, protocol, since, history };
+  // Names that an issuer gives may look alike: they are no imitations.
+  const keys = access.user === undefined ? nameKeys(user) : undefined;
+  return { user, nameKeys: keys, room, secret, access, protocol, since, history };
 }
 
-function parseSubprotocols(header: string | null): Pick<JoinRequest, "protocol" | "secret"> {
-  if (header === null) return { protocol: TEXT };
-  const asked = header.split(",").map((name) => name.trim());
+function parseSubprotocols(headers: Headers): Pick<JoinRequest, "protocol" | "secret"> {
+  if (!headers.has("sec-websocket-protocol")) return { protocol: TEXT };
+  const asked = listSubprotocols(headers).filter((name) => !isTokenSubprotocol(name));
   const [secret, ...more] = asked.filter((name) => name.startsWith(SECRET_PREFIX));
   if (!asked.includes(JSON_LINES.name)) {
     // A secret is never shown.

@@ -1,5 +1,5 @@
 import type { AddressBudget } from "./address_budgets.ts";
-import { TokenBucket } from "./token_bucket.ts";
+import { TokenBucket } from "../protocol/token_bucket.ts";
 
 /** How fast one client may send; 0 for no limit. */
 export interface ClientRates {
@@ -17,8 +17,8 @@ export type SharedBudget = Pick<
   "bytes" | "lines" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
 >;
 
-/** Refusals that go on for so long are too many, unless the client waits as it is told. */
-const MAX_EXCESS_MS = 10_000;
+/** A client that exceeds its budget for so long is disconnected with 4429. */
+export const MAX_EXCESS_MS = 10_000;
 
 /** What a delivery costs beside the line of the message, counted in bytes. */
 const DELIVERY_OVERHEAD_BYTES = 500;

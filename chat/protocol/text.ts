@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RoomEvent } from "./events.ts";
+import type { RoomEvent, UnloggedEvent } from "./events.ts";
 import type { Protocol, Reply } from "./protocol.ts";
 import { formatMessage, toTerminalName, toTerminalText } from "./terminal_text.ts";
 
@@ -21,7 +21,7 @@ export const TEXT: Protocol = {
 function encodeEvent(event: RoomEvent): string | undefined {
   switch (event.type) {
     case "message":
-      return formatMessage(event.user, event.text);
+      return event.removed ? undefined : formatMessage(event.user, event.text);
     case "joined":
       return `${toTerminalName(event.user)}: has joined the chat!`;
     case "left":
@@ -30,11 +30,13 @@ function encodeEvent(event: RoomEvent): string | undefined {
       return toTerminalText(event.text);
     case "resync":
       return event.gap ? "some messages are missing here" : undefined;
+    case "removed":
+      return `* a message was removed by ${toTerminalName(event.by)}`;
     case "replaced":
     case "unknown":
       return undefined;
     default:
-      event satisfies never;
+      event satisfies UnloggedEvent;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { UnloggedEvent } from "../protocol/events.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
 import { type NameLoss, type Store, StoreUnavailable } from "../store/store.ts";
@@ -114,6 +115,11 @@ export class Hub {
     return published;
   }
 
+  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
+  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
+    return this.#store.publishUnlogged(name, event);
+  }
+
   /** Tells whether a room that has a member has had a message, or one is on its way. */
   hasMessages(name: string): boolean {
     return this.#rooms.get(name)!.room.hasMessages;
@@ -139,7 +145,10 @@ export class Hub {
     if (!active) {
       const room = new Room(this.#options);
       const subscribed = this.#store.subscribe(name, {
-        onEvent: (event, line) => room.handleEvent(event, line),
+        onEvent: (event, line) => {
+          if (event.type === "removed") this.history.stopSharing();
+          room.handleEvent(event, line);
+        },
         onNameLost: (user, session, loss) => room.handleNameLost(user, session, loss),
       }).then((newestId) => room.start(newestId));
       active = { room, subscribed };

@@ -1,4 +1,4 @@
-import type { RoomEvent } from "../protocol/events.ts";
+import type { RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import type { NameLoss } from "../store/store.ts";
@@ -133,7 +133,7 @@ export class Room {
         this.handleNameLost(event.user, event.former, "replaced");
         return this.#admit(event.session, event.users);
       default:
-        event satisfies never;
+        return this.#broadcast(event satisfies UnloggedEvent, line);
     }
   }
 

@@ -22,6 +22,8 @@ export interface RoomKeys {
    * cluster slot of the names.
    */
   readonly shared: string;
+  /** The keys of the names, in the order in which every script of the names gets all of them. */
+  readonly names: readonly string[];
   /** The channel on which the room's events are published. */
   readonly channel: string;
   /** A STREAM of the room's messages. */
@@ -31,6 +33,13 @@ export interface RoomKeys {
    * ids, see `publish.lua`. A user's name contains no colon.
    */
   readonly refs: string;
+  /** Where `remove.lua` writes the log anew. */
+  readonly newLog: string;
+  /**
+   * A ZSET of the `removed` events of the room, each as one line of JSON. The score is the time in
+   * the id of the newest message when that message was removed.
+   */
+  readonly removals: string;
 }
 
 /** The names of all keys and channels of one chat. */
@@ -72,14 +81,16 @@ export class Keys {
   room(room: string): RoomKeys {
     const suffix = suffixOf(room);
     const users = `${this.#prefix}chat-users${suffix}`;
+    // With a prefix, the key begins with it as well as with the whole hash tag.
+    const owners = `${this.#prefix}{${users}}:owners`;
+    const shared = `${this.#prefix}{${users}}:shared`;
     return {
-      users,
-      // With a prefix, the key begins with it as well as with the whole hash tag.
-      owners: `${this.#prefix}{${users}}:owners`,
-      shared: `${this.#prefix}{${users}}:shared`,
+      ...{ users, owners, shared, names: [users, owners, shared] },
       channel: this.#channel + suffix,
       log: `${this.#logTag(room)}:log`,
       refs: `${this.#logTag(room)}:refs`,
+      newLog: `${this.#logTag(room)}:log:new`,
+      removals: `${this.#logTag(room)}:removals`,
     };
   }
 
@@ -102,6 +113,7 @@ export class Keys {
     const end = key.slice(key.indexOf("}"));
     if (end === "}:log") return "stream";
     if (end === "}:shared") return "string";
+    if (end === "}:removals") return "zset";
     return end === "}:owners" || end.startsWith("}:refs:") ? "hash" : undefined;
   }
 
