@@ -139,7 +139,7 @@ export class ChatServer {
         handle: (request) => this.#startSession(request),
       },
       ...probeRoutes(() => this.#isClosing, ready),
-      ...roomRoutes(store),
+      ...roomRoutes(store, hub.history),
       ...moduleRoutes(),
     ];
     const router = { routes, admit, allowedOrigins: options.allowedOrigins };

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { Episode } from "./episode.ts";
+import { Semaphore } from "./semaphore.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
 
 const logger = getLogger(["chat", "limits"]);
@@ -35,6 +36,9 @@ const RETRY_CONNECTION_SECONDS = 10;
 
 /** A client that was disconnected because it sent too much costs as much as so many joins. */
 const EXCESS_JOINS = 5;
+
+/** How many pages of history are read for an address at a time. */
+const MAX_READS = 4;
 
 /** There is no sweep while fewer addresses are known. */
 const MIN_SWEEP_SIZE = 1_000;
@@ -102,6 +106,8 @@ export class AddressBudget {
   readonly bytes: TokenBucket;
   /** The lines that they may send. */
   readonly lines: TokenBucket;
+  /** The reads of history that are made for them at a time. */
+  readonly reads: Semaphore = new Semaphore(MAX_READS);
   readonly #maxOpen: number;
   readonly #joins: TokenBucket;
   readonly #requests: TokenBucket;

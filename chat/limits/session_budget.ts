@@ -1,4 +1,5 @@
 import type { AddressBudget } from "./address_budgets.ts";
+import type { Semaphore } from "./semaphore.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
 
 /** How fast one client may send; 0 for no limit. */
@@ -14,7 +15,7 @@ export interface ClientRates {
 /** What all sessions of one address share. */
 export type SharedBudget = Pick<
   AddressBudget,
-  "bytes" | "lines" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
+  "bytes" | "lines" | "reads" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
 >;
 
 /** A client that exceeds its budget for so long is disconnected with 4429. */
@@ -76,6 +77,11 @@ export class SessionBudget {
     };
     this.#address = address;
     this.#now = now;
+  }
+
+  /** How many reads of history its address may have at a time. */
+  get reads(): Semaphore {
+    return this.#address.reads;
   }
 
   /** The time of the last line. What is done with it needs no other one. */

@@ -35,7 +35,7 @@ export class Hub {
   constructor(store: Store, options: BroadcasterOptions) {
     this.#store = store;
     this.#options = options;
-    this.history = new History(store);
+    this.history = new History(store, options.now);
   }
 
   /**
@@ -146,10 +146,7 @@ export class Hub {
     if (!active) {
       const room = new Room(this.#options);
       const subscribed = this.#store.subscribe(name, {
-        onEvent: (event, line) => {
-          if (event.type === "removed") this.history.stopSharing();
-          room.handleEvent(event, line);
-        },
+        onEvent: (event, line) => room.handleEvent(event, line),
         onNameLost: (user, session, loss) => room.handleNameLost(user, session, loss),
       }).then((newestId) => room.start(newestId));
       active = { room, subscribed };

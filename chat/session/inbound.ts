@@ -12,7 +12,7 @@ let isTurnTaken = false;
 const QUIET_MS = 5_000;
 
 /** What a frame that waits costs beside its text, counted in bytes: most of that is time. */
-const FRAME_OVERHEAD_BYTES = 1024;
+const FRAME_OVERHEAD_BYTES = 4096;
 
 /** Such characters take six bytes each as JSON, which is what everyone else gets. */
 // deno-lint-ignore no-control-regex -- they are what it looks for

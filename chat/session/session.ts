@@ -188,7 +188,9 @@ export class Session implements Member {
 
   /** Sends what the client asked to receive first, and then the events that have come meanwhile. */
   async #replay(last: string, users: number): Promise<void> {
-    const { recovered, error, pages } = await prepareReplay(this.#hub.history, this.#request, last);
+    const { history } = this.#hub;
+    const { reads } = this.#budget;
+    const { recovered, error, pages } = await prepareReplay(history, this.#request, last, reads);
     if (this.#hasLeft) return;
     this.#welcome(last, users, recovered);
     if (error) this.#writer.reply(error);
