@@ -42,7 +42,7 @@ Deno.test("few pages are read at a time, and one address does not have all place
   assertEquals((await Promise.all(pages)).length, 120);
 });
 
-Deno.test("those who wait for the same page share a read, which begins after they asked", async () => {
+Deno.test("those who wait for a page share a read, which begins after they asked", async () => {
   const { history, begun, end } = setUp();
   const [one, two] = [1, 2].map(() => new Semaphore(1));
   const first = history.page(one, "a", 10);
