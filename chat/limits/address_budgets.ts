@@ -192,14 +192,14 @@ export class AddressBudget {
   /**
    * Takes what the delivery of a message costs from what the address may cause.
    *
+   * @param nowMs the monotonic clock, in milliseconds
    * @returns 0 if it was taken, else in how many milliseconds it can be
    */
-  takeDelivery(bytes: number): number {
-    const now = this.#now();
-    if (this.#deliveredBytes.take(bytes, now)) return 0;
-    this.#onRefused("MAX_DELIVERED_BYTES_PER_SECOND");
+  takeDelivery(bytes: number, nowMs: number): number {
     const bucket = this.#deliveredBytes;
-    return Math.max(bucket.msUntil(bytes, now), bucket.msUntilHalfFull(now));
+    if (bucket.take(bytes, nowMs)) return 0;
+    this.#onRefused("MAX_DELIVERED_BYTES_PER_SECOND");
+    return Math.max(bucket.msUntil(bytes, nowMs), bucket.msUntilHalfFull(nowMs));
   }
 
   /** Charges a client that was disconnected because it sent too much: it may come back later. */

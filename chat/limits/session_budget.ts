@@ -154,6 +154,6 @@ export class SessionBudget {
     if (!this.#messages.take(1, now)) return this.#messages.msUntilHalfFull(now);
     const waitMs = opensRoom ? this.#address.takeNewRoom() : 0;
     const bytes = (this.#lineChars + DELIVERY_OVERHEAD_BYTES) * receivers;
-    return waitMs || this.#address.takeDelivery(bytes);
+    return waitMs || this.#address.takeDelivery(bytes, now);
   }
 }
