@@ -21,6 +21,7 @@ import type { Store } from "../store/store.ts";
 import { makeAdmission } from "./admission.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
+import { moderationRoutes } from "./moderation_api.ts";
 import { moduleRoutes } from "./modules.ts";
 import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
@@ -94,7 +95,7 @@ export async function startServer(
   const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
   await hub.start();
   const authenticate = options.auth && await makeAuthenticate(options.auth);
-  const admit = makeAdmission(options.allowedOrigins, authenticate);
+  const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
   return new ChatServer(options, store, hub, ready, admit);
 }
 
@@ -140,6 +141,7 @@ export class ChatServer {
       },
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store, hub.history),
+      ...moderationRoutes(store),
       ...moduleRoutes(),
     ];
     const router = { routes, admit, allowedOrigins: options.allowedOrigins };
