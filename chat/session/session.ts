@@ -314,12 +314,13 @@ export class Session implements Member {
   /** Does what a moderator asks for. It is charged as a message is. */
   async #moderate(action: Moderation): Promise<void> {
     const { ref } = action;
-    const refusal = this.#budget.takeMessage(false);
+    const { room } = this.#request;
+    const refusal = this.#budget.takeMessage(false, this.#hub.countMembers(room));
     if (refusal) return this.#refuseForNow(refusal, ref);
     this.#inFlightBytes += MESSAGE_OVERHEAD_BYTES;
     this.#checkInFlight();
     try {
-      const isAllowed = await this.#hub.moderate(this.#request.room, this.access, action);
+      const isAllowed = await this.#hub.moderate(room, this.access, action);
       if (!isAllowed) this.#writer.reply(errorReply.forbidden("you may not do this", ref));
       else if (ref !== undefined) this.#writer.reply({ type: "done", ref });
     } catch {
