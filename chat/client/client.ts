@@ -415,6 +415,7 @@ export class ChatClient extends ChatEventTarget {
         if (event.code === "name_taken" || event.code === "unavailable") this.#refusal = event;
         return this.#sendQueue.onError(event);
       case "pong":
+      case "token":
         return;
       default:
         // A newer server may send types that this client does not know. It ignores them.

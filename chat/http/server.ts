@@ -61,6 +61,9 @@ const UNDECLARED_PROXY =
 /** How long closing waits for peers to answer the close frame, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
+/** How often the server looks for sessions whose tokens have expired. */
+const EXPIRY_CHECK_MS = 1_000;
+
 /**
  * Starts a server.
  *
@@ -110,6 +113,7 @@ export class ChatServer {
   #leakedCount = 0;
   readonly #listener: Listener;
   readonly #stallTimer: ReturnType<typeof setInterval>;
+  readonly #expiryTimer?: ReturnType<typeof setInterval>;
   #isClosing = false;
   #hasWarnedOfProxy = false;
 
@@ -173,6 +177,10 @@ export class ChatServer {
       () => this.#sessions.forEach((session) => session.checkStall()),
       options.maxStallSeconds * 1000 / STALL_CHECKS,
     );
+    if (options.auth) {
+      const check = () => this.#sessions.forEach((session) => session.checkExpiry());
+      this.#expiryTimer = setInterval(check, EXPIRY_CHECK_MS);
+    }
   }
 
   /** The port that the server listens on. */
@@ -198,6 +206,7 @@ export class ChatServer {
   async close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#stallTimer);
+    clearInterval(this.#expiryTimer);
     this.#connectionLimit.close();
     const closed = [...this.#sessions].map((session) => session.closed);
     for (const session of this.#sessions) session.close(CLOSE.shutdown);

@@ -14,6 +14,8 @@
  *   (`after`) is not in the log
  * - `unknown`: the store may have taken a message or not; sending it again with the same `ref` is
  *   safe
+ * - `forbidden`: the client may not do this: to publish, for example, if it may only listen
+ * - `bad_token`: a later token is not valid, or of another user; the one before still holds
  */
 export type ErrorCode =
   | "name_taken"
@@ -23,7 +25,9 @@ export type ErrorCode =
   | "too_large"
   | "too_many"
   | "not_delivered"
-  | "unknown";
+  | "unknown"
+  | "forbidden"
+  | "bad_token";
 
 /** An error, sent to the one session that it concerns. */
 export interface ErrorReply {
@@ -55,6 +59,8 @@ export const errorReply = {
   notDelivered: (ref?: string) =>
     make("not_delivered", "message not delivered. please try again", ref),
   unknown: (ref?: string) => make("unknown", "message may not have been delivered", ref),
+  forbidden: (message: string, ref?: string) => make("forbidden", message, ref),
+  badToken: (message: string) => make("bad_token", message),
 } satisfies Record<string, (...args: never[]) => ErrorReply>;
 
 function make(code: ErrorCode, message: string, ref?: string): ErrorReply {

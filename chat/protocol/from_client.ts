@@ -35,8 +35,16 @@ export interface Leave {
   readonly type: "leave";
 }
 
+/** A client shows a later token of its user, so that its session goes on. */
+export interface ClientToken {
+  /** Always `"token"`. */
+  readonly type: "token";
+  /** The token, a JWT. */
+  readonly token: string;
+}
+
 /** What a line of a client can be. */
-export type FromClient = ClientMessage | Ping | Leave;
+export type FromClient = ClientMessage | Ping | Leave | ClientToken;
 
 /** The sender's own name for a message. */
 export const Ref: v.GenericSchema<string> = v.pipe(
@@ -54,6 +62,7 @@ export const FromClient: v.GenericSchema<unknown, FromClient> = v.variant("type"
   }),
   v.strictObject({ type: v.literal("ping") }),
   v.strictObject({ type: v.literal("leave") }),
+  v.strictObject({ type: v.literal("token"), token: v.string() }),
 ]);
 
 /**

@@ -46,6 +46,7 @@ function encodeReply(reply: Reply): string | undefined {
       return toTerminalText(reply.message);
     case "ack":
     case "pong":
+    case "token":
       return undefined;
     default:
       reply satisfies never;

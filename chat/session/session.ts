@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { type Access, KeysUnavailable, TokenRefused } from "../auth/access.ts";
 import { countExcess } from "../limits/excess.ts";
 import type { MessageRefusal, SessionBudget } from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
@@ -48,6 +49,7 @@ export class Session implements Member {
   readonly closed: Promise<void>;
 
   readonly #request: JoinRequest;
+  #access: Access;
   readonly #limits: SessionLimits;
   readonly #budget: SessionBudget;
   readonly #hub: Hub;
@@ -88,6 +90,7 @@ export class Session implements Member {
     this.nameKeys = request.nameKeys;
     this.protocol = request.protocol;
     this.#request = request;
+    this.#access = request.access;
     this.#limits = limits;
     this.#budget = budget;
     this.#hub = hub;
@@ -134,6 +137,11 @@ export class Session implements Member {
   /** Closes the session if its client has stalled: see {@linkcode Writer.checkStall}. */
   checkStall(): void {
     this.#writer.checkStall();
+  }
+
+  /** Closes the session if its token has expired. */
+  checkExpiry(): void {
+    if (Date.now() >= this.#access.expiresAtMs) this.close(CLOSE.expired);
   }
 
   /** Leaves the room at once, and closes the socket as soon as the peer lets it. */
@@ -190,9 +198,13 @@ export class Session implements Member {
     this.#state = "joined";
     const { user, room } = this.#request;
     const { maxMessageBytes, maxBufferedBytes: maxInFlightBytes } = this.#limits;
+    const { renew, expiresAtMs } = this.#access;
     this.#writer.reply({
       ...{ type: "welcome", user, room, last, recovered, users },
-      ...{ maxMessageBytes, maxInFlightBytes, features: ["after", "leave"] },
+      ...{ maxMessageBytes, maxInFlightBytes },
+      ...renew
+        ? { features: ["after", "leave", "token"], expires: expiresAtMs }
+        : { features: ["after", "leave"] },
       ...this.#budget.rates,
     });
     this.#isRoomNew = last === BEFORE_FIRST_ID;
@@ -237,6 +249,8 @@ export class Session implements Member {
         return this.#writer.reply({ type: "pong" });
       case "leave":
         return void this.#closeWhenReleased();
+      case "token":
+        return void this.#renew(decoded.token);
       case "error": {
         const { after, ...reply } = decoded;
         return this.#refuseForGood(reply, after);
@@ -255,9 +269,15 @@ export class Session implements Member {
   }
 
   #charge(message: ClientMessage): void {
-    const opensRoom = this.#isRoomNew && !this.#hub.hasMessages(this.#request.room);
+    const { canPublish } = this.#access;
+    const opensRoom = canPublish && this.#isRoomNew &&
+      !this.#hub.hasMessages(this.#request.room);
     const refusal = this.#budget.takeMessage(opensRoom);
     if (refusal) return this.#refuseForNow(refusal, message.ref);
+    if (!canPublish) {
+      const reply = errorReply.forbidden("message not delivered: you may only listen", message.ref);
+      return this.#refuseForGood(reply, message.after);
+    }
     this.#isRoomNew = false;
     this.#publish(message);
   }
@@ -331,6 +351,26 @@ export class Session implements Member {
         this.#writer.reply(isInDoubt ? errorReply.unknown(ref) : errorReply.notDelivered(ref));
       },
     );
+  }
+
+  /** Goes on with a later token of the same user. */
+  async #renew(token: string): Promise<void> {
+    try {
+      this.#access = await this.#checkRenewal(token);
+      this.#writer.reply({ type: "token", expires: this.#access.expiresAtMs });
+    } catch (error) {
+      if (!(error instanceof TokenRefused || error instanceof KeysUnavailable)) throw error;
+      this.#writer.reply(errorReply.badToken(error.message));
+    }
+  }
+
+  async #checkRenewal(token: string): Promise<Access> {
+    const { room, access: { renew } } = this.#request;
+    if (!renew) throw new TokenRefused("this server asks for no tokens");
+    const access = await renew(token);
+    if (access.user !== this.user) throw new TokenRefused("the token is of another user");
+    if (access.allowsRoom(room)) return access;
+    throw new TokenRefused(`the token does not allow the room ${room}`);
   }
 
   readonly #isFlushPending = (): boolean => this.#hub.isFlushPendingFor(this.#request.room, this);
