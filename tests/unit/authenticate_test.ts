@@ -243,7 +243,7 @@ Deno.test("the last good keys serve for a day while the key server is away", asy
   assertEquals((await authenticate(token)).user, "foo");
 });
 
-Deno.test("while there are no keys yet, tokens are refused for now, and do not wait long", async () => {
+Deno.test("while there are no keys yet, tokens are refused for now, and wait briefly", async () => {
   using clock = useClock();
   const key = await makeKey("EdDSA", "1");
   await using server = startKeyServer(key);

@@ -8,9 +8,9 @@ export interface RoomKeys {
   /** A SET of the names of the users in the room. */
   readonly users: string;
   /**
-   * A HASH from each of these names to its owner, which has five parts with a space between them:
-   * the id of the instance that holds the name, the time of the claim in milliseconds, the session
-   * that has it, and the attempt and the hash of the user's secret (`0` and `-` without one).
+   * A HASH from each of these names to its owner, which has a line for each session that has the
+   * name: the id of the session's instance, the time of the claim in milliseconds, the session, and
+   * the attempt and the hash of its secret (`0` and `-` without one), with a space between them.
    *
    * A key that the name has in common with names that look like it is a sixth part, as `::KEY`, and
    * so is a second one. Each is also a field, from `::KEY` to `:USER`. So no other name with this
@@ -33,6 +33,13 @@ export interface RoomKeys {
    * ids, see `publish.lua`. A user's name contains no colon.
    */
   readonly refs: string;
+  /** Where `remove.lua` writes the log anew. */
+  readonly newLog: string;
+  /**
+   * A ZSET of the `removed` events of the room, each as one line of JSON. The score is the time in
+   * the id of the newest message when that message was removed.
+   */
+  readonly removals: string;
 }
 
 /** The names of all keys and channels of one chat. */
@@ -82,6 +89,8 @@ export class Keys {
       channel: this.#channel + suffix,
       log: `${this.#logTag(room)}:log`,
       refs: `${this.#logTag(room)}:refs`,
+      newLog: `${this.#logTag(room)}:log:new`,
+      removals: `${this.#logTag(room)}:removals`,
     };
   }
 
@@ -104,6 +113,7 @@ export class Keys {
     const end = key.slice(key.indexOf("}"));
     if (end === "}:log") return "stream";
     if (end === "}:shared") return "string";
+    if (end === "}:removals") return "zset";
     return end === "}:owners" || end.startsWith("}:refs:") ? "hash" : undefined;
   }
 

@@ -1,10 +1,12 @@
-import { MAX_EVENT_CHARS, type Message, parseEvent } from "../../protocol/events.ts";
+import { MAX_EVENT_CHARS, type Message, parseEvent, type Removed } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater, nextId, previousId, timestampOf } from "../../protocol/ids.ts";
 import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
+import type { ByUser } from "../by_user.ts";
 import type { CommandConnection } from "./connections.ts";
+import type { Claim } from "./name_claims.ts";
 import { type LogObserver, PublishBatcher } from "./publish_batcher.ts";
-import { PublishRetrier } from "./publish_retrier.ts";
-import type { PendingMessage } from "./scripts.ts";
+import { type PendingAppend, PublishRetrier } from "./publish_retrier.ts";
+import { defineRemove, type PendingMessage } from "./scripts.ts";
 
 /**
  * A stream entry: its id, and its fields with their values, `prev` and `rest` as `publish.lua`
@@ -42,7 +44,7 @@ export function isSameMessage(message: Message, delivered: DeliveredMessage): bo
   return message.id === delivered.id &&
     (delivered.prev === undefined ||
       message.prev === delivered.prev && message.user === delivered.user &&
-        message.text === delivered.text);
+        (message.text === delivered.text || Boolean(message.removed || delivered.removed)));
 }
 
 /**
@@ -54,6 +56,8 @@ export class Log {
   readonly #batcher: PublishBatcher;
   readonly #historySeconds: number;
   readonly #nowMs: () => number;
+  readonly #remove: ReturnType<typeof defineRemove>;
+  readonly #heldIn: (room: string) => ByUser<Claim>;
   readonly #retrier = new PublishRetrier();
 
   /**
@@ -61,15 +65,19 @@ export class Log {
    * @param limits how much to keep
    * @param options.nowMs the time by the clock of Redis
    * @param options.observerOf who receives the messages of a room
+   * @param options.heldIn the names that this instance holds in a room
    */
   constructor(connection: CommandConnection, limits: LogLimits, options: {
     nowMs: () => number;
     observerOf: (room: string) => LogObserver | undefined;
+    heldIn: (room: string) => ByUser<Claim>;
   }) {
     this.#connection = connection;
     this.#batcher = new PublishBatcher(connection, limits, options);
     this.#historySeconds = limits.historySeconds;
     this.#nowMs = options.nowMs;
+    this.#remove = defineRemove(connection, limits.historySeconds);
+    this.#heldIn = options.heldIn;
   }
 
   /**
@@ -82,10 +90,11 @@ export class Log {
     text: string,
     ref?: string,
     after?: string,
+    session?: string,
   ): Promise<string> {
     const message: PendingMessage = {
       // The script puts type, id and prev before it.
-      rest: JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1),
+      rest: JSON.stringify({ user, text, ref, session } satisfies Partial<Message>).slice(1),
       ...{ user, ref, after },
     };
     // Only control characters, which are six times as long as JSON, can make it so long.
@@ -94,37 +103,59 @@ export class Log {
     }
     const append = () => this.#batcher.publish(room, message);
     const sender = senderOf(room, user);
-    const id = this.#retrier.isRetrying(sender) ? this.#enqueue(sender, append) : append();
+    const id = this.#retrier.isRetrying(sender) ? this.#enqueue(room, user, append) : append();
     if (ref === undefined) return id;
     return id.catch((error) => {
       // A retry helps if only the reply was lost, but not if a script could not undo its work.
       const hasReply = (error.cause as Error | undefined)?.name === "ReplyError";
       if (error instanceof StoreOutcomeUnknown && !hasReply) {
-        return this.#retrier.retry(sender, append, error);
+        return this.#retrier.retry(sender, this.#whilePresent(room, user, append), error);
       }
       throw error;
     });
   }
 
   /** While the connection is down, nothing is queued. */
-  #enqueue(sender: string, append: () => Promise<string>): Promise<string> {
+  #enqueue(room: string, user: string, append: PendingAppend["append"]): Promise<string> {
     return this.#connection.isReady
-      ? this.#retrier.enqueue(sender, append)
+      ? this.#retrier.enqueue(senderOf(room, user), this.#whilePresent(room, user, append))
       : Promise.reject(new StoreUnavailable("the connection is down"));
   }
 
-  /**
-   * Before a user leaves a room: sends that user's batched messages, and rejects those that wait
-   * behind a retry.
-   */
-  leave(room: string, user: string): void {
-    this.flush(room);
-    this.#retrier.rejectQueued(senderOf(room, user));
+  #whilePresent(room: string, user: string, append: PendingAppend["append"]): PendingAppend {
+    const claims = this.#heldIn(room).of(user);
+    return {
+      append,
+      // Which of the user's devices has sent it is not known.
+      isSenderPresent: () =>
+        claims.length > 0 && claims.every((claim) => this.#heldIn(room).has(claim)),
+    };
   }
 
   /** Sends a room's batched messages now. Whatever is sent to Redis next comes after them. */
   flush(room: string): void {
     this.#batcher.flush(room);
+  }
+
+  /** Removes a message: see {@linkcode Store.remove}. */
+  async remove(room: string, id: string, by: string, isModerator: boolean): Promise<boolean> {
+    this.flush(room);
+    const [entry] = await this.readFrom(room, id, 1);
+    if (entry?.event.id !== id) return true;
+    if (!isModerator && entry.event.user !== by) return false;
+    await this.#remove(this.#connection.keys.room(room), entry.event, { type: "removed", id, by });
+    return true;
+  }
+
+  /** Reads removals: see {@linkcode Store.readRemovals}. */
+  async readRemovals(room: string, position: string): Promise<Removed[]> {
+    const { removals } = this.#connection.keys.room(room);
+    const args = [timestampOf(position), "+inf"];
+    const lines = await this.#connection.run<string[]>("ZRANGEBYSCORE", removals, ...args);
+    return lines.flatMap((line) => {
+      const event = parseEvent(line);
+      return event?.type === "removed" ? event : [];
+    });
   }
 
   /** The id of a room's newest message. */

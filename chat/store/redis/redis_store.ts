@@ -52,6 +52,7 @@ export async function openRedisStore(
   const log = new Log(commands, limits, {
     nowMs: () => instances.nowMs,
     observerOf: (room) => subscriptions.get(room),
+    heldIn: (room) => claims.heldIn(room),
   });
   const lifetime = manageLogLifetime(
     ...[commands, log, limits.historySeconds, () => instances.nowMs] as const,
@@ -153,15 +154,17 @@ export async function openRedisStore(
       return await claims.claim(room, ...claimant);
     },
     async release(room, user, session) {
-      log.leave(room, user);
+      log.flush(room);
       const end = await claims.release(room, user, session);
       if (end) await lifetime.noteEmpty(room, end === "empty").catch(ignoreOutage);
     },
-    publish: (room, user, text, ref, after) => log.publish(room, user, text, ref, after),
+    publish: (room, ...message) => log.publish(room, ...message),
     async publishUnlogged(room, event) {
       log.flush(room);
       await commands.run("PUBLISH", commands.keys.room(room).channel, payloadOf(event));
     },
+    remove: (room, ...removal) => log.remove(room, ...removal),
+    readRemovals: (room, position) => log.readRemovals(room, position),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),
