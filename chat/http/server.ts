@@ -21,6 +21,7 @@ import type { Store } from "../store/store.ts";
 import { makeAdmission } from "./admission.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
+import { moderationRoutes } from "./moderation_api.ts";
 import { moduleRoutes } from "./modules.ts";
 import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
@@ -97,7 +98,7 @@ export async function startServer(
   const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
   await hub.start();
   const authenticate = options.auth && await makeAuthenticate(options.auth);
-  const admit = makeAdmission(options.allowedOrigins, authenticate);
+  const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
   return new ChatServer(options, store, hub, ready, admit);
 }
 
@@ -111,6 +112,7 @@ export class ChatServer {
   readonly #pendingUpgrades = new PendingUpgrades();
   /** How many sockets will never open, and keep their descriptors. */
   #leakedCount = 0;
+  readonly #routes: readonly Route[];
   readonly #listener: Listener;
   readonly #stallTimer: ReturnType<typeof setInterval>;
   readonly #expiryTimer?: ReturnType<typeof setInterval>;
@@ -128,7 +130,7 @@ export class ChatServer {
     this.#options = options;
     this.#hub = hub;
     this.#addresses = new AddressBudgets(options);
-    const routes: Route[] = [
+    this.#routes = [
       {
         method: "GET",
         path: /^\/$/,
@@ -144,9 +146,10 @@ export class ChatServer {
       },
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store),
+      ...moderationRoutes(store),
       ...moduleRoutes(),
     ];
-    const router = { routes, admit, allowedOrigins: options.allowedOrigins };
+    const router = { routes: this.#routes, admit, allowedOrigins: options.allowedOrigins };
     this.#listener = listen(
       {
         hostname: options.host,
@@ -186,6 +189,15 @@ export class ChatServer {
   /** The port that the server listens on. */
   get port(): number {
     return this.#listener.port;
+  }
+
+  /** Every route: its method, a pattern of its path, and what it needs a client to be allowed. */
+  get routes(): readonly {
+    readonly method: string;
+    readonly path: RegExp;
+    readonly needs: string;
+  }[] {
+    return this.#routes;
   }
 
   /** How many sockets are open. */

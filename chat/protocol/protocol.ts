@@ -68,8 +68,16 @@ export interface TokenAccepted {
   readonly expires: number;
 }
 
+/** The reply to what a moderator did with a `ref`. */
+export interface Done {
+  /** Always `"done"`. */
+  readonly type: "done";
+  /** The `ref`. */
+  readonly ref: string;
+}
+
 /** What the server sends to one session alone. */
-export type Reply = Welcome | Ack | Pong | TokenAccepted | ErrorReply;
+export type Reply = Welcome | Ack | Pong | Done | TokenAccepted | ErrorReply;
 
 /** A line that the server does not understand. */
 export interface BadLine extends ErrorReply {

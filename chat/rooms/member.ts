@@ -1,3 +1,5 @@
+import type { Access } from "../auth/access.ts";
+import type { Banned, Kicked } from "../protocol/events.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import type { NameLoss, NameSecret } from "../store/store.ts";
 
@@ -13,6 +15,10 @@ export interface Member {
   readonly maxDevices: number;
   /** What the name has in common with names that look like it: see {@linkcode Store.claim}. */
   readonly nameKeys?: readonly string[];
+  /** The client's address. */
+  readonly address: string;
+  /** What the client may do. */
+  readonly access: Access;
   /** The protocol that the client speaks. */
   readonly protocol: Protocol;
   /**
@@ -27,4 +33,6 @@ export interface Member {
   deliver(frame: string): void;
   /** Called when another session has the name. This session must end. */
   onNameLost(loss: NameLoss): void;
+  /** Called when the user was kicked or banned. A session that is no moderator's must end. */
+  onPutOut(event: Kicked | Banned): void;
 }

@@ -1,4 +1,4 @@
-import type { RoomEvent, UnloggedEvent } from "../protocol/events.ts";
+import type { Banned, Kicked, RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import { ByUser } from "../store/by_user.ts";
@@ -88,6 +88,17 @@ export class Room {
     return true;
   }
 
+  /** Whether the users in the room have tokens. */
+  get isAuthenticated(): boolean {
+    return this.#members.all().some(({ access }) => access.user !== undefined);
+  }
+
+  /** Ends the sessions of a user who was kicked or banned. */
+  putOut(event: Kicked | Banned): void {
+    const isLifted = event.type === "banned" && event.until === 0;
+    if (!isLifted) this.#members.of(event.user).forEach((member) => member.onPutOut(event));
+  }
+
   /** Tells a session that another session has its name. */
   handleNameLost(user: string, session: string, loss: NameLoss): void {
     const member = this.#members.of(user).find(({ id }) => id === session) ??
@@ -131,6 +142,10 @@ export class Room {
       case "replaced":
         this.handleNameLost(event.user, event.former, "replaced");
         return this.#admit(event.session, event.users);
+      case "kicked":
+      case "banned":
+        this.#broadcast(event, line);
+        return this.putOut(event);
       default:
         return this.#broadcast(event satisfies UnloggedEvent, line);
     }

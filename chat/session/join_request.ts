@@ -12,6 +12,8 @@ export interface JoinRequest {
   readonly secret?: NameSecret;
   /** What the name has in common with names that look like it. */
   readonly nameKeys?: readonly string[];
+  /** The client's address. */
+  readonly address: string;
   /** What the client may do. */
   readonly access: Access;
   /** The protocol to speak. */

@@ -4,15 +4,18 @@ import { countExcess } from "../limits/excess.ts";
 import type { MessageRefusal, SessionBudget } from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
-import type { ClientMessage } from "../protocol/from_client.ts";
+import type { Banned, Kicked } from "../protocol/events.ts";
+import type { ClientMessage, Moderation } from "../protocol/from_client.ts";
 import { BEFORE_FIRST_ID } from "../protocol/ids.ts";
 import type { Decoded, Protocol } from "../protocol/protocol.ts";
 import { exceedsBytes, exceedsJsonBytes } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { Member } from "../rooms/member.ts";
 import {
+  Muted,
   type NameLoss,
   type NameSecret,
+  type Sender,
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
@@ -34,6 +37,9 @@ export interface SessionLimits {
   readonly maxDevices: number;
 }
 
+/** What a user is told who is banned from the room. */
+const BANNED = "you are banned from this room";
+
 /** Added for each message in flight, so that empty messages count too. */
 const MESSAGE_OVERHEAD_BYTES = 100;
 
@@ -46,6 +52,7 @@ export class Session implements Member {
   readonly user: string;
   readonly secret?: NameSecret;
   readonly nameKeys?: readonly string[];
+  readonly address: string;
   readonly maxDevices: number;
   readonly protocol: Protocol;
   /** Resolves when the socket is closed. If the peer does not read, the session ends earlier. */
@@ -57,6 +64,7 @@ export class Session implements Member {
   readonly #budget: SessionBudget;
   readonly #hub: Hub;
   readonly #writer: Writer;
+  readonly #sender: Sender;
   #state: "joining" | "joined" | "left" = "joining";
   readonly #inbound: Inbound;
   /** Whether the room had no message when the session joined, and the session has sent none. */
@@ -91,9 +99,12 @@ export class Session implements Member {
     this.user = request.user;
     this.secret = request.secret;
     this.nameKeys = request.nameKeys;
+    this.address = request.address;
     // Without authentication, nobody knows whether two connections are of the same person.
     this.maxDevices = request.access.user === undefined ? 1 : limits.maxDevices;
     this.protocol = request.protocol;
+    // If the session does not receive what it sends, its room has to tell it from other devices.
+    this.#sender = { session: this.id, isNamed: this.maxDevices > 1 && !this.protocol.echoes };
     this.#request = request;
     this.#access = request.access;
     this.#limits = limits;
@@ -140,12 +151,26 @@ export class Session implements Member {
         return this.#refuse(errorReply.nameTaken(this.user), CLOSE.nameTaken);
       case "full":
         return this.#refuse(errorReply.tooManyDevices(this.maxDevices), CLOSE.tooManyDevices);
+      case "banned":
+        return this.#refuse(errorReply.forbidden(BANNED), CLOSE.forbidden);
       case "replaced":
         if (!this.#hasLeft) this.close(CLOSE.replaced);
         return;
       default:
         loss satisfies never;
     }
+  }
+
+  onPutOut(event: Kicked | Banned): void {
+    if (this.access.canModerate) return;
+    if (event.type === "banned" && event.address) {
+      this.#hub.banAddress(this.#request.room, this.user, this.address);
+    }
+    this.#refuse(errorReply.forbidden(`you were ${event.type} by ${event.by}`), CLOSE.forbidden);
+  }
+
+  get access(): Access {
+    return this.#access;
   }
 
   /** Closes the session if its client has stalled: see {@linkcode Writer.checkStall}. */
@@ -265,6 +290,11 @@ export class Session implements Member {
         return void this.#closeWhenReleased();
       case "token":
         return void this.#renew(decoded.token);
+      case "remove":
+      case "kick":
+      case "ban":
+      case "mute":
+        return void this.#moderate(decoded);
       case "error": {
         const { after, ...reply } = decoded;
         return this.#refuseForGood(reply, after);
@@ -294,6 +324,24 @@ export class Session implements Member {
     }
     this.#isRoomNew = false;
     this.#publish(message);
+  }
+
+  /** Does what a moderator asks for. It is charged as a message is. */
+  async #moderate(action: Moderation): Promise<void> {
+    const { ref } = action;
+    const refusal = this.#budget.takeMessage(false);
+    if (refusal) return this.#refuseForNow(refusal, ref);
+    this.#inFlightBytes += MESSAGE_OVERHEAD_BYTES;
+    this.#checkInFlight();
+    try {
+      const isAllowed = await this.#hub.moderate(this.#request.room, this.access, action);
+      if (!isAllowed) this.#writer.reply(errorReply.forbidden("you may not do this", ref));
+      else if (ref !== undefined) this.#writer.reply({ type: "done", ref });
+    } catch {
+      this.#writer.reply(errorReply.notDone(ref));
+    } finally {
+      this.#inFlightBytes -= MESSAGE_OVERHEAD_BYTES;
+    }
   }
 
   /** Refuses a message that can be repeated later. */
@@ -350,9 +398,7 @@ export class Session implements Member {
     this.#checkInFlight();
     if (this.#hasLeft) return;
     const { room } = this.#request;
-    // A program receives what it sends, so nobody has to know which session sent it.
-    const session = this.maxDevices > 1 && !this.protocol.echoes ? this.id : undefined;
-    this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), session).then(
+    this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), this.#sender).then(
       (id) => {
         this.#inFlightBytes -= inFlightCost(text);
         if (ref === undefined) return;
@@ -361,6 +407,10 @@ export class Session implements Member {
       },
       (error) => {
         this.#inFlightBytes -= inFlightCost(text);
+        if (error instanceof Muted) {
+          const reply = errorReply.forbidden("message not delivered: you are muted", ref);
+          return this.#refuseForGood(reply, after);
+        }
         const isInDoubt = !(error instanceof StoreUnavailable) ||
           ref !== undefined && this.#refsInDoubt.has(ref);
         if (isInDoubt && ref !== undefined) this.#refsInDoubt.add(ref);

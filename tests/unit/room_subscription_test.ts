@@ -10,6 +10,7 @@ import { type RoomListener, StoreUnavailable } from "../../chat/store/store.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { Room } from "../../chat/rooms/room.ts";
+import { NO_MODERATION } from "../support/member.ts";
 import { makeRandom } from "../support/random.ts";
 import { endOfTurn } from "../support/wait.ts";
 
@@ -320,6 +321,31 @@ Deno.test("what follows a lost end of the log proves no gap, in the log or recei
   }
 });
 
+Deno.test("what was received after a loss, and has left the log, proves no gap", async () => {
+  const { subscription, receive, logged, delivered, failReads } = makeSubscription();
+  logged.push(message(5));
+  await subscription.start();
+  failReads(1);
+  // Another instance, which had heard nothing, begins the log anew.
+  receive(message(3, 0).line, doubtful(7, 5).line, message(9).line);
+  logged.splice(0, 1, message(9));
+  await subscription.fillGap();
+  assertEquals(delivered, ["gap after 5-0", "message 7", "gap after 8-0", "message 9"]);
+});
+
+Deno.test("what proves no gap, and comes while the log is read, is looked for there", async () => {
+  const { subscription, receive, logged, delivered, whilePinging } = makeSubscription();
+  logged.push(message(5));
+  await subscription.start();
+  whilePinging(() => {
+    whilePinging(() => {});
+    logged.push(doubtful(7, 5));
+    receive(doubtful(7, 5).line);
+  });
+  await subscription.fillGap();
+  assertEquals(delivered, ["message 7"]);
+});
+
 Deno.test("received messages of which the log has only the last are delivered", async () => {
   const { subscription, receive, logged, delivered, failReads } = makeSubscription();
   logged.push(message(1));
@@ -484,6 +510,7 @@ Deno.test("nothing that somebody publishes throws, or stops the events that foll
   const members = [TEXT, JSON_LINES].map((protocol) => ({
     ...{ user: `user of ${protocol.name}`, id: `session of ${protocol.name}`, protocol },
     maxDevices: 1,
+    ...NO_MODERATION,
     onJoined() {},
     deliver: (frame: string) => frames.push(frame),
     onNameLost() {},

@@ -3,6 +3,7 @@ import type { RoomEvent } from "../../chat/protocol/events.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import type { Member } from "../../chat/rooms/member.ts";
 import { Room } from "../../chat/rooms/room.ts";
+import { NO_MODERATION } from "../support/member.ts";
 import { endOfTurn } from "../support/wait.ts";
 
 const OPTIONS = { maxFlushMs: 20, now: () => performance.now() };
@@ -16,6 +17,7 @@ function makeMember(user: string, id = `session of ${user}`): Member & { log: st
     maxDevices: 1,
     protocol: TEXT,
     log,
+    ...NO_MODERATION,
     onJoined: (last, users) => log.push(`admitted after ${last}, ${users} are there`),
     deliver: (frame) => log.push(frame),
     onNameLost: (loss) => log.push(loss),

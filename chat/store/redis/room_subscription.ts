@@ -202,7 +202,9 @@ export class RoomSubscription implements LogObserver {
   async resync(): Promise<void> {
     this.#buffer.clear();
     this.#isInterrupted = true;
-    await (this.#position === undefined ? this.start() : this.fillGap());
+    const last = this.#position;
+    await (last === undefined ? this.start() : this.fillGap());
+    if (last !== undefined && this.#currentFill !== CLOSED) this.#listener.onInterrupted?.(last);
   }
 
   /** Stops the delivery for good. */
@@ -253,6 +255,7 @@ export class RoomSubscription implements LogObserver {
     if (isInLog) this.#endInterruption();
     else this.#handleLoss(page);
 
+    const isInPage = (id: string) => entries.some(({ event }) => event.id === id);
     // If the log has something else than the last messages, that was told, unless it began anew.
     const isAnew = (page.olderEnd ?? entries[0]?.event.prev) === BEFORE_FIRST_ID;
     const canBeLost = !isInLog && (page.base !== undefined || isAnew);
@@ -261,6 +264,7 @@ export class RoomSubscription implements LogObserver {
     let mayBeLost = false;
     const merged = mergePage(page, this.#buffer, settled, {
       isNext: (message) => this.#isNext(message),
+      isProof: ({ id, prev }) => isProofOfNoGap(id, prev),
       onDropped: ({ id }) => {
         if (!isLater(id, base)) return;
         this.#noteDropped("messages that are not in the log");
@@ -275,8 +279,9 @@ export class RoomSubscription implements LogObserver {
       const { event, line } = step.value;
       if (event.type === "message") {
         const { id, prev } = event;
-        if (wasInterrupted && !isProofOfNoGap(id, prev)) this.#tellResync(prev, true);
-        else if (prev !== this.#position) this.#goOnAfter(prev);
+        if (!isProofOfNoGap(id, prev) && (wasInterrupted || !isInPage(id))) {
+          this.#tellResync(prev, true);
+        } else if (prev !== this.#position) this.#goOnAfter(prev);
       }
       this.#deliver(event, line);
       chars += line.length;
