@@ -114,6 +114,7 @@ const ERROR_CODES: ReadonlyMap<number, ChatErrorCode> = new Map([
   [CLOSE.nameTaken.code, "name_taken"],
   [CLOSE.forbidden.code, "forbidden"],
   [CLOSE.replaced.code, "replaced"],
+  [CLOSE.tooManyDevices.code, "too_many_devices"],
 ]);
 
 /** After these errors the server closes the connection, if they are not about a message. */

@@ -131,7 +131,7 @@ Deno.test("a later token keeps a session open, and what it allows holds", async 
   await client.find("pong");
 });
 
-Deno.test("a later token that is not valid, or not of the user and room, changes nothing", async () => {
+Deno.test("a later token that is not valid, or of another user, changes nothing", async () => {
   await using server = await startServer();
   const exp = secondsFromNow(3);
   const client = await JsonClient.join(server.port, "foo", { token: await makeToken({ exp }) });
@@ -224,7 +224,7 @@ Deno.test("a token is in no line of the log, whatever is done with it", async ()
   for (const secret of [...tokens, SECRET]) assert(!output.includes(secret), output);
 });
 
-Deno.test("the start says that authentication is off, unless HOST is a loopback address", async () => {
+Deno.test("the start says that authentication is off, unless HOST is loopback", async () => {
   const line = "Authentication is off: anyone who reaches this server may join and read any room";
   const cases = [
     [{ HOST: "0.0.0.0" }, true],
