@@ -116,7 +116,7 @@ Deno.test("without a token for the room, no handshake opens, whatever it asks fo
   assertEquals(server.sessionCount(), 1);
 });
 
-Deno.test("a token for the room and with the claim is admitted everywhere, and no other", async () => {
+Deno.test("a token for the room and with the claim is admitted, and no other", async () => {
   await using server = await startRoom();
   for (const [request, need] of Object.entries(IN_ROOM)) {
     const [method, path] = split(request);
