@@ -53,6 +53,7 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
       "chat/instance.ts",
       "chat/http/",
       "chat/session/",
+      "chat/rooms/",
       "chat/store/redis/",
     ],
   },

@@ -63,7 +63,7 @@ export function moderationRoutes(store: Store): Route[] {
 function parseObject(body: string): object {
   try {
     const value = JSON.parse(body);
-    if (typeof value === "object" && !Array.isArray(value)) return value;
+    if (value instanceof Object && !Array.isArray(value)) return value;
   } catch {
     // The error below says it.
   }

@@ -140,7 +140,7 @@ export class ChatServer {
         handle: (request) => this.#startSession(request),
       },
       ...probeRoutes(() => this.#isClosing, ready),
-      ...roomRoutes(store),
+      ...roomRoutes(store, hub.history),
       ...moderationRoutes(store),
       ...moduleRoutes(),
     ];

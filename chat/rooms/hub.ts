@@ -42,7 +42,7 @@ export class Hub {
   constructor(store: Store, options: BroadcasterOptions) {
     this.#store = store;
     this.#options = options;
-    this.history = new History(store);
+    this.history = new History(store, options.now);
   }
 
   /**
@@ -149,6 +149,11 @@ export class Hub {
     return this.#rooms.get(name)!.room.hasMessages;
   }
 
+  /** Returns how many members a room that has a member has on this instance. */
+  countMembers(name: string): number {
+    return this.#rooms.get(name)!.room.memberCount;
+  }
+
   /** Tells whether a member is certain to receive a frame of its room within `maxFlushMs`. */
   isFlushPendingFor(name: string, member: Member): boolean {
     return this.#rooms.get(name)?.room.isFlushPendingFor(member) ?? false;
@@ -164,10 +169,7 @@ export class Hub {
     if (!active) {
       const room = new Room(this.#options);
       const subscribed = this.#store.subscribe(name, {
-        onEvent: (event, line) => {
-          if (event.type === "removed") this.history.stopSharing();
-          room.handleEvent(event, line);
-        },
+        onEvent: (event, line) => room.handleEvent(event, line),
         onNameLost: (user, session, loss) => room.handleNameLost(user, session, loss),
         onInterrupted: (last) => this.#catchUp(name, room, last),
       }).then((newestId) => room.start(newestId));

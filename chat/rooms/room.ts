@@ -43,6 +43,11 @@ export class Room {
     return this.#members.size === 0 && this.#reservations.size === 0;
   }
 
+  /** How many members there are. */
+  get memberCount(): number {
+    return this.#members.size;
+  }
+
   /** Whether so many deliveries are waiting that the room should take no more messages. */
   get isOverloaded(): boolean {
     for (const broadcaster of this.#broadcasters.values()) {

@@ -178,6 +178,7 @@ export class Session implements Member {
 
   /** Leaves the room at once, and closes the socket as soon as the peer lets it. */
   close(reason: CloseReason): void {
+    if (reason === CLOSE.tooMany && !this.#hasLeft) this.#budget.chargeExcess();
     this.#closeReason = reason;
     this.#writer.close(reason);
     this.#leave();
@@ -213,7 +214,9 @@ export class Session implements Member {
 
   /** Sends what the client asked to receive first, and then the events that have come meanwhile. */
   async #replay(last: string, users: number): Promise<void> {
-    const { recovered, error, pages } = await prepareReplay(this.#hub.history, this.#request, last);
+    const { history } = this.#hub;
+    const { reads } = this.#budget;
+    const { recovered, error, pages } = await prepareReplay(history, this.#request, last, reads);
     if (this.#hasLeft) return;
     this.#welcome(last, users, recovered);
     if (error) this.#writer.reply(error);
@@ -300,8 +303,9 @@ export class Session implements Member {
   }
 
   #charge(message: ClientMessage): void {
-    const opensRoom = this.#isRoomNew && !this.#hub.hasMessages(this.#request.room);
-    const refusal = this.#budget.takeMessage(opensRoom);
+    const { room } = this.#request;
+    const opensRoom = this.#isRoomNew && !this.#hub.hasMessages(room);
+    const refusal = this.#budget.takeMessage(opensRoom, this.#hub.countMembers(room));
     if (refusal) return this.#refuseForNow(refusal, message.ref);
     this.#isRoomNew = false;
     this.#publish(message);
@@ -310,12 +314,13 @@ export class Session implements Member {
   /** Does what a moderator asks for. It is charged as a message is. */
   async #moderate(action: Moderation): Promise<void> {
     const { ref } = action;
-    const refusal = this.#budget.takeMessage(false);
+    const { room } = this.#request;
+    const refusal = this.#budget.takeMessage(false, this.#hub.countMembers(room));
     if (refusal) return this.#refuseForNow(refusal, ref);
     this.#inFlightBytes += MESSAGE_OVERHEAD_BYTES;
     this.#checkInFlight();
     try {
-      const isAllowed = await this.#hub.moderate(this.#request.room, this.access, action);
+      const isAllowed = await this.#hub.moderate(room, this.access, action);
       if (!isAllowed) this.#writer.reply(errorReply.forbidden("you may not do this", ref));
       else if (ref !== undefined) this.#writer.reply({ type: "done", ref });
     } catch {

@@ -12,7 +12,7 @@ import { TEXT } from "../../chat/protocol/text.ts";
 import { Room } from "../../chat/rooms/room.ts";
 import { NO_MODERATION } from "../support/member.ts";
 import { makeRandom } from "../support/random.ts";
-import { endOfTurn } from "../support/wait.ts";
+import { endOfTurn, until } from "../support/wait.ts";
 
 function message(
   n: number,
@@ -35,7 +35,6 @@ function makeSubscription(
 ) {
   const logged: { event: Message; line: string }[] = [];
   const delivered: string[] = [];
-  const resets: string[] = [];
   let failures = 0;
   let duringPing = () => {};
   const log = {
@@ -64,7 +63,6 @@ function makeSubscription(
       duringPing();
       return Promise.resolve();
     },
-    reset: (cause) => resets.push(cause),
   };
   const subscription = new RoomSubscription("r", log, source, {
     onEvent(event, line) {
@@ -82,7 +80,6 @@ function makeSubscription(
     receive: (...lines: string[]) => subscription.handlePayload(EVENT_MARK + lines.join("\n")),
     logged,
     delivered,
-    resets,
     /** Makes the next reads of the log fail. */
     failReads: (times: number) => failures = times,
     /** Runs while a gap fill awaits its ping: what the channel receives then. */
@@ -456,26 +453,26 @@ Deno.test("a closed subscription delivers nothing, also during a gap fill", asyn
   assertEquals(delivered, []);
 });
 
-Deno.test("a subscription that buffers too much resets its connection", async () => {
-  const MiB = 1024 * 1024;
-  for (
-    const [line, limit] of [[joined("bar"), 6 * MiB], [
-      joined("bar".repeat(MiB)),
-      20 * MiB,
-    ]] as const
-  ) {
-    const { subscription, receive, resets } = makeSubscription();
-    let buffered = 0;
-    for (; resets.length === 0; buffered += line.length) {
-      assert(buffered < limit, `${buffered} characters are buffered`);
-      receive(line);
-    }
-    assert(buffered > limit / 2, `it was reset at ${buffered} characters`);
-    assertEquals(resets, ["the gap fill buffer is full"]);
+Deno.test("a subscription that buffers too much drops that, and reads the log anew", async () => {
+  for (const [filler, times] of [[joined("bar"), 100_000], [joined("x".repeat(2 ** 20)), 20]]) {
+    const { subscription, receive, logged, delivered, whilePinging } = makeSubscription();
+    logged.push(message(1));
+    await subscription.start();
+    whilePinging(() => {
+      whilePinging(() => {});
+      receive(joined("early"));
+      for (let i = 0; i < +times; i++) receive(`${filler}`);
+      logged.push(message(4), message(5));
+      receive(message(4).line, message(5).line, joined("late"));
+    });
+    logged.push(message(2), message(3));
+    receive(message(3).line);
+    await until(() => delivered.includes("joined late"));
+    assertEquals(delivered.filter((text) => text.startsWith("message")), texts(2, 5));
+    assert(!delivered.includes("joined early") && delivered.length < +times);
     subscription.close();
-    await endOfTurn();
-    receive(line);
-    assertEquals(resets.length, 1);
+    for (let i = 0; i < +times; i++) receive(`${filler}`);
+    assertEquals(delivered.at(-1), "joined late");
   }
 });
 

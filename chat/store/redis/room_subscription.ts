@@ -54,8 +54,6 @@ const CLOSED = Symbol("closed");
 export interface SubscriptionSource {
   /** Resolves once everything that was published before the call has been received. */
   ping(): Promise<void>;
-  /** Breaks the connection. After it is back, every channel is subscribed to again. */
-  reset(cause: string): void;
 }
 
 /**
@@ -151,8 +149,8 @@ export class RoomSubscription implements LogObserver {
       this.#isNext(event) && isProofOfNoGap(event.id, event.prev);
     if (!isFilling && isNext) return this.#deliver(event, line);
     this.#buffer.push({ event, line });
-    if (this.#buffer.isFull) this.#source.reset("the gap fill buffer is full");
-    if (!isFilling) this.fillGap();
+    if (this.#buffer.isFull) this.resync().catch(ignoreOutage);
+    else if (!isFilling) this.fillGap();
   }
 
   #isNext({ id, prev }: Message): boolean {
@@ -196,8 +194,9 @@ export class RoomSubscription implements LogObserver {
   }
 
   /**
-   * Continues after the connection was lost and the channel is subscribed to again. What was
-   * buffered before is dropped: its messages are in the log, and its other events are out of date.
+   * Continues after the connection was lost and the channel is subscribed to again, or after too
+   * much was buffered. What was buffered is dropped: its messages are in the log, and its other
+   * events are out of date.
    */
   async resync(): Promise<void> {
     this.#buffer.clear();
