@@ -342,7 +342,8 @@ export class Session implements Member {
       if (!isAllowed) this.#writer.reply(errorReply.forbidden("you may not do this", ref));
       else if (ref !== undefined) this.#writer.reply({ type: "done", ref });
     } catch {
-      this.#writer.reply(errorReply.notDone(ref));
+      const message = "it may not have been done. please try again";
+      this.#writer.reply({ ...errorReply.unknown(ref), message });
     } finally {
       this.#inFlightBytes -= MESSAGE_OVERHEAD_BYTES;
     }

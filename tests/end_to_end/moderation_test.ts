@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SignJWT } from "jose";
 import { ChatClient, ChatError } from "../../chat/client/client.ts";
+import { payloadOf } from "../../chat/protocol/events.ts";
 import { startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { startProxy } from "../support/proxy.ts";
@@ -289,9 +290,13 @@ Deno.test("a moderator is not put out by another one", async () => {
   assertEquals((await ask(two, "ann", "PUT", "/rooms/r/bans/bob", '{"seconds":60}'))[0], 403);
   assertEquals((await ask(two, "ann", "DELETE", "/rooms/r/users/bob"))[0], 403);
   assertEquals(await act(ann, { type: "ban", user: "bob", seconds: 0 }), "done");
+  // A ban that was published before bob was known as a moderator.
+  const ban = payloadOf({ type: "banned", user: "bob", by: "ann", until: Date.now() + 60_000 });
+  await instances.redis.command("PUBLISH", "chat:r", ban);
+  await foo.find("banned");
   await bob.publish("still here");
   await foo.find("message");
-  assertEquals(foo.events.map(({ type }) => type), ["welcome", "message"]);
+  assertEquals(foo.events.map(({ type }) => type), ["welcome", "banned", "message"]);
   await Promise.all([ann, bob, foo].map((client) => client.leave()));
 });
 
