@@ -428,6 +428,8 @@ export class Session implements Member {
   async #renew(token: string): Promise<void> {
     try {
       this.#access = await this.#checkRenewal(token);
+      // If the store is away, it is noted with what the moderator does next.
+      this.#hub.noteModerator(this.#request.room, this.#access).catch(() => {});
       this.#writer.reply({ type: "token", expires: this.#access.expiresAtMs });
     } catch (error) {
       if (!(error instanceof TokenRefused || error instanceof KeysUnavailable)) throw error;

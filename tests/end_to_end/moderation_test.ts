@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { SignJWT } from "jose";
 import { ChatClient, ChatError } from "../../chat/client/client.ts";
 import { payloadOf } from "../../chat/protocol/events.ts";
 import { startInstance } from "../support/instance.ts";
@@ -9,24 +8,21 @@ import { untilNotReady, untilReady } from "../support/readiness.ts";
 import type { JoinOptions } from "../support/recording_client.ts";
 import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
+import { makeToken, SECRET } from "../support/tokens.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 import { until } from "../support/wait.ts";
 
-const SECRET = "0123456789abcdef0123456789abcdef";
 const AUTH = { AUTH_SECRET: SECRET };
 
 /** The users whose tokens allow to moderate. */
 const MODERATORS = ["ann", "bob"];
 
-/** Makes a token with which a user may do what tests have the user do. */
-function makeToken(user: string): Promise<string> {
-  const claims = { sub: user, rooms: ["*"], publish: true, moderate: MODERATORS.includes(user) };
-  return new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).setExpirationTime("1h")
-    .sign(new TextEncoder().encode(SECRET));
+function tokenOf(user: string): Promise<string> {
+  return makeToken({ sub: user, moderate: MODERATORS.includes(user) });
 }
 
 async function optionsOf(user: string, options: JoinOptions = {}): Promise<JoinOptions> {
-  return { room: "r", ...options, ...{ token: await makeToken(user) } };
+  return { room: "r", ...options, token: await tokenOf(user) };
 }
 
 async function join(port: number, user: string, options?: JoinOptions): Promise<JsonClient> {
@@ -48,7 +44,7 @@ async function ask(
   const response = await fetch(`http://127.0.0.1:${port}${path}`, {
     method,
     body,
-    headers: { authorization: `Bearer ${await makeToken(user)}` },
+    headers: { authorization: `Bearer ${await tokenOf(user)}` },
   });
   return [response.status, await response.text()];
 }
@@ -241,7 +237,7 @@ Deno.test("a user who was kicked can come back, and the client does not by itsel
   const [foo, ann, bar] = [await join(one, "foo"), await join(two, "ann"), await join(one, "bar")];
   const chat = new ChatClient(`ws://127.0.0.1:${two}`, "foo", {
     room: "r",
-    token: () => makeToken("foo"),
+    token: () => tokenOf("foo"),
   });
   await chat.ready;
   const closed = Promise.withResolvers<ChatError>();
@@ -272,7 +268,7 @@ Deno.test("a user who was kicked can come back, and the client does not by itsel
 Deno.test("a client that is banned ends with the reason", async () => {
   await using instance = await startInstance(AUTH);
   await ask(instance.port, "ann", "PUT", "/rooms/r/bans/foo", '{"seconds":60}');
-  const chat = new ChatClient(instance.http, "foo", { room: "r", token: () => makeToken("foo") });
+  const chat = new ChatClient(instance.http, "foo", { room: "r", token: () => tokenOf("foo") });
   const error = await assertRejects(
     ...[() => chat.ready, ChatError, "you are banned from this room"] as const,
   );
