@@ -11,8 +11,11 @@ let isTurnTaken = false;
 /** So long after a wait, the next one counts as the first. */
 const QUIET_MS = 5_000;
 
-/** What a frame that waits costs beside its text, counted in bytes: most of that is time. */
-const FRAME_OVERHEAD_BYTES = 4096;
+/** What a frame that waits takes beside its text. */
+const FRAME_OVERHEAD_BYTES = 100;
+
+/** The most frames that may wait: what each of them costs is mostly time. */
+export const MAX_QUEUED_FRAMES = 512;
 
 /** Such characters take six bytes each as JSON, which is what everyone else gets. */
 // deno-lint-ignore no-control-regex -- they are what it looks for
@@ -61,6 +64,11 @@ export class Inbound {
   /** What waits, roughly in bytes. */
   get queuedBytes(): number {
     return this.#queuedBytes;
+  }
+
+  /** How many frames wait. */
+  get queuedFrames(): number {
+    return this.#queue.length;
   }
 
   /** Reads a frame now or later. */
