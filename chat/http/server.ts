@@ -12,10 +12,12 @@ import { PendingUpgrades } from "../limits/pending_upgrades.ts";
 import { CLOSE } from "../protocol/close_codes.ts";
 import { Hub } from "../rooms/hub.ts";
 import type { JoinRequest } from "../session/join_request.ts";
+import { EventStream } from "../session/event_stream.ts";
 import { Session, type SessionLimits } from "../session/session.ts";
 import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
+import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moduleRoutes } from "./modules.ts";
@@ -88,11 +90,16 @@ export async function startServer(
   return new ChatServer(options, store, hub, ready);
 }
 
+function refuseFull(): Response {
+  return refuseNewcomer(STATUS_CODE.ServiceUnavailable, "the server is full", 10);
+}
+
 /** A server that is listening: see {@linkcode startServer}. */
 export class ChatServer {
   readonly #options: ServerOptions;
   readonly #hub: Hub;
   readonly #sessions = new Set<Session>();
+  readonly #eventStreams = new Set<EventStream>();
   readonly #connectionLimit: ConnectionLimit;
   readonly #addresses: AddressBudgets;
   readonly #pendingUpgrades = new PendingUpgrades();
@@ -118,6 +125,11 @@ export class ChatServer {
         method: "GET",
         path: /^\/chat(?:\/.*)?$/,
         handle: (request) => this.#startSession(request),
+      },
+      {
+        method: "GET",
+        path: /^\/rooms\/([^/]+)\/events$/,
+        handle: (request) => this.#startEventStream(request),
       },
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store),
@@ -149,7 +161,7 @@ export class ChatServer {
       Math.ceil(options.maxConnections / options.workers),
     );
     this.#stallTimer = setInterval(
-      () => this.#sessions.forEach((session) => session.checkStall()),
+      () => this.#clients.forEach((client) => client.checkStall()),
       options.maxStallSeconds * 1000 / STALL_CHECKS,
     );
   }
@@ -164,22 +176,28 @@ export class ChatServer {
     return this.#sessions.size;
   }
 
-  /** How many descriptors the sockets take, those included that Deno never frees. */
+  /** How many descriptors the clients take, those included that Deno never frees. */
   get connectionCount(): number {
-    return this.#sessions.size + this.#leakedCount;
+    return this.#sessions.size + this.#eventStreams.size + this.#leakedCount;
+  }
+
+  /** Everyone who receives events. */
+  get #clients(): (Session | EventStream)[] {
+    return [...this.#sessions, ...this.#eventStreams];
   }
 
   /**
-   * Closes every session with 1001 and stops listening. Resolves when all users have left their
-   * rooms and all sockets are closed; after two seconds it stops waiting for clients that do not
-   * read.
+   * Closes every session with 1001, ends every event stream and stops listening. Resolves when all
+   * users have left their rooms and all connections are closed; after two seconds it stops waiting
+   * for clients that do not read.
    */
   async close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#stallTimer);
     this.#connectionLimit.close();
-    const closed = [...this.#sessions].map((session) => session.closed);
-    for (const session of this.#sessions) session.close(CLOSE.shutdown);
+    const clients = this.#clients;
+    const closed = clients.map((client) => client.closed);
+    for (const client of clients) client.close(CLOSE.shutdown);
     // `shutdown` sends close frames too, without a reason, so it must come a turn later.
     await new Promise((resolve) => setTimeout(resolve, 0));
     const stopped = this.#listener.shutdown();
@@ -225,7 +243,7 @@ export class ChatServer {
       if (signal.aborted) return refuse(STATUS_CODE.BadRequest, "the connection is closed");
       if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
       if (!this.#connectionLimit.admits(this.connectionCount)) {
-        return refuseNewcomer(STATUS_CODE.ServiceUnavailable, "the server is full", 10);
+        return refuseFull();
       }
       const upgraded = upgrade(request, joinRequest.protocol, this.#options.idleSeconds);
       this.#addSession(upgraded.socket, joinRequest, request, client);
@@ -234,6 +252,20 @@ export class ChatServer {
     } finally {
       if (!isOpening) this.#pendingUpgrades.end(client.name, false);
     }
+  }
+
+  /** Responds to `GET /rooms/{room}/events` with a stream that has no end of its own. */
+  async #startEventStream(request: RouteRequest): Promise<Response> {
+    const listenRequest = parseListenRequest(request);
+    if (request.request.method === "HEAD") return eventsHead();
+    if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
+    if (!this.#connectionLimit.admits(this.connectionCount)) return refuseFull();
+    const outlet = new EventsResponse(() => stream.close(CLOSE.left));
+    const stream = new EventStream(outlet, this.#hub, listenRequest, this.#options);
+    this.#eventStreams.add(stream);
+    stream.closed.then(() => this.#eventStreams.delete(stream));
+    await stream.start();
+    return outlet.response;
   }
 
   async #addSession(

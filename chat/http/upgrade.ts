@@ -46,15 +46,23 @@ export function parseJoinRequest(
   checkName(user);
   const room = parseRoom(query.getAll("room"));
   const { protocol, secret } = parseSubprotocols(subprotocols);
-  const since = query.get("since") ?? undefined;
-  if (since !== undefined && protocol === TEXT) {
+  if (query.has("since") && protocol === TEXT) {
     throw new BadRequest(`since is for clients that ask for the subprotocol ${JSON_LINES.name}`);
   }
+  return { user, nameKeys: nameKeys(user), room, secret, protocol, ...parseReplay(query) };
+}
+
+/**
+ * Parses which messages a client asks to receive first.
+ *
+ * @throws {BadRequest} if a parameter is not valid
+ */
+export function parseReplay(query: URLSearchParams): Pick<JoinRequest, "since" | "history"> {
+  const since = query.get("since") ?? undefined;
   if (since !== undefined && query.has("history")) {
     throw new BadRequest("since and history are both given: give one of them");
   }
-  const history = parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY);
-  return { user, nameKeys: nameKeys(user), room, secret, protocol, since, history };
+  return { since, history: parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY) };
 }
 
 function parseSubprotocols(header: string | null): Pick<JoinRequest, "protocol" | "secret"> {

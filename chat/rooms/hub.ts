@@ -3,7 +3,7 @@ import { deadline } from "../store/deadline.ts";
 import { type NameLoss, type Store, StoreUnavailable } from "../store/store.ts";
 import type { BroadcasterOptions } from "./broadcaster.ts";
 import { History } from "./history.ts";
-import type { Member } from "./member.ts";
+import type { Member, Receiver } from "./member.ts";
 import { Room } from "./room.ts";
 
 /** How long the room's `joined` event may take after the store granted a claim. */
@@ -16,8 +16,8 @@ interface ActiveRoom {
 }
 
 /**
- * The rooms that have sessions on this instance. The hub subscribes to a room when its first
- * session arrives, and unsubscribes when its last one has left.
+ * The rooms that have sessions or listeners on this instance. The hub subscribes to a room when the
+ * first one arrives, and unsubscribes when the last one has left.
  */
 export class Hub {
   /** The messages of all rooms, for sessions that resume or ask for history. */
@@ -87,6 +87,28 @@ export class Hub {
     const released = this.#track(this.#store.release(name, member.user, member.id));
     this.#deactivateIfEmpty(name);
     await released;
+  }
+
+  /**
+   * Lets a listener receive the events of a room. It is not in the room, and nobody there sees it.
+   *
+   * @returns the id of the room's newest message; every later event is delivered
+   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
+   */
+  async listen(name: string, listener: Receiver): Promise<string> {
+    const { room, subscribed } = this.#activate(name);
+    room.addListener(listener);
+    await subscribed.catch((error) => {
+      this.unlisten(name, listener);
+      throw error;
+    });
+    return room.startListener(listener);
+  }
+
+  /** Lets a listener receive nothing more. */
+  unlisten(name: string, listener: Receiver): void {
+    this.#rooms.get(name)?.room.removeListener(listener);
+    this.#deactivateIfEmpty(name);
   }
 
   /**

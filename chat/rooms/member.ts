@@ -1,8 +1,16 @@
-import type { Protocol } from "../protocol/protocol.ts";
+import type { Encoding, Protocol } from "../protocol/protocol.ts";
 import type { NameLoss, NameSecret } from "../store/store.ts";
 
+/** Whoever receives the events of a room. */
+export interface Receiver {
+  /** How events are encoded for it. */
+  readonly protocol: Encoding;
+  /** Sends one frame of the room's events to the client. */
+  deliver(frame: string): void;
+}
+
 /** What a room needs to know of a session. */
-export interface Member {
+export interface Member extends Receiver {
   /** The user's name. */
   readonly user: string;
   /** The id of the session. A name can pass to another session; an id cannot. */
@@ -21,8 +29,6 @@ export interface Member {
    * @param users how many users are in the room now
    */
   onJoined(last: string, users: number): void;
-  /** Sends one frame of the room's events to the client. */
-  deliver(frame: string): void;
   /** Called when another session has the name. This session must end. */
   onNameLost(loss: NameLoss): void;
 }

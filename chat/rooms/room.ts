@@ -1,9 +1,9 @@
 import type { RoomEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
-import type { Protocol } from "../protocol/protocol.ts";
+import type { Encoding } from "../protocol/protocol.ts";
 import type { NameLoss } from "../store/store.ts";
 import { Broadcaster, type BroadcasterOptions } from "./broadcaster.ts";
-import type { Member } from "./member.ts";
+import type { Member, Receiver } from "./member.ts";
 
 /** A session that is claiming a name. */
 interface Reservation {
@@ -21,7 +21,9 @@ interface Reservation {
 export class Room {
   readonly #options: BroadcasterOptions;
   readonly #members = new Map<string, Member>();
-  readonly #broadcasters = new Map<Protocol, Broadcaster>();
+  /** Those who receive the events, and are not in the room. */
+  readonly #listeners = new Set<Receiver>();
+  readonly #broadcasters = new Map<Encoding, Broadcaster>();
   /** By session: several of one user may be claiming the name, and the last one will have it. */
   readonly #reservations = new Map<string, Reservation>();
   /** Members whom everyone else saw leave, because another instance reaped this one. */
@@ -35,9 +37,9 @@ export class Room {
     this.#options = options;
   }
 
-  /** Whether the room has no members and no reservations. */
+  /** Whether the room has no members, no reservations and no listeners. */
   get isEmpty(): boolean {
-    return this.#members.size === 0 && this.#reservations.size === 0;
+    return this.#members.size + this.#reservations.size + this.#listeners.size === 0;
   }
 
   /** Whether so many deliveries are waiting that the room should take no more messages. */
@@ -88,6 +90,27 @@ export class Room {
     this.#seenLeaving.delete(member.user);
     this.#broadcasters.get(member.protocol)?.delete(member);
     return this.#members.delete(member.user);
+  }
+
+  /** Adds a listener, who receives nothing yet. */
+  addListener(listener: Receiver): void {
+    this.#listeners.add(listener);
+  }
+
+  /**
+   * Lets a listener receive the events from here on, unless it was removed.
+   *
+   * @returns the id of the last message before
+   */
+  startListener(listener: Receiver): string {
+    if (this.#listeners.has(listener)) this.#broadcasterFor(listener.protocol).add(listener);
+    return this.#lastId;
+  }
+
+  /** Removes a listener. */
+  removeListener(listener: Receiver): void {
+    this.#listeners.delete(listener);
+    this.#broadcasters.get(listener.protocol)?.delete(listener);
   }
 
   /** Tells a session that another session has its name. */
@@ -174,7 +197,7 @@ export class Room {
     onJoined();
   }
 
-  #broadcasterFor(protocol: Protocol): Broadcaster {
+  #broadcasterFor(protocol: Encoding): Broadcaster {
     let broadcaster = this.#broadcasters.get(protocol);
     if (!broadcaster) {
       broadcaster = new Broadcaster(protocol, this.#options, this.#isMoreInFlight);

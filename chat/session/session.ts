@@ -16,7 +16,7 @@ import {
 } from "../store/store.ts";
 import { Inbound } from "./inbound.ts";
 import type { JoinRequest } from "./join_request.ts";
-import { inTurns, prepareReplay } from "./replay.ts";
+import { prepareReplay, sendReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
 import { Writer } from "./writer.ts";
 
@@ -176,13 +176,7 @@ export class Session implements Member {
     if (this.#hasLeft) return;
     this.#welcome(last, users, recovered);
     if (error) this.#writer.reply(error);
-    for await (const portion of inTurns(pages)) {
-      if (this.#hasLeft) return;
-      await this.#writer.sendPaced(
-        portion.flatMap(({ event, line }) => this.protocol.encodeEvent(event, line) ?? []),
-      );
-    }
-    await this.#writer.drainQueue();
+    await sendReplay(this.#writer, this.protocol, pages, () => this.#hasLeft);
   }
 
   #welcome(last: string, users: number, recovered: boolean): void {

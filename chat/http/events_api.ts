@@ -1,0 +1,98 @@
+import type { ListenRequest } from "../session/event_stream.ts";
+import type { Outlet } from "../session/writer.ts";
+import { parseRoom } from "../protocol/names.ts";
+import type { RouteRequest } from "./routes.ts";
+import { parseReplay } from "./upgrade.ts";
+
+/** The headers of a stream of events. A proxy must neither keep nor compress it. */
+const HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store, no-transform",
+  // For nginx, which would collect events before it passes them on.
+  "x-accel-buffering": "no",
+};
+
+/**
+ * Parses what a client asks for with `GET /rooms/{room}/events?since=&history=`. A browser that
+ * connects again gives the id of the last event as `Last-Event-ID`, which counts instead.
+ *
+ * @throws {BadRequest} if a parameter is not valid
+ */
+export function parseListenRequest(
+  { request, url, segments, access }: RouteRequest,
+): ListenRequest {
+  const replay = parseReplay(url.searchParams);
+  const lastEventId = request.headers.get("last-event-id");
+  return {
+    ...{ room: parseRoom(segments), access },
+    ...(lastEventId ? { since: lastEventId, history: 0 } : replay),
+  };
+}
+
+/** Makes the response to `HEAD`. */
+export function eventsHead(): Response {
+  return new Response(null, { headers: HEADERS });
+}
+
+const encoder = new TextEncoder();
+
+let lastFrame = "";
+let lastBytes = encoder.encode();
+
+/** Encodes a frame. A room delivers the same one to all of its listeners, one after the other. */
+function encode(frame: string): Uint8Array<ArrayBuffer> {
+  if (frame !== lastFrame) lastBytes = encoder.encode(`${frame}\n`);
+  lastFrame = frame;
+  return lastBytes;
+}
+
+/** A response that is written frame by frame. */
+export class EventsResponse implements Outlet {
+  readonly response: Response;
+  bufferedAmount = 0;
+  readonly #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+  /** What waits for the client. It is not in the stream, which could not forget it. */
+  #waiting: Uint8Array<ArrayBuffer>[] = [];
+  #isWanted = false;
+  #isClosed = false;
+
+  /** @param onEnd called when the client has closed the connection */
+  constructor(onEnd: () => void) {
+    let controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+    const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      start: (given) => void (controller = given),
+      pull: () => this.#pull(),
+      cancel: () => {
+        this.#isClosed = true;
+        onEnd();
+      },
+    }, { highWaterMark: 0 });
+    this.#controller = controller!;
+    this.response = new Response(body, { headers: HEADERS });
+  }
+
+  send(frame: string): void {
+    if (this.#isClosed) return;
+    const bytes = encode(frame);
+    this.#waiting.push(bytes);
+    this.bufferedAmount += bytes.length;
+    if (this.#isWanted) this.#pull();
+  }
+
+  /** Ends the response. What waits is forgotten; if nothing does, a comment says the reason. */
+  close(_code: number, reason: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.bufferedAmount === 0) this.#controller.enqueue(encode(`: ${reason}\n`));
+    this.#waiting = [];
+    this.#controller.close();
+  }
+
+  #pull(): void {
+    const bytes = this.#waiting.shift();
+    this.#isWanted = bytes === undefined;
+    if (bytes === undefined) return;
+    this.bufferedAmount -= bytes.length;
+    this.#controller.enqueue(bytes);
+  }
+}
