@@ -47,7 +47,7 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
     importedBy: ["chat/mod.ts", "chat/instance.ts", "chat/http/", "chat/session/"],
   },
   "chat/limits/": {
-    imports: [],
+    imports: ["chat/protocol/"],
     importedBy: [
       "chat/mod.ts",
       "chat/instance.ts",

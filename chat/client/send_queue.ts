@@ -6,9 +6,9 @@
  */
 import type { ErrorReply } from "../protocol/errors.ts";
 import type { Ack, Welcome } from "../protocol/protocol.ts";
+import { TokenBucket } from "../protocol/token_bucket.ts";
 import { byteLength, jsonByteLength } from "../protocol/utf8.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
-import { Pace } from "./pace.ts";
 
 /** What the server accepts, from its `welcome`. */
 export type SendLimits = Pick<
@@ -75,8 +75,8 @@ export class SendQueue {
   readonly #inFlight = new Set<PendingSend>();
   /** The limits of the server that welcomed the client; `undefined` while there is none. */
   #limits: SendLimits | undefined;
-  #messagePace = new Pace();
-  #bytePace = new Pace();
+  #messages = makeBucket();
+  #bytes = makeBucket();
   /** Nothing is sent before it has run. */
   #pauseTimer: ReturnType<typeof setTimeout> | undefined;
   #pausedUntil = 0;
@@ -124,8 +124,8 @@ export class SendQueue {
   onWelcome(limits: Partial<SendLimits>): void {
     const { messagesPerSecond, messagesBurst, bytesPerSecond, bytesBurst } = limits;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
-    this.#messagePace = new Pace(messagesPerSecond, messagesBurst);
-    this.#bytePace = new Pace(bytesPerSecond, bytesBurst);
+    this.#messages = makeBucket(messagesPerSecond, messagesBurst);
+    this.#bytes = makeBucket(bytesPerSecond, bytesBurst);
     for (const pending of this.#pending.values()) this.#rejectIfTooLarge(pending);
     this.#flush();
   }
@@ -208,15 +208,15 @@ export class SendQueue {
       const isAlone = this.#inFlight.size === 0;
       if (!isAlone && bytesInFlight > this.#limits.maxInFlightBytes) break;
       const waitMs = Math.max(
-        this.#messagePace.msUntil(1, monotonicNow),
-        this.#bytePace.msUntil(lineBytes + OVERHEAD_BYTES, monotonicNow),
+        this.#messages.msUntil(1, monotonicNow),
+        this.#bytes.msUntil(lineBytes + OVERHEAD_BYTES, monotonicNow),
       );
       if (waitMs > 0) {
         this.#pause(waitMs);
         break;
       }
-      this.#messagePace.take(1, monotonicNow);
-      this.#bytePace.take(lineBytes + OVERHEAD_BYTES, monotonicNow);
+      this.#messages.take(1, monotonicNow);
+      this.#bytes.take(lineBytes + OVERHEAD_BYTES, monotonicNow);
       this.#inFlight.add(pending);
       pending.firstSentAt ??= now;
       lines.push(
@@ -254,6 +254,14 @@ export class SendQueue {
     this.#pending.delete(pending.ref);
     this.#inFlight.delete(pending);
   }
+}
+
+/**
+ * Creates a bucket with half of the server's burst, because what the network has delayed may arrive
+ * at once.
+ */
+function makeBucket(perSecond = 0, burst = 0): TokenBucket {
+  return new TokenBucket(perSecond, burst / 2 / (perSecond || 1));
 }
 
 /** Creates the start of all refs of one client, which no other client's refs have. */

@@ -1,7 +1,6 @@
 import type { ListenRequest } from "../session/event_stream.ts";
 import type { Outlet } from "../session/writer.ts";
-import { parseRoom } from "../protocol/names.ts";
-import type { RouteRequest } from "./routes.ts";
+import type { RoomRequest } from "./route.ts";
 import { parseReplay } from "./upgrade.ts";
 
 /** The headers of a stream of events. A proxy must neither keep nor compress it. */
@@ -19,12 +18,12 @@ const HEADERS = {
  * @throws {BadRequest} if a parameter is not valid
  */
 export function parseListenRequest(
-  { request, url, segments, access }: RouteRequest,
+  { request, url, room, access }: RoomRequest,
 ): ListenRequest {
   const replay = parseReplay(url.searchParams);
   const lastEventId = request.headers.get("last-event-id");
   return {
-    ...{ room: parseRoom(segments), access },
+    ...{ room, access },
     ...(lastEventId ? { since: lastEventId, history: 0 } : replay),
   };
 }

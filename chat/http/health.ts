@@ -1,7 +1,7 @@
 import { STATUS_CODE } from "@std/http/status";
 import { CLOSE } from "../protocol/close_codes.ts";
 import { plain, refuse } from "./responses.ts";
-import type { Route } from "./routes.ts";
+import type { Route } from "./route.ts";
 
 /**
  * Makes the routes for those who run the server: `GET /healthz` tells whether it is alive, and `GET
@@ -16,12 +16,14 @@ export function probeRoutes(isClosing: () => boolean, ready: () => Promise<void>
     {
       method: "GET",
       path: /^\/healthz$/,
+      needs: "nothing",
       isProbe: true,
       handle: () => plain(STATUS_CODE.OK, "ok\n"),
     },
     {
       method: "GET",
       path: /^\/readyz$/,
+      needs: "nothing",
       isProbe: true,
       handle: () => respondReady(isClosing(), check),
     },

@@ -39,10 +39,10 @@ export function listen(
   const { port } = servers[0].addr;
   const causes = new Set<string>();
   let isClosing = false;
-  const trouble = new Episode(QUIET_MS, (_, durationMs) => {
+  const trouble = new Episode((_, durationMs) => {
     causes.clear();
     logger.info`Newcomers can connect again, after ${Math.round(durationMs / 1000)} s`;
-  });
+  }, QUIET_MS);
 
   function report(error: Error | undefined): void {
     // Such as `Error: Too many open files (os error 24)`.

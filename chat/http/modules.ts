@@ -13,7 +13,6 @@ import client from "../client/client.ts" with { type: "text" };
 import iterateMessages from "../client/iterate_messages.ts" with { type: "text" };
 import leave from "../client/leave.ts" with { type: "text" };
 import nameSecret from "../client/name_secret.ts" with { type: "text" };
-import pace from "../client/pace.ts" with { type: "text" };
 import pageLock from "../client/page_lock.ts" with { type: "text" };
 import sendQueue from "../client/send_queue.ts" with { type: "text" };
 import servers from "../client/servers.ts" with { type: "text" };
@@ -21,9 +20,10 @@ import badRequest from "../protocol/bad_request.ts" with { type: "text" };
 import closeCodes from "../protocol/close_codes.ts" with { type: "text" };
 import ids from "../protocol/ids.ts" with { type: "text" };
 import names from "../protocol/names.ts" with { type: "text" };
+import tokenBucket from "../protocol/token_bucket.ts" with { type: "text" };
 import utf8 from "../protocol/utf8.ts" with { type: "text" };
 import { bounded } from "./responses.ts";
-import type { Route } from "./routes.ts";
+import type { Route } from "./route.ts";
 
 /** The TypeScript source of each module by its path. Nothing else can be read. */
 const CLIENT_SOURCES: Readonly<Record<string, string>> = {
@@ -34,7 +34,6 @@ const CLIENT_SOURCES: Readonly<Record<string, string>> = {
   "/client/iterate_messages.js": iterateMessages,
   "/client/leave.js": leave,
   "/client/name_secret.js": nameSecret,
-  "/client/pace.js": pace,
   "/client/page_lock.js": pageLock,
   "/client/send_queue.js": sendQueue,
   "/client/servers.js": servers,
@@ -42,6 +41,7 @@ const CLIENT_SOURCES: Readonly<Record<string, string>> = {
   "/protocol/close_codes.js": closeCodes,
   "/protocol/ids.js": ids,
   "/protocol/names.js": names,
+  "/protocol/token_bucket.js": tokenBucket,
   "/protocol/utf8.js": utf8,
 };
 
@@ -76,6 +76,7 @@ export function moduleRoutes(): Route[] {
   return [...CLIENT_MODULES].map(([path, module]) => ({
     method: "GET",
     path: new RegExp(`^${RegExp.escape(path)}$`),
+    needs: "nothing",
     handle: ({ request }) => respondModule(request, module),
   }));
 }

@@ -43,9 +43,23 @@ export function refuseNewcomer(status: number, line: string, retryAfterSeconds: 
   return refuse(status, line, { "retry-after": `${retryAfterSeconds}`, connection: "close" });
 }
 
+/** A request that the server refuses. The message is one line that says why. */
+export class Refused extends Error {
+  override name = "Refused";
+
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message);
+  }
+}
+
 /** Makes the response to a request whose handler failed; rethrows an error that nobody expected. */
 export function refuseFor(error: unknown): Response {
   if (error instanceof BadRequest) return refuse(STATUS_CODE.BadRequest, error.message);
+  if (error instanceof Refused) return refuse(error.status, error.message, error.headers);
   if (error instanceof StoreUnavailable || error instanceof StoreOutcomeUnknown) {
     return refuse(STATUS_CODE.ServiceUnavailable, "the store does not answer");
   }

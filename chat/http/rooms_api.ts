@@ -1,11 +1,11 @@
 import { BadRequest } from "../protocol/bad_request.ts";
 import { isId } from "../protocol/ids.ts";
-import { parseRoom, quote } from "../protocol/names.ts";
+import { quote } from "../protocol/names.ts";
 import { byteLength } from "../protocol/utf8.ts";
 import type { LogEntry, Store } from "../store/store.ts";
 import { parseCount } from "./query.ts";
 import { json, jsonHead } from "./responses.ts";
-import type { Route, RouteRequest } from "./routes.ts";
+import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
 
 /** The most messages or users on one page. */
 const MAX_LIMIT = 200;
@@ -25,11 +25,15 @@ export function roomRoutes(store: Store): Route[] {
     {
       method: "GET",
       path: /^\/rooms\/([^/]+)\/messages$/,
+      needs: "read",
+      room: roomOfPath,
       handle: (request) => listMessages(store, request),
     },
     {
       method: "GET",
       path: /^\/rooms\/([^/]+)\/users$/,
+      needs: "read",
+      room: roomOfPath,
       handle: (request) => listUsers(store, request),
     },
   ];
@@ -45,9 +49,8 @@ export function roomRoutes(store: Store): Route[] {
  */
 async function listMessages(
   store: Store,
-  { request, url: { searchParams: query }, segments }: RouteRequest,
+  { request, url: { searchParams: query }, room }: RoomRequest,
 ): Promise<Response> {
-  const room = parseRoom(segments);
   const limit = parseLimit(query);
   const before = query.get("before") ?? undefined;
   if (before !== undefined && !isId(before)) {
@@ -88,9 +91,8 @@ async function readPage(store: Store, room: string, before: string | undefined, 
  */
 async function listUsers(
   store: Store,
-  { request, url: { searchParams: query }, segments }: RouteRequest,
+  { request, url: { searchParams: query }, room }: RoomRequest,
 ): Promise<Response> {
-  const room = parseRoom(segments);
   const limit = parseLimit(query);
   const from = query.get("from") ?? undefined;
   if (from !== undefined && !/^\d{1,19}$/.test(from)) {

@@ -1,56 +1,37 @@
 import { STATUS_CODE } from "@std/http/status";
-import { type Access, ANYONE } from "../auth/access.ts";
 import type { AddressBudget, Refusal } from "../limits/address_budgets.ts";
 import { allowAnyOrigin, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
-
-/** A request with what the server knows of it. */
-export interface RouteRequest {
-  readonly request: Request;
-  /** The URL of the request. */
-  readonly url: URL;
-  /** The groups of the route's path. */
-  readonly segments: readonly string[];
-  /** The client's address. */
-  readonly client: AddressBudget;
-  /** What the client may do. */
-  readonly access: Access;
-}
-
-/** One entry of the table of routes. A `GET` route responds to `HEAD` too. */
-export interface Route {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
-  /** Matches the whole path, still percent-encoded; its groups are the segments. */
-  readonly path: RegExp;
-  /** Whether it is for those who run the server, and is never refused for a limit. */
-  readonly isProbe?: boolean;
-  readonly handle: (request: RouteRequest) => Response | Promise<Response>;
-}
+import type { Admission, Route } from "./route.ts";
 
 /**
  * Responds to a request with the route of its path and method, or refuses it in one line. Pages of
  * every origin may read the response.
  *
+ * @param admit finds out what the client may do in a room
  * @param client the client's address
- * @param admit charges the request to it, and tells why it is refused, if it is
+ * @param charge charges the request to it, and tells why it is refused, if it is
  */
 export async function respond(
   routes: readonly Route[],
+  admit: Admission,
   request: Request,
   client: AddressBudget,
-  admit: () => Refusal | undefined,
+  charge: () => Refusal | undefined,
 ): Promise<Response> {
-  return allowAnyOrigin(await handle(routes, request, client, admit));
+  return allowAnyOrigin(await handle(routes, admit, request, client, charge));
 }
 
 async function handle(
   routes: readonly Route[],
+  admit: Admission,
   request: Request,
   client: AddressBudget,
-  admit: () => Refusal | undefined,
+  charge: () => Refusal | undefined,
 ): Promise<Response> {
   const url = parseUrl(request);
   const routesOfPath = url ? routes.filter(({ path }) => path.test(url.pathname)) : [];
-  const refusal = routesOfPath.some(({ isProbe }) => isProbe) ? undefined : admit();
+  const isProbe = routesOfPath.some((route) => route.needs === "nothing" && route.isProbe);
+  const refusal = isProbe ? undefined : charge();
   if (refusal) {
     return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
   }
@@ -64,7 +45,11 @@ async function handle(
   if (!route) return refuseMethod(request.method, routesOfPath);
   try {
     const [, ...segments] = route.path.exec(url.pathname)!;
-    return await route.handle({ request, url, segments, client, access: ANYONE });
+    const routeRequest = { request, url, segments, client };
+    if (route.needs === "nothing") return await route.handle(routeRequest);
+    const room = route.room(routeRequest);
+    const access = await admit(routeRequest, route.needs, room);
+    return await route.handle({ ...routeRequest, room, access });
   } catch (error) {
     return refuseFor(error);
   }

@@ -10,6 +10,7 @@ import { ConnectionLimit } from "../limits/connection_limit.ts";
 import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
 import { PendingUpgrades } from "../limits/pending_upgrades.ts";
 import { CLOSE } from "../protocol/close_codes.ts";
+import { parseRoom } from "../protocol/names.ts";
 import { Hub } from "../rooms/hub.ts";
 import type { JoinRequest } from "../session/join_request.ts";
 import { EventStream } from "../session/event_stream.ts";
@@ -17,13 +18,15 @@ import { Session, type SessionLimits } from "../session/session.ts";
 import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
+import { makeAdmission } from "./admission.ts";
 import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moduleRoutes } from "./modules.ts";
 import { allowAnyOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
-import { respond, type Route, type RouteRequest } from "./routes.ts";
+import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
+import { respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
 const logger = getLogger(["chat", "http"]);
@@ -115,20 +118,26 @@ export class ChatServer {
     this.#options = options;
     this.#hub = hub;
     this.#addresses = new AddressBudgets(options);
+    const admit = makeAdmission();
     const routes: Route[] = [
       {
         method: "GET",
         path: /^\/$/,
+        needs: "nothing",
         handle: () => plain(STATUS_CODE.OK, "you are good to go!"),
       },
       {
         method: "GET",
-        path: /^\/chat(?:\/.*)?$/,
+        path: /^\/chat(?:\/(.*))?$/,
+        needs: "read",
+        room: ({ url }) => parseRoom(url.searchParams.getAll("room")),
         handle: (request) => this.#startSession(request),
       },
       {
         method: "GET",
         path: /^\/rooms\/([^/]+)\/events$/,
+        needs: "read",
+        room: roomOfPath,
         handle: (request) => this.#startEventStream(request),
       },
       ...probeRoutes(() => this.#isClosing, ready),
@@ -149,7 +158,7 @@ export class ChatServer {
       },
       (request, { remoteAddr, completed }) => {
         const client = this.#findClient(request, remoteAddr.hostname);
-        return respond(routes, request, client, () => {
+        return respond(routes, admit, request, client, () => {
           const refusal = client.admit(asksForWebSocket(request) ? "join" : "request");
           if (!refusal) client.countUntil(completed);
           return refusal;
@@ -214,11 +223,9 @@ export class ChatServer {
     return this.#addresses.of(findClientAddress(peer, headers, trustProxy));
   }
 
-  async #startSession({ request, url, client, access }: RouteRequest): Promise<Response> {
-    const joinRequest = {
-      ...parseJoinRequest(url, request.headers.get("sec-websocket-protocol")),
-      access,
-    };
+  async #startSession(roomRequest: RoomRequest): Promise<Response> {
+    const joinRequest = parseJoinRequest(roomRequest);
+    const { request, client } = roomRequest;
     if (request.method !== "GET" || !asksForWebSocket(request)) {
       return refuse(
         STATUS_CODE.UpgradeRequired,
@@ -242,9 +249,7 @@ export class ChatServer {
       await new Promise((resolve) => setImmediate(resolve));
       if (signal.aborted) return refuse(STATUS_CODE.BadRequest, "the connection is closed");
       if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
-      if (!this.#connectionLimit.admits(this.connectionCount)) {
-        return refuseFull();
-      }
+      if (!this.#connectionLimit.admits(this.connectionCount)) return refuseFull();
       const upgraded = upgrade(request, joinRequest.protocol, this.#options.idleSeconds);
       this.#addSession(upgraded.socket, joinRequest, request, client);
       isOpening = true;
@@ -255,9 +260,9 @@ export class ChatServer {
   }
 
   /** Responds to `GET /rooms/{room}/events` with a stream that has no end of its own. */
-  async #startEventStream(request: RouteRequest): Promise<Response> {
-    const listenRequest = parseListenRequest(request);
-    if (request.request.method === "HEAD") return eventsHead();
+  async #startEventStream(roomRequest: RoomRequest): Promise<Response> {
+    const listenRequest = parseListenRequest(roomRequest);
+    if (roomRequest.request.method === "HEAD") return eventsHead();
     if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
     if (!this.#connectionLimit.admits(this.connectionCount)) return refuseFull();
     const outlet = new EventsResponse(() => stream.close(CLOSE.left));

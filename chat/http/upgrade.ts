@@ -3,12 +3,14 @@ import { BadRequest } from "../protocol/bad_request.ts";
 import { JSON_LINES } from "../protocol/json.ts";
 import { nameKeys } from "../protocol/name_keys.ts";
 import { checkName } from "../protocol/name_rules.ts";
-import { parseRoom, parseUser, quote } from "../protocol/names.ts";
+import { parseUser, quote } from "../protocol/names.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import { TEXT } from "../protocol/text.ts";
 import type { JoinRequest } from "../session/join_request.ts";
 import type { NameSecret } from "../store/store.ts";
+import { forbid, TOKEN_PREFIX } from "./admission.ts";
 import { parseCount } from "./query.ts";
+import type { RoomRequest } from "./route.ts";
 
 /** The most messages that a client can ask for when it joins. */
 const MAX_HISTORY = 200;
@@ -33,23 +35,22 @@ export function asksForWebSocket(request: Request): boolean {
 /**
  * Parses what a client asks for when it connects to `/chat/{user}`.
  *
- * @param url the URL of the request
- * @param subprotocols the value of `Sec-WebSocket-Protocol`, if there is one
- * @throws {BadRequest} if the name, the room or a parameter is not valid
+ * @throws {BadRequest} if the name or a parameter is not valid
+ * @throws {Refused} with 403 if the client may not use the name
  */
 export function parseJoinRequest(
-  url: URL,
-  subprotocols: string | null,
-): Omit<JoinRequest, "access"> {
-  const query = url.searchParams;
-  const user = parseUser(url.pathname.slice("/chat/".length));
-  checkName(user);
-  const room = parseRoom(query.getAll("room"));
-  const { protocol, secret } = parseSubprotocols(subprotocols);
+  { request, url: { searchParams: query }, segments: [encoded = ""], room, access }: RoomRequest,
+): JoinRequest {
+  const user = parseUser(encoded);
+  if (access.user === undefined) checkName(user);
+  else if (user !== access.user) throw forbid(`the token is not for the user ${quote(user)}`);
+  const { protocol, secret } = parseSubprotocols(request.headers.get("sec-websocket-protocol"));
   if (query.has("since") && protocol === TEXT) {
     throw new BadRequest(`since is for clients that ask for the subprotocol ${JSON_LINES.name}`);
   }
-  return { user, nameKeys: nameKeys(user), room, secret, protocol, ...parseReplay(query) };
+  // Names that an issuer gives may look alike: they are no imitations.
+  const keys = access.user === undefined ? nameKeys(user) : undefined;
+  return { user, nameKeys: keys, room, secret, access, protocol, ...parseReplay(query) };
 }
 
 /**
@@ -67,7 +68,8 @@ export function parseReplay(query: URLSearchParams): Pick<JoinRequest, "since" |
 
 function parseSubprotocols(header: string | null): Pick<JoinRequest, "protocol" | "secret"> {
   if (header === null) return { protocol: TEXT };
-  const asked = header.split(",").map((name) => name.trim());
+  const asked = header.split(",").map((name) => name.trim())
+    .filter((name) => !name.startsWith(TOKEN_PREFIX));
   const [secret, ...more] = asked.filter((name) => name.startsWith(SECRET_PREFIX));
   if (!asked.includes(JSON_LINES.name)) {
     // A secret is never shown.

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { Episode } from "./episode.ts";
-import { TokenBucket } from "./token_bucket.ts";
+import { TokenBucket } from "../protocol/token_bucket.ts";
 
 const logger = getLogger(["chat", "limits"]);
 
@@ -26,9 +26,6 @@ export interface Refusal {
   readonly retryAfterSeconds: number;
 }
 
-/** No address counts as refused any more when none was for this time. */
-const QUIET_MS = 10_000;
-
 /** When a connection of an address ends is unknown, so this is a guess. */
 const RETRY_CONNECTION_SECONDS = 10;
 
@@ -42,7 +39,7 @@ export class AddressBudgets {
   readonly #budgets = new Map<string, AddressBudget>();
   #sweepAtSize = MIN_SWEEP_SIZE;
   #lastRefused = "";
-  readonly #refusals = new Episode(QUIET_MS, (count) => {
+  readonly #refusals = new Episode((count) => {
     const last = `the last one from ${this.#lastRefused}`;
     logger
       .info`No address exceeded a limit in the last 10 s; ${count} requests did before, ${last}`;

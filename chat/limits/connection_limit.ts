@@ -6,9 +6,6 @@ const logger = getLogger(["chat", "limits"]);
 /** How many descriptors stay free for Redis, for HTTP requests and to refuse newcomers. */
 const RESERVE = 10;
 
-/** The server counts as full until nobody was refused for this time. */
-const QUIET_MS = 10_000;
-
 /** How long a learnt limit stands after it was found to be right. */
 const RECHECK_MS = 1_000;
 
@@ -26,7 +23,7 @@ export class ConnectionLimit {
   #limit: number;
   #reserve: Deno.FsFile[] | undefined = openFiles(RESERVE);
   #recheckAt = 0;
-  readonly #refusals = new Episode(QUIET_MS, (count) => {
+  readonly #refusals = new Episode((count) => {
     logger.info`No newcomer was refused in the last 10 s; ${count} were before`;
   });
 

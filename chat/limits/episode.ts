@@ -7,10 +7,11 @@ export class Episode {
   #lastAt = 0;
 
   /**
-   * @param quietMs the trouble is over after this time without a case
-   * @param onEnd called then, with how many cases there were and how long they lasted
+   * @param onEnd called when the trouble is over, with how many cases there were and how long they
+   * lasted
+   * @param quietMs it is over after this time without a case
    */
-  constructor(quietMs: number, onEnd: (count: number, durationMs: number) => void) {
+  constructor(onEnd: (count: number, durationMs: number) => void, quietMs = 10_000) {
     this.#quietMs = quietMs;
     this.#onEnd = onEnd;
   }

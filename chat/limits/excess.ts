@@ -3,10 +3,7 @@ import { Episode } from "./episode.ts";
 
 const logger = getLogger(["chat", "limits"]);
 
-/** The clients keep to their limits again after this time without a case. */
-const QUIET_MS = 10_000;
-
-const excess = new Episode(QUIET_MS, (count) => {
+const excess = new Episode((count) => {
   logger.info`No client sent too much in the last 10 s; it happened ${count} times before`;
 });
 

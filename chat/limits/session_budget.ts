@@ -1,5 +1,5 @@
 import type { AddressBudget } from "./address_budgets.ts";
-import { TokenBucket } from "./token_bucket.ts";
+import { TokenBucket } from "../protocol/token_bucket.ts";
 
 /** How fast one client may send; 0 for no limit. */
 export interface ClientRates {
@@ -14,9 +14,11 @@ export interface ClientRates {
 /** What all sessions of one address share. */
 export type SharedBudget = Pick<AddressBudget, "bytes" | "takeNewRoom">;
 
-/** Refusals that go on for so long, with no pause of `QUIET_MS`, are too many. */
-const MAX_EXCESS_MS = 10_000;
-const QUIET_MS = 5_000;
+/** A client that exceeds its budget for so long is disconnected with 4429. */
+export const MAX_EXCESS_MS = 10_000;
+
+/** What exceeds the budget after so long a pause counts as the first. */
+export const EXCESS_PAUSE_MS = 5_000;
 
 /** Why a message is not taken. */
 export interface MessageRefusal {
@@ -116,7 +118,7 @@ export class SessionBudget {
       if (waitMs === 0) return;
       this.#refusesUntilMs = now + waitMs;
     }
-    if (now - this.#lastRefusalMs > QUIET_MS) this.#firstRefusalMs = now;
+    if (now - this.#lastRefusalMs > EXCESS_PAUSE_MS) this.#firstRefusalMs = now;
     this.#lastRefusalMs = now;
     return {
       retryAfterMs: Math.ceil(this.#refusesUntilMs - now),

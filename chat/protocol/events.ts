@@ -77,10 +77,17 @@ export interface Unknown {
 }
 
 /**
+ * What is published and not logged. It has no id, and changes nothing about positions and gaps: who
+ * is not connected misses it. A type that has no case in `Room` and in the text protocol goes to
+ * all JSON clients, and to no text client.
+ */
+export type UnloggedEvent = Joined | Left | Replaced;
+
+/**
  * What instances publish to one another on a room's channel. Each event is one line of JSON, and
  * JSON clients receive that very line.
  */
-export type PublishedEvent = Joined | Left | Message | Replaced;
+export type PublishedEvent = Message | UnloggedEvent;
 
 /** What a room receives. */
 export type RoomEvent = PublishedEvent | Notice | Resync | Unknown;

@@ -1,5 +1,6 @@
 import type { ErrorReply } from "./errors.ts";
 import type { RoomEvent } from "./events.ts";
+import type { FromClient } from "./from_client.ts";
 
 /** The first thing that a session receives. */
 export interface Welcome {
@@ -60,44 +61,14 @@ export interface Pong {
 /** What the server sends to one session alone. */
 export type Reply = Welcome | Ack | Pong | ErrorReply;
 
-/** A client publishes a message in its room. */
-export interface ClientMessage {
-  /** Always `"message"`. */
-  readonly type: "message";
-  /** The text. */
-  readonly text: string;
-  /**
-   * The client's own name for the message. It asks for an ack, and makes sending the message again
-   * safe.
-   */
-  readonly ref?: string;
-  /**
-   * The `ref` of the message that the client sent before this one and has no answer to yet. The
-   * server takes this one only if it has taken that one.
-   */
-  readonly after?: string;
-}
-
 /** A line that the server does not understand. */
 export interface BadLine extends ErrorReply {
   /** The `after` of the message, if it has one. The client is not told. */
   readonly after?: string;
 }
 
-/** A client asks whether the server is still there. */
-export interface Ping {
-  /** Always `"ping"`. */
-  readonly type: "ping";
-}
-
-/** A client asks the server to free its name, and to close the connection then. */
-export interface Leave {
-  /** Always `"leave"`. */
-  readonly type: "leave";
-}
-
 /** What a client's frame can contain. */
-export type Decoded = ClientMessage | Ping | Leave | BadLine;
+export type Decoded = FromClient | BadLine;
 
 /** How events and replies become frames. */
 export interface Encoding {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RoomEvent } from "./events.ts";
+import type { RoomEvent, UnloggedEvent } from "./events.ts";
 import type { Protocol, Reply } from "./protocol.ts";
 import { formatMessage, toTerminalName, toTerminalText } from "./terminal_text.ts";
 
@@ -34,7 +34,7 @@ function encodeEvent(event: RoomEvent): string | undefined {
     case "unknown":
       return undefined;
     default:
-      event satisfies never;
+      event satisfies UnloggedEvent;
   }
 }
 

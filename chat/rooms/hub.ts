@@ -1,3 +1,4 @@
+import type { UnloggedEvent } from "../protocol/events.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
 import { type NameLoss, type Store, StoreUnavailable } from "../store/store.ts";
@@ -134,6 +135,11 @@ export class Hub {
     const published = this.#store.publish(name, user, text, ref, after);
     room.trackPublish(published);
     return published;
+  }
+
+  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
+  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
+    return this.#store.publishUnlogged(name, event);
   }
 
   /** Tells whether a room that has a member has had a message, or one is on its way. */

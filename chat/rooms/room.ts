@@ -1,4 +1,4 @@
-import type { RoomEvent } from "../protocol/events.ts";
+import type { RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
 import type { Encoding } from "../protocol/protocol.ts";
 import type { NameLoss } from "../store/store.ts";
@@ -151,7 +151,7 @@ export class Room {
         this.handleNameLost(event.user, event.former, "replaced");
         return this.#admit(event.session, event.users);
       default:
-        event satisfies never;
+        return this.#broadcast(event satisfies UnloggedEvent, line);
     }
   }
 

@@ -1,4 +1,4 @@
-import type { SessionBudget } from "../limits/session_budget.ts";
+import { EXCESS_PAUSE_MS, MAX_EXCESS_MS, type SessionBudget } from "../limits/session_budget.ts";
 import { jsonByteLength } from "../protocol/utf8.ts";
 
 /** How many lines are read at once. Then the server has its turn for everything else. */
@@ -7,12 +7,6 @@ const LINES_PER_TURN = 32;
 /** Those that have more lines to read. In each turn of the event loop, one of them does. */
 const turns: (() => void)[] = [];
 let isTurnTaken = false;
-
-/** How long lines may wait for the budget before they are too many. */
-const MAX_WAIT_MS = 10_000;
-
-/** So long after a wait, the next one counts as the first. */
-const QUIET_MS = 5_000;
 
 /** The memory that a frame takes beside its text. */
 const FRAME_OVERHEAD_BYTES = 100;
@@ -118,10 +112,10 @@ export class Inbound {
   #wait(waitMs: number): void {
     const now = this.#budget.nowMs;
     this.#waitsSinceMs ??= now;
-    const leftMs = this.#waitsSinceMs + MAX_WAIT_MS - now;
+    const leftMs = this.#waitsSinceMs + MAX_EXCESS_MS - now;
     if (leftMs <= 0) return this.#handler.onExcess();
     this.#timer = setTimeout(() => this.#read(), Math.min(waitMs, leftMs));
-    this.#handler.onWait(now - this.#lastWaitMs > QUIET_MS);
+    this.#handler.onWait(now - this.#lastWaitMs > EXCESS_PAUSE_MS);
     this.#lastWaitMs = now;
   }
 }

@@ -1,4 +1,4 @@
-import type { Message, RoomEvent } from "../protocol/events.ts";
+import type { Message, RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 
 /** Shows that several connections are of the same user, who made a secret for all of them. */
 export interface NameSecret {
@@ -21,8 +21,8 @@ export interface RoomListener {
    *
    * Each message comes exactly once, also after an outage of the store: what was published
    * meanwhile comes late, but in its place. Messages are missing only if they left the log before
-   * they could be read (see {@linkcode LogLimits}). A `joined`, `left` or notice that is published
-   * during an outage may be missing.
+   * they could be read (see {@linkcode LogLimits}). What is not logged may be missing if it is
+   * published during an outage.
    *
    * @param event the event
    * @param line the same as one line of JSON
@@ -186,6 +186,14 @@ export interface Store {
     ref?: string,
     after?: string,
   ): Promise<string>;
+
+  /**
+   * Publishes an event that is not logged, other than those of `claim` and `release`.
+   *
+   * @param room the room's name
+   * @param event the event
+   */
+  publishUnlogged(room: string, event: UnloggedEvent): Promise<void>;
 
   /**
    * Reads the messages of a room's log after a position, oldest first.

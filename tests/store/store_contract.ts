@@ -374,6 +374,24 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals((await record(pair.here, "r")).newest, messages.at(-1)!.id);
   });
 
+  test("publishUnlogged() has its place among messages, and no id", async ({ here, there }) => {
+    const recorders = await Promise.all([record(here, "room"), record(there, "room")]);
+    const left: RoomEvent = { type: "left", user: "foo" };
+    const [one, , two] = await Promise.all([
+      here.publish("room", "foo", "one"),
+      here.publishUnlogged("room", left),
+      here.publish("room", "foo", "two"),
+    ]);
+    for (const recorder of recorders) {
+      await recorder.until("two");
+      const [first, second] = recorder.messages();
+      assertEquals(recorder.events, [first, left, second]);
+      assertEquals([first.id, second.prev, second.id], [one, one, two]);
+    }
+    const ids = (await there.readBefore("room", undefined, 10)).map(({ event }) => event.id);
+    assertEquals(ids, [one, two]);
+  });
+
   test("publish() with one ref 50 times at once publishes once, with one id", async (pair) => {
     const recorder = await record(pair.here, "r");
     const ids = await Promise.all(

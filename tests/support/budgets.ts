@@ -1,12 +1,9 @@
+import { readConfig } from "../../chat/config/config.ts";
 import type { ClientRates, SharedBudget } from "../../chat/limits/session_budget.ts";
-import { TokenBucket } from "../../chat/limits/token_bucket.ts";
+import { TokenBucket } from "../../chat/protocol/token_bucket.ts";
 
 /** Rates of a client that may send as much as it likes. */
-export const NO_RATES: ClientRates = {
-  maxMessagesPerSecond: 0,
-  maxLinesPerSecond: 0,
-  maxBytesPerSecond: 0,
-};
+export const NO_RATES: ClientRates = readConfig({ LIMITS: "off" });
 
 /** The budget of an address without limits. */
 export const UNLIMITED_ADDRESS: SharedBudget = {

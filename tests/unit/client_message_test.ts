@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import * as v from "valibot";
-import { FromClient, isClientMessage } from "../../chat/protocol/json.ts";
+import { FromClient, isClientMessage } from "../../chat/protocol/from_client.ts";
 import { makeRandom } from "../support/random.ts";
 
 Deno.test("the fast path for messages accepts exactly what the schema accepts", () => {

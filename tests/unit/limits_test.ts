@@ -64,7 +64,7 @@ Deno.test("a limit that is configured is never raised", () => {
 
 Deno.test("an episode begins with the first case and ends when it has been quiet", async () => {
   const ends: number[] = [];
-  const episode = new Episode(60, (count) => ends.push(count));
+  const episode = new Episode((count) => ends.push(count), 60);
   assertEquals([episode.record(), episode.record()], [true, false]);
   await sleep(40);
   episode.record();

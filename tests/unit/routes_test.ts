@@ -1,6 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { readConfig } from "../../chat/config/config.ts";
-import { respond, type Route } from "../../chat/http/routes.ts";
+import { makeAdmission } from "../../chat/http/admission.ts";
+import type { Route } from "../../chat/http/route.ts";
+import { respond } from "../../chat/http/routes.ts";
 import { AddressBudgets } from "../../chat/limits/address_budgets.ts";
 import { BadRequest } from "../../chat/protocol/bad_request.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
@@ -15,25 +17,38 @@ const ROUTES: readonly Route[] = [
   {
     method: "GET",
     path: /^\/a\/([^/]+)$/,
+    needs: "nothing",
     handle: ({ url, segments: [id] }) => new Response(id + url.search),
   },
   {
     method: "POST",
     path: /^\/a\/([^/]+)$/,
+    needs: "nothing",
     handle: ({ request }) => new Response(request.body),
   },
-  { method: "POST", path: /^\/b$/, handle: () => new Response("b") },
-  { method: "GET", path: /^\/bad$/, handle: fail(new BadRequest("say it better")) },
-  { method: "GET", path: /^\/away$/, handle: fail(new StoreUnavailable("down")) },
-  { method: "GET", path: /^\/probe$/, isProbe: true, handle: () => new Response("ok") },
-  { method: "GET", path: /^\/broken$/, handle: fail(new TypeError("a bug")) },
+  { method: "POST", path: /^\/b$/, needs: "nothing", handle: () => new Response("b") },
+  {
+    method: "GET",
+    path: /^\/bad$/,
+    needs: "nothing",
+    handle: fail(new BadRequest("say it better")),
+  },
+  { method: "GET", path: /^\/away$/, needs: "nothing", handle: fail(new StoreUnavailable("down")) },
+  {
+    method: "GET",
+    path: /^\/probe$/,
+    needs: "nothing",
+    isProbe: true,
+    handle: () => new Response("ok"),
+  },
+  { method: "GET", path: /^\/broken$/, needs: "nothing", handle: fail(new TypeError("a bug")) },
 ];
 
 const CLIENT = new AddressBudgets(readConfig({ LIMITS: "off" })).of("192.0.2.1");
 
 async function ask(path: string, init?: RequestInit): Promise<[number, string, string | null]> {
   const request = new Request(`http://chat.example${path}`, init);
-  const response = await respond(ROUTES, request, CLIENT, () => undefined);
+  const response = await respond(ROUTES, makeAdmission(), request, CLIENT, () => undefined);
   return [response.status, await response.text(), response.headers.get("allow")];
 }
 
@@ -67,7 +82,13 @@ Deno.test("a handler that throws is answered by the kind of its error", async ()
 Deno.test("an address above its limits gets 429 and Retry-After, but for probes", async () => {
   const refusal = { line: "too many", retryAfterSeconds: 3 };
   const get = (path: string) =>
-    respond(ROUTES, new Request(`http://chat.example${path}`), CLIENT, () => refusal);
+    respond(
+      ROUTES,
+      makeAdmission(),
+      new Request(`http://chat.example${path}`),
+      CLIENT,
+      () => refusal,
+    );
   for (const path of ["/a/x", "/nowhere", "/b"]) {
     const response = await get(path);
     assertEquals([response.status, await response.text()], [429, "too many\n"]);

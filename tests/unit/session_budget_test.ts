@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { SessionBudget, type SharedBudget } from "../../chat/limits/session_budget.ts";
-import { TokenBucket } from "../../chat/limits/token_bucket.ts";
+import { TokenBucket } from "../../chat/protocol/token_bucket.ts";
 import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
 
 /** A budget with a clock that the test moves, and what its address shares. */

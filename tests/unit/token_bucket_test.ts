@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { TokenBucket } from "../../chat/limits/token_bucket.ts";
+import { TokenBucket } from "../../chat/protocol/token_bucket.ts";
 
 Deno.test("a token bucket starts full, and fills at its rate up to its burst", () => {
   const bucket = new TokenBucket(10, 0.3);

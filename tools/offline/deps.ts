@@ -29,12 +29,25 @@ const standIns: StandIn[] = [
 const registry = "https://jsr.io";
 const vendor = new URL("../../vendor/jsr.io/", import.meta.url);
 
-async function exists(url: URL): Promise<boolean> {
-  return await Deno.stat(url).then(() => true, () => false);
-}
-
-async function isVendored({ scoped, version }: StandIn): Promise<boolean> {
-  return await exists(new URL(`${scoped}/${version}_meta.json`, vendor));
+/** Tells whether the package itself is there, or a stand-in that is up to date. */
+async function isVendored({ scoped, version, exports, from }: StandIn): Promise<boolean> {
+  const folder = new URL(`${scoped}/`, vendor);
+  try {
+    const { manifest } = JSON.parse(
+      await Deno.readTextFile(new URL(`${version}_meta.json`, folder)),
+    );
+    if (Object.keys(manifest).length > 0) return true;
+    const files = await Promise.all(
+      Object.values(exports).map(async (path) => {
+        const vendored = await Deno.readTextFile(new URL(`${version}/${path}`, folder));
+        return vendored === await Deno.readTextFile(new URL(path, from));
+      }),
+    );
+    return files.every((isSame) => isSame);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 async function registryResponds(): Promise<boolean> {

@@ -111,6 +111,10 @@ export function openMemoryStore(
       if (entry) publish(room, entry.event, entry.line);
       return id;
     },
+    publishUnlogged(room, event) {
+      publish(room, event);
+      return Promise.resolve();
+    },
     readAfter(room, position, count) {
       const entries = backend.log.entries(room);
       const start = entries.findIndex(({ event }) => isLater(event.id, position));

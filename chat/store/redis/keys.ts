@@ -22,6 +22,8 @@ export interface RoomKeys {
    * cluster slot of the names.
    */
   readonly shared: string;
+  /** The keys of the names, in the order in which every script of the names gets all of them. */
+  readonly names: readonly string[];
   /** The channel on which the room's events are published. */
   readonly channel: string;
   /** A STREAM of the room's messages. */
@@ -72,11 +74,11 @@ export class Keys {
   room(room: string): RoomKeys {
     const suffix = suffixOf(room);
     const users = `${this.#prefix}chat-users${suffix}`;
+    // With a prefix, the key begins with it as well as with the whole hash tag.
+    const owners = `${this.#prefix}{${users}}:owners`;
+    const shared = `${this.#prefix}{${users}}:shared`;
     return {
-      users,
-      // With a prefix, the key begins with it as well as with the whole hash tag.
-      owners: `${this.#prefix}{${users}}:owners`,
-      shared: `${this.#prefix}{${users}}:shared`,
+      ...{ users, owners, shared, names: [users, owners, shared] },
       channel: this.#channel + suffix,
       log: `${this.#logTag(room)}:log`,
       refs: `${this.#logTag(room)}:refs`,

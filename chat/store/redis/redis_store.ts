@@ -1,4 +1,5 @@
 import type { RedisSettings } from "../../config/redis_settings.ts";
+import { payloadOf } from "../../protocol/events.ts";
 import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from "../store.ts";
 import { cannotUse, connect } from "./connections.ts";
 import { checkDataFormat } from "./data_format.ts";
@@ -157,6 +158,10 @@ export async function openRedisStore(
       if (end) await lifetime.noteEmpty(room, end === "empty").catch(ignoreOutage);
     },
     publish: (room, user, text, ref, after) => log.publish(room, user, text, ref, after),
+    async publishUnlogged(room, event) {
+      log.flush(room);
+      await commands.run("PUBLISH", commands.keys.room(room).channel, payloadOf(event));
+    },
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),

@@ -387,10 +387,10 @@ export class RoomSubscription implements LogObserver {
   #noteDropped(what: string): void {
     let episode = this.#dropped.get(what);
     if (!episode) {
-      episode = new Episode(QUIET_MS, (count, durationMs) => {
+      episode = new Episode((count, durationMs) => {
         const seconds = Math.round(durationMs / 1000);
         logger.info`Room ${this.#room}: ${count} ${what} were dropped in ${seconds} s`;
-      });
+      }, QUIET_MS);
       this.#dropped.set(what, episode);
     }
     if (!episode.record()) return;

