@@ -50,8 +50,8 @@ export class EventsResponse implements Outlet {
   readonly response: Response;
   bufferedAmount = 0;
   readonly #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
-  /** What waits for the client. It is not in the stream, which could not forget it. */
-  #waiting: Uint8Array<ArrayBuffer>[] = [];
+  /** What waits for the client. It is not in the stream, which would send it before it ends. */
+  readonly #waiting: Uint8Array<ArrayBuffer>[] = [];
   #isWanted = false;
   #isClosed = false;
 
@@ -83,7 +83,6 @@ export class EventsResponse implements Outlet {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.bufferedAmount === 0) this.#controller.enqueue(encode(`: ${reason}\n`));
-    this.#waiting = [];
     this.#controller.close();
   }
 
