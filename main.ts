@@ -57,6 +57,9 @@ async function start(): Promise<void> {
   for (const warning of warnings) logger.warn`${warning}`;
   const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config, id));
   stopOnSignals(() => instance.close());
+  if (!config.auth && !isLoopback(config.host)) {
+    logger.info`Authentication is off: anyone who reaches this server may join and read any room`;
+  }
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   logger.info`Listening on http://${host}:${instance.port} (${VERSION})`;
   if (config.redis) {
@@ -64,6 +67,10 @@ async function start(): Promise<void> {
   } else {
     logger.info`This instance is alone: set REDIS_HOST=host:port to share its chat with others`;
   }
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127\..*|::1)$/.test(host);
 }
 
 function readConfigOrFail(env: Environment, warnings: readonly string[]): Config {

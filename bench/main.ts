@@ -21,7 +21,6 @@ import { pinSelf } from "./process.ts";
 import type { Failure, Measured, Results } from "./results.ts";
 import { ceiling } from "./scenarios/ceiling.ts";
 import { fanOut } from "./scenarios/fan_out.ts";
-import { growth } from "./scenarios/growth.ts";
 import { idleMemory } from "./scenarios/idle_memory.ts";
 import { joinStorm } from "./scenarios/join_storm.ts";
 import { paced } from "./scenarios/paced.ts";
@@ -34,7 +33,6 @@ import { writeTable } from "./table.ts";
 
 const SCENARIOS: readonly Scenario[] = [
   fanOut,
-  growth,
   paced,
   joinStorm,
   idleMemory,
@@ -44,6 +42,9 @@ const SCENARIOS: readonly Scenario[] = [
   resumeStorm,
   ceiling,
 ];
+
+/** The rounds of a complete run. What varies most is measured in several turns of each round. */
+const FULL_ROUNDS = 2;
 
 /** What the command line asks for. */
 interface Options {
@@ -85,11 +86,12 @@ function readArguments(args: readonly string[]): Options {
   const systems = allSystems.filter((one) => isNamed(one) || one.baseOf && isNamed(one.baseOf));
   return {
     isQuick,
-    rounds: rounds || (isQuick ? 1 : 3),
+    rounds: rounds || (isQuick ? 1 : FULL_ROUNDS),
     against,
     scenarios: scenarios.length > 0 ? scenarios : allScenarios,
     systems: systems.length > 0 ? systems : allSystems,
-    isComplete: !isQuick && !against && names.length === 0 && (rounds === 0 || rounds >= 3),
+    isComplete: !isQuick && !against && names.length === 0 &&
+      (rounds === 0 || rounds >= FULL_ROUNDS),
   };
 }
 

@@ -85,12 +85,12 @@ function npmServer(name: string, protocol: ClientProtocol, runtime: string, file
     name,
     protocol,
     prepare: installPackages,
-    command: ({ port, redis }) =>
+    command: ({ port, redis }, env) =>
       Promise.resolve({
         program: `${PEERS_DIRECTORY}/node_modules/.bin/${runtime}`,
         args: [file],
         cwd: PEERS_DIRECTORY,
-        env: { PORT: `${port}`, REDIS_PORT: `${redis}`, NODE_ENV: "production" },
+        env: { PORT: `${port}`, REDIS_PORT: `${redis}`, NODE_ENV: "production", ...env },
       }),
   };
 }
@@ -154,7 +154,10 @@ export const WORKER_SYSTEMS: readonly System[] = ["1", "2"].map((WORKERS) => ({
 
 /** The systems that broadcast messages. */
 export const BROADCAST_SYSTEMS: readonly System[] = [json, text, ws, bun, socketIo, nchan];
-/** The systems that notify a room of each join. */
+/**
+ * The systems that notify a room of each join: the peers only with `JOIN_NOTICES=on`, because
+ * otherwise it would take minutes until 5,000 clients have joined.
+ */
 export const JOIN_NOTICE_SYSTEMS: readonly System[] = [json, text, bun, ws, socketIo];
 /** The systems that keep connections open. */
 export const CONNECTION_SYSTEMS: readonly System[] = [...BROADCAST_SYSTEMS, bareDeno];

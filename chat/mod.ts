@@ -39,9 +39,11 @@ export {
   SETTINGS,
   type TextSetting,
 } from "./config/settings.ts";
+export type { AuthSettings } from "./config/auth_settings.ts";
 export type { RedisSettings } from "./config/redis_settings.ts";
 export { type Instance, makeInstanceId, startInstance } from "./instance.ts";
 export { startWorkers } from "./workers/start_workers.ts";
+export type { AuthOptions } from "./auth/authenticate.ts";
 export { type ChatServer, type ServerOptions, startServer } from "./http/server.ts";
 export type { AddressLimits } from "./limits/address_budgets.ts";
 export type { ClientRates } from "./limits/session_budget.ts";

@@ -27,7 +27,7 @@ const server = Bun.serve({
     open(ws) {
       const { user, room } = ws.data;
       ws.send(`Welcome ${user}!`);
-      redis.publish(room, `${user}: has joined the chat!`);
+      if (env.JOIN_NOTICES === "on") redis.publish(room, `${user}: has joined the chat!`);
       ws.subscribe(room);
       if (rooms.has(room)) return;
       rooms.add(room);

@@ -29,7 +29,7 @@ io.engine.on("connection", (rawSocket) => {
 io.on("connection", (socket) => {
   const { user, room } = socket.handshake.auth;
   socket.emit("message", `Welcome ${user}!`);
-  io.to(room).emit("message", `${user}: has joined the chat!`);
+  if (env.JOIN_NOTICES === "on") io.to(room).emit("message", `${user}: has joined the chat!`);
   socket.join(room);
   socket.on("message", (text) => io.to(room).emit("message", `${user}: ${text}`));
   socket.on("disconnect", () => io.to(room).emit("message", `${user}: has left the chat!`));

@@ -32,7 +32,7 @@ server.on("connection", (ws, request) => {
     redis.publish(room, `${user}: has left the chat!`);
   });
   ws.send(`Welcome ${user}!`);
-  redis.publish(room, `${user}: has joined the chat!`);
+  if (env.JOIN_NOTICES === "on") redis.publish(room, `${user}: has joined the chat!`);
   if (!rooms.has(room)) {
     rooms.set(room, new Set());
     subscriber.subscribe(room);

@@ -14,14 +14,17 @@ const SITUATIONS: readonly [number, readonly number[]][] = [
 ];
 const QUICK_SITUATIONS: typeof SITUATIONS = [[100, [1, 8, 64]], [1_000, [32]]];
 
-/** The turns of each system whose results are discarded, while its code is being compiled. */
-const WARM_UP_TURNS = 4;
+/**
+ * The turns of each system whose results are discarded, while its code is being compiled, and those
+ * when only the situation changes.
+ */
+const WARM_UP_TURNS = 4, FURTHER_WARM_UP_TURNS = 2;
 
 /**
  * Returns the number of turns of each system in a round. With 5,000 clients a turn takes seconds.
  */
 function turnsPerRound(clients: number): number {
-  return clients < 5_000 ? 6 : 2;
+  return clients < 5_000 ? 4 : 3;
 }
 
 /**
@@ -61,7 +64,8 @@ export const fanOut: Scenario = {
     "All clients are in one room. Some of them each have one message of 64 bytes in flight. When " +
     "all recipients have a message, its sender publishes the next. All servers run at the same " +
     "time (with 5,000 clients, three at a time) and take turns of half a second, after " +
-    `${WARM_UP_TURNS} turns for warm-up. In each turn the measurement begins when the clients ` +
+    `${WARM_UP_TURNS} turns for warm-up, or ${FURTHER_WARM_UP_TURNS} if only the situation ` +
+    "changes. In each turn the measurement begins when the clients " +
     `have each read ${RAMP_UP_READS} times on average, because after a pause TCP acknowledges ` +
     "the first segments at the sender's cost. With SSE, all clients but " +
     `${MAX_SENDERS} JSON clients only listen.`,
@@ -106,10 +110,10 @@ function split(systems: readonly System[], maxSize: number): System[][] {
 
 function phases(situations: typeof SITUATIONS, bench: Bench, rounds: number): Phase[] {
   return situations.flatMap(([clients, inFlights]) =>
-    inFlights.map((inFlight) => ({
+    inFlights.map((inFlight, i) => ({
       clients: () => clients,
       turns: rounds * turnsPerRound(clients),
-      warmUpTurns: WARM_UP_TURNS,
+      warmUpTurns: i === 0 ? WARM_UP_TURNS : FURTHER_WARM_UP_TURNS,
       measure: ({ group, server }) => ({
         situation: situationName(clients, inFlight),
         values: measureInFlight(group, inFlight, server, bench),

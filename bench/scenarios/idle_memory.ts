@@ -29,7 +29,7 @@ export const idleMemory: Scenario = {
     for (let joined = 0; joined < connections; joined += CLIENTS_PER_ROOM) {
       group.join(CLIENTS_PER_ROOM, { room: `room${joined / CLIENTS_PER_ROOM}` });
     }
-    group.pollFor(bench.isQuick ? 2_000 : 10_000);
+    group.pollFor(bench.isQuick ? 2_000 : 5_000);
     const after = server.process.memoryBytes();
     const values = { before, after, perConnection: (after - before) / connections };
     return [{ situation: `${connections.toLocaleString("en")} connections`, values }];

@@ -21,7 +21,7 @@ export const joinStorm: Scenario = {
   ],
   measure: runSequentially(async (system: System, bench: Bench): Promise<Sample[]> => {
     const users = bench.isQuick ? 500 : 3_000;
-    await using server = await bench.startAlone(system);
+    await using server = await bench.startAlone(system, { JOIN_NOTICES: "on" });
     const group = server.addClients();
     const notices = new Int32Array(users);
     let lastAt = 0;

@@ -7,9 +7,9 @@ import { Traffic } from "../traffic.ts";
 
 const CLIENTS = 100;
 const MESSAGES_PER_SECOND = 500;
-const TURNS_PER_ROUND = 2;
+const TURNS_PER_ROUND = 3;
 /** The turns of each system whose results are discarded, while its code is being compiled. */
-const WARM_UP_TURNS = 4;
+const WARM_UP_TURNS = 2;
 
 /** Clients publish at a fixed rate, whether or not the server has delivered the messages before. */
 export const paced: Scenario = {
@@ -18,7 +18,7 @@ export const paced: Scenario = {
   description:
     `${CLIENTS} clients publish ${MESSAGES_PER_SECOND} messages a second at a fixed rate. The ` +
     "latency counts from the time when a message was due. All servers run at the same time and " +
-    `take turns of five seconds, after ${WARM_UP_TURNS} turns for warm-up.`,
+    `take turns of three seconds, after ${WARM_UP_TURNS} turns for warm-up.`,
   columns: [
     ["Latency p50 / p99, ms", ({ p50, p99 }) => `${ms(p50)} / ${ms(p99)}`],
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
@@ -36,7 +36,7 @@ export const paced: Scenario = {
         publisher.run(1);
         const from = bench.readCpu(server);
         traffic.resetFigures();
-        publisher.run(bench.isQuick ? 2 : 5);
+        publisher.run(bench.isQuick ? 2 : 3);
         const figures = bench.figures(traffic, from, server);
         const values = { ...figures, ...errorValues(traffic.finish(), group) };
         const situation = `${MESSAGES_PER_SECOND} messages a second, ${CLIENTS} clients`;

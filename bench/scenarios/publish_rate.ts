@@ -77,7 +77,7 @@ async function measure(
   acks = 0;
   latencies.clear();
   const from = bench.readCpu(server);
-  group.pollFor(bench.isQuick ? 1_500 : 5_000);
+  group.pollFor(bench.isQuick ? 1_500 : 3_000);
   const to = bench.readCpu(server);
   return {
     rate: acks / (to.at - from.at) * 1000,

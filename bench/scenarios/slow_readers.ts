@@ -55,7 +55,7 @@ async function measure(system: System, bench: Bench, nonReaders: number): Promis
   const from = bench.readCpu(server);
   traffic.resetFigures();
   let memory = 0;
-  for (let seconds = bench.isQuick ? 10 : 60; seconds > 0; seconds--) {
+  for (let seconds = bench.isQuick ? 10 : 20; seconds > 0; seconds--) {
     publisher.run(1);
     memory = Math.max(memory, server.process.memoryBytes());
   }

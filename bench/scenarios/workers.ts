@@ -6,7 +6,7 @@ import { measureInFlight, situationName } from "./fan_out.ts";
 
 const CLIENTS = 1_000;
 const IN_FLIGHT = 32;
-const TURNS_PER_ROUND = 15;
+const TURNS_PER_ROUND = 12;
 /**
  * The turns of each system whose results are discarded. There are many, because every worker
  * compiles its own code, and V8 optimizes a function only after a number of calls, which the

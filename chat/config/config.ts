@@ -1,9 +1,11 @@
+import { type AuthSettings, readAuth, readOrigins } from "./auth_settings.ts";
 import {
   isRedisConfigured,
   readRedis,
   type RedisSettings,
   rejectRedisOptions,
 } from "./redis_settings.ts";
+import { readSecretFiles } from "./secret_files.ts";
 import {
   camelCase,
   type ChoiceValues,
@@ -21,6 +23,10 @@ export interface Config extends IntegerValues, ChoiceValues {
   readonly host: string;
   /** Where Redis is; `undefined` if the chat is kept in memory. */
   readonly redis?: RedisSettings;
+  /** How tokens are checked; `undefined` without authentication. */
+  readonly auth?: AuthSettings;
+  /** The origins whose pages may use the server; `undefined` for any. */
+  readonly allowedOrigins?: readonly string[];
 }
 
 /** Is thrown for settings that cannot be used. */
@@ -57,16 +63,36 @@ export class ConfigError extends Error {
  *                               values: host or host:port
  * REDIS_USERNAME                Redis ACL user; leave it out for the default user
  * REDIS_PASSWORD                password or access key for Redis
+ * REDIS_PASSWORD_FILE           file that has the REDIS_PASSWORD
+ *                               values: a path
  * REDIS_URL                     use this instead of REDIS_HOST, REDIS_USERNAME and REDIS_PASSWORD;
  *                               special characters in the user and password must be
  *                               percent-encoded; rediss:// turns TLS on
  *                               values: redis://user:password@host:port/database
+ * REDIS_URL_FILE                file that has the REDIS_URL
+ *                               values: a path
  * REDIS_TLS                     whether to connect to Redis with TLS
  *                               values: on or off; default: on for port 6380 and for rediss://,
  *                               else off
  * REDIS_PREFIX                  put before the name of every key and channel, so that several
  *                               chats can share one Redis
  *                               values: up to 64 of the characters A-Z a-z 0-9 . _ : -
+ * AUTH_SECRET                   turns authentication on: clients need a token (JWT) that is signed
+ *                               with this secret (HS256)
+ *                               values: at least 32 bytes
+ * AUTH_SECRET_FILE              file that has the AUTH_SECRET
+ *                               values: a path
+ * AUTH_JWKS_URL                 turns authentication on: clients need a token (JWT) that is signed
+ *                               with one of the keys of this JSON Web Key Set (RS256, ES256 or
+ *                               EdDSA)
+ *                               values: https://host/path
+ * AUTH_AUDIENCE                 what the aud of a token must be, or have in its list
+ * AUTH_ISSUER                   what the iss of a token must be
+ * AUTH_USER_CLAIM               the claim of a token that has the user's name
+ *                               default: sub
+ * ALLOWED_ORIGINS               the origins whose pages may connect and read responses, such as
+ *                               https://chat.example; the server refuses other pages with 403
+ *                               values: origins, separated by commas; default: any
  * WORKERS                       number of instances in this process; they share the port, and each
  *                               has a thread; auto starts one per CPU core; more than one needs
  *                               Redis
@@ -152,7 +178,9 @@ export class ConfigError extends Error {
  *                               values: debug, info, warning, error; default: info
  * ```
  *
- * @param env the environment, such as `Deno.env.toObject()`
+ * Secrets in files are read from there.
+ *
+ * @param environment such as `Deno.env.toObject()`
  * @returns the configuration
  * @throws {ConfigError} with a line for every value that cannot be used, not only for the first
  *
@@ -166,8 +194,9 @@ export class ConfigError extends Error {
  * assertEquals(redis?.tls, true);
  * ```
  */
-export function readConfig(env: Environment): Config {
+export function readConfig(environment: Environment): Config {
   const problems: string[] = [];
+  const env = readSecretFiles(environment, problems);
   const integers = readIntegers(env, problems);
   const choices = readChoices(env, problems);
   const problemsBefore = problems.length;
@@ -179,8 +208,11 @@ export function readConfig(env: Environment): Config {
         "set REDIS_HOST=host:port, or leave it at 1",
     );
   }
+  const auth = readAuth(env, problems);
+  const allowedOrigins = readOrigins(env, problems);
   if (problems.length > 0) throw new ConfigError(problems);
-  return { ...integers, ...choices, host: env.HOST || SETTINGS.HOST.default, redis };
+  const host = env.HOST || SETTINGS.HOST.default;
+  return { ...integers, ...choices, host, redis, auth, allowedOrigins };
 }
 
 function readIntegers(env: Environment, problems: string[]): IntegerValues {

@@ -79,11 +79,21 @@ export const SETTINGS = {
     values: "",
     meaning: "password or access key for Redis",
   },
+  REDIS_PASSWORD_FILE: {
+    default: "",
+    values: "a path",
+    meaning: "file that has the `REDIS_PASSWORD`",
+  },
   REDIS_URL: {
     default: "",
     values: "`redis://user:password@host:port/database`",
     meaning: "use this instead of `REDIS_HOST`, `REDIS_USERNAME` and `REDIS_PASSWORD`; special " +
       "characters in the user and password must be percent-encoded; `rediss://` turns TLS on",
+  },
+  REDIS_URL_FILE: {
+    default: "",
+    values: "a path",
+    meaning: "file that has the `REDIS_URL`",
   },
   REDIS_TLS: {
     default: "`on` for port 6380 and for `rediss://`, else `off`",
@@ -95,6 +105,45 @@ export const SETTINGS = {
     values: "up to 64 of the characters `A-Z a-z 0-9 . _ : -`",
     meaning: "put before the name of every key and channel, so that several chats can share one " +
       "Redis",
+  },
+  AUTH_SECRET: {
+    default: "",
+    values: "at least 32 bytes",
+    meaning:
+      "turns authentication on: clients need a token (JWT) that is signed with this secret " +
+      "(HS256)",
+  },
+  AUTH_SECRET_FILE: {
+    default: "",
+    values: "a path",
+    meaning: "file that has the `AUTH_SECRET`",
+  },
+  AUTH_JWKS_URL: {
+    default: "",
+    values: "`https://host/path`",
+    meaning: "turns authentication on: clients need a token (JWT) that is signed with one of the " +
+      "keys of this JSON Web Key Set (RS256, ES256 or EdDSA)",
+  },
+  AUTH_AUDIENCE: {
+    default: "",
+    values: "",
+    meaning: "what the `aud` of a token must be, or have in its list",
+  },
+  AUTH_ISSUER: {
+    default: "",
+    values: "",
+    meaning: "what the `iss` of a token must be",
+  },
+  AUTH_USER_CLAIM: {
+    default: "`sub`",
+    values: "",
+    meaning: "the claim of a token that has the user's name",
+  },
+  ALLOWED_ORIGINS: {
+    default: "any",
+    values: "origins, separated by commas",
+    meaning: "the origins whose pages may connect and read responses, such as " +
+      "`https://chat.example`; the server refuses other pages with `403`",
   },
   WORKERS: {
     default: 1,

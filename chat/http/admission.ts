@@ -1,35 +1,103 @@
 import { STATUS_CODE } from "@std/http/status";
-import { type Access, ANYONE } from "../auth/access.ts";
+import {
+  type Access,
+  ANYONE,
+  type Authenticate,
+  KeysUnavailable,
+  TokenRefused,
+} from "../auth/access.ts";
+
+import { quote } from "../protocol/names.ts";
 import { Refused } from "./responses.ts";
-import type { Admission, Need } from "./route.ts";
+import type { Admission, RouteRequest } from "./route.ts";
 
-/** A subprotocol that begins with this has a token in it: no server chooses it. */
-export const TOKEN_PREFIX = "token.";
+const TOKEN_PREFIX = "token.";
 
-const MISSING_CLAIMS: Readonly<Record<Exclude<Need, "read">, string>> = {
-  publish: "the token does not allow to publish",
-  moderate: "the token does not allow to moderate",
-};
-
-/** Makes the check of every request for a room. */
-export function makeAdmission(): Admission {
-  // deno-lint-ignore require-await -- it will check tokens
-  return async (_request, need, room) => {
-    const access: Access = ANYONE;
+/**
+ * Makes the check of every request for a room.
+ *
+ * @param allowedOrigins the origins whose pages may ask; `undefined` for any
+ * @param authenticate finds out what a token allows; `undefined` without authentication
+ */
+export function makeAdmission(
+  allowedOrigins?: readonly string[],
+  authenticate?: Authenticate,
+): Admission {
+  return async (request, need, room) => {
+    const origin = request.request.headers.get("origin");
+    if (origin !== null && allowedOrigins && !allowedOrigins.includes(origin)) {
+      throw new Refused(STATUS_CODE.Forbidden, `pages of ${quote(origin)} may not use this server`);
+    }
+    const access = authenticate ? await authenticateRequest(authenticate, request) : ANYONE;
     if (access.user === undefined && need !== "read") {
-      throw forbid("this needs authentication, which is off: set AUTH_SECRET or AUTH_JWKS_URL");
+      throw forbid("this needs authentication, which is off on this server");
     }
     if (!access.allowsRoom(room)) throw forbid(`the token does not allow the room ${room}`);
-    if (need === "publish" && !access.canPublish) throw forbid(MISSING_CLAIMS.publish);
-    if (need === "moderate" && !access.canModerate) throw forbid(MISSING_CLAIMS.moderate);
+    if (need === "publish" && !access.canPublish || need === "moderate" && !access.canModerate) {
+      throw forbid(`the token does not allow to ${need}`);
+    }
     // Here the bans of the room are asked for.
     return access;
   };
 }
 
+async function authenticateRequest(
+  authenticate: Authenticate,
+  request: RouteRequest,
+): Promise<Access> {
+  const [token, ...more] = findTokens(request);
+  if (token === undefined) {
+    // RFC 6750, section 3.1: without a token there is no error code.
+    throw new Refused(STATUS_CODE.Unauthorized, "a token is needed", {
+      "www-authenticate": "Bearer",
+    });
+  }
+  if (more.length > 0) {
+    throw challenge(STATUS_CODE.BadRequest, "more than one token is given", "invalid_request");
+  }
+  try {
+    return await authenticate(token);
+  } catch (error) {
+    if (error instanceof TokenRefused) {
+      throw challenge(STATUS_CODE.Unauthorized, error.message, "invalid_token");
+    }
+    if (error instanceof KeysUnavailable) {
+      throw new Refused(STATUS_CODE.ServiceUnavailable, error.message, { "retry-after": "5" });
+    }
+    throw error;
+  }
+}
+
+/** Finds the tokens of a request: there are three ways to give one. */
+function findTokens({ request: { headers }, url: { searchParams } }: RouteRequest): string[] {
+  const [, bearer] = /^Bearer +(.+)$/i.exec(headers.get("authorization") ?? "") ?? [];
+  return [
+    ...bearer === undefined ? [] : [bearer],
+    ...searchParams.getAll("token"),
+    ...listSubprotocols(headers).filter(isTokenSubprotocol)
+      .map((name) => name.slice(TOKEN_PREFIX.length)),
+  ];
+}
+
+/** Lists the subprotocols that a request asks for. */
+export function listSubprotocols(headers: Headers): string[] {
+  return headers.get("sec-websocket-protocol")?.split(",").map((name) => name.trim()) ?? [];
+}
+
+/** Tells whether a subprotocol is no protocol, but holds a token. */
+export function isTokenSubprotocol(name: string): boolean {
+  return name.startsWith(TOKEN_PREFIX);
+}
+
 /** Makes the refusal of a client that is known, and may not do what it asked for. */
 export function forbid(line: string): Refused {
-  return new Refused(STATUS_CODE.Forbidden, line, {
-    "www-authenticate": `Bearer error="insufficient_scope"`,
+  return challenge(STATUS_CODE.Forbidden, line, "insufficient_scope");
+}
+
+/** Makes a refusal with `WWW-Authenticate`, whose descriptions have ASCII without quotes. */
+function challenge(status: number, line: string, code: string): Refused {
+  const description = line.replaceAll(/[^ -~]|["\\]/g, "");
+  return new Refused(status, line, {
+    "www-authenticate": `Bearer error="${code}", error_description="${description}"`,
   });
 }

@@ -1,4 +1,4 @@
-import type { ListenRequest } from "../session/event_stream.ts";
+import type { ListenRequest } from "../session/join_request.ts";
 import type { Outlet } from "../session/writer.ts";
 import type { RoomRequest } from "./route.ts";
 import { parseReplay } from "./upgrade.ts";

@@ -66,10 +66,25 @@ export function refuseFor(error: unknown): Response {
   throw error;
 }
 
-/** Lets pages of every origin read a response. There are no cookies that they could misuse. */
-export function allowAnyOrigin(response: Response): Response {
+/**
+ * Lets pages read a response. There are no cookies that they could misuse.
+ *
+ * @param origin the origin of the page that asks; `null` if none is known
+ * @param allowedOrigins `undefined` for any
+ */
+export function allowOrigin(
+  response: Response,
+  origin: string | null,
+  allowedOrigins: readonly string[] | undefined,
+): Response {
   // The response to a WebSocket handshake cannot be changed, and no page reads it.
-  const isUpgrade = response.status === STATUS_CODE.SwitchingProtocols;
-  if (!isUpgrade) response.headers.set("access-control-allow-origin", "*");
+  if (response.status === STATUS_CODE.SwitchingProtocols) return response;
+  if (!allowedOrigins) response.headers.set("access-control-allow-origin", "*");
+  else {
+    response.headers.append("vary", "origin");
+    if (origin !== null && allowedOrigins.includes(origin)) {
+      response.headers.set("access-control-allow-origin", origin);
+    }
+  }
   return response;
 }

@@ -1,29 +1,35 @@
 import { STATUS_CODE } from "@std/http/status";
 import type { AddressBudget, Refusal } from "../limits/address_budgets.ts";
-import { allowAnyOrigin, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
+import { allowOrigin, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
 import type { Admission, Route } from "./route.ts";
 
+/** What a server responds to requests with. */
+export interface Router {
+  readonly routes: readonly Route[];
+  /** Finds out what a client may do in a room. */
+  readonly admit: Admission;
+  /** The origins whose pages may read the responses; `undefined` for any. */
+  readonly allowedOrigins?: readonly string[];
+}
+
 /**
- * Responds to a request with the route of its path and method, or refuses it in one line. Pages of
- * every origin may read the response.
+ * Responds to a request with the route of its path and method, or refuses it in one line.
  *
- * @param admit finds out what the client may do in a room
  * @param client the client's address
  * @param charge charges the request to it, and tells why it is refused, if it is
  */
 export async function respond(
-  routes: readonly Route[],
-  admit: Admission,
+  router: Router,
   request: Request,
   client: AddressBudget,
   charge: () => Refusal | undefined,
 ): Promise<Response> {
-  return allowAnyOrigin(await handle(routes, admit, request, client, charge));
+  const response = await handle(router, request, client, charge);
+  return allowOrigin(response, request.headers.get("origin"), router.allowedOrigins);
 }
 
 async function handle(
-  routes: readonly Route[],
-  admit: Admission,
+  { routes, admit }: Router,
   request: Request,
   client: AddressBudget,
   charge: () => Refusal | undefined,

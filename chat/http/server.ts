@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { STATUS_CODE } from "@std/http/status";
+import { type AuthOptions, makeAuthenticate } from "../auth/authenticate.ts";
 import {
   type AddressBudget,
   AddressBudgets,
@@ -23,9 +24,9 @@ import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts"
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moduleRoutes } from "./modules.ts";
-import { allowAnyOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
+import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
-import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
+import { type Admission, roomOfPath, type RoomRequest, type Route } from "./route.ts";
 import { respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
@@ -37,6 +38,10 @@ export interface ServerOptions extends SessionLimits, ClientRates, AddressLimits
   readonly host: string;
   /** The port to listen on; 0 for any free port. */
   readonly port: number;
+  /** How tokens are checked; `undefined` without authentication. */
+  readonly auth?: AuthOptions;
+  /** The origins whose pages may use the server; `undefined` for any. */
+  readonly allowedOrigins?: readonly string[];
   /** How many servers of this process share the port. */
   readonly workers: number;
   /** The most WebSockets of the process; 0 for as many as its limit of open files allows. */
@@ -90,7 +95,9 @@ export async function startServer(
   const now = performance.now.bind(performance);
   const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
   await hub.start();
-  return new ChatServer(options, store, hub, ready);
+  const authenticate = options.auth && await makeAuthenticate(options.auth);
+  const admit = makeAdmission(options.allowedOrigins, authenticate);
+  return new ChatServer(options, store, hub, ready, admit);
 }
 
 function refuseFull(): Response {
@@ -114,11 +121,16 @@ export class ChatServer {
   #hasWarnedOfProxy = false;
 
   /** Use {@linkcode startServer}. */
-  constructor(options: ServerOptions, store: Store, hub: Hub, ready: () => Promise<void>) {
+  constructor(
+    options: ServerOptions,
+    store: Store,
+    hub: Hub,
+    ready: () => Promise<void>,
+    admit: Admission,
+  ) {
     this.#options = options;
     this.#hub = hub;
     this.#addresses = new AddressBudgets(options);
-    const admit = makeAdmission();
     const routes: Route[] = [
       {
         method: "GET",
@@ -144,6 +156,7 @@ export class ChatServer {
       ...roomRoutes(store),
       ...moduleRoutes(),
     ];
+    const router = { routes, admit, allowedOrigins: options.allowedOrigins };
     this.#listener = listen(
       {
         hostname: options.host,
@@ -153,12 +166,13 @@ export class ChatServer {
         onError(error) {
           logger.error`A request failed: ${error}`;
           const line = "something went wrong here";
-          return allowAnyOrigin(refuse(STATUS_CODE.InternalServerError, line));
+          const response = refuse(STATUS_CODE.InternalServerError, line);
+          return allowOrigin(response, null, options.allowedOrigins);
         },
       },
       (request, { remoteAddr, completed }) => {
         const client = this.#findClient(request, remoteAddr.hostname);
-        return respond(routes, admit, request, client, () => {
+        return respond(router, request, client, () => {
           const refusal = client.admit(asksForWebSocket(request) ? "join" : "request");
           if (!refusal) client.countUntil(completed);
           return refusal;

@@ -8,7 +8,7 @@ import type { Protocol } from "../protocol/protocol.ts";
 import { TEXT } from "../protocol/text.ts";
 import type { JoinRequest } from "../session/join_request.ts";
 import type { NameSecret } from "../store/store.ts";
-import { forbid, TOKEN_PREFIX } from "./admission.ts";
+import { forbid, isTokenSubprotocol, listSubprotocols } from "./admission.ts";
 import { parseCount } from "./query.ts";
 import type { RoomRequest } from "./route.ts";
 
@@ -44,7 +44,7 @@ export function parseJoinRequest(
   const user = parseUser(encoded);
   if (access.user === undefined) checkName(user);
   else if (user !== access.user) throw forbid(`the token is not for the user ${quote(user)}`);
-  const { protocol, secret } = parseSubprotocols(request.headers.get("sec-websocket-protocol"));
+  const { protocol, secret } = parseSubprotocols(request.headers);
   if (query.has("since") && protocol === TEXT) {
     throw new BadRequest(`since is for clients that ask for the subprotocol ${JSON_LINES.name}`);
   }
@@ -66,10 +66,9 @@ export function parseReplay(query: URLSearchParams): Pick<JoinRequest, "since" |
   return { since, history: parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY) };
 }
 
-function parseSubprotocols(header: string | null): Pick<JoinRequest, "protocol" | "secret"> {
-  if (header === null) return { protocol: TEXT };
-  const asked = header.split(",").map((name) => name.trim())
-    .filter((name) => !name.startsWith(TOKEN_PREFIX));
+function parseSubprotocols(headers: Headers): Pick<JoinRequest, "protocol" | "secret"> {
+  if (!headers.has("sec-websocket-protocol")) return { protocol: TEXT };
+  const asked = listSubprotocols(headers).filter((name) => !isTokenSubprotocol(name));
   const [secret, ...more] = asked.filter((name) => name.startsWith(SECRET_PREFIX));
   if (!asked.includes(JSON_LINES.name)) {
     // A secret is never shown.

@@ -36,6 +36,18 @@ export interface Message {
   readonly text: string;
   /** The sender's own name for the message, if it gave one. */
   readonly ref?: string;
+  /** Whether the message was removed: then its text is empty. Absent if it was not. */
+  readonly removed?: true;
+}
+
+/** A message was removed: its text is gone for good. Not in the log. */
+export interface Removed {
+  /** Always `"removed"`. */
+  readonly type: "removed";
+  /** The id of the message. */
+  readonly id: string;
+  /** Who removed it. */
+  readonly by: string;
 }
 
 /** Another connection of the same user has taken the name over. Not in the log. */
@@ -81,7 +93,7 @@ export interface Unknown {
  * is not connected misses it. A type that has no case in `Room` and in the text protocol goes to
  * all JSON clients, and to no text client.
  */
-export type UnloggedEvent = Joined | Left | Replaced;
+export type UnloggedEvent = Joined | Left | Replaced | Removed;
 
 /**
  * What instances publish to one another on a room's channel. Each event is one line of JSON, and
@@ -114,9 +126,10 @@ const HAS_FIELDS: Readonly<Record<PublishedEvent["type"], (value: any) => boolea
   joined: hasSession,
   replaced: (event) => hasSession(event) && typeof event.former === "string",
   left: ({ user }) => typeof user === "string",
-  message: ({ id, prev, user, text, ref }) =>
+  message: ({ id, prev, user, text, ref, removed }) =>
     typeof user === "string" && typeof text === "string" && isId(id) && isId(prev) &&
-    (ref === undefined || typeof ref === "string"),
+    (ref === undefined || typeof ref === "string") && (removed === undefined || removed === true),
+  removed: ({ id, by }) => isId(id) && typeof by === "string",
 };
 
 function hasSession({ user, session, users }: Joined | Replaced): boolean {
@@ -141,7 +154,7 @@ const NEVER_PUBLISHED = ["notice", "resync", "welcome", "ack", "pong", "error"];
  *
  * assertEquals(parseEvent('{"type":"left","user":"foo"}'), { type: "left", user: "foo" });
  * assertEquals(parseEvent('{"type":"left"}'), undefined);
- * assertEquals(parseEvent('{"type":"removed","id":"1-0"}'), { type: "unknown" });
+ * assertEquals(parseEvent('{"type":"reacted","id":"1-0"}'), { type: "unknown" });
  * ```
  */
 export function parseEvent(line: string): PublishedEvent | Unknown | undefined {

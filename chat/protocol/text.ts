@@ -21,7 +21,7 @@ export const TEXT: Protocol = {
 function encodeEvent(event: RoomEvent): string | undefined {
   switch (event.type) {
     case "message":
-      return formatMessage(event.user, event.text);
+      return event.removed ? undefined : formatMessage(event.user, event.text);
     case "joined":
       return `${toTerminalName(event.user)}: has joined the chat!`;
     case "left":
@@ -30,6 +30,8 @@ function encodeEvent(event: RoomEvent): string | undefined {
       return toTerminalText(event.text);
     case "resync":
       return event.gap ? "some messages are missing here" : undefined;
+    case "removed":
+      return `* a message was removed by ${toTerminalName(event.by)}`;
     case "replaced":
     case "unknown":
       return undefined;

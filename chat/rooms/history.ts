@@ -1,3 +1,4 @@
+import type { Removed } from "../protocol/events.ts";
 import { isLater, nextId } from "../protocol/ids.ts";
 import type { LogEntry, Store } from "../store/store.ts";
 
@@ -47,6 +48,16 @@ export class History {
       `${room} ${count} ${end}`,
       () => this.#store.readBefore(room, nextId(end), count),
     );
+  }
+
+  /** Reads the removals that were made after a message: see {@linkcode Store.readRemovals}. */
+  removals(room: string, since: string): Promise<readonly Removed[]> {
+    return this.#store.readRemovals(room, since);
+  }
+
+  /** Later sessions share no read that has begun already: it may have what was removed since. */
+  stopSharing(): void {
+    this.#pending.clear();
   }
 
   #share(key: string, read: () => Promise<readonly LogEntry[]>): Promise<readonly LogEntry[]> {

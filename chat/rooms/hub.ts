@@ -162,7 +162,10 @@ export class Hub {
     if (!active) {
       const room = new Room(this.#options);
       const subscribed = this.#store.subscribe(name, {
-        onEvent: (event, line) => room.handleEvent(event, line),
+        onEvent: (event, line) => {
+          if (event.type === "removed") this.history.stopSharing();
+          room.handleEvent(event, line);
+        },
         onNameLost: (user, session, loss) => room.handleNameLost(user, session, loss),
       }).then((newestId) => room.start(newestId));
       active = { room, subscribed };

@@ -1,22 +1,16 @@
-import type { Access } from "../auth/access.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import type { ListenerWelcome } from "../protocol/protocol.ts";
 import { encodeLine, HEARTBEAT, SERVER_SENT_EVENTS } from "../protocol/server_sent_events.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { Receiver } from "../rooms/member.ts";
-import { prepareReplay, type Replay, type ReplayRequest, sendReplay } from "./replay.ts";
+import type { ListenRequest } from "./join_request.ts";
+import { prepareReplay, type Replay, sendReplay } from "./replay.ts";
 import type { SessionLimits } from "./session.ts";
 import { countSlowReader } from "./slow_readers.ts";
 import { type Outlet, Writer } from "./writer.ts";
 
 /** How often a client receives something, so that no proxy takes the connection for a dead one. */
 const HEARTBEAT_INTERVAL_MS = 15_000;
-
-/** What a listener asks for. */
-export interface ListenRequest extends ReplayRequest {
-  /** What the client may do. */
-  readonly access: Access;
-}
 
 /** The events of one room for one client that only listens. It is not in the room. */
 export class EventStream implements Receiver {

@@ -12,7 +12,7 @@ import { quote } from "../protocol/names.ts";
 import type { Encoding } from "../protocol/protocol.ts";
 import type { History } from "../rooms/history.ts";
 import type { LogEntry } from "../store/store.ts";
-import type { JoinRequest } from "./join_request.ts";
+import type { ListenRequest } from "./join_request.ts";
 import type { Writer } from "./writer.ts";
 
 /** How much is encoded in one turn. */
@@ -23,16 +23,16 @@ interface Replayed {
   readonly line: string;
 }
 
-/** What a client asks to receive first. */
-export type ReplayRequest = Pick<JoinRequest, "room" | "since" | "history">;
-
 /** What a session receives between its welcome and the live events. */
 export interface Replay {
   /** Whether nothing is missing after `since`; `false` if the session does not resume. */
   readonly recovered: boolean;
   /** Why the session cannot resume, if `since` is of no use. */
   readonly error?: ErrorReply;
-  /** The messages, oldest first, and a `resync` for each hole in them. */
+  /**
+   * The removals after `since`, then the messages, oldest first, and a `resync` for each hole in
+   * them.
+   */
   readonly pages: AsyncIterable<readonly Replayed[]> | Iterable<readonly Replayed[]>;
 }
 
@@ -45,12 +45,27 @@ export interface Replay {
  */
 export async function prepareReplay(
   history: History,
-  { room, since, history: count }: ReplayRequest,
+  { room, since, history: count, access }: ListenRequest,
   last: string,
 ): Promise<Replay> {
   if (since === undefined) {
     return { recovered: false, pages: count > 0 ? [await history.last(room, count, last)] : [] };
   }
+  const replay = await resume(history, room, since, last);
+  // Without authentication nobody may remove anything.
+  if (replay.error || access.user === undefined) return replay;
+  const removals = await history.removals(room, since);
+  if (removals.length === 0) return replay;
+  const page = removals.map((event) => ({ event, line: JSON.stringify(event) }));
+  return { ...replay, pages: prepend(page, replay.pages) };
+}
+
+async function resume(
+  history: History,
+  room: string,
+  since: string,
+  last: string,
+): Promise<Replay> {
   if (!isId(since)) return refuse(`since is ${quote(since)}, which is not an id`);
   if (isLater(since, last) && !mayHaveExpired(since, last)) {
     return refuse(`since is ${since}, but the room's newest message is ${last}`);
@@ -115,6 +130,14 @@ export async function* inTurns(pages: Replay["pages"]): AsyncGenerator<readonly 
     }
     yield portion;
   }
+}
+
+async function* prepend(
+  page: readonly Replayed[],
+  pages: Replay["pages"],
+): AsyncGenerator<readonly Replayed[]> {
+  yield page;
+  yield* pages;
 }
 
 function refuse(message: string): Replay {

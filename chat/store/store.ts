@@ -1,4 +1,4 @@
-import type { Message, RoomEvent, UnloggedEvent } from "../protocol/events.ts";
+import type { Message, Removed, RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 
 /** Shows that several connections are of the same user, who made a secret for all of them. */
 export interface NameSecret {
@@ -47,6 +47,12 @@ export interface LogEntry {
   readonly event: Message;
   /** The same as one line of JSON. */
   readonly line: string;
+}
+
+/** Returns what the log keeps of a message that is removed, with its fields in a fixed order. */
+export function withoutText({ type, id, prev, user, ref }: Message): Message {
+  const place = { type, id, prev, user, text: "", removed: true } as const;
+  return ref === undefined ? place : { ...place, ref };
 }
 
 /** One page of the users in a room. */
@@ -217,6 +223,28 @@ export interface Store {
     position: string | undefined,
     count: number,
   ): Promise<readonly LogEntry[]>;
+
+  /**
+   * Takes the text of a message out of a room's log for good, and publishes `removed`, in one
+   * atomic step. Does nothing if the log does not have the message, or has it without its text. The
+   * message keeps its id and its place: see {@linkcode Message.removed}.
+   *
+   * @param room the room's name
+   * @param id the id of the message
+   * @param by the user who removes it
+   * @param isModerator whether this user may remove messages of others
+   * @returns whether the user may remove the message
+   */
+  remove(room: string, id: string, by: string, isModerator: boolean): Promise<boolean>;
+
+  /**
+   * Reads the removals that were made in a room after a position, oldest first, and perhaps some
+   * that were made before. Those are missing that were made before the log's oldest message.
+   *
+   * @param room the room's name
+   * @param position the id of a message
+   */
+  readRemovals(room: string, position: string): Promise<readonly Removed[]>;
 
   /**
    * Lists the users in a room, page by page, in no particular order. A user who is in the room from

@@ -11,7 +11,7 @@ import { makeRandom } from "../support/random.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { TextClient } from "../support/text_client.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
-import { endOfTurn, sleep, until } from "../support/wait.ts";
+import { sleep, until } from "../support/wait.ts";
 
 Deno.test("a listener receives what JSON clients do, and nobody sees it", async () => {
   await using chat = await startTwoInstances();

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../../chat/store/redis/connections.ts";
 import { Instances } from "../../chat/store/redis/instances.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
@@ -10,6 +10,7 @@ import { startRedis, type TestRedis } from "../support/redis.ts";
 const LIMITS = { historyLimit: 1_000, historySeconds: 60 };
 const USERS = "chat-users:r";
 const OWNERS = "{chat-users:r}:owners";
+const LOG = "{chat:r}:log";
 
 /** Denies a command, on every connection, as long as it lasts. */
 async function denying<T>(redis: TestRedis, command: string, use: () => Promise<T>): Promise<T> {
@@ -179,6 +180,34 @@ for (const command of ["hmget", "hget", "hset", "sadd"]) {
       [":former", ":later", null, ":lost"],
     );
     await Promise.all([commands.close(), subscriber.close()]);
+  });
+}
+
+for (
+  const command of [
+    ...["xrange", "xrevrange", "pttl", "del", "xadd", "expire", "rename", "zadd"],
+    ...["zremrangebyscore", "publish"],
+  ]
+) {
+  Deno.test(`a removal is all or nothing: ${command} is denied`, async () => {
+    await using redis = await startRedis();
+    const { store, hear } = await startStore(redis);
+    const [id] = await Promise.all(["a", "b"].map((text) => store.publish("r", "foo", text)));
+    await hear();
+    const before = await redis.command("XRANGE", LOG, "-", "+");
+    await denying(
+      redis,
+      command,
+      () => assertRejects(() => store.remove("r", id, "foo", false), StoreUnavailable),
+    );
+    assertEquals(await redis.command("XRANGE", LOG, "-", "+"), before);
+    assertEquals(await redis.command("EXISTS", `${LOG}:new`, "{chat:r}:removals"), 0);
+    assertEquals(await hear(), []);
+    assertEquals(await store.remove("r", id, "foo", false), true);
+    assertEquals((await store.readAfter("r", "0-0", 10)).map(({ event }) => event.text), ["", "b"]);
+    assert(await redis.command("TTL", LOG) as number > 50);
+    assertEquals(await hear(), ["removed "]);
+    await store.close();
   });
 }
 

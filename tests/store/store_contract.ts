@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { Message, RoomEvent } from "../../chat/protocol/events.ts";
+import type { Message, Removed, RoomEvent } from "../../chat/protocol/events.ts";
 import { isLater } from "../../chat/protocol/ids.ts";
 import {
   type LogLimits,
@@ -8,7 +8,7 @@ import {
   type Store,
   TooManyRefs,
 } from "../../chat/store/store.ts";
-import { sleep } from "../support/wait.ts";
+import { endOfTurn, sleep } from "../support/wait.ts";
 
 /** Two stores that share their rooms, as the stores of two instances do. */
 export interface Pair {
@@ -585,6 +585,100 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await pass(3_600);
     assert(await isKept(there));
   }, DAY);
+
+  test("remove() takes a text away, and the message keeps its place", async ({ here, there }) => {
+    const recorders = [await record(here, "r"), await record(there, "r")];
+    const [one, two, three] = await Promise.all([
+      here.publish("r", "foo", "one", "ref 1"),
+      here.publish("r", 'bar \u00fc"', "two"),
+      here.publish("r", "foo", "\ud800 three", "ref 3"),
+    ]);
+    assertEquals(await there.remove("r", one, "bar", false), false, "it is foo's");
+    assertEquals(await there.remove("r", two, 'bar \u00fc"', false), true);
+    assertEquals(await there.remove("r", three, "ann", true), true);
+    // It is done already, or there is nothing to do.
+    assertEquals(await here.remove("r", three, "foo", false), true);
+    assertEquals(await here.remove("r", "5-0", "foo", false), true);
+    assertEquals(await here.remove("empty", one, "ann", true), true);
+    const last = await here.publish("r", "x", "end");
+    const removed = { text: "", removed: true } as const;
+    const kept: Message[] = [
+      { type: "message", id: one, prev: "0-0", user: "foo", text: "one", ref: "ref 1" },
+      { type: "message", id: two, prev: one, user: 'bar \u00fc"', ...removed },
+      { type: "message", id: three, prev: two, user: "foo", ...removed, ref: "ref 3" },
+      { type: "message", id: last, prev: three, user: "x", text: "end" },
+    ];
+    for (
+      const entries of [
+        await here.readAfter("r", "0-0", 10),
+        await there.readBefore("r", undefined, 10),
+      ]
+    ) {
+      assertEquals(entries.map(({ event }) => event), kept);
+      assertEquals(entries.map(({ line }) => JSON.parse(line)), kept);
+    }
+    for (const recorder of recorders) {
+      await recorder.until("end");
+      assertEquals(recorder.events.filter(({ type }) => type === "removed"), [
+        { type: "removed", id: two, by: 'bar \u00fc"' },
+        { type: "removed", id: three, by: "ann" },
+      ]);
+    }
+    assertEquals(await there.publish("r", "foo", "again", "ref 3"), three, "its ref is known");
+    assertEquals((await here.readAfter("r", last, 10)).length, 0);
+  });
+
+  test("many remove() at once publish each removal once, and lose no message", async (pair) => {
+    const recorder = await record(pair.there, "r");
+    const published = await publishMany(pair.here, "r", 700);
+    const ids = published.filter((_, i) => i % 35 === 0);
+    const removals = ids.flatMap((id) =>
+      [pair.here.remove("r", id, "ann", true)].concat(
+        pair.there.remove("r", id, "ann", true),
+        pair.there.publish("r", "foo", `after ${id}`).then(() => true),
+      )
+    );
+    await Promise.all(removals);
+    await pair.here.publish("r", "x", "end");
+    await recorder.until("end");
+    const removed = recorder.events.flatMap((event) => event.type === "removed" ? event.id : []);
+    assertEquals(removed.sort(), ids.toSorted());
+    const log = await pair.there.readAfter("r", "0-0", 1_000);
+    assertEquals(log.map(({ event }) => event.id), recorder.messages().map(({ id }) => id));
+    assertEquals(log.filter(({ event }) => event.removed).map(({ event }) => event.id), ids);
+  });
+
+  test("readRemovals() has what was removed after a message, as long as its log", async (pair) => {
+    const { here, there, pass } = pair;
+    await here.publish("r", "foo", "a");
+    const b = await here.publish("r", "foo", "b");
+    const nextMillisecond = async () => {
+      const now = Date.now();
+      while (Date.now() === now) await endOfTurn();
+    };
+    await here.remove("r", b, "ann", true);
+    await nextMillisecond();
+    const c = await here.publish("r", "foo", "c");
+    await here.remove("r", c, "foo", false);
+    await nextMillisecond();
+    const d = await here.publish("r", "foo", "d");
+    const removals: Removed[] = [
+      { type: "removed", id: b, by: "ann" },
+      { type: "removed", id: c, by: "foo" },
+    ];
+    assertEquals(await there.readRemovals("r", b), removals);
+    assertEquals(await there.readRemovals("r", c), removals.slice(1));
+    assertEquals(await there.readRemovals("r", d), []);
+    assertEquals(await there.readRemovals("q", "0-0"), []);
+    const newest = (await publishMany(here, "r", 250)).at(-1)!;
+    await here.remove("r", newest, "foo", false);
+    const known = await there.readRemovals("r", "0-0");
+    assertEquals(known, [{ type: "removed", id: newest, by: "foo" }], "the log is shorter");
+    await pass(40);
+    assert((await there.readAfter("r", "0-0", 1)).length > 0, "a removal keeps its time to live");
+    await pass(30);
+    assertEquals(await there.readAfter("r", "0-0", 1), [], "nor does it renew it");
+  }, { historyLimit: 3, historySeconds: 60 });
 
   test("listUsers() lists every user who stays, page by page", async ({ here, there }) => {
     await Promise.all([record(here, "r"), record(there, "r")]);

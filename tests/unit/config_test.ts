@@ -45,6 +45,8 @@ Deno.test("readConfig() has a default for every setting", () => {
     logFormat: "text",
     logLevel: "info",
     redis: undefined,
+    auth: undefined,
+    allowedOrigins: undefined,
   });
 });
 
@@ -200,4 +202,83 @@ Deno.test("readConfig() never shows a password", () => {
     assertEquals(lines.length, 1, lines.join());
     assertEquals(/sec/.test(lines[0]), false, lines[0]);
   }
+});
+
+const SECRET = "0123456789abcdef0123456789abcdef";
+
+Deno.test("a secret or the URL of keys turns authentication on", () => {
+  const base = { audience: undefined, issuer: undefined, userClaim: "sub" };
+  assertEquals(readConfig({ AUTH_SECRET: SECRET }).auth, {
+    ...base,
+    secret: SECRET,
+    jwksUrl: undefined,
+  });
+  assertEquals(
+    readConfig({
+      AUTH_JWKS_URL: "https://id.example/keys",
+      AUTH_AUDIENCE: "chat",
+      AUTH_ISSUER: "https://id.example",
+      AUTH_USER_CLAIM: "nickname",
+    }).auth,
+    {
+      secret: undefined,
+      jwksUrl: "https://id.example/keys",
+      audience: "chat",
+      issuer: "https://id.example",
+      userClaim: "nickname",
+    },
+  );
+});
+
+Deno.test("no authentication starts by mistake with a setting that is wrong or missing", () => {
+  assertEquals(problems({ AUTH_SECRET: "secret" }), [
+    "AUTH_SECRET (not shown) has 6 bytes: give at least 32, such as from openssl rand -base64 32",
+  ]);
+  assertEquals(problems({ AUTH_SECRET: SECRET, AUTH_JWKS_URL: "https://id.example/keys" }), [
+    "AUTH_SECRET and AUTH_JWKS_URL are both set: give one of them",
+  ]);
+  for (const url of ["id.example/keys", "file:///keys", "https://foo:bar@id.example/keys"]) {
+    assertEquals(problems({ AUTH_JWKS_URL: url }), [
+      "AUTH_JWKS_URL (not shown, it may hold a password) is not of the form https://host/path, " +
+      "without a user and a password",
+    ]);
+  }
+  assertEquals(problems({ AUTH_ISSUER: "https://id.example", AUTH_USER_CLAIM: "name" }), [
+    "AUTH_ISSUER is set, but authentication is off: set AUTH_SECRET or AUTH_JWKS_URL",
+    "AUTH_USER_CLAIM is set, but authentication is off: set AUTH_SECRET or AUTH_JWKS_URL",
+  ]);
+});
+
+Deno.test("ALLOWED_ORIGINS is a list of origins", () => {
+  assertEquals(
+    readConfig({ ALLOWED_ORIGINS: "https://chat.example, http://localhost:3000" }).allowedOrigins,
+    ["https://chat.example", "http://localhost:3000"],
+  );
+  for (
+    const origin of ["*", "null", "chat.example", "https://chat.example/", "HTTPS://a.example"]
+  ) {
+    assertEquals(problems({ ALLOWED_ORIGINS: `https://a.example,${origin}` }), [
+      `ALLOWED_ORIGINS has "${origin}": give origins such as https://chat.example, without a ` +
+      "path, separated by commas",
+    ]);
+  }
+});
+
+Deno.test("secrets can be in files", async () => {
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, `${SECRET}\n`);
+  assertEquals(readConfig({ AUTH_SECRET_FILE: file }).auth?.secret, SECRET);
+  assertEquals(readConfig({ REDIS_HOST: "r", REDIS_PASSWORD_FILE: file }).redis?.password, SECRET);
+  assertEquals(problems({ AUTH_SECRET_FILE: file, AUTH_SECRET: SECRET }), [
+    "AUTH_SECRET and AUTH_SECRET_FILE are both set: give one of them",
+  ]);
+  await Deno.writeTextFile(file, "redis://u:p@r.example:7000/3");
+  assertEquals(readConfig({ REDIS_URL_FILE: file }).redis?.host, "r.example");
+  await Deno.writeTextFile(file, "\n");
+  assertEquals(problems({ AUTH_SECRET_FILE: file }), [
+    `AUTH_SECRET_FILE is "${file}", which is empty: put the secret there`,
+  ]);
+  await Deno.remove(file);
+  const [problem] = problems({ REDIS_URL_FILE: file });
+  assertStringIncludes(problem, `REDIS_URL_FILE is "${file}", which cannot be read: No such file`);
 });

@@ -20,7 +20,7 @@ Deno.test("parseEvent() parses every event that is published", () => {
 });
 
 Deno.test("parseEvent() knows an event of a later version by its type alone", () => {
-  for (const type of ["removed", "unknown", "toString", "__proto__", ""]) {
+  for (const type of ["reacted", "unknown", "toString", "__proto__", ""]) {
     assertEquals(parseEvent(JSON.stringify({ type, user: 1 })), { type: "unknown" });
   }
 });

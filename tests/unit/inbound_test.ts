@@ -70,7 +70,7 @@ Deno.test("a frame without lines is one, whatever it contains", () => {
 
 Deno.test("a text of control characters takes what it costs as JSON", () => {
   const read: string[] = [];
-  const rates = { maxMessagesPerSecond: 0, maxLinesPerSecond: 0, maxBytesPerSecond: 125 };
+  const rates = { ...NO_RATES, maxBytesPerSecond: 125 };
   const inbound = new Inbound(new SessionBudget(rates, UNLIMITED_ADDRESS), false, {
     onLine: (line) => void read.push(line),
     onWait: () => {},

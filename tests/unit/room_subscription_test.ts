@@ -123,7 +123,7 @@ Deno.test("a payload with the mark has an event a line; any other is a notice", 
   receive(message(1).line, joined("bar"), message(2).line);
   receive(
     '{"type":"left","user":1}',
-    '{"type":"removed"}',
+    '{"type":"reacted"}',
     "",
     message(3).line,
     '{"type":"resync"}',
@@ -370,6 +370,26 @@ Deno.test("another message with an id that was delivered is delivered", async ()
   receive(...others.map(({ line }) => line));
   await endOfTurn();
   assertEquals(delivered, [...texts(2, 3), "resync after 1-0", "other 2", "other 3"]);
+});
+
+Deno.test("a message that was removed is the same one, and comes without its text", async () => {
+  const { subscription, receive, logged, delivered, whilePinging } = makeSubscription();
+  const removed = ({ event }: { event: Message }) => {
+    const place: Message = { ...event, text: "", removed: true };
+    return { event: place, line: JSON.stringify(place) };
+  };
+  const removal = (id: string) => JSON.stringify({ type: "removed", id, by: "ann" });
+  await subscription.start();
+  receive(message(1).line, removal("1-0"));
+  // The room misses the second message, and the third one is removed before the log is read.
+  logged.push(removed(message(1)), message(2), removed(message(3)), message(4));
+  whilePinging(() => receive(removal("3-0"), message(4).line));
+  receive(message(3).line);
+  await endOfTurn();
+  assertEquals(delivered, [
+    ...["message 1", "removed", "message 2", "", "removed", "message 4"],
+  ]);
+  subscription.close();
 });
 
 Deno.test("a large gap is filled in bursts, with pauses between them", async () => {

@@ -44,11 +44,13 @@ const ROUTES: readonly Route[] = [
   { method: "GET", path: /^\/broken$/, needs: "nothing", handle: fail(new TypeError("a bug")) },
 ];
 
+const ROUTER = { routes: ROUTES, admit: makeAdmission() };
+
 const CLIENT = new AddressBudgets(readConfig({ LIMITS: "off" })).of("192.0.2.1");
 
 async function ask(path: string, init?: RequestInit): Promise<[number, string, string | null]> {
   const request = new Request(`http://chat.example${path}`, init);
-  const response = await respond(ROUTES, makeAdmission(), request, CLIENT, () => undefined);
+  const response = await respond(ROUTER, request, CLIENT, () => undefined);
   return [response.status, await response.text(), response.headers.get("allow")];
 }
 
@@ -82,13 +84,7 @@ Deno.test("a handler that throws is answered by the kind of its error", async ()
 Deno.test("an address above its limits gets 429 and Retry-After, but for probes", async () => {
   const refusal = { line: "too many", retryAfterSeconds: 3 };
   const get = (path: string) =>
-    respond(
-      ROUTES,
-      makeAdmission(),
-      new Request(`http://chat.example${path}`),
-      CLIENT,
-      () => refusal,
-    );
+    respond(ROUTER, new Request(`http://chat.example${path}`), CLIENT, () => refusal);
   for (const path of ["/a/x", "/nowhere", "/b"]) {
     const response = await get(path);
     assertEquals([response.status, await response.text()], [429, "too many\n"]);

@@ -12,7 +12,7 @@ for (const { file, place, text } of COPIES) {
 }
 
 Deno.test("the server reads no variable that is not in the table of settings", async () => {
-  for (const file of ["config.ts", "redis_settings.ts"]) {
+  for (const file of ["auth_settings.ts", "config.ts", "redis_settings.ts"]) {
     const code = await Deno.readTextFile(new URL(`../../chat/config/${file}`, import.meta.url));
     for (const [, name] of code.matchAll(/\benv\.([A-Z_]+)/g)) assert(name in SETTINGS, name);
   }

@@ -1,5 +1,5 @@
-import type { Message } from "../../protocol/events.ts";
-import { BEFORE_FIRST_ID, isLater, nextId } from "../../protocol/ids.ts";
+import type { Message, Removed } from "../../protocol/events.ts";
+import { BEFORE_FIRST_ID, isLater, nextId, timestampOf } from "../../protocol/ids.ts";
 import {
   type LogEntry,
   type LogLimits,
@@ -8,16 +8,24 @@ import {
   OutOfOrder,
   REF_TTL_SECONDS,
   TooManyRefs,
+  withoutText,
 } from "../store.ts";
+
+/** The log of one room. */
+interface RoomLog {
+  /** The messages, oldest first. */
+  readonly entries: LogEntry[];
+  /** The characters of their lines. */
+  chars: number;
+  /** The removals, oldest first, each with the newest message at that time. */
+  removals: { readonly newest: string; readonly event: Removed }[];
+}
 
 /** The logs of all rooms in memory. They behave as they do in Redis. */
 export class MemoryLog {
   readonly #limits: LogLimits;
-  /**
-   * The entries of each room, oldest first, and the characters of their lines. The rooms are sorted
-   * by their newest entry.
-   */
-  readonly #rooms = new Map<string, { entries: LogEntry[]; chars: number }>();
+  /** The rooms are sorted by their newest message. */
+  readonly #rooms = new Map<string, RoomLog>();
   /** The rooms in which there were two users at once. */
   readonly #shared = new Set<string>();
   /** When the logs expire that a lone user has left behind, soonest first. */
@@ -57,7 +65,7 @@ export class MemoryLog {
     if (after !== undefined && !refs.has(after)) throw new OutOfOrder();
     if (ref !== undefined && refs.size >= maxRefs(this.#limits)) throw new TooManyRefs();
 
-    const log = this.#rooms.get(room) ?? { entries: [], chars: 0 };
+    const log = this.#rooms.get(room) ?? { entries: [], chars: 0, removals: [] };
     const { entries } = log;
     const prev = entries.at(-1)?.event.id ?? BEFORE_FIRST_ID;
     const event: Message = {
@@ -83,6 +91,38 @@ export class MemoryLog {
       this.#refs.set(sender, refs.set(ref, event.id));
     }
     return { id: event.id, entry };
+  }
+
+  /**
+   * Removes a message: see {@linkcode Store.remove}.
+   *
+   * @returns the event, or whether the user may remove the message if nothing was done
+   */
+  remove(room: string, id: string, by: string, isModerator: boolean): Removed | boolean {
+    this.#expire();
+    const log = this.#rooms.get(room);
+    const index = log?.entries.findIndex(({ event }) => event.id === id) ?? -1;
+    if (!log || index < 0) return true;
+    const { event, line } = log.entries[index];
+    if (!isModerator && event.user !== by) return false;
+    if (event.removed) return true;
+    const place = withoutText(event);
+    log.entries[index] = { event: place, line: JSON.stringify(place) };
+    log.chars -= line.length - log.entries[index].line.length;
+    const newest = log.entries.at(-1)!.event.id;
+    const removed: Removed = { type: "removed", id, by };
+    log.removals.push({ newest, event: removed });
+    return removed;
+  }
+
+  /** Reads removals: see {@linkcode Store.readRemovals}. */
+  removals(room: string, position: string): Removed[] {
+    const log = this.#rooms.get(room);
+    const oldest = timestampOf(log?.entries[0].event.id ?? BEFORE_FIRST_ID);
+    if (log) log.removals = log.removals.filter(({ newest }) => timestampOf(newest) >= oldest);
+    return (log?.removals ?? []).flatMap(({ newest, event }) =>
+      isLater(position, newest) ? [] : event
+    );
   }
 
   /** Notes how many users a room has after one of them has joined or left. */

@@ -115,6 +115,13 @@ export function openMemoryStore(
       publish(room, event);
       return Promise.resolve();
     },
+    remove(room, id, by, isModerator) {
+      const outcome = backend.log.remove(room, id, by, isModerator);
+      if (typeof outcome === "boolean") return Promise.resolve(outcome);
+      publish(room, outcome);
+      return Promise.resolve(true);
+    },
+    readRemovals: (room, position) => Promise.resolve(backend.log.removals(room, position)),
     readAfter(room, position, count) {
       const entries = backend.log.entries(room);
       const start = entries.findIndex(({ event }) => isLater(event.id, position));

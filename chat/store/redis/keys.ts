@@ -33,6 +33,13 @@ export interface RoomKeys {
    * ids, see `publish.lua`. A user's name contains no colon.
    */
   readonly refs: string;
+  /** Where `remove.lua` writes the log anew. */
+  readonly newLog: string;
+  /**
+   * A ZSET of the `removed` events of the room, each as one line of JSON. The score is the time in
+   * the id of the newest message when that message was removed.
+   */
+  readonly removals: string;
 }
 
 /** The names of all keys and channels of one chat. */
@@ -82,6 +89,8 @@ export class Keys {
       channel: this.#channel + suffix,
       log: `${this.#logTag(room)}:log`,
       refs: `${this.#logTag(room)}:refs`,
+      newLog: `${this.#logTag(room)}:log:new`,
+      removals: `${this.#logTag(room)}:removals`,
     };
   }
 
@@ -104,6 +113,7 @@ export class Keys {
     const end = key.slice(key.indexOf("}"));
     if (end === "}:log") return "stream";
     if (end === "}:shared") return "string";
+    if (end === "}:removals") return "zset";
     return end === "}:owners" || end.startsWith("}:refs:") ? "hash" : undefined;
   }
 

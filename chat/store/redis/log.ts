@@ -1,10 +1,10 @@
-import { MAX_EVENT_CHARS, type Message, parseEvent } from "../../protocol/events.ts";
+import { MAX_EVENT_CHARS, type Message, parseEvent, type Removed } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater, nextId, previousId, timestampOf } from "../../protocol/ids.ts";
 import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import { type LogObserver, PublishBatcher } from "./publish_batcher.ts";
 import { PublishRetrier } from "./publish_retrier.ts";
-import type { PendingMessage } from "./scripts.ts";
+import { defineRemove, type PendingMessage } from "./scripts.ts";
 
 /**
  * A stream entry: its id, and its fields with their values, `prev` and `rest` as `publish.lua`
@@ -42,7 +42,7 @@ export function isSameMessage(message: Message, delivered: DeliveredMessage): bo
   return message.id === delivered.id &&
     (delivered.prev === undefined ||
       message.prev === delivered.prev && message.user === delivered.user &&
-        message.text === delivered.text);
+        (message.text === delivered.text || Boolean(message.removed || delivered.removed)));
 }
 
 /**
@@ -54,6 +54,7 @@ export class Log {
   readonly #batcher: PublishBatcher;
   readonly #historySeconds: number;
   readonly #nowMs: () => number;
+  readonly #remove: ReturnType<typeof defineRemove>;
   readonly #retrier = new PublishRetrier();
 
   /**
@@ -70,6 +71,7 @@ export class Log {
     this.#batcher = new PublishBatcher(connection, limits, options);
     this.#historySeconds = limits.historySeconds;
     this.#nowMs = options.nowMs;
+    this.#remove = defineRemove(connection, limits.historySeconds);
   }
 
   /**
@@ -125,6 +127,27 @@ export class Log {
   /** Sends a room's batched messages now. Whatever is sent to Redis next comes after them. */
   flush(room: string): void {
     this.#batcher.flush(room);
+  }
+
+  /** Removes a message: see {@linkcode Store.remove}. */
+  async remove(room: string, id: string, by: string, isModerator: boolean): Promise<boolean> {
+    this.flush(room);
+    const [entry] = await this.readFrom(room, id, 1);
+    if (entry?.event.id !== id) return true;
+    if (!isModerator && entry.event.user !== by) return false;
+    await this.#remove(this.#connection.keys.room(room), entry.event, { type: "removed", id, by });
+    return true;
+  }
+
+  /** Reads removals: see {@linkcode Store.readRemovals}. */
+  async readRemovals(room: string, position: string): Promise<Removed[]> {
+    const { removals } = this.#connection.keys.room(room);
+    const args = [timestampOf(position), "+inf"];
+    const lines = await this.#connection.run<string[]>("ZRANGEBYSCORE", removals, ...args);
+    return lines.flatMap((line) => {
+      const event = parseEvent(line);
+      return event?.type === "removed" ? event : [];
+    });
   }
 
   /** The id of a room's newest message. */

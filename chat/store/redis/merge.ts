@@ -13,8 +13,9 @@ export interface Judge {
 
 /**
  * Merges a page of the log with what was received, in the order in which it is to be delivered. A
- * message that is in both is taken from the buffer, where it has its place among `joined` and
- * `left`. Each event is delivered before the next one is asked for; the buffer may grow meanwhile.
+ * message that is in both comes where the buffer has it, in its place among `joined` and `left`,
+ * and as the page has it, because it may have been removed meanwhile. Each event is delivered
+ * before the next one is asked for; the buffer may grow meanwhile.
  *
  * @param continuation the page: what was not delivered yet
  * @param buffer what was received. All of it that was published before the page was read is there.
@@ -48,12 +49,10 @@ export function* mergePage(
     const { event } = received;
     const place = placeOf(received);
     if (place !== undefined) {
-      if (place < next) continue;
-      while (next < place) yield entries[next++];
-      next++;
-    } else if (
-      event.type === "message" && (nextFollows(event.prev) || !judge.isNext(event))
-    ) {
+      while (next <= place) yield entries[next++];
+      continue;
+    }
+    if (event.type === "message" && (nextFollows(event.prev) || !judge.isNext(event))) {
       if (judged <= 0) {
         buffer.unshift(received);
         return false;

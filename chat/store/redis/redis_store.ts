@@ -162,6 +162,8 @@ export async function openRedisStore(
       log.flush(room);
       await commands.run("PUBLISH", commands.keys.room(room).channel, payloadOf(event));
     },
+    remove: (room, ...removal) => log.remove(room, ...removal),
+    readRemovals: (room, position) => log.readRemovals(room, position),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
     listUsers: (room, cursor, count) => claims.listUsers(room, cursor, count),

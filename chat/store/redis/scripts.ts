@@ -1,4 +1,10 @@
-import { type Joined, type Left, payloadOf } from "../../protocol/events.ts";
+import {
+  type Joined,
+  type Left,
+  type Message,
+  payloadOf,
+  type Removed,
+} from "../../protocol/events.ts";
 import { DEFAULT_ROOM } from "../../protocol/names.ts";
 import {
   type LogLimits,
@@ -6,6 +12,7 @@ import {
   type NameLoss,
   type NameSecret,
   REF_TTL_SECONDS,
+  withoutText,
 } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
@@ -16,6 +23,7 @@ import probeScript from "./scripts/probe.lua" with { type: "text" };
 import publishScript from "./scripts/publish.lua" with { type: "text" };
 import reapScript from "./scripts/reap.lua" with { type: "text" };
 import reclaimScript from "./scripts/reclaim.lua" with { type: "text" };
+import removeScript from "./scripts/remove.lua" with { type: "text" };
 import releaseScript from "./scripts/release.lua" with { type: "text" };
 
 /** A session that claims a name. */
@@ -220,6 +228,17 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
       const all = [...kept, ...seen, maxRefs(limits), historyBytes, measuredFrom, ...args];
       return publish(allKeys.length, ...allKeys, keys.channel, ...all);
     },
+  };
+}
+
+/** Registers the script that removes messages. */
+export function defineRemove(connection: CommandConnection, historySeconds: number) {
+  const remove = connection.defineScript<number>("removeMessage", 3, removeScript);
+  /** Resolves to 1 if the message was removed, 0 if there was nothing to do. */
+  return (keys: RoomKeys, message: Message, removed: Removed) => {
+    const { type: _type, id, prev: _prev, ...rest } = withoutText(message);
+    const args = [id, JSON.stringify(rest).slice(1), keys.channel, JSON.stringify(removed)];
+    return remove(keys.log, keys.newLog, keys.removals, ...args, 2 * historySeconds);
   };
 }
 

@@ -33,7 +33,7 @@ function makeEvent(dice: Dice): string {
     [["type", '"left"'], ["user", user]],
     [["type", '"replaced"'], ["user", user], ["session", '"s"'], ["former", '"t"'], ["users", "3"]],
     [["type", '"resync"'], ["last", id], ["gap", "true"]],
-    [["type", JSON.stringify(dice.text("removed", "notice", "error"))], ["text", text]],
+    [["type", JSON.stringify(dice.text("reacted", "notice", "error"))], ["text", text]],
   ]));
 }
 

@@ -1,0 +1,67 @@
+import { getLogger } from "@logtape/logtape";
+import { createRemoteJWKSet, errors, type JWTVerifyGetKey } from "jose";
+import { KeysUnavailable } from "./access.ts";
+
+const logger = getLogger(["chat", "auth"]);
+
+/** The key server must respond within this time. */
+const TIMEOUT_MS = 5_000;
+
+/** There is no second request to the key server within this time, whatever clients send. */
+const MIN_PAUSE_MS = 5_000;
+
+/** Keys that are in use are read again after this time: one may have been withdrawn. */
+const REFRESH_AFTER_MS = 300_000;
+
+/** How long the last good keys serve while the key server is away. */
+const SERVE_FOR_MS = 86_400_000;
+
+/**
+ * Finds the keys that check tokens at a key server, which publishes them as a JSON Web Key Set. It
+ * reads them at once, and again when a token names a key that is not known. While the key server
+ * is away, the last good keys serve for a day.
+ *
+ * @returns finds the key of a token; throws {@linkcode KeysUnavailable} if there are no keys
+ */
+export function openKeyServer(url: URL): JWTVerifyGetKey {
+  const keys = createRemoteJWKSet(url, {
+    timeoutDuration: TIMEOUT_MS,
+    cacheMaxAge: SERVE_FOR_MS,
+    // Without an end: only `refresh` reads the keys again.
+    cooldownDuration: Infinity,
+  });
+  let askedAt = -Infinity;
+  let asked: Promise<void>;
+  let isAway = false;
+
+  function refresh(): Promise<void> {
+    if (performance.now() - askedAt < MIN_PAUSE_MS) return asked;
+    askedAt = performance.now();
+    asked = keys.reload().then(() => {
+      if (isAway) logger.info`The key server responds again`;
+      isAway = false;
+    }, (error) => {
+      if (!isAway) {
+        logger
+          .warn`The key server ${url.host} gives no keys (${error}); the last good ones serve on`;
+      }
+      isAway = true;
+      throw new KeysUnavailable("the keys that check tokens cannot be read");
+    });
+    asked.catch(() => {});
+    return asked;
+  }
+
+  refresh();
+  return async (header, token) => {
+    if (!keys.fresh) await refresh();
+    else if (performance.now() - askedAt > REFRESH_AFTER_MS) refresh();
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      await refresh().catch(() => {});
+      return await keys(header, token);
+    }
+  };
+}
