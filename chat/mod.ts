@@ -60,6 +60,11 @@ export {
   StoreUnavailable,
   type UsersPage,
 } from "./store/store.ts";
-export { MemoryBackend, openMemoryStore } from "./store/memory/memory_store.ts";
+export {
+  MemoryBackend,
+  type MemoryConnection,
+  type MemoryOwner,
+  openMemoryStore,
+} from "./store/memory/memory_store.ts";
 export { MemoryLog } from "./store/memory/memory_log.ts";
 export { openRedisStore } from "./store/redis/redis_store.ts";

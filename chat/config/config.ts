@@ -141,6 +141,9 @@ export class ConfigError extends Error {
  *                               A UTF-16 code unit counts as one byte, and so does the end of a
  *                               line; 0 for no limit
  *                               values: 0 to 1073741824; default: 131072
+ * MAX_DEVICES                   with authentication, how many connections of one user may be in a
+ *                               room at once; the server closes one more with code 4411
+ *                               values: 1 to 1000; default: 8
  * MAX_MESSAGE_BYTES             longest text of a message, in bytes of UTF-8 as JSON; if a text is
  *                               longer, a JSON client gets an error, and a text client is
  *                               disconnected with code 1009

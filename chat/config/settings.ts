@@ -241,6 +241,13 @@ export const SETTINGS = {
       "at once; more of them wait, for ten seconds at most. A UTF-16 code unit counts as one " +
       "byte, and so does the end of a line; 0 for no limit",
   },
+  MAX_DEVICES: {
+    default: 8,
+    min: 1,
+    max: 1_000,
+    meaning: "with authentication, how many connections of one user may be in a room at once; " +
+      "the server closes one more with code 4411",
+  },
   MAX_MESSAGE_BYTES: {
     default: 65_536,
     min: 1,

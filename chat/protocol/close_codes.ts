@@ -27,6 +27,7 @@ export const CLOSE = {
   tooSlow: { code: 4408, reason: "too slow a reader", mayReconnect: true },
   nameTaken: { code: 4409, reason: "the name is taken", mayReconnect: false },
   replaced: { code: 4410, reason: "replaced by another connection", mayReconnect: false },
+  tooManyDevices: { code: 4411, reason: "too many devices of the user", mayReconnect: false },
   tooMany: { code: 4429, reason: "too many messages at once", mayReconnect: true },
 } as const satisfies Record<string, CloseReason>;
 

@@ -1,8 +1,9 @@
 /**
- * The kinds of errors that a client can be told. After the first two the server closes the
- * connection (with 4409 and 1013); after all others the session goes on.
+ * The kinds of errors that a client can be told. After the first three the server closes the
+ * connection (with 4409, 4411 and 1013); after all others the session goes on.
  *
  * - `name_taken`: another user in the room has the name
+ * - `too_many_devices`: the user has too many connections in the room
  * - `unavailable`: the server cannot reach the store
  * - `bad_since`: `since` is no id, or it is later than the newest message; the session does not
  *   resume
@@ -17,6 +18,7 @@
  */
 export type ErrorCode =
   | "name_taken"
+  | "too_many_devices"
   | "unavailable"
   | "bad_since"
   | "bad_message"
@@ -43,6 +45,8 @@ export interface ErrorReply {
 export const errorReply = {
   nameTaken: (user: string) =>
     make("name_taken", `username ${user} is already taken. please retry with a different name`),
+  tooManyDevices: (max: number) =>
+    make("too_many_devices", `too many devices: at most ${max} of yours can be in the room`),
   unavailable: () => make("unavailable", "failed to connect. please try again"),
   badSince: (message: string) => make("bad_since", message),
   badMessage: (message: string, ref?: string) => make("bad_message", message, ref),

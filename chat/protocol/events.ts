@@ -38,6 +38,10 @@ export interface Message {
   readonly ref?: string;
   /** Whether the message was removed: then its text is empty. Absent if it was not. */
   readonly removed?: true;
+  /**
+   * The session that sent it, if that one does not receive it and other devices of the user do.
+   */
+  readonly session?: string;
 }
 
 /** A message was removed: its text is gone for good. Not in the log. */
@@ -50,7 +54,7 @@ export interface Removed {
   readonly by: string;
 }
 
-/** Another connection of the same user has taken the name over. Not in the log. */
+/** Another connection of the same device has taken the name over. Not in the log. */
 export interface Replaced {
   /** Always `"replaced"`. */
   readonly type: "replaced";
@@ -60,6 +64,18 @@ export interface Replaced {
   readonly session: string;
   /** The id of the session that had it before. */
   readonly former: string;
+  /** How many users are in the room. */
+  readonly users: number;
+}
+
+/** A user who is in the room has one more device there. Not in the log. */
+export interface Added {
+  /** Always `"added"`. */
+  readonly type: "added";
+  /** The user's name. */
+  readonly user: string;
+  /** The id of the session. */
+  readonly session: string;
   /** How many users are in the room. */
   readonly users: number;
 }
@@ -93,7 +109,7 @@ export interface Unknown {
  * is not connected misses it. A type that has no case in `Room` and in the text protocol goes to
  * all JSON clients, and to no text client.
  */
-export type UnloggedEvent = Joined | Left | Replaced | Removed;
+export type UnloggedEvent = Added | Joined | Left | Replaced | Removed;
 
 /**
  * What instances publish to one another on a room's channel. Each event is one line of JSON, and
@@ -123,16 +139,22 @@ export function payloadOf(...events: PublishedEvent[]): string {
 /** Whether a value that claims to be of a type has the fields of that type. */
 // deno-lint-ignore no-explicit-any -- the fields are checked here
 const HAS_FIELDS: Readonly<Record<PublishedEvent["type"], (value: any) => boolean>> = {
+  added: hasSession,
   joined: hasSession,
   replaced: (event) => hasSession(event) && typeof event.former === "string",
   left: ({ user }) => typeof user === "string",
-  message: ({ id, prev, user, text, ref, removed }) =>
+  message: ({ id, prev, user, text, ref, removed, session }) =>
     typeof user === "string" && typeof text === "string" && isId(id) && isId(prev) &&
-    (ref === undefined || typeof ref === "string") && (removed === undefined || removed === true),
+    isOptionalString(ref) && isOptionalString(session) &&
+    (removed === undefined || removed === true),
   removed: ({ id, by }) => isId(id) && typeof by === "string",
 };
 
-function hasSession({ user, session, users }: Joined | Replaced): boolean {
+function isOptionalString(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
+}
+
+function hasSession({ user, session, users }: Added | Joined | Replaced): boolean {
   return typeof user === "string" && typeof session === "string" &&
     Number.isSafeInteger(users) && users >= 0;
 }

@@ -32,6 +32,7 @@ function encodeEvent(event: RoomEvent): string | undefined {
       return event.gap ? "some messages are missing here" : undefined;
     case "removed":
       return `* a message was removed by ${toTerminalName(event.by)}`;
+    case "added":
     case "replaced":
     case "unknown":
       return undefined;

@@ -28,14 +28,16 @@ export class Batch {
     return this.#chars >= FULL_CHARS;
   }
 
-  /** Adds a frame for everyone, or for everyone except one member. */
-  add(frame: string, except?: Receiver): void {
+  /** Adds a frame for everyone except some members. */
+  add(frame: string, except: readonly Receiver[]): void {
     const index = this.#frames.push(frame) - 1;
     this.#chars += frame.length;
-    if (!except) return;
-    const excluded = this.#excluded.get(except);
-    if (excluded) excluded.add(index);
-    else this.#excluded.set(except, new Set([index]));
+    for (const member of except) {
+      if (member.protocol !== this.#protocol) continue;
+      const excluded = this.#excluded.get(member);
+      if (excluded) excluded.add(index);
+      else this.#excluded.set(member, new Set([index]));
+    }
   }
 
   /** Notes that a member joined now, and gets only the frames that are added from here on. */

@@ -88,9 +88,9 @@ export class Broadcaster {
    *
    * @param event the event
    * @param line the same event as one line of JSON
-   * @param except a member who does not receive it
+   * @param except members who do not receive it
    */
-  broadcast(event: RoomEvent, line: string, except?: Receiver): void {
+  broadcast(event: RoomEvent, line: string, except: readonly Receiver[]): void {
     if (this.#members.size === 0) return;
     const frame = this.#protocol.encodeEvent(event, line);
     if (frame === undefined) return;

@@ -60,12 +60,11 @@ export class Hub {
 
   async #join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     const { room, subscribed } = this.#activate(name);
-    const { user, id, secret, nameKeys } = member;
-    if (!secret && room.has(user)) return "taken";
+    const { user, id, secret, nameKeys, maxDevices } = member;
     const joined = room.reserve(member);
     try {
       await subscribed;
-      const outcome = await this.#store.claim(name, user, id, secret, nameKeys);
+      const outcome = await this.#store.claim(name, user, id, secret, nameKeys, maxDevices);
       if (outcome === "claimed") await deadline(joined, JOINED_TIMEOUT_MS);
       return outcome;
     } catch (error) {
@@ -113,10 +112,11 @@ export class Hub {
   }
 
   /**
-   * Publishes a message in a room, for one of its members.
+   * Publishes a message in a room.
    *
    * @param ref the sender's own name for the message, if it has one: see {@linkcode Store.publish}
    * @param after the `ref` of the message that must have been taken before, if there is one
+   * @param session the session that sends it, if the event has to name it
    * @returns the message's id
    * @throws {StoreUnavailable} if the message was not taken, which includes that the room is
    * overloaded; {@linkcode StoreOutcomeUnknown} if nobody can tell
@@ -127,12 +127,13 @@ export class Hub {
     text: string,
     ref?: string,
     after?: string,
+    session?: string,
   ): Promise<string> {
     const { room } = this.#rooms.get(name)!;
     if (room.isOverloaded) {
       return Promise.reject(new StoreUnavailable(`room ${name} is overloaded`));
     }
-    const published = this.#store.publish(name, user, text, ref, after);
+    const published = this.#store.publish(name, user, text, ref, after, session);
     room.trackPublish(published);
     return published;
   }

@@ -15,8 +15,10 @@ export interface Member extends Receiver {
   readonly user: string;
   /** The id of the session. A name can pass to another session; an id cannot. */
   readonly id: string;
-  /** Shows that other sessions are of the same user; `undefined` if the user has no secret. */
+  /** Shows which other sessions are of the same device; `undefined` if it has no secret. */
   readonly secret?: NameSecret;
+  /** How many sessions of the user may be in the room at once. */
+  readonly maxDevices: number;
   /** What the name has in common with names that look like it: see {@linkcode Store.claim}. */
   readonly nameKeys?: readonly string[];
   /** The protocol that the client speaks. */

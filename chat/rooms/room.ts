@@ -1,9 +1,12 @@
 import type { RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
 import type { Encoding } from "../protocol/protocol.ts";
-import type { NameLoss } from "../store/store.ts";
+import { ByUser } from "../store/by_user.ts";
+import { areRivals, type NameLoss } from "../store/store.ts";
 import { Broadcaster, type BroadcasterOptions } from "./broadcaster.ts";
 import type { Member, Receiver } from "./member.ts";
+
+const NOBODY: readonly Member[] = [];
 
 /** A session that is claiming a name. */
 interface Reservation {
@@ -16,17 +19,17 @@ interface Reservation {
  *
  * A session becomes a member when the room receives its `joined` event, not when the store grants
  * its claim. So each user is in the room between the same two events for everyone, on every
- * instance, and the holder of a name at the time of a message is the message's sender.
+ * instance, and who has a name at the time of a message is the message's sender.
  */
 export class Room {
   readonly #options: BroadcasterOptions;
-  readonly #members = new Map<string, Member>();
+  readonly #members = new ByUser<Member>();
   /** Those who receive the events, and are not in the room. */
   readonly #listeners = new Set<Receiver>();
   readonly #broadcasters = new Map<Encoding, Broadcaster>();
   /** By session: several of one user may be claiming the name, and the last one will have it. */
   readonly #reservations = new Map<string, Reservation>();
-  /** Members whom everyone else saw leave, because another instance reaped this one. */
+  /** Users of members whom everyone else saw leave, because another instance reaped this one. */
   readonly #seenLeaving = new Set<string>();
   #lastId = BEFORE_FIRST_ID;
   /** How many messages this instance has sent to the store without a reply so far. */
@@ -60,11 +63,6 @@ export class Room {
     if (isLater(newestId, this.#lastId)) this.#lastId = newestId;
   }
 
-  /** Tells whether a session of this instance has a name. */
-  has(user: string): boolean {
-    return this.#members.has(user);
-  }
-
   /**
    * Reserves a name on this instance while its session claims it from the store.
    *
@@ -81,15 +79,15 @@ export class Room {
 
   /** Tells whether a session is a member. */
   isMember(member: Member): boolean {
-    return this.#members.get(member.user) === member;
+    return this.#members.has(member);
   }
 
   /** Removes a member; returns whether the session was one. */
   remove(member: Member): boolean {
-    if (!this.isMember(member)) return false;
-    this.#seenLeaving.delete(member.user);
+    if (!this.#members.delete(member)) return false;
+    if (this.#members.of(member.user).length === 0) this.#seenLeaving.delete(member.user);
     this.#broadcasters.get(member.protocol)?.delete(member);
-    return this.#members.delete(member.user);
+    return true;
   }
 
   /** Adds a listener, who receives nothing yet. */
@@ -115,9 +113,9 @@ export class Room {
 
   /** Tells a session that another session has its name. */
   handleNameLost(user: string, session: string, loss: NameLoss): void {
-    const member = this.#members.get(user);
-    if (member?.id === session) member.onNameLost(loss);
-    else this.#reservations.get(session)?.member.onNameLost(loss);
+    const member = this.#members.of(user).find(({ id }) => id === session) ??
+      this.#reservations.get(session)?.member;
+    member?.onNameLost(loss);
   }
 
   /** Broadcasts an event, which is also given as one line of JSON, to every member it concerns. */
@@ -131,22 +129,28 @@ export class Room {
         return this.#broadcast(event, line);
       case "message": {
         this.#lastId = event.id;
-        const sender = this.#members.get(event.user);
-        return this.#broadcast(event, line, sender?.protocol.echoes ? undefined : sender);
+        let senders = this.#members.of(event.user);
+        // Other devices of the sender get the message.
+        if (senders.length > 0 && senders[0].maxDevices > 1) {
+          senders = senders.filter(({ id }) => id === event.session);
+        }
+        return this.#broadcast(event, line, senders[0]?.protocol.echoes ? NOBODY : senders);
       }
       case "left": {
-        const member = this.#members.get(event.user);
-        if (member) this.#seenLeaving.add(event.user);
-        return this.#broadcast(event, line, member);
+        const members = this.#members.of(event.user);
+        if (members.length > 0) this.#seenLeaving.add(event.user);
+        return this.#broadcast(event, line, members);
       }
       case "joined": {
-        const member = this.#members.get(event.user);
-        // After an outage `joined` can repeat. It is news only if this room saw the member leave.
-        const shouldBroadcast = member?.id !== event.session ||
-          this.#seenLeaving.delete(event.user);
-        if (shouldBroadcast) this.#broadcast(event, line, member);
+        const members = this.#members.of(event.user);
+        // After an outage `joined` can repeat. It is news only if this room saw the user leave.
+        const isNews = this.#seenLeaving.delete(event.user) ||
+          !members.some(({ id }) => id === event.session);
+        if (isNews) this.#broadcast(event, line, members);
         return this.#admit(event.session, event.users);
       }
+      case "added":
+        return this.#admit(event.session, event.users);
       case "replaced":
         this.handleNameLost(event.user, event.former, "replaced");
         return this.#admit(event.session, event.users);
@@ -177,9 +181,9 @@ export class Room {
     for (const broadcaster of this.#broadcasters.values()) broadcaster.onNothingInFlight();
   };
 
-  #broadcast(event: RoomEvent, line: string, except?: Member): void {
-    for (const [protocol, broadcaster] of this.#broadcasters) {
-      broadcaster.broadcast(event, line, except?.protocol === protocol ? except : undefined);
+  #broadcast(event: RoomEvent, line: string, except = NOBODY): void {
+    for (const broadcaster of this.#broadcasters.values()) {
+      broadcaster.broadcast(event, line, except);
     }
   }
 
@@ -189,9 +193,11 @@ export class Room {
     const { member, onJoined } = reservation;
     // If the store had lost the name, the later session has joined, and not replaced this one,
     // which may leave at once. The reservation keeps the room from being empty then.
-    this.#members.get(member.user)?.onNameLost("replaced");
+    for (const other of this.#members.of(member.user)) {
+      if (areRivals(member, other)) other.onNameLost("replaced");
+    }
     this.#reservations.delete(session);
-    this.#members.set(member.user, member);
+    this.#members.add(member);
     this.#broadcasterFor(member.protocol).add(member);
     member.onJoined(this.#lastId, users);
     onJoined();

@@ -29,6 +29,8 @@ export interface SessionLimits {
   readonly maxMessageBytes: number;
   /** The most bytes that may wait for a client that reads slowly, or from one that sends fast. */
   readonly maxBufferedBytes: number;
+  /** How many devices of one user may be in a room at once, with authentication. */
+  readonly maxDevices: number;
 }
 
 /** Added for each message in flight, so that empty messages count too. */
@@ -43,6 +45,7 @@ export class Session implements Member {
   readonly user: string;
   readonly secret?: NameSecret;
   readonly nameKeys?: readonly string[];
+  readonly maxDevices: number;
   readonly protocol: Protocol;
   /** Resolves when the socket is closed. If the peer does not read, the session ends earlier. */
   readonly closed: Promise<void>;
@@ -86,6 +89,8 @@ export class Session implements Member {
     this.user = request.user;
     this.secret = request.secret;
     this.nameKeys = request.nameKeys;
+    // Without authentication, nobody knows whether two connections are of the same person.
+    this.maxDevices = request.access.user === undefined ? 1 : limits.maxDevices;
     this.protocol = request.protocol;
     this.#request = request;
     this.#limits = limits;
@@ -127,8 +132,17 @@ export class Session implements Member {
   }
 
   onNameLost(loss: NameLoss): void {
-    if (loss === "taken") this.#refuse(errorReply.nameTaken(this.user), CLOSE.nameTaken);
-    else if (!this.#hasLeft) this.close(CLOSE.replaced);
+    switch (loss) {
+      case "taken":
+        return this.#refuse(errorReply.nameTaken(this.user), CLOSE.nameTaken);
+      case "full":
+        return this.#refuse(errorReply.tooManyDevices(this.maxDevices), CLOSE.tooManyDevices);
+      case "replaced":
+        if (!this.#hasLeft) this.close(CLOSE.replaced);
+        return;
+      default:
+        loss satisfies never;
+    }
   }
 
   /** Closes the session if its client has stalled: see {@linkcode Writer.checkStall}. */
@@ -310,7 +324,9 @@ export class Session implements Member {
     this.#checkInFlight();
     if (this.#hasLeft) return;
     const { room } = this.#request;
-    this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after)).then(
+    // A program receives what it sends, so nobody has to know which session sent it.
+    const session = this.maxDevices > 1 && !this.protocol.echoes ? this.id : undefined;
+    this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), session).then(
       (id) => {
         this.#inFlightBytes -= inFlightCost(text);
         if (ref === undefined) return;

@@ -1,17 +1,26 @@
 import type { Message, Removed, RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 
-/** Shows that several connections are of the same user, who made a secret for all of them. */
+/** Shows that several connections are of the same device, which has a secret for all of them. */
 export interface NameSecret {
   /** A hash of the secret. */
   readonly hash: string;
-  /** A positive number, larger for each later connection of the user. */
+  /** A positive number, larger for each later connection of the device. */
   readonly attempt: number;
 }
 
 /**
- * Why a session does not have a name: another user has it, or a later connection of the same user.
+ * Why a session does not have a name: another user has it, or a later connection of the same
+ * device, or as many devices of the same user as may have it.
  */
-export type NameLoss = "taken" | "replaced";
+export type NameLoss = "taken" | "replaced" | "full";
+
+/** Tells whether a session and another one of the same user cannot both have the name. */
+export function areRivals(
+  { secret, maxDevices }: { readonly secret?: NameSecret; readonly maxDevices: number },
+  other: { readonly secret?: NameSecret },
+): boolean {
+  return maxDevices === 1 || secret !== undefined && secret.hash === other.secret?.hash;
+}
 
 /** Receives what happens in one room. */
 export interface RoomListener {
@@ -32,7 +41,7 @@ export interface RoomListener {
   /**
    * Called when another session has a name of this store: someone got it while the store could not
    * be reached, or the store lost it, and someone else had claimed it earlier, or a later session
-   * of the same user claimed it here. The listener is not called after the event `replaced`.
+   * of the same device claimed it here. The listener is not called after the event `replaced`.
    *
    * @param user the name
    * @param session the session that had claimed it
@@ -135,6 +144,9 @@ export interface Store {
    * secret. Then the claim with the highest attempt takes the name over: it publishes `replaced`.
    * A name is taken, too, if another one that has a key in common with it is held in the room.
    *
+   * With `maxDevices`, so many sessions can have the name at once, each with another secret or with
+   * none. The first one publishes `joined`, and the others `added`.
+   *
    * This store then holds the name until it is released, also through outages. If the process dies,
    * other instances free the name. If someone else gets the name in an outage, the room's listener
    * is told by {@linkcode RoomListener.onNameLost}.
@@ -142,8 +154,9 @@ export interface Store {
    * @param room a room that this store is subscribed to
    * @param user the name
    * @param session the id of the session that claims it; part of the event
-   * @param secret the user's secret, if the user has one
+   * @param secret the secret of the user's device, if it has one
    * @param keys what the name has in common with names that look like it, without white space
+   * @param maxDevices how many sessions can have the name, by default 1
    * @returns whether the session got the name
    * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the name must be released,
    * unless the listener has received the event
@@ -154,12 +167,13 @@ export interface Store {
     session: string,
     secret?: NameSecret,
     keys?: readonly string[],
+    maxDevices?: number,
   ): Promise<"claimed" | NameLoss>;
 
   /**
-   * Releases a name in a room, and publishes `left`, in one atomic step. Does nothing if the
-   * session does not have the name. Never rejects: if the store cannot be reached, it frees the
-   * name when it is back.
+   * Releases a name in a room, and publishes `left` if no other session has it, in one atomic step.
+   * Does nothing if the session does not have the name. Never rejects: if the store cannot be
+   * reached, it frees the name when it is back.
    */
   release(room: string, user: string, session: string): Promise<void>;
 
@@ -169,7 +183,7 @@ export interface Store {
    * A `ref` is an idempotency key. A second message of the same user in the same room with the same
    * `ref`, within {@linkcode REF_TTL_SECONDS}, is not appended: the call resolves to the id of the
    * first. If the outcome of a message with a `ref` is unknown, the store retries it for up to five
-   * seconds, and keeps the user's later messages after it.
+   * seconds while the user holds the name here, and keeps the user's later messages after it.
    *
    * A message with `after` is appended only if the store remembers that `ref` of the same user in
    * the same room. So no message overtakes one before it that was refused, or was never sent.
@@ -179,6 +193,7 @@ export interface Store {
    * @param text the message
    * @param ref the sender's own key for the message, if it has one
    * @param after the `ref` of the message that must have been appended before, if there is one
+   * @param session the sender's session, if the event has to name it
    * @returns the id of the message
    * @throws {OutOfOrder} if there is no message with the ref `after`
    * @throws {TooManyRefs} if the message has a ref and the store remembers too many of the user's
@@ -191,6 +206,7 @@ export interface Store {
     text: string,
     ref?: string,
     after?: string,
+    session?: string,
   ): Promise<string>;
 
   /**

@@ -6,6 +6,7 @@ import { Reaper } from "../../chat/store/redis/reaper.ts";
 import { defineRecoveryScripts } from "../../chat/store/redis/scripts.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
+import { until } from "../support/wait.ts";
 
 const LIMITS = { historyLimit: 1_000, historySeconds: 60 };
 const USERS = "chat-users:r";
@@ -98,6 +99,36 @@ for (const command of ["hget", "sadd", "hset", "publish"]) {
   });
 }
 
+for (const command of ["hget", "sadd", "hset", "publish"]) {
+  Deno.test(`one more device comes as a whole or not at all: ${command} is denied`, async () => {
+    await using redis = await startRedis();
+    const { store, hear } = await startStore(redis);
+    const claim = (session: string) => store.claim("r", "foo", session, undefined, [], 9);
+    await claim("s1");
+    await hear();
+    const before = await namesOf(redis);
+    await denying(redis, command, () => assertRejects(() => claim("s2"), StoreUnavailable));
+    assertEquals(await namesOf(redis), before);
+    assertEquals(await hear(), []);
+    assertEquals(await claim("s3"), "claimed");
+    assertEquals(await hear(), ["added foo"]);
+    await store.close();
+  });
+}
+
+Deno.test("a device leaves, or does when it can: hset is denied", async () => {
+  await using redis = await startRedis();
+  const { store, hear } = await startStore(redis);
+  for (const session of ["s1", "s2"]) await store.claim("r", "foo", session, undefined, [], 9);
+  await denying(redis, "hset", () => store.release("r", "foo", "s2"));
+  // The next renewal of the lease frees the place.
+  await until(async () => !`${await redis.command("HGET", OWNERS, "foo")}`.includes("s2"), 50);
+  assertEquals(await redis.users("r"), ["foo"]);
+  await store.release("r", "foo", "s1");
+  assertEquals(await hear(), ["joined foo", "added foo", "left foo"]);
+  await store.close();
+});
+
 for (const command of ["@scripting", "hget", "srem", "hdel", "publish"]) {
   Deno.test(`a release is all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();
@@ -149,6 +180,22 @@ for (const command of ["hgetall", "srem", "hdel", "publish"]) {
   });
 }
 
+Deno.test("a device of a dead instance is reaped or not: hset is denied", async () => {
+  await using redis = await startRedis();
+  const { commands, subscriber } = await connect(redis.settings, 5_000);
+  const reaper = new Reaper(commands, new Instances(commands, "this"), 60, () => {});
+  const [dead, live] = ["dead-1 5 s 0 -", "live-1 7 t 0 -"];
+  await redis.command("SADD", USERS, "foo", "bar");
+  await redis.command("HSET", OWNERS, "foo", [dead, live].join("\n"), "bar", `${live}\n${dead}`);
+  const before = await namesOf(redis);
+  const reap = () => reaper.reap("r", "dead-1");
+  await denying(redis, "hset", () => assertRejects(reap, StoreUnavailable));
+  assertEquals(await namesOf(redis), before);
+  assertEquals(await reap(), 0);
+  assertEquals(await namesOf(redis), [["bar", "foo"], ["bar", "foo"], [live, live]]);
+  await Promise.all([commands.close(), subscriber.close()]);
+});
+
 for (const command of ["hmget", "hget", "hset", "sadd"]) {
   Deno.test(`names are reclaimed together or not at all: ${command} is denied`, async () => {
     await using redis = await startRedis();
@@ -159,7 +206,7 @@ for (const command of ["hmget", "hget", "hset", "sadd"]) {
     await redis.command("HSET", OWNERS, ...owners);
     const before = await namesOf(redis);
     const claims = ["former", "later", "earlier", "lost"]
-      .map((user) => ({ user, session: "s", claimedAtMs: 20, keys: [user] }));
+      .map((user) => ({ user, session: "s", claimedAtMs: 20, keys: [user], maxDevices: 1 }));
     const call = () => reclaim(commands.keys.room("r"), "this-2", "this-", true, claims);
     await denying(redis, command, () => assertRejects(call, StoreUnavailable));
     assertEquals(await namesOf(redis), before);

@@ -3,6 +3,7 @@ import type { Message, Removed, RoomEvent } from "../../chat/protocol/events.ts"
 import { isLater } from "../../chat/protocol/ids.ts";
 import {
   type LogLimits,
+  type NameSecret,
   OutOfOrder,
   type RoomListener,
   type Store,
@@ -267,6 +268,106 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(holder, undefined);
     const sessions = recorder.events.flatMap((event) => "session" in event ? event.session : []);
     assertEquals(sessions.at(-1), "s50");
+  });
+
+  /** Claims foo for one of up to three devices. */
+  const claimDevice = (store: Store, session: string, secret?: NameSecret) =>
+    store.claim("r", "foo", session, secret, [], 3);
+
+  test("devices share their user's name: joined comes once, left after the last", async (pair) => {
+    const { here, there } = pair;
+    const recorders = [await record(here, "r"), await record(there, "r")];
+    assertEquals(await claimDevice(here, "s1"), "claimed");
+    assertEquals(await claimDevice(there, "s2"), "claimed");
+    assertEquals(await claimDevice(here, "s3"), "claimed");
+    assertEquals(await claimDevice(here, "s4"), "full");
+    assertEquals(await claimDevice(there, "s4"), "full");
+    assertEquals(await there.claim("r", "foo", "s4"), "taken");
+    // What the session does not have, it cannot free.
+    await there.release("r", "foo", "s1");
+    await here.release("r", "foo", "s1");
+    assertEquals(await claimDevice(there, "s5"), "claimed");
+    assertEquals(await here.listUsers("r", undefined, 10), {
+      ...{ users: ["foo"], total: 1, next: undefined },
+    });
+    await there.release("r", "foo", "s2");
+    await here.release("r", "foo", "s3");
+    await there.release("r", "foo", "s5");
+    assertEquals((await here.listUsers("r", undefined, 10)).total, 0);
+    assertEquals(await here.claim("r", "foo", "s6"), "claimed");
+    await here.publish("r", "x", "end");
+    for (const recorder of recorders) {
+      assertEquals(await recorder.until("end"), [
+        { type: "joined", user: "foo", session: "s1", users: 1 },
+        ...["s2", "s3", "s5"].map((session) => ({ type: "added", user: "foo", session, users: 1 })),
+        { type: "left", user: "foo" },
+        { type: "joined", user: "foo", session: "s6", users: 1 },
+        end,
+      ]);
+    }
+  });
+
+  test("a secret takes over its own device only, also from a full user", async (pair) => {
+    const { here, there } = pair;
+    const recorders = [await record(here, "r"), await record(there, "r")];
+    const phone = (attempt: number) => ({ hash: "phone", attempt });
+    assertEquals(await claimDevice(here, "laptop", { hash: "laptop", attempt: 1 }), "claimed");
+    assertEquals(await claimDevice(here, "phone-1", phone(1)), "claimed");
+    assertEquals(await claimDevice(there, "terminal"), "claimed");
+    assertEquals(await claimDevice(there, "phone-2", phone(2)), "claimed");
+    assertEquals(await claimDevice(here, "phone-1-again", phone(1)), "replaced");
+    assertEquals(await claimDevice(there, "phone-3", phone(3)), "claimed");
+    assertEquals(await claimDevice(there, "tablet", { hash: "tablet", attempt: 9 }), "full");
+    await here.release("r", "foo", "phone-1");
+    await here.release("r", "foo", "laptop");
+    await there.release("r", "foo", "phone-3");
+    await there.release("r", "foo", "terminal");
+    await here.publish("r", "x", "end");
+    const replaced = { type: "replaced", user: "foo", users: 1 };
+    for (const recorder of recorders) {
+      assertEquals(await recorder.until("end"), [
+        { type: "joined", user: "foo", session: "laptop", users: 1 },
+        { type: "added", user: "foo", session: "phone-1", users: 1 },
+        { type: "added", user: "foo", session: "terminal", users: 1 },
+        { ...replaced, session: "phone-2", former: "phone-1" },
+        { ...replaced, session: "phone-3", former: "phone-2" },
+        { type: "left", user: "foo" },
+        end,
+      ]);
+    }
+  });
+
+  test("of many devices that come and go at once, no more stay than may", async (pair) => {
+    const recorder = await record(pair.here, "r");
+    await record(pair.there, "r");
+    const sessions = Array.from({ length: 40 }, (_, i) => ({
+      session: `s${i}`,
+      store: [pair.here, pair.there][i % 2],
+    }));
+    const outcomes = await Promise.all(
+      sessions.map(({ session, store }) => claimDevice(store, session)),
+    );
+    assertEquals(outcomes.filter((outcome) => outcome === "claimed").length, 3);
+    await Promise.all(sessions.map(({ session, store }) => store.release("r", "foo", session)));
+    assertEquals((await pair.here.listUsers("r", undefined, 10)).total, 0);
+    await pair.here.publish("r", "x", "end");
+    await recorder.until("end");
+    assertEquals(recorder.events.map(({ type }) => type), [
+      ...["joined", "added", "added", "left", "message"],
+    ]);
+  });
+
+  test("a message names its session only if it is told to, also in the log", async (pair) => {
+    const recorder = await record(pair.here, "r");
+    await pair.there.publish("r", "foo", "one", undefined, undefined, "s1");
+    await pair.there.publish("r", "foo", "two", "ref");
+    const sent = [
+      { type: "message", user: "foo", text: "one", session: "s1" },
+      { type: "message", user: "foo", text: "two", ref: "ref" },
+    ];
+    assertEquals(await recorder.until("two"), sent);
+    const page = await pair.here.readBefore("r", undefined, 10);
+    assertEquals(page.map(({ event }) => withoutIds(event)), sent);
   });
 
   test("publish() reaches both stores in one order, whatever the text", async ({ here, there }) => {

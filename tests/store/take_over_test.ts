@@ -37,7 +37,7 @@ async function startPair() {
       return two.seen;
     },
     /** The sessions that hold foo, as the first and the second instance know. */
-    held: () => [one, two].map(({ claims }) => claims.heldIn("r").get("foo")?.session),
+    held: () => [one, two].map(({ claims }) => claims.heldIn("r").of("foo")[0]?.session),
     async [Symbol.asyncDispose]() {
       for (const part of [one, two, proxy, redis]) await part[Symbol.asyncDispose]();
     },
@@ -205,7 +205,7 @@ for (const [name, { secret, keeps, loss }] of Object.entries(LOSSES)) {
         });
         assertEquals(outcome, "claimed");
         // So that the two do not claim it in the same millisecond.
-        const claimedAtMs = claims.heldIn("r").get("foo")!.claimedAtMs;
+        const claimedAtMs = claims.heldIn("r").of("foo")[0].claimedAtMs;
         await until(() => one.instances.nowMs > claimedAtMs + 1);
       }
       await redis.command("DEL", "chat-users:r", OWNERS);

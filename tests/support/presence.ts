@@ -28,7 +28,7 @@ export async function startPresence(redis: TestRedis, id: string, port = redis.p
   const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
   subscriber.onMessage((_channel, payload) => {
     const event = parseEvent(payload.slice(EVENT_MARK.length));
-    if (event?.type !== "joined" && event?.type !== "left" && event?.type !== "replaced") return;
+    if (!event || !("user" in event) || event.type === "message") return;
     seen.push(`${event.type} ${event.user}`);
     claims.note("r", event);
   });

@@ -25,7 +25,7 @@ function makeRoom(maxFlushMs = 20) {
     join(user: string, protocol: Protocol, milliseconds = 0): string[] {
       const frames: string[] = [];
       const member: Member = {
-        ...{ user, protocol, id: user },
+        ...{ user, protocol, id: user, maxDevices: 1 },
         onJoined() {},
         deliver(frame) {
           frames.push(frame);

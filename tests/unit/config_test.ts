@@ -22,6 +22,7 @@ Deno.test("readConfig() has a default for every setting", () => {
   assertEquals(readConfig({}), {
     port: 8080,
     host: "0.0.0.0",
+    maxDevices: 8,
     maxMessageBytes: 65_536,
     maxBufferedBytes: 1_048_576,
     workers: 1,

@@ -21,7 +21,7 @@ async function startHub(users: string[]) {
   const hub = new Hub(store, { maxFlushMs: 20, now: () => performance.now() + clockOffsetMs });
   await hub.start();
   const members = users.map((user): Member => ({
-    ...{ user, id: user, protocol: TEXT },
+    ...{ user, id: user, maxDevices: 1, protocol: TEXT },
     onJoined() {},
     deliver() {},
     onNameLost() {},
@@ -70,7 +70,7 @@ Deno.test("a room stays active while a session takes over a name that was lost",
   const [former, later] = [1, 2].map((attempt) => {
     const received: string[] = [];
     const member: Member & { received: string[] } = {
-      ...{ user: "foo", id: `${attempt}`, protocol: JSON_LINES, received },
+      ...{ user: "foo", id: `${attempt}`, maxDevices: 1, protocol: JSON_LINES, received },
       secret: { hash: "foo's", attempt },
       onJoined: () => received.push("joined"),
       deliver: (frame) => received.push(JSON.parse(frame).type),
@@ -108,7 +108,8 @@ Deno.test("the later of two joins of a user stays, whichever claim comes first",
     const lost: string[] = [];
     const joins = [1, 2].map((attempt) => {
       const member: Member = {
-        ...{ user: "foo", id: `${attempt}`, protocol: TEXT, secret: { hash: "foo's", attempt } },
+        ...{ user: "foo", id: `${attempt}`, maxDevices: 1, protocol: TEXT },
+        secret: { hash: "foo's", attempt },
         onJoined() {},
         deliver() {},
         onNameLost(loss) {

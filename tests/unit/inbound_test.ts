@@ -114,6 +114,15 @@ Deno.test("lines over the budget wait for it, and keep their order", async () =>
   assertEquals(read, [...numbers(0, 99), "99.", "100", "101.", "102."]);
   // The client is told once.
   assertEquals([waits[0], waits.lastIndexOf(true)], [true, 0]);
+  // After more than five seconds without a wait, it is told again.
+  for (const [ms, isToldAgain] of [[5_200, false], [10_201, true]] as const) {
+    clock.ms = ms;
+    const count = waits.length;
+    inbound.receive(numbers(0, 120).join("\n"));
+    await until(() => waits.length > count);
+    assertEquals(waits[count], isToldAgain);
+  }
+  inbound.close();
 });
 
 Deno.test("lines that wait for ten seconds are too many", async () => {

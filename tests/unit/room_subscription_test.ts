@@ -483,6 +483,7 @@ Deno.test("nothing that somebody publishes throws, or stops the events that foll
   const room = new Room({ maxFlushMs: 20, now: () => performance.now() });
   const members = [TEXT, JSON_LINES].map((protocol) => ({
     ...{ user: `user of ${protocol.name}`, id: `session of ${protocol.name}`, protocol },
+    maxDevices: 1,
     onJoined() {},
     deliver: (frame: string) => frames.push(frame),
     onNameLost() {},

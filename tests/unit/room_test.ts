@@ -13,6 +13,7 @@ function makeMember(user: string, id = `session of ${user}`): Member & { log: st
   return {
     user,
     id,
+    maxDevices: 1,
     protocol: TEXT,
     log,
     onJoined: (last, users) => log.push(`admitted after ${last}, ${users} are there`),

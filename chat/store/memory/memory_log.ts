@@ -55,6 +55,7 @@ export class MemoryLog {
     text: string,
     ref?: string,
     after?: string,
+    session?: string,
   ): { id: string; entry?: LogEntry } {
     this.#expire();
     const sender = `${room}:${user}`;
@@ -71,6 +72,7 @@ export class MemoryLog {
     const event: Message = {
       ...{ type: "message", id: idAfter(prev), prev, user, text },
       ...(ref !== undefined && { ref }),
+      ...(session !== undefined && { session }),
     };
     const entry = { event, line: JSON.stringify(event) };
     entries.push(entry);

@@ -1,29 +1,39 @@
 import type { PublishedEvent } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../../protocol/ids.ts";
-import type { LogLimits, NameSecret, RoomListener, Store } from "../store.ts";
+import {
+  areRivals,
+  type LogLimits,
+  type NameSecret,
+  type RoomListener,
+  type Store,
+} from "../store.ts";
 import { MemoryLog } from "./memory_log.ts";
+
+/** A session that has a name. */
+export interface MemoryConnection {
+  /** The store through which the session claimed it. */
+  readonly store: Store;
+  /** The id of the session. */
+  readonly session: string;
+  /** The secret of its device, if it has one. */
+  readonly secret?: NameSecret;
+}
+
+/** Who has a name. */
+export interface MemoryOwner {
+  /** The sessions that have it. */
+  readonly connections: readonly MemoryConnection[];
+  /** The name's keys, each after the room and a colon. */
+  readonly keys: readonly string[];
+  /** The number of the first claim, which is larger for every later name. */
+  readonly number: number;
+}
 
 /** What the memory stores of one process share, as instances share a Redis. */
 export class MemoryBackend {
-  /**
-   * For each room the names that are taken, in the order of their claims, with the store that holds
-   * each, the session that has it, the user's secret, the name's keys, and the number of the claim,
-   * which is larger for every later claim.
-   */
-  readonly users: Map<
-    string,
-    Map<
-      string,
-      {
-        store: Store;
-        session: string;
-        secret?: NameSecret;
-        keys: readonly string[];
-        number: number;
-      }
-    >
-  > = new Map();
-  /** The keys of all names that are taken, each after its room and a colon. */
+  /** For each room the names that are taken, in the order of their claims. */
+  readonly users: Map<string, Map<string, MemoryOwner>> = new Map();
+  /** The keys of all names that are taken. */
   readonly nameKeys: Set<string> = new Set();
   /** For each room the listeners of all stores. */
   readonly listeners: Map<string, Map<Store, RoomListener>> = new Map();
@@ -75,28 +85,40 @@ export function openMemoryStore(
       if (listeners?.size === 0) backend.listeners.delete(room);
       return Promise.resolve();
     },
-    claim(room, user, session, secret, nameKeys = []) {
-      const users = backend.users.get(room) ?? new Map();
+    // deno-lint-ignore require-await -- every outcome becomes a promise
+    async claim(room, user, session, secret, nameKeys = [], maxDevices = 1) {
+      const users = backend.users.get(room) ?? new Map<string, MemoryOwner>();
       const owner = users.get(user);
-      const keys: readonly string[] = owner?.keys ?? nameKeys.map((key) => `${room}:${key}`);
-      if (owner) {
-        if (!secret || owner.secret?.hash !== secret.hash) return Promise.resolve("taken");
-        if (owner.secret.attempt >= secret.attempt) return Promise.resolve("replaced");
-      } else if (keys.some((key) => backend.nameKeys.has(key))) return Promise.resolve("taken");
+      const connection = { store, session, secret };
+      const others = owner?.connections ?? [];
+      const former = others.find((other) => areRivals({ secret, maxDevices }, other));
+      if (former) {
+        if (!secret || former.secret?.hash !== secret.hash) return "taken";
+        if (former.secret.attempt >= secret.attempt) return "replaced";
+      } else if (others.length >= maxDevices) return "full";
+      const keys = owner?.keys ?? nameKeys.map((key) => `${room}:${key}`);
+      if (!owner && keys.some((key) => backend.nameKeys.has(key))) return "taken";
       keys.forEach((key) => backend.nameKeys.add(key));
-      // A name that is taken over keeps its place among the others, and so its number.
+      const connections = [...others.filter((other) => other !== former), connection];
+      // A name that somebody has already keeps its place among the others, and so its number.
       const number = owner?.number ?? ++backend.claimCount;
-      backend.users.set(room, users.set(user, { store, session, secret, keys, number }));
+      backend.users.set(room, users.set(user, { connections, keys, number }));
       backend.log.noteUsers(room, users.size);
       const event = { user, session, users: users.size };
-      if (owner) publish(room, { type: "replaced", ...event, former: owner.session });
-      else publish(room, { type: "joined", ...event });
-      return Promise.resolve("claimed");
+      if (former) publish(room, { type: "replaced", ...event, former: former.session });
+      else publish(room, { type: owner ? "added" : "joined", ...event });
+      return "claimed";
     },
     release(room, user, session) {
       const users = backend.users.get(room);
       const owner = users?.get(user);
-      if (users && owner?.store === store && owner.session === session) {
+      const connections = owner?.connections
+        .filter((other) => other.store !== store || other.session !== session);
+      if (users && owner && connections && connections.length < owner.connections.length) {
+        if (connections.length > 0) {
+          users.set(user, { ...owner, connections });
+          return Promise.resolve();
+        }
         users.delete(user);
         owner.keys.forEach((key) => backend.nameKeys.delete(key));
         if (users.size === 0) backend.users.delete(room);
@@ -106,8 +128,8 @@ export function openMemoryStore(
       return Promise.resolve();
     },
     // deno-lint-ignore require-await -- what append() throws becomes a rejection
-    async publish(room, user, text, ref, after) {
-      const { id, entry } = backend.log.append(room, user, text, ref, after);
+    async publish(room, ...message) {
+      const { id, entry } = backend.log.append(room, ...message);
       if (entry) publish(room, entry.event, entry.line);
       return id;
     },

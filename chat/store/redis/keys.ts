@@ -8,9 +8,9 @@ export interface RoomKeys {
   /** A SET of the names of the users in the room. */
   readonly users: string;
   /**
-   * A HASH from each of these names to its owner, which has five parts with a space between them:
-   * the id of the instance that holds the name, the time of the claim in milliseconds, the session
-   * that has it, and the attempt and the hash of the user's secret (`0` and `-` without one).
+   * A HASH from each of these names to its owner, which has a line for each session that has the
+   * name: the id of the session's instance, the time of the claim in milliseconds, the session, and
+   * the attempt and the hash of its secret (`0` and `-` without one), with a space between them.
    *
    * A key that the name has in common with names that look like it is a sixth part, as `::KEY`, and
    * so is a second one. Each is also a field, from `::KEY` to `:USER`. So no other name with this

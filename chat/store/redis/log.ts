@@ -3,7 +3,7 @@ import { BEFORE_FIRST_ID, isLater, nextId, previousId, timestampOf } from "../..
 import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import { type LogObserver, PublishBatcher } from "./publish_batcher.ts";
-import { PublishRetrier } from "./publish_retrier.ts";
+import { type PendingAppend, PublishRetrier } from "./publish_retrier.ts";
 import { defineRemove, type PendingMessage } from "./scripts.ts";
 
 /**
@@ -55,6 +55,7 @@ export class Log {
   readonly #historySeconds: number;
   readonly #nowMs: () => number;
   readonly #remove: ReturnType<typeof defineRemove>;
+  readonly #holderOf: (room: string, user: string) => unknown;
   readonly #retrier = new PublishRetrier();
 
   /**
@@ -62,16 +63,19 @@ export class Log {
    * @param limits how much to keep
    * @param options.nowMs the time by the clock of Redis
    * @param options.observerOf who receives the messages of a room
+   * @param options.holderOf what has a name in a room on this instance, if anything has
    */
   constructor(connection: CommandConnection, limits: LogLimits, options: {
     nowMs: () => number;
     observerOf: (room: string) => LogObserver | undefined;
+    holderOf: (room: string, user: string) => unknown;
   }) {
     this.#connection = connection;
     this.#batcher = new PublishBatcher(connection, limits, options);
     this.#historySeconds = limits.historySeconds;
     this.#nowMs = options.nowMs;
     this.#remove = defineRemove(connection, limits.historySeconds);
+    this.#holderOf = options.holderOf;
   }
 
   /**
@@ -84,10 +88,11 @@ export class Log {
     text: string,
     ref?: string,
     after?: string,
+    session?: string,
   ): Promise<string> {
     const message: PendingMessage = {
       // The script puts type, id and prev before it.
-      rest: JSON.stringify({ user, text, ref } satisfies Partial<Message>).slice(1),
+      rest: JSON.stringify({ user, text, ref, session } satisfies Partial<Message>).slice(1),
       ...{ user, ref, after },
     };
     // Only control characters, which are six times as long as JSON, can make it so long.
@@ -96,32 +101,31 @@ export class Log {
     }
     const append = () => this.#batcher.publish(room, message);
     const sender = senderOf(room, user);
-    const id = this.#retrier.isRetrying(sender) ? this.#enqueue(sender, append) : append();
+    const id = this.#retrier.isRetrying(sender) ? this.#enqueue(room, user, append) : append();
     if (ref === undefined) return id;
     return id.catch((error) => {
       // A retry helps if only the reply was lost, but not if a script could not undo its work.
       const hasReply = (error.cause as Error | undefined)?.name === "ReplyError";
       if (error instanceof StoreOutcomeUnknown && !hasReply) {
-        return this.#retrier.retry(sender, append, error);
+        return this.#retrier.retry(sender, this.#whilePresent(room, user, append), error);
       }
       throw error;
     });
   }
 
   /** While the connection is down, nothing is queued. */
-  #enqueue(sender: string, append: () => Promise<string>): Promise<string> {
+  #enqueue(room: string, user: string, append: PendingAppend["append"]): Promise<string> {
     return this.#connection.isReady
-      ? this.#retrier.enqueue(sender, append)
+      ? this.#retrier.enqueue(senderOf(room, user), this.#whilePresent(room, user, append))
       : Promise.reject(new StoreUnavailable("the connection is down"));
   }
 
-  /**
-   * Before a user leaves a room: sends that user's batched messages, and rejects those that wait
-   * behind a retry.
-   */
-  leave(room: string, user: string): void {
-    this.flush(room);
-    this.#retrier.rejectQueued(senderOf(room, user));
+  #whilePresent(room: string, user: string, append: PendingAppend["append"]): PendingAppend {
+    const holder = this.#holderOf(room, user);
+    return {
+      append,
+      isSenderPresent: () => holder !== undefined && this.#holderOf(room, user) === holder,
+    };
   }
 
   /** Sends a room's batched messages now. Whatever is sent to Redis next comes after them. */

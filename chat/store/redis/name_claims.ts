@@ -1,5 +1,7 @@
 import type { Joined, Left, RoomEvent } from "../../protocol/events.ts";
+import { ByUser } from "../by_user.ts";
 import {
+  areRivals,
   type NameLoss,
   type NameSecret,
   StoreOutcomeUnknown,
@@ -17,16 +19,16 @@ export interface Claim extends Claimant {
   claimedAtMs: number;
 }
 
-/** A name in a room that Redis could not free. */
+/** A claim to a name in a room that Redis could not free. */
 export interface Unreleased {
   readonly room: string;
-  readonly user: string;
+  readonly claim: Claim;
 }
 
 /** The names of this instance in one room. */
 interface Names {
-  /** The names that this instance holds, by user: each is confirmed by a reply or by its event. */
-  readonly held: Map<string, Claim>;
+  /** The claims that have their names: each is confirmed by a reply or by its event. */
+  readonly held: ByUser<Claim>;
   /** The claims that have no reply yet, and those whose reply was lost, by session. */
   readonly unconfirmed: Map<string, Claim>;
 }
@@ -83,12 +85,12 @@ export class NameClaims {
     return this.#unreleased.length > 0;
   }
 
-  /** The names that this instance holds in a room. */
-  heldIn(room: string): ReadonlyMap<string, Claim> {
-    return this.#rooms.get(room)?.held ?? new Map();
+  /** The claims of this instance that have their names in a room. */
+  heldIn(room: string): ByUser<Claim> {
+    return this.#rooms.get(room)?.held ?? new ByUser();
   }
 
-  /** How many names in a room this instance holds, and how many more it may have. */
+  /** How many sessions of this instance have names in a room, and how many more may have some. */
   count(room: string): { confirmed: number; unconfirmed: number } {
     const names = this.#rooms.get(room);
     return { confirmed: names?.held.size ?? 0, unconfirmed: names?.unconfirmed.size ?? 0 };
@@ -96,19 +98,17 @@ export class NameClaims {
 
   /** Whether the session of a claim still has the name. */
   isHeld(room: string, claim: Claim): boolean {
-    return this.heldIn(room).get(claim.user) === claim;
+    return this.heldIn(room).has(claim);
   }
 
   /** Holds the name of a claim no longer, because another session has it. */
   lose(room: string, claim: Claim, loss: NameLoss): void {
-    if (!this.isHeld(room, claim)) return;
-    this.#rooms.get(room)?.held.delete(claim.user);
-    this.#onNameLost(room, claim, loss);
+    if (this.heldIn(room).delete(claim)) this.#onNameLost(room, claim, loss);
   }
 
   /** Prepares for names in a room. */
   async enterRoom(room: string): Promise<void> {
-    this.#rooms.set(room, this.#rooms.get(room) ?? { held: new Map(), unconfirmed: new Map() });
+    this.#rooms.set(room, this.#rooms.get(room) ?? { held: new ByUser(), unconfirmed: new Map() });
     await this.#instances.enterRoom(room);
   }
 
@@ -124,19 +124,20 @@ export class NameClaims {
     session: string,
     secret?: NameSecret,
     keys?: readonly string[],
+    maxDevices = 1,
   ): Promise<"claimed" | NameLoss> {
-    const claim = this.#claim(room, { user, session, secret, keys, claimedAtMs: 0 });
+    const claim = this.#claim(room, { user, session, secret, keys, maxDevices, claimedAtMs: 0 });
     this.#pending.add(claim);
     return claim.finally(() => this.#pending.delete(claim));
   }
 
   async #claim(room: string, claim: Claim): Promise<"claimed" | NameLoss> {
-    const { user, session, secret } = claim;
+    const { user, session, secret, maxDevices } = claim;
     const keys = this.#connection.keys.room(room);
     const names = this.#rooms.get(room);
     if (!names) throw new StoreUnavailable(`room ${room} is not subscribed to`);
     // Redis may have lost the name.
-    const holder = names.held.get(user);
+    const holder = names.held.of(user).find((held) => areRivals(claim, held));
     if (holder && (!secret || holder.secret?.hash !== secret.hash)) return "taken";
     if (holder?.secret && secret && holder.secret.attempt >= secret.attempt) return "replaced";
     // Recorded before the claim is sent: a release that comes before the reply must find it.
@@ -152,7 +153,8 @@ export class NameClaims {
       }
       if (typeof reply === "object" || reply === 0) {
         names.unconfirmed.delete(session);
-        return reply === 0 ? "replaced" : "taken";
+        if (reply === 0) return "replaced";
+        return maxDevices > 1 ? "full" : "taken";
       }
       claim.claimedAtMs = reply;
     } catch (error) {
@@ -163,8 +165,9 @@ export class NameClaims {
     // Its event may have come before, and the name may have been released or taken over since.
     if (names.unconfirmed.has(session)) {
       // The event may be lost, and then nothing else ends the former session.
-      const former = names.held.get(user);
-      if (former) this.lose(room, former, "replaced");
+      for (const held of names.held.of(user)) {
+        if (areRivals(claim, held)) this.lose(room, held, "replaced");
+      }
       this.#confirm(names, claim);
     }
     return "claimed";
@@ -172,45 +175,58 @@ export class NameClaims {
 
   #confirm({ held, unconfirmed }: Names, claim: Claim): void {
     unconfirmed.delete(claim.session);
-    // A claim of the same user that has had the name is replaced by this one.
-    held.set(claim.user, claim);
+    // A claim of the same device that has had the name is replaced by this one.
+    for (const other of held.of(claim.user)) {
+      if (areRivals(claim, other)) held.delete(other);
+    }
+    held.add(claim);
   }
 
   /**
    * Notes by an event of a room which session has a name now.
    *
-   * @returns whether another session of this instance has the name, as far as it knows
+   * @returns whether Redis must have lost a name that this instance holds
    */
   note(room: string, event: RoomEvent): boolean {
     const names = this.#rooms.get(room);
-    if (!names || event.type !== "joined" && event.type !== "replaced") return false;
+    if (!names) return false;
+    if (event.type !== "added" && event.type !== "joined" && event.type !== "replaced") {
+      return false;
+    }
     const claim = names.unconfirmed.get(event.session);
     if (claim) {
       claim.claimedAtMs ||= this.#instances.nowMs;
       this.#confirm(names, claim);
     }
-    const holder = names.held.get(event.user);
+    const held = names.held.of(event.user);
     if (event.type === "replaced") {
       names.unconfirmed.delete(event.former);
-      if (holder?.session === event.former) {
-        names.held.delete(event.user);
-        return false;
-      }
+      const former = held.find(({ session }) => session === event.former);
+      if (former && names.held.delete(former)) return false;
     }
-    return holder !== undefined && holder.session !== event.session;
+    return held.some(({ session, maxDevices }) =>
+      session !== event.session && (event.type === "joined" || maxDevices === 1)
+    );
   }
 
   /** Frees a name from an owner that is gone. Returns whether to claim it again. */
   async #freeFrom(room: string, names: Names, user: string, owner: string): Promise<boolean> {
     if (owner === "") return false;
-    const [id, , session] = owner.split(" ");
-    if (!this.#instances.isOwn(id)) return await this.#reaper.reapIfDead(id, room);
-    const isHeld = names.unconfirmed.has(session) || names.held.get(user)?.session === session;
-    // Only a recovery frees a name that no session has claimed.
-    if (isHeld || session === undefined) return false;
-    // An earlier release never reached Redis, or an earlier claim took effect without a reply.
-    await this.#scripts.release(this.#connection.keys.room(room), user, session, false);
-    return true;
+    for (const line of owner.split("\n")) {
+      const [id, , session] = line.split(" ");
+      if (!this.#instances.isOwn(id)) {
+        if (await this.#reaper.reapIfDead(id, room)) return true;
+        continue;
+      }
+      const isHeld = names.unconfirmed.has(session) ||
+        names.held.of(user).some((held) => held.session === session);
+      // Only a recovery frees a name that no session has claimed.
+      if (isHeld || session === undefined) continue;
+      // An earlier release never reached Redis, or an earlier claim took effect without a reply.
+      await this.#scripts.release(this.#connection.keys.room(room), user, session, false);
+      return true;
+    }
+    return false;
   }
 
   /**
@@ -224,20 +240,39 @@ export class NameClaims {
     session: string,
   ): Promise<"empty" | "alone" | undefined> {
     const names = this.#rooms.get(room);
-    const isCertain = names?.held.get(user)?.session === session;
+    const held = names?.held.of(user).find((claim) => claim.session === session);
+    const claim = held ?? names?.unconfirmed.get(session);
     // A name that was taken over, or lost in an outage, needs no release.
-    if (!names?.unconfirmed.delete(session) && !isCertain) return;
-    if (isCertain) names?.held.delete(user);
+    if (!names || !claim) return;
+    names.held.delete(claim);
+    names.unconfirmed.delete(session);
     try {
-      const keys = this.#connection.keys.room(room);
-      const freed = await this.#scripts.release(keys, user, session, isCertain);
-      if (freed > 1) return freed === 3 ? "empty" : "alone";
-      if (freed >= 0 || !isCertain || await this.#instances.wasReaped()) return;
-      // Redis had lost the name, so nobody has seen the user leave.
-      await this.announce(room, { type: "left", user });
+      return await this.free(room, claim, claim === held);
     } catch {
-      this.#unreleased.push({ room, user });
+      this.#unreleased.push({ room, claim });
     }
+  }
+
+  /**
+   * Frees the name of a claim.
+   *
+   * @param isCertain whether the session is certain to have had the name
+   * @returns as {@linkcode NameClaims.release} does
+   */
+  async free(
+    room: string,
+    { user, session, maxDevices }: Claim,
+    isCertain: boolean,
+  ): Promise<"empty" | "alone" | undefined> {
+    const keys = this.#connection.keys.room(room);
+    const isSole = maxDevices === 1;
+    const freed = await this.#scripts.release(keys, user, session, isCertain && isSole);
+    if (freed > 1) return freed === 3 ? "empty" : "alone";
+    if (freed >= 0 || !isCertain || await this.#instances.wasReaped()) return;
+    // Redis had lost the name, so nobody has seen the user leave.
+    if (isSole) await this.announce(room, { type: "left", user });
+    // The sweeps find out whether the user has another device, on any instance.
+    else await this.#connection.run("SADD", keys.users, user);
   }
 
   /** Resolves once every claim that is pending now has settled. */

@@ -136,9 +136,7 @@ export class NameRecovery {
     if (hasLostData && !wasReaped) {
       // Redis had lost the names, so nobody else has seen the users leave.
       await Promise.all(
-        this.#unreleased.map(({ room, user }) =>
-          this.#claims.announce(room, { type: "left", user })
-        ),
+        this.#unreleased.map(({ room, claim }) => this.#claims.free(room, claim, true)),
       );
     }
     this.#unreleased = [];
@@ -152,13 +150,13 @@ export class NameRecovery {
 
   /**
    * Writes down again the names in a room that Redis has lost. Of two users who have the same name,
-   * the one who claimed it earlier keeps it; of two sessions of one user, the later one.
+   * the one who claimed it earlier keeps it; of two sessions of one device, the later one.
    *
    * @param takesBack whether to take a name from a user who claimed it later
    * @returns how many names were added to the users, and how many to their owners
    */
   async reclaim(room: string, takesBack = true): Promise<{ users: number; owners: number }> {
-    const claims = [...this.#claims.heldIn(room).values()];
+    const claims = this.#claims.heldIn(room).all();
     const wereFree: Claim[] = [];
     let addedUsers = 0;
     for (let i = 0; i < claims.length; i += MAX_RECLAIM_NAMES) {

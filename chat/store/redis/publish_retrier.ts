@@ -8,12 +8,16 @@ const RETRY_DEADLINE_MS = 5_000;
 /** The time between two attempts, in milliseconds. */
 const RETRY_DELAY_MS = 100;
 
-/** Appends a message to the log, and resolves to its id. */
-type Append = () => Promise<string>;
+/** A message of a sender with messages whose outcome is unknown. */
+export interface PendingAppend {
+  /** Appends the message to the log, and resolves to its id. */
+  append(): Promise<string>;
+  /** Whether the session that has sent it is still in the room. */
+  isSenderPresent(): boolean;
+}
 
 /** A message that waits for the retries before it. */
-interface Queued {
-  readonly append: Append;
+interface Queued extends PendingAppend {
   readonly id: PromiseWithResolvers<string>;
 }
 
@@ -27,7 +31,8 @@ interface Sender {
 /**
  * Retries messages whose outcome is unknown until there is a reply. The ref of such a message keeps
  * it from being appended twice. What the same sender publishes meanwhile waits, because it must not
- * come first.
+ * come first. When the sender leaves, all of it ends: through another instance, later messages of
+ * the same user may come before, and Redis may have lost the ref.
  */
 export class PublishRetrier {
   readonly #senders = new Map<string, Sender>();
@@ -38,40 +43,34 @@ export class PublishRetrier {
   }
 
   /** Queues a message, which is appended when the sender's retries are over. */
-  enqueue(sender: string, append: Append): Promise<string> {
+  enqueue(sender: string, message: PendingAppend): Promise<string> {
     const id = Promise.withResolvers<string>();
-    this.#senders.get(sender)!.queue.push({ append, id });
+    this.#senders.get(sender)!.queue.push({ ...message, id });
     return id.promise;
   }
 
   /**
    * Retries a message, after the sender's earlier ones, until there is a reply.
    *
-   * @param append appends the message, which has a ref
+   * @param message has a ref
    * @param cause why its outcome is unknown
    * @returns its id
-   * @throws {StoreOutcomeUnknown} the cause, if there is no reply within five seconds, or the
-   * message before it is not in the log: the first attempt may still reach Redis after that one
+   * @throws {StoreOutcomeUnknown} the cause, if there is no reply within five seconds, the sender
+   * leaves, or the message before it is not in the log: the first attempt may still reach Redis
+   * after that one
    */
-  retry(sender: string, append: Append, cause: StoreOutcomeUnknown): Promise<string> {
+  retry(sender: string, message: PendingAppend, cause: StoreOutcomeUnknown): Promise<string> {
     let state = this.#senders.get(sender);
     if (!state) {
       state = { retriesDone: sleep(RETRY_DELAY_MS), queue: [] };
       this.#senders.set(sender, state);
     }
     const { queue } = state;
-    const id = retryUntilDeadline(state.retriesDone, append, cause);
+    const id = retryUntilDeadline(state.retriesDone, message, cause);
     const done = state.retriesDone = id.then(() => {}, () => {}).then(() => {
       if (state.retriesDone === done) this.#appendQueued(sender, queue);
     });
     return id;
-  }
-
-  /** Rejects the queued messages of a sender who leaves. The retries go on. */
-  rejectQueued(sender: string): void {
-    for (const { id } of this.#senders.get(sender)?.queue.splice(0) ?? []) {
-      id.reject(new StoreUnavailable("the sender left before the message was published"));
-    }
   }
 
   /**
@@ -80,20 +79,24 @@ export class PublishRetrier {
    */
   #appendQueued(sender: string, queue: Queued[]): void {
     this.#senders.delete(sender);
-    for (const { append, id } of queue) append().then(id.resolve, id.reject);
+    for (const message of queue) {
+      const { id } = message;
+      if (message.isSenderPresent()) message.append().then(id.resolve, id.reject);
+      else id.reject(new StoreUnavailable("the sender left before the message was published"));
+    }
   }
 }
 
 async function retryUntilDeadline(
   earlierRetries: Promise<void>,
-  append: Append,
+  message: PendingAppend,
   cause: StoreOutcomeUnknown,
 ): Promise<string> {
   let isOver = false;
   async function retry(): Promise<string> {
     await earlierRetries;
-    while (!isOver) {
-      const id = await append().catch((error) => {
+    while (!isOver && message.isSenderPresent()) {
+      const id = await message.append().catch((error) => {
         if (error instanceof OutOfOrder) throw cause;
       });
       if (id !== undefined) return id;

@@ -52,6 +52,7 @@ export async function openRedisStore(
   const log = new Log(commands, limits, {
     nowMs: () => instances.nowMs,
     observerOf: (room) => subscriptions.get(room),
+    holderOf: (room, user) => claims.heldIn(room).get(user),
   });
   const lifetime = manageLogLifetime(
     ...[commands, log, limits.historySeconds, () => instances.nowMs] as const,
@@ -153,11 +154,11 @@ export async function openRedisStore(
       return await claims.claim(room, ...claimant);
     },
     async release(room, user, session) {
-      log.leave(room, user);
+      log.flush(room);
       const end = await claims.release(room, user, session);
       if (end) await lifetime.noteEmpty(room, end === "empty").catch(ignoreOutage);
     },
-    publish: (room, user, text, ref, after) => log.publish(room, user, text, ref, after),
+    publish: (room, ...message) => log.publish(room, ...message),
     async publishUnlogged(room, event) {
       log.flush(room);
       await commands.run("PUBLISH", commands.keys.room(room).channel, payloadOf(event));

@@ -32,17 +32,19 @@ export interface Claimant {
   readonly user: string;
   /** The id of the session. */
   readonly session: string;
-  /** The user's secret, if the user has one. */
+  /** The secret of the user's device, if it has one. */
   readonly secret?: NameSecret;
+  /** How many sessions may have the name at once. */
+  readonly maxDevices: number;
   /** The keys of the name: see {@linkcode Store.claim}. */
   readonly keys?: readonly string[];
 }
 
 /**
- * How many of the names the SET did not have; then for each whether it was the instance's own, was
- * free, or was won from another session; or why the session does not have it.
+ * How many of the names the SET did not have; then for each session whether it had its name, or got
+ * it, beside others or from another one; or why it does not have it.
  */
-type ReclaimReply = [added: number, ...replies: ("kept" | "free" | "won" | NameLoss)[]];
+type ReclaimReply = [added: number, ...replies: ("kept" | "free" | "added" | "won" | NameLoss)[]];
 
 /** A message on its way to a room's log. */
 export interface PendingMessage {
@@ -110,13 +112,14 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
   return {
     /**
      * Resolves to the time of the claim if the session has the name now, to 0 if a later session of
-     * the same user has it, else to the name that is taken, this one or one that looks like it, and
-     * to its owner, as the HASH has it.
+     * the same device has it, else to the name that is taken, this one or one that looks like it,
+     * and to its owner, as the HASH has it.
      */
     claim(keys: RoomKeys, instance: string, claimant: Claimant) {
-      const { user, session } = claimant;
+      const { user, session, maxDevices } = claimant;
       const fields = JSON.stringify({ user, session }).slice(1, -1);
-      const args = [user, instance, endOfOwner(claimant), keys.channel, fields, 2 * historySeconds];
+      const owner = [user, instance, endOfOwner(claimant)];
+      const args = [...owner, keys.channel, fields, 2 * historySeconds, maxDevices];
       return claim(keys, ...args, ...keyFields(claimant));
     },
     /** Resolves to whether the name was freed, and who is left: see `release.lua`. */
@@ -160,7 +163,9 @@ export function defineRecoveryScripts(connection: CommandConnection) {
       claims: readonly (Claimant & { readonly claimedAtMs: number })[],
     ) {
       const args = claims.flatMap((claim) => {
-        return [claim.user, claim.claimedAtMs, [endOfOwner(claim), ...keyFields(claim)].join(" ")];
+        const { user, claimedAtMs, maxDevices } = claim;
+        const end = [endOfOwner(claim), ...keyFields(claim)].join(" ");
+        return [user, claimedAtMs, maxDevices > 1 ? 1 : 0, end];
       });
       return reclaim(keys, instance, ownPrefix, takesBack ? 1 : 0, ...args);
     },
@@ -247,7 +252,7 @@ function keyFields({ keys = [] }: Claimant): string[] {
   return keys.map((key) => `::${key}`);
 }
 
-/** What follows the instance and the time of the claim in the owner of a name. */
+/** What follows the instance and the time of the claim in a line of the owner of a name. */
 function endOfOwner({ session, secret }: Claimant): string {
   return `${session} ${secret?.attempt ?? 0} ${secret?.hash ?? "-"}`;
 }

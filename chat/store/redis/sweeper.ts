@@ -151,7 +151,7 @@ export class Sweeper {
   }
 }
 
-/** Counts the names in a room by the instance that holds them. */
+/** Counts the names in a room, and the sessions that have them by their instances. */
 function countOwners(owners: readonly string[]) {
   const byInstance = new Map<string, number>();
   let names = 0, isMarked = false;
@@ -160,8 +160,10 @@ function countOwners(owners: readonly string[]) {
     if (owner === "") isMarked = true;
     if (owner === "" || owner[0] === ":") continue;
     names++;
-    const id = owner.split(" ", 1)[0];
-    byInstance.set(id, (byInstance.get(id) ?? 0) + 1);
+    for (const line of owner.split("\n")) {
+      const id = line.split(" ", 1)[0];
+      byInstance.set(id, (byInstance.get(id) ?? 0) + 1);
+    }
   }
   return { names, isMarked, byInstance };
 }

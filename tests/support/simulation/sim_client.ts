@@ -73,11 +73,12 @@ export class SimClient {
 
   /** Whether it is in the room, and nothing that it sent waits for an answer. */
   get isSettled(): boolean {
-    return this.#isJoined && this.#unanswered.length === 0;
+    return this.isJoined && this.#unanswered.length === 0;
   }
 
+  /** Whether it is in the room, and not about to leave. */
   get isJoined(): boolean {
-    return this.#isJoined;
+    return this.#isJoined && this.#socket?.readyState === WebSocket.OPEN;
   }
 
   /** Whether it has received a real message that ends with a text. */

@@ -5,8 +5,8 @@ import type { History, Transcript } from "./transcript.ts";
 import { World } from "./world.ts";
 
 /**
- * How long the end of a run may take, in milliseconds: a name whose release was lost in a failover
- * is free after the next sweep of its room.
+ * How long each step at the end of a run may take, in milliseconds: a name whose release was lost
+ * in a failover is free after the next sweep of its room.
  */
 const SETTLE_TIMEOUT_MS = 30_000;
 

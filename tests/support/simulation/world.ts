@@ -151,14 +151,14 @@ export class World {
 
   /**
    * Waits until every fault is over, every client is in the room and has an answer to everything,
-   * and what is published last has been received.
+   * and what is published last has been received. Each of these may take some time.
    *
    * @returns what has not happened in time; empty if all is well
    */
   async settle(timeoutMs: number): Promise<string[]> {
     await Promise.all(this.#lasting);
-    const deadline = performance.now() + timeoutMs;
     const hold = async (condition: () => boolean | Promise<boolean>) => {
+      const deadline = performance.now() + timeoutMs;
       while (performance.now() < deadline) {
         if (await condition()) return true;
         await sleep(10);

@@ -1,19 +1,21 @@
--- Gives a name in a room to a session, and publishes that the user joined. A session of the user
--- who has the name already, but a later one, takes it over: then `replaced` is published.
+-- Gives a name in a room to a session, and publishes that the user joined. A later session of a
+-- device that has the name already takes it over: then `replaced` is published. If the session is
+-- of one more device of the user, `added` is.
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
 -- KEYS[3] exists if there were two users in the room at once (STRING)
 -- ARGV[1] the name
 -- ARGV[2] the instance that claims it
--- ARGV[3] the end of the owner: the session, the attempt and the hash of the user's secret
+-- ARGV[3] the end of the owner's line: the session, the attempt and the hash of the device's secret
 -- ARGV[4] the room's channel
 -- ARGV[5] the event's fields user and session as JSON, such as "user":"foo","session":"5"
 -- ARGV[6] how long KEYS[3] lives, in seconds
--- ARGV[7…] the fields of the name's keys: see `keys.ts`
+-- ARGV[7] how many sessions may have the name at once
+-- ARGV[8…] the fields of the name's keys: see `keys.ts`
 -- Reply: the time of the claim in milliseconds if the session has the name now; 0 if a later
--- session of the same user has it; else the name that is taken, this one or one that looks like it,
--- and its owner ("" if Redis knows none).
+-- session of the same device has it; else the name that is taken, this one or one that looks like
+-- it, and its owner ("" if Redis knows none).
 --
 -- Atomic, because only one of several concurrent claims may succeed, and because a user in the SET
 -- must have been announced to the room. If a command fails, the claim is undone.
@@ -21,20 +23,22 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local users = redis.call('SCARD', KEYS[1])
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
-local start = '\30{"type":"joined",'
-local ownKeys, keys = '', {}
-if owner then
-  local former, attempt, hash, formerKeys = owner:match('^%S+ %S+ (%S+) (%S+) (%S+)(.*)$')
-  local newAttempt, newHash = ARGV[3]:match(' (%S+) (%S+)$')
+local newAttempt, newHash = ARGV[3]:match(' (%S+) (%S+)$')
+local lines, former, ownKeys, keys = {}, nil, '', {}
+for line in (owner or ''):gmatch('[^\n]+') do
+  local session, attempt, hash, formerKeys = line:match('^%S+ %S+ (%S+) (%S+) (%S+)(.*)$')
   if hash ~= newHash or hash == '-' then
-    return { ARGV[1], owner }
+    lines[#lines + 1] = line
   elseif tonumber(attempt) >= tonumber(newAttempt) then
     return 0
+  else
+    former, ownKeys = session, formerKeys
   end
-  start = '\30{"type":"replaced","former":' .. cjson.encode(former) .. ','
-  ownKeys = formerKeys
-else
-  for i = 7, #ARGV do
+end
+if not former and #lines >= tonumber(ARGV[7]) then
+  return { ARGV[1], owner }
+elseif not owner then
+  for i = 8, #ARGV do
     local value = redis.call('HGET', KEYS[2], ARGV[i])
     local otherOwner = value and redis.call('HGET', KEYS[2], value:sub(2))
     if otherOwner then
@@ -45,20 +49,22 @@ else
   end
 end
 local added = redis.call('SADD', KEYS[1], ARGV[1])
-if added == 0 and not owner then
+if added == 0 and not owner and ARGV[7] == '1' then
   return { ARGV[1], '' }
 end
-local new = ARGV[2] .. string.format(' %.0f ', now) .. ARGV[3] .. ownKeys
-local reply = redis.pcall('HSET', KEYS[2], ARGV[1], new, unpack(keys))
+lines[#lines + 1] = ARGV[2] .. string.format(' %.0f ', now) .. ARGV[3] .. ownKeys
+local reply = redis.pcall('HSET', KEYS[2], ARGV[1], table.concat(lines, '\n'), unpack(keys))
 if type(reply) == 'number' then
-  local event = start .. ARGV[5] .. ',"users":' .. users + added .. '}'
-  reply = redis.pcall('PUBLISH', ARGV[4], event)
+  local start = former and 'replaced","former":' .. cjson.encode(former)
+    or (owner or added == 0) and 'added"' or 'joined"'
+  local event = start .. ',' .. ARGV[5] .. ',"users":' .. users + added .. '}'
+  reply = redis.pcall('PUBLISH', ARGV[4], '\30{"type":"' .. event)
 end
 if type(reply) == 'table' then
   if owner then
     redis.pcall('HSET', KEYS[2], ARGV[1], owner)
   else
-    redis.pcall('HDEL', KEYS[2], ARGV[1], unpack(ARGV, 7))
+    redis.pcall('HDEL', KEYS[2], ARGV[1], unpack(ARGV, 8))
   end
   if added == 1 then
     redis.pcall('SREM', KEYS[1], ARGV[1])

@@ -8,7 +8,7 @@
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH); the field ":ID" is the mark of an instance
 -- ARGV[1] the instance that calls
--- ARGV[2] how many names it holds
+-- ARGV[2] how many of its sessions have names
 -- ARGV[3] the room's channel
 -- ARGV[4] the most names to free
 -- ARGV[5…] the other instances that may hold names in the room
@@ -22,8 +22,9 @@ for i = 1, #fields, 2 do
   owners[fields[i]] = true
   if fields[i]:find('^:[^:]') then
     marks[#marks + 1] = fields[i]
-  elseif fields[i + 1]:match('^%S*') == ARGV[1] then
-    own = own + 1
+  end
+  for line in fields[i + 1]:gmatch('[^\n]+') do
+    own = own + (line:match('^%S*') == ARGV[1] and 1 or 0)
   end
 end
 local ownerless = {}

@@ -1,4 +1,5 @@
 -- Frees all names in a room that a dead instance holds, and publishes for each that the user left.
+-- If sessions of other instances have a name too, they keep it.
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
@@ -13,8 +14,17 @@
 local freed = 0
 local owners = redis.call('HGETALL', KEYS[2])
 for i = 1, #owners, 2 do
-  local user, owner = owners[i], owners[i + 1]
-  if owner:match('^%S*') == ARGV[1] then
+  local user, owner, others, isTheirs = owners[i], owners[i + 1], {}, false
+  for line in owner:gmatch('[^\n]+') do
+    if line:match('^%S*') == ARGV[1] then
+      isTheirs = true
+    else
+      others[#others + 1] = line
+    end
+  end
+  if isTheirs and #others > 0 then
+    redis.call('HSET', KEYS[2], user, table.concat(others, '\n'))
+  elseif isTheirs then
     local removed = redis.call('SREM', KEYS[1], user)
     local fields, values = { user }, { user, owner }
     for key in owner:gmatch('::%S+') do

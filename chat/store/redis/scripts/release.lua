@@ -1,11 +1,12 @@
--- Frees a name in a room if a certain session has it, and publishes that the user left.
+-- Frees a name in a room if a certain session has it, and publishes that the user left. If other
+-- sessions have the name too, it frees only that session's place.
 --
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
 -- KEYS[3] exists if there were two users in the room at once (STRING)
 -- ARGV[1] the name
 -- ARGV[2] the session
--- ARGV[3] 1 if the session is certain to have had the name, else 0
+-- ARGV[3] 1 if the session is certain to have had the name, and no other one can have it, else 0
 -- ARGV[4] the room's channel
 -- ARGV[5] the payload of the left event
 -- ARGV[6] how long KEYS[3] lives, in seconds
@@ -16,7 +17,14 @@
 -- Atomic, because the name could get its next owner between the check of its owner and the removal.
 -- If a command fails, the release is undone.
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
-if owner and owner:match('^%S+ %S+ (%S+)') ~= ARGV[2] then
+local others = {}
+for line in (owner or ''):gmatch('[^\n]+') do
+  if line:match('^%S+ %S+ (%S+)') ~= ARGV[2] then
+    others[#others + 1] = line
+  end
+end
+if #others > 0 then
+  redis.call('HSET', KEYS[2], ARGV[1], table.concat(others, '\n'))
   return 0
 end
 if not owner and ARGV[3] == '0' then
