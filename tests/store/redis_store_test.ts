@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { RoomEvent } from "../../chat/protocol/events.ts";
+import { ByUser } from "../../chat/store/by_user.ts";
 import { connect } from "../../chat/store/redis/connections.ts";
 import { Log } from "../../chat/store/redis/log.ts";
 import { manageLogLifetime } from "../../chat/store/redis/log_lifetime.ts";
@@ -392,7 +393,7 @@ Deno.test("redis: a log keeps its time if someone joins while it is shortened", 
   const log = new Log(commands, LASTING, {
     nowMs: Date.now,
     observerOf: () => undefined,
-    holderOf: () => undefined,
+    heldIn: () => new ByUser(),
   });
   const lifetime = manageLogLifetime(commands, log, LASTING.historySeconds, Date.now);
   await log.publish("r", "foo", "a");

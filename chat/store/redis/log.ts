@@ -1,7 +1,9 @@
 import { MAX_EVENT_CHARS, type Message, parseEvent, type Removed } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater, nextId, previousId, timestampOf } from "../../protocol/ids.ts";
 import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
+import type { ByUser } from "../by_user.ts";
 import type { CommandConnection } from "./connections.ts";
+import type { Claim } from "./name_claims.ts";
 import { type LogObserver, PublishBatcher } from "./publish_batcher.ts";
 import { type PendingAppend, PublishRetrier } from "./publish_retrier.ts";
 import { defineRemove, type PendingMessage } from "./scripts.ts";
@@ -55,7 +57,7 @@ export class Log {
   readonly #historySeconds: number;
   readonly #nowMs: () => number;
   readonly #remove: ReturnType<typeof defineRemove>;
-  readonly #holderOf: (room: string, user: string) => unknown;
+  readonly #heldIn: (room: string) => ByUser<Claim>;
   readonly #retrier = new PublishRetrier();
 
   /**
@@ -63,19 +65,19 @@ export class Log {
    * @param limits how much to keep
    * @param options.nowMs the time by the clock of Redis
    * @param options.observerOf who receives the messages of a room
-   * @param options.holderOf what has a name in a room on this instance, if anything has
+   * @param options.heldIn the names that this instance holds in a room
    */
   constructor(connection: CommandConnection, limits: LogLimits, options: {
     nowMs: () => number;
     observerOf: (room: string) => LogObserver | undefined;
-    holderOf: (room: string, user: string) => unknown;
+    heldIn: (room: string) => ByUser<Claim>;
   }) {
     this.#connection = connection;
     this.#batcher = new PublishBatcher(connection, limits, options);
     this.#historySeconds = limits.historySeconds;
     this.#nowMs = options.nowMs;
     this.#remove = defineRemove(connection, limits.historySeconds);
-    this.#holderOf = options.holderOf;
+    this.#heldIn = options.heldIn;
   }
 
   /**
@@ -121,10 +123,12 @@ export class Log {
   }
 
   #whilePresent(room: string, user: string, append: PendingAppend["append"]): PendingAppend {
-    const holder = this.#holderOf(room, user);
+    const claims = this.#heldIn(room).of(user);
     return {
       append,
-      isSenderPresent: () => holder !== undefined && this.#holderOf(room, user) === holder,
+      // Which of the user's devices has sent it is not known.
+      isSenderPresent: () =>
+        claims.length > 0 && claims.every((claim) => this.#heldIn(room).has(claim)),
     };
   }
 

@@ -52,7 +52,7 @@ export async function openRedisStore(
   const log = new Log(commands, limits, {
     nowMs: () => instances.nowMs,
     observerOf: (room) => subscriptions.get(room),
-    holderOf: (room, user) => claims.heldIn(room).get(user),
+    heldIn: (room) => claims.heldIn(room),
   });
   const lifetime = manageLogLifetime(
     ...[commands, log, limits.historySeconds, () => instances.nowMs] as const,
