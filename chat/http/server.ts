@@ -24,6 +24,7 @@ import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts"
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moduleRoutes } from "./modules.ts";
+import { publishRoutes } from "./publish_api.ts";
 import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
 import { type Admission, roomOfPath, type RoomRequest, type Route } from "./route.ts";
@@ -154,6 +155,7 @@ export class ChatServer {
       },
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store),
+      ...publishRoutes(hub, options),
       ...moduleRoutes(),
     ];
     const router = { routes, admit, allowedOrigins: options.allowedOrigins };

@@ -129,12 +129,12 @@ export class Hub {
     after?: string,
     session?: string,
   ): Promise<string> {
-    const { room } = this.#rooms.get(name)!;
-    if (room.isOverloaded) {
+    const room = this.#rooms.get(name)?.room;
+    if (room?.isOverloaded) {
       return Promise.reject(new StoreUnavailable(`room ${name} is overloaded`));
     }
     const published = this.#store.publish(name, user, text, ref, after, session);
-    room.trackPublish(published);
+    room?.trackPublish(published);
     return published;
   }
 
@@ -143,9 +143,19 @@ export class Hub {
     return this.#store.publishUnlogged(name, event);
   }
 
-  /** Tells whether a room that has a member has had a message, or one is on its way. */
+  /** Tells whether a room of this instance has had a message, or one is on its way. */
   hasMessages(name: string): boolean {
-    return this.#rooms.get(name)!.room.hasMessages;
+    return this.#rooms.get(name)?.room.hasMessages ?? false;
+  }
+
+  /**
+   * Tells whether the log of a room has no message, and none is on its way.
+   *
+   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
+   */
+  async isNew(name: string): Promise<boolean> {
+    if (this.hasMessages(name)) return false;
+    return (await this.#store.readBefore(name, undefined, 1)).length === 0;
   }
 
   /** Tells whether a member is certain to receive a frame of its room within `maxFlushMs`. */

@@ -10,6 +10,7 @@ export const STATUS_CODE = {
   Forbidden: 403,
   NotFound: 404,
   MethodNotAllowed: 405,
+  RequestTimeout: 408,
   ContentTooLarge: 413,
   UnsupportedMediaType: 415,
   UpgradeRequired: 426,

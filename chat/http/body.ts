@@ -1,0 +1,42 @@
+import { STATUS_CODE } from "@std/http/status";
+import { BadRequest } from "../protocol/bad_request.ts";
+import { Refused } from "./responses.ts";
+
+/** How long a body may take. */
+const BODY_TIMEOUT_MS = 10_000;
+
+/**
+ * Reads the body of a request as text.
+ *
+ * @param maxBytes how long it may be
+ * @throws {Refused} with 413 if it is longer, with 408 if it does not come within ten seconds
+ * @throws {BadRequest} if it is not UTF-8
+ */
+export async function readBody(request: Request, maxBytes: number): Promise<string> {
+  const reader = request.body?.getReader();
+  if (!reader) return "";
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let text = "", bytes = 0, isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    reader.cancel().catch(() => {});
+  }, BODY_TIMEOUT_MS);
+  try {
+    for (let chunk; !(chunk = await reader.read()).done;) {
+      bytes += chunk.value.length;
+      if (bytes > maxBytes) {
+        const line = `the body is too long: at most ${maxBytes} bytes are allowed`;
+        throw new Refused(STATUS_CODE.ContentTooLarge, line, { connection: "close" });
+      }
+      text += decoder.decode(chunk.value, { stream: true });
+    }
+    if (isLate) throw new Refused(STATUS_CODE.RequestTimeout, "the body does not come");
+    return text + decoder.decode();
+  } catch (error) {
+    if (error instanceof TypeError) throw new BadRequest("the body is not UTF-8");
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    reader.cancel().catch(() => {});
+  }
+}
