@@ -6,6 +6,7 @@ export interface JoinOptions {
   readonly room?: string;
   readonly since?: string;
   readonly history?: number;
+  readonly token?: string;
 }
 
 /** A WebSocket client that records what the server sends, for the clients of both protocols. */
