@@ -31,9 +31,11 @@ export async function startInstance(
   id: string = makeInstanceId(),
   ready?: () => Promise<void>,
 ): Promise<Instance> {
+  // Only somebody with a token can mute.
+  const limits = { ...config, hasMutes: config.auth !== undefined };
   const store = config.redis
-    ? await openRedisStore(config.redis, config, id)
-    : openMemoryStore(config);
+    ? await openRedisStore(config.redis, limits, id)
+    : openMemoryStore(limits);
   const server = await startServer(config, store, ready).catch((error) => {
     if (error instanceof StoreUnavailable) throw error;
     throw new Error(`at HOST ${config.host} and PORT ${config.port}: ${error.message}`);

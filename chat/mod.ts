@@ -55,11 +55,13 @@ export {
   type NameLoss,
   type NameSecret,
   type RoomListener,
+  type Sender,
   type Store,
   StoreOutcomeUnknown,
   StoreUnavailable,
   type UsersPage,
 } from "./store/store.ts";
+export type * from "./store/moderation.ts";
 export {
   MemoryBackend,
   type MemoryConnection,
@@ -67,4 +69,5 @@ export {
   openMemoryStore,
 } from "./store/memory/memory_store.ts";
 export { MemoryLog } from "./store/memory/memory_log.ts";
+export { MemoryRestrictions } from "./store/memory/memory_moderation.ts";
 export { openRedisStore } from "./store/redis/redis_store.ts";

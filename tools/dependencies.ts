@@ -44,7 +44,7 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
   },
   "chat/auth/": {
     imports: ["chat/protocol/"],
-    importedBy: ["chat/mod.ts", "chat/instance.ts", "chat/http/", "chat/session/"],
+    importedBy: ["chat/mod.ts", "chat/instance.ts", "chat/http/", "chat/session/", "chat/rooms/"],
   },
   "chat/limits/": {
     imports: ["chat/protocol/"],
@@ -53,6 +53,7 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
       "chat/instance.ts",
       "chat/http/",
       "chat/session/",
+      "chat/rooms/",
       "chat/store/redis/",
     ],
   },

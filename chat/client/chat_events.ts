@@ -3,7 +3,16 @@
  *
  * @module
  */
-import type { Joined, Left, Message, Notice } from "../protocol/events.ts";
+import type {
+  Banned,
+  Joined,
+  Kicked,
+  Left,
+  Message,
+  Muted,
+  Notice,
+  Removed,
+} from "../protocol/events.ts";
 import type { Welcome } from "../protocol/protocol.ts";
 import type { ChatError } from "./chat_error.ts";
 
@@ -37,6 +46,14 @@ export interface ChatEventMap {
   joined: CustomEvent<Joined>;
   /** A user left, see `onleft`. */
   left: CustomEvent<Left>;
+  /** A message was removed, see `onremoved`. */
+  removed: CustomEvent<Removed>;
+  /** A user was kicked, see `onkicked`. */
+  kicked: CustomEvent<Kicked>;
+  /** A user was banned, see `onbanned`. */
+  banned: CustomEvent<Banned>;
+  /** A user was muted, see `onmuted`. */
+  muted: CustomEvent<Muted>;
   /** An operator published a line, see `onnotice`. */
   notice: CustomEvent<Notice>;
   /** The client has joined the room, see `onwelcome`. */

@@ -28,10 +28,20 @@
 import { BadRequest } from "../protocol/bad_request.ts";
 import { CLOSE, mayReconnect } from "../protocol/close_codes.ts";
 import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
-import type { Joined, Left, Message, Notice, Resync } from "../protocol/events.ts";
+import type {
+  Banned,
+  Joined,
+  Kicked,
+  Left,
+  Message,
+  Muted,
+  Notice,
+  Removed,
+  Resync,
+} from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isId, isLater } from "../protocol/ids.ts";
 import { DEFAULT_ROOM, parseRoom, parseUser, quote } from "../protocol/names.ts";
-import type { Ack, Pong, Reply, Welcome } from "../protocol/protocol.ts";
+import type { Ack, Done, Pong, Reply, Welcome } from "../protocol/protocol.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
 import { type ChatEventMap, ChatEventTarget, type ChatState } from "./chat_events.ts";
 import { iterateMessages } from "./iterate_messages.ts";
@@ -42,7 +52,8 @@ import { parseServers, readJson, whyRefused } from "./servers.ts";
 
 export * from "./chat_error.ts";
 export * from "./chat_events.ts";
-export type { Ack, ErrorCode, ErrorReply, Joined, Left, Message, Notice, Pong, Welcome };
+export type { Ack, Done, ErrorCode, ErrorReply, Joined, Left, Message, Notice, Pong, Welcome };
+export type { Banned, Kicked, Muted, Removed };
 export type { SecretStorage };
 
 /** The options of a {@linkcode ChatClient}. */
@@ -101,8 +112,16 @@ interface UsersPage {
 /** The codes of errors for the close codes after which a client does not connect again. */
 const ERROR_CODES: ReadonlyMap<number, ChatErrorCode> = new Map([
   [CLOSE.nameTaken.code, "name_taken"],
+  [CLOSE.forbidden.code, "forbidden"],
   [CLOSE.replaced.code, "replaced"],
+  [CLOSE.tooManyDevices.code, "too_many_devices"],
 ]);
+
+/** After these errors the server closes the connection, if they are not about a message. */
+const CLOSING_ERRORS: readonly ErrorCode[] = ["name_taken", "unavailable", "forbidden"];
+
+/** What a client only passes on. */
+type PlainEvent = Banned | Joined | Kicked | Left | Muted | Notice | Removed;
 
 /** How many users are read at once. */
 const USERS_LIMIT = 200;
@@ -134,6 +153,14 @@ export class ChatClient extends ChatEventTarget {
   onjoined: (joined: Joined) => void = () => {};
   /** Called when a user leaves, but not for those who left while the client was disconnected. */
   onleft: (left: Left) => void = () => {};
+  /** Called when a message was removed, perhaps again: its text must not be shown any more. */
+  onremoved: (removed: Removed) => void = () => {};
+  /** Called when a moderator has closed the connections of a user. */
+  onkicked: (kicked: Kicked) => void = () => {};
+  /** Called when a moderator has banned a user, or has lifted the ban. */
+  onbanned: (banned: Banned) => void = () => {};
+  /** Called when a moderator has muted a user, or has lifted that. */
+  onmuted: (muted: Muted) => void = () => {};
   /** Called for a line that an operator published. */
   onnotice: (notice: Notice) => void = () => {};
   /** Called when the client has joined the room: for the first time, and after each reconnect. */
@@ -395,25 +422,28 @@ export class ChatClient extends ChatEventTarget {
     throw new ChatError("refused", "the token is no JWT");
   }
 
-  #handleEvent(event: Reply | Joined | Left | Message | Notice | Resync): void {
+  #handleEvent(event: Reply | PlainEvent | Message | Resync): void {
     switch (event.type) {
       case "welcome":
         return this.#handleWelcome(event);
       case "message":
         return this.#deliver(event);
       case "joined":
-        return this.#tell("joined", event, () => this.onjoined(event));
       case "left":
-        return this.#tell("left", event, () => this.onleft(event));
+      case "removed":
+      case "kicked":
+      case "banned":
+      case "muted":
       case "notice":
-        return this.#tell("notice", event, () => this.onnotice(event));
+        return this.#tell(event.type, event, () => this[`on${event.type}`](event as never));
       case "resync":
         return this.#resync(event);
       case "ack":
         return this.#sendQueue.onAck(event);
       case "error":
-        if (event.code === "name_taken" || event.code === "unavailable") this.#refusal = event;
+        if (CLOSING_ERRORS.includes(event.code) && !event.ref) this.#refusal = event;
         return this.#sendQueue.onError(event);
+      case "done":
       case "pong":
         return;
       default:

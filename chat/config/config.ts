@@ -127,6 +127,15 @@ export class ConfigError extends Error {
  *                               address a second, after eight times as many at once; counted as
  *                               for MAX_BYTES_PER_SECOND; 0 for no limit
  *                               values: 0 to 1073741824; default: 1048576
+ * MAX_ADDRESS_LINES_PER_SECOND  lines of any kind that the server reads from all chat connections
+ *                               of one address a second, after ten times as many at once; 0 for no
+ *                               limit
+ *                               values: 0 to 1000000; default: 1000
+ * MAX_DELIVERED_BYTES_PER_SECONDbytes that the messages of one address may cause a second, after
+ *                               twice as many at once: each message counts with its line and 500
+ *                               bytes more, times the clients in its room on the same instance;
+ *                               the server refuses more with the error too_many; 0 for no limit
+ *                               values: 0 to 1000000000000; default: 33554432
  * MAX_MESSAGES_PER_SECOND       messages that one client may send a second, after twice as many at
  *                               once; the server refuses more with the error too_many, and closes
  *                               the connection with code 4429 after ten seconds of it; 0 for no

@@ -215,6 +215,23 @@ export const SETTINGS = {
     meaning: "bytes that the server reads from all chat connections of one address a second, " +
       "after eight times as many at once; counted as for `MAX_BYTES_PER_SECOND`; 0 for no limit",
   },
+  MAX_ADDRESS_LINES_PER_SECOND: {
+    default: 1_000,
+    min: 0,
+    max: 1_000_000,
+    isClientLimit: true,
+    meaning: "lines of any kind that the server reads from all chat connections of one address a " +
+      "second, after ten times as many at once; 0 for no limit",
+  },
+  MAX_DELIVERED_BYTES_PER_SECOND: {
+    default: 33_554_432,
+    min: 0,
+    max: 1_000_000_000_000,
+    isClientLimit: true,
+    meaning: "bytes that the messages of one address may cause a second, after twice as many at " +
+      "once: each message counts with its line and 500 bytes more, times the clients in its room " +
+      "on the same instance; the server refuses more with the error `too_many`; 0 for no limit",
+  },
   MAX_MESSAGES_PER_SECOND: {
     default: 20,
     min: 0,

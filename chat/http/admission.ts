@@ -8,6 +8,7 @@ import {
 } from "../auth/access.ts";
 
 import { quote } from "../protocol/names.ts";
+import type { ModerationStore } from "../store/moderation.ts";
 import { Refused } from "./responses.ts";
 import type { Admission, RouteRequest } from "./route.ts";
 
@@ -18,10 +19,12 @@ const TOKEN_PREFIX = "token.";
  *
  * @param allowedOrigins the origins whose pages may ask; `undefined` for any
  * @param authenticate finds out what a token allows; `undefined` without authentication
+ * @param isBanned tells whether a user or an address is banned from a room
  */
 export function makeAdmission(
-  allowedOrigins?: readonly string[],
-  authenticate?: Authenticate,
+  allowedOrigins: readonly string[] | undefined,
+  authenticate: Authenticate | undefined,
+  isBanned: ModerationStore["isBanned"],
 ): Admission {
   return async (request, need, room) => {
     const origin = request.request.headers.get("origin");
@@ -36,7 +39,10 @@ export function makeAdmission(
     if (need === "publish" && !access.canPublish || need === "moderate" && !access.canModerate) {
       throw forbid(`the token does not allow to ${need}`);
     }
-    // Here the bans of the room are asked for.
+    const { user, canModerate } = access;
+    if (
+      user !== undefined && !canModerate && await isBanned(room, user, request.client.name)
+    ) throw forbid("you are banned from this room");
     return access;
   };
 }

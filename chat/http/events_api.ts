@@ -18,12 +18,12 @@ const HEADERS = {
  * @throws {BadRequest} if a parameter is not valid
  */
 export function parseListenRequest(
-  { request, url, room, access }: RoomRequest,
+  { request, url, room, access, client }: RoomRequest,
 ): ListenRequest {
   const replay = parseReplay(url.searchParams);
   const lastEventId = request.headers.get("last-event-id");
   return {
-    ...{ room, access },
+    ...{ room, access, address: client.name },
     ...(lastEventId ? { since: lastEventId, history: 0 } : replay),
   };
 }

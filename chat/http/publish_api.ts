@@ -11,8 +11,9 @@ import { quote } from "../protocol/names.ts";
 import { exceedsJsonBytes } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { SessionLimits } from "../session/session.ts";
-import { StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
-import { readBody } from "./body.ts";
+import { Muted, StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
+import { forbid } from "./admission.ts";
+import { parseObject, readBody } from "./body.ts";
 import { json, Refused } from "./responses.ts";
 import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
 
@@ -56,7 +57,7 @@ async function publish(
   }
   const budget = budgetOf(user, client);
   const waitMs = budget.takeLine(body.length) ||
-    budget.takeMessage(await hub.isNew(room))?.retryAfterMs;
+    budget.takeMessage(await hub.isNew(room), hub.countReceivers(room))?.retryAfterMs;
   if (waitMs) {
     countExcess(user, room);
     throw new Refused(STATUS_CODE.TooManyRequests, "message not delivered: too many", {
@@ -89,13 +90,7 @@ function parserOf(contentType: string | null): (body: string) => object {
 }
 
 function parseJson(body: string): object {
-  try {
-    const value = JSON.parse(body);
-    if (value instanceof Object && !Array.isArray(value)) return value;
-  } catch {
-    // The error below says it.
-  }
-  throw new BadRequest('the body is no JSON object: give one such as {"text":"hi"}');
+  return parseObject(body, '{"text":"hi"}');
 }
 
 function parseForm(body: string): object {
@@ -118,6 +113,7 @@ function readMessage(fields: object, idempotencyKey: string | null): ClientMessa
 
 /** Makes the refusal for a message that the store did not take, or may have taken. */
 function refusalOf(error: unknown): unknown {
+  if (error instanceof Muted) return forbid("message not delivered: you are muted");
   if (error instanceof StoreUnavailable) {
     return new Refused(STATUS_CODE.ServiceUnavailable, errorReply.notDelivered().message);
   }

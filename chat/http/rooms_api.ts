@@ -1,8 +1,8 @@
 import { BadRequest } from "../protocol/bad_request.ts";
 import { isId } from "../protocol/ids.ts";
 import { quote } from "../protocol/names.ts";
-import { byteLength } from "../protocol/utf8.ts";
-import type { LogEntry, Store } from "../store/store.ts";
+import type { History } from "../rooms/history.ts";
+import type { Store } from "../store/store.ts";
 import { parseCount } from "./query.ts";
 import { json, jsonHead } from "./responses.ts";
 import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
@@ -13,21 +13,15 @@ const MAX_LIMIT = 200;
 /** How many messages or users a page has if the request does not say. */
 const DEFAULT_LIMIT = 50;
 
-/** The most bytes of messages on one page, unless a single message is longer. */
-const MAX_PAGE_BYTES = 1024 * 1024;
-
-/** How many messages are read at a time: few, because each may be large. */
-const READ_COUNT = 16;
-
 /** Makes the routes that read a room. */
-export function roomRoutes(store: Store): Route[] {
+export function roomRoutes(store: Store, history: History): Route[] {
   return [
     {
       method: "GET",
       path: /^\/rooms\/([^/]+)\/messages$/,
       needs: "read",
       room: roomOfPath,
-      handle: (request) => listMessages(store, request),
+      handle: (request) => listMessages(history, request),
     },
     {
       method: "GET",
@@ -48,8 +42,8 @@ export function roomRoutes(store: Store): Route[] {
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
  */
 async function listMessages(
-  store: Store,
-  { request, url: { searchParams: query }, room }: RoomRequest,
+  history: History,
+  { request, url: { searchParams: query }, room, client }: RoomRequest,
 ): Promise<Response> {
   const limit = parseLimit(query);
   const before = query.get("before") ?? undefined;
@@ -57,27 +51,10 @@ async function listMessages(
     throw new BadRequest(`before is ${quote(before)}: give the id of a message`);
   }
   if (request.method === "HEAD") return jsonHead();
-  const { entries, isBeginning } = await readPage(store, room, before, limit);
+  const { entries, isBeginning } = await history.page(client.reads, room, limit, before);
   const next = isBeginning ? null : entries[0].event.id;
   const lines = entries.map(({ line }) => line);
   return json(`{"messages":[${lines.join()}],"before":${JSON.stringify(next)}}`);
-}
-
-/** Reads backwards until a page is full, or the log begins. */
-async function readPage(store: Store, room: string, before: string | undefined, limit: number) {
-  let entries: LogEntry[] = [];
-  let bytes = 0;
-  while (entries.length < limit) {
-    const count = Math.min(READ_COUNT, limit - entries.length);
-    const read = await store.readBefore(room, entries[0]?.event.id ?? before, count);
-    const excess = read.findLastIndex(({ line }) => (bytes += byteLength(line)) > MAX_PAGE_BYTES);
-    const fitting = read.slice(excess + 1);
-    entries = [...fitting, ...entries];
-    if (entries.length === 0) return { entries: read.slice(-1), isBeginning: read.length === 0 };
-    if (excess >= 0) return { entries, isBeginning: false };
-    if (read.length < count) return { entries, isBeginning: true };
-  }
-  return { entries, isBeginning: false };
 }
 
 /**

@@ -23,6 +23,7 @@ import { makeAdmission } from "./admission.ts";
 import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
+import { moderationRoutes } from "./moderation_api.ts";
 import { moduleRoutes } from "./modules.ts";
 import { publishRoutes } from "./publish_api.ts";
 import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
@@ -97,7 +98,7 @@ export async function startServer(
   const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
   await hub.start();
   const authenticate = options.auth && await makeAuthenticate(options.auth);
-  const admit = makeAdmission(options.allowedOrigins, authenticate);
+  const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
   return new ChatServer(options, store, hub, ready, admit);
 }
 
@@ -109,6 +110,7 @@ function refuseFull(): Response {
 export class ChatServer {
   readonly #options: ServerOptions;
   readonly #hub: Hub;
+  readonly #admit: Admission;
   readonly #sessions = new Set<Session>();
   readonly #eventStreams = new Set<EventStream>();
   readonly #connectionLimit: ConnectionLimit;
@@ -131,6 +133,7 @@ export class ChatServer {
   ) {
     this.#options = options;
     this.#hub = hub;
+    this.#admit = admit;
     this.#addresses = new AddressBudgets(options);
     const routes: Route[] = [
       {
@@ -154,8 +157,9 @@ export class ChatServer {
         handle: (request) => this.#startEventStream(request),
       },
       ...probeRoutes(() => this.#isClosing, ready),
-      ...roomRoutes(store),
+      ...roomRoutes(store, hub.history),
       ...publishRoutes(hub, options),
+      ...moderationRoutes(store),
       ...moduleRoutes(),
     ];
     const router = { routes, admit, allowedOrigins: options.allowedOrigins };
@@ -282,10 +286,18 @@ export class ChatServer {
     if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
     if (!this.#connectionLimit.admits(this.connectionCount)) return refuseFull();
     const outlet = new EventsResponse(() => stream.close(CLOSE.left));
-    const stream = new EventStream(outlet, this.#hub, listenRequest, this.#options);
+    const { reads } = roomRequest.client;
+    const stream = new EventStream(outlet, this.#hub, listenRequest, this.#options, reads);
     this.#eventStreams.add(stream);
     stream.closed.then(() => this.#eventStreams.delete(stream));
-    await stream.start();
+    try {
+      await stream.start();
+      // The user may have been banned before the stream could receive that.
+      await this.#admit(roomRequest, "read", listenRequest.room);
+    } catch (error) {
+      stream.close(CLOSE.tryLater);
+      throw error;
+    }
     return outlet.response;
   }
 

@@ -39,7 +39,8 @@ export function asksForWebSocket(request: Request): boolean {
  * @throws {Refused} with 403 if the client may not use the name
  */
 export function parseJoinRequest(
-  { request, url: { searchParams: query }, segments: [encoded = ""], room, access }: RoomRequest,
+  { request, url: { searchParams: query }, segments: [encoded = ""], room, access, client }:
+    RoomRequest,
 ): JoinRequest {
   const user = parseUser(encoded);
   if (access.user === undefined) checkName(user);
@@ -50,7 +51,10 @@ export function parseJoinRequest(
   }
   // Names that an issuer gives may look alike: they are no imitations.
   const keys = access.user === undefined ? nameKeys(user) : undefined;
-  return { user, nameKeys: keys, room, secret, access, protocol, ...parseReplay(query) };
+  return {
+    ...{ user, nameKeys: keys, room, secret, access, protocol, address: client.name },
+    ...parseReplay(query),
+  };
 }
 
 /**

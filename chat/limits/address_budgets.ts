@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { BudgetMap } from "./budget_map.ts";
 import { Episode } from "./episode.ts";
+import { Semaphore } from "./semaphore.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
 
 const logger = getLogger(["chat", "limits"]);
@@ -17,6 +18,10 @@ export interface AddressLimits {
   readonly maxNewRoomsPerSecond: number;
   /** Bytes a second that its clients may send, after eight times as many at once. */
   readonly maxAddressBytesPerSecond: number;
+  /** Lines a second that its clients may send, after ten times as many at once. */
+  readonly maxAddressLinesPerSecond: number;
+  /** Bytes a second that its clients may cause to be delivered, after twice as many at once. */
+  readonly maxDeliveredBytesPerSecond: number;
 }
 
 /** Why a request is refused. */
@@ -29,6 +34,12 @@ export interface Refusal {
 
 /** When a connection of an address ends is unknown, so this is a guess. */
 const RETRY_CONNECTION_SECONDS = 10;
+
+/** A client that was disconnected because it sent too much costs as much as so many joins. */
+const EXCESS_JOINS = 5;
+
+/** How many pages of history are read for an address at a time. */
+const MAX_READS = 4;
 
 /** The budgets of all addresses, on this instance. */
 export class AddressBudgets {
@@ -76,10 +87,15 @@ export class AddressBudget {
   readonly name: string;
   /** The bytes that they may send. */
   readonly bytes: TokenBucket;
+  /** The lines that they may send. */
+  readonly lines: TokenBucket;
+  /** The reads of history that are made for them at a time. */
+  readonly reads: Semaphore = new Semaphore(MAX_READS);
   readonly #maxOpen: number;
   readonly #joins: TokenBucket;
   readonly #requests: TokenBucket;
   readonly #newRooms: TokenBucket;
+  readonly #deliveredBytes: TokenBucket;
   readonly #now: () => number;
   readonly #onRefused: (limit: string) => void;
   #openCount = 0;
@@ -99,7 +115,9 @@ export class AddressBudget {
     this.#joins = new TokenBucket(limits.maxJoinsPerSecond, 5);
     this.#requests = new TokenBucket(limits.maxRequestsPerSecond, 5);
     this.#newRooms = new TokenBucket(limits.maxNewRoomsPerSecond, 20);
+    this.#deliveredBytes = new TokenBucket(limits.maxDeliveredBytesPerSecond, 2);
     this.bytes = new TokenBucket(limits.maxAddressBytesPerSecond, 8);
+    this.lines = new TokenBucket(limits.maxAddressLinesPerSecond, 10);
     this.#now = now;
     this.#onRefused = onRefused;
   }
@@ -107,8 +125,10 @@ export class AddressBudget {
   /** Whether nothing is open, and all that was taken has come back. */
   isUnused(): boolean {
     const now = this.#now();
-    const buckets = [this.#joins, this.#requests, this.#newRooms, this.bytes];
-    return this.#openCount === 0 && buckets.every((bucket) => bucket.isFull(now));
+    return this.#openCount === 0 && [
+      ...[this.#joins, this.#requests, this.#newRooms],
+      ...[this.#deliveredBytes, this.bytes, this.lines],
+    ].every((bucket) => bucket.isFull(now));
   }
 
   /**
@@ -150,5 +170,23 @@ export class AddressBudget {
     if (this.#newRooms.take(1, now)) return 0;
     this.#onRefused("MAX_NEW_ROOMS_PER_SECOND");
     return this.#newRooms.msUntil(1, now);
+  }
+
+  /**
+   * Takes what the delivery of a message costs from what the address may cause.
+   *
+   * @param nowMs the monotonic clock, in milliseconds
+   * @returns 0 if it was taken, else in how many milliseconds it can be
+   */
+  takeDelivery(bytes: number, nowMs: number): number {
+    const bucket = this.#deliveredBytes;
+    if (bucket.take(bytes, nowMs)) return 0;
+    this.#onRefused("MAX_DELIVERED_BYTES_PER_SECOND");
+    return Math.max(bucket.msUntil(bytes, nowMs), bucket.msUntilHalfFull(nowMs));
+  }
+
+  /** Charges a client that was disconnected because it sent too much: it may come back later. */
+  chargeExcess(): void {
+    this.#joins.charge(EXCESS_JOINS, this.#now());
   }
 }

@@ -1,4 +1,5 @@
 import type { AddressBudget } from "./address_budgets.ts";
+import type { Semaphore } from "./semaphore.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
 
 /** How fast one client may send; 0 for no limit. */
@@ -12,13 +13,16 @@ export interface ClientRates {
 }
 
 /** What all sessions of one address share. */
-export type SharedBudget = Pick<AddressBudget, "bytes" | "takeNewRoom">;
+export type SharedBudget = Pick<
+  AddressBudget,
+  "bytes" | "lines" | "reads" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
+>;
 
 /** A client that exceeds its budget for so long is disconnected with 4429. */
 export const MAX_EXCESS_MS = 10_000;
 
-/** What exceeds the budget after so long a pause counts as the first. */
-export const EXCESS_PAUSE_MS = 5_000;
+/** What a delivery costs beside the line of the message, counted in bytes. */
+const DELIVERY_OVERHEAD_BYTES = 500;
 
 /** Why a message is not taken. */
 export interface MessageRefusal {
@@ -45,7 +49,10 @@ export class SessionBudget {
   readonly #address: SharedBudget;
   readonly #now: () => number;
   #nowMs = 0;
+  #lineChars = 0;
   #refusesUntilMs = -Infinity;
+  /** The client has waited as it was told if it was quiet for so long. */
+  #quietMs = 0;
   #firstRefusalMs = -Infinity;
   #lastRefusalMs = -Infinity;
 
@@ -72,6 +79,11 @@ export class SessionBudget {
     this.#now = now;
   }
 
+  /** How many reads of history its address may have at a time. */
+  get reads(): Semaphore {
+    return this.#address.reads;
+  }
+
   /** The time of the last line. What is done with it needs no other one. */
   get nowMs(): number {
     return this.#nowMs;
@@ -87,12 +99,15 @@ export class SessionBudget {
     const waitMs = Math.max(
       this.#lines.msUntil(1, now),
       this.#bytes.msUntil(chars, now),
+      this.#address.lines.msUntil(1, now),
       this.#address.bytes.msUntil(chars, now),
     );
     if (waitMs > 0) return waitMs;
-    this.#lines.take(1, now);
-    this.#bytes.take(chars, now);
-    this.#address.bytes.take(chars, now);
+    this.#lines.charge(1, now);
+    this.#bytes.charge(chars, now);
+    this.#address.lines.charge(1, now);
+    this.#address.bytes.charge(chars, now);
+    this.#lineChars = chars;
     return 0;
   }
 
@@ -105,7 +120,7 @@ export class SessionBudget {
 
   /** Returns in how many milliseconds half of what a client may send at once has come back. */
   msUntilHalfFull(): number {
-    const buckets = [this.#lines, this.#bytes, this.#address.bytes];
+    const buckets = [this.#lines, this.#bytes, this.#address.lines, this.#address.bytes];
     return Math.max(...buckets.map((bucket) => bucket.msUntilHalfFull(this.#nowMs)));
   }
 
@@ -113,24 +128,39 @@ export class SessionBudget {
    * Takes the message that the last line was.
    *
    * @param opensRoom whether its room has no message yet
+   * @param receivers how many sessions of this instance receive it
    * @returns `undefined` if it was taken
    */
-  takeMessage(opensRoom: boolean): MessageRefusal | undefined {
+  takeMessage(opensRoom: boolean, receivers: number): MessageRefusal | undefined {
     const now = this.#nowMs;
     const isFirst = now >= this.#refusesUntilMs;
     if (isFirst) {
-      const waitMs = this.#messages.take(1, now)
-        ? opensRoom ? this.#address.takeNewRoom() : 0
-        : this.#messages.msUntilHalfFull(now);
+      const waitMs = this.#msUntilTaken(opensRoom, receivers);
       if (waitMs === 0) return;
+      if (now - this.#lastRefusalMs >= this.#quietMs) this.#firstRefusalMs = now;
       this.#refusesUntilMs = now + waitMs;
+      // What was on its way when the client was told is refused a little later.
+      this.#quietMs = waitMs / 2;
     }
-    if (now - this.#lastRefusalMs > EXCESS_PAUSE_MS) this.#firstRefusalMs = now;
     this.#lastRefusalMs = now;
     return {
       retryAfterMs: Math.ceil(this.#refusesUntilMs - now),
       isFirst,
       isExcessive: now - this.#firstRefusalMs >= MAX_EXCESS_MS,
     };
+  }
+
+  /** Notes that the client was disconnected because it sent too much. */
+  chargeExcess(): void {
+    this.#address.chargeExcess();
+  }
+
+  /** Takes a message; returns 0, or in how many milliseconds it can be taken. */
+  #msUntilTaken(opensRoom: boolean, receivers: number): number {
+    const now = this.#nowMs;
+    if (!this.#messages.take(1, now)) return this.#messages.msUntilHalfFull(now);
+    const waitMs = opensRoom ? this.#address.takeNewRoom() : 0;
+    const bytes = (this.#lineChars + DELIVERY_OVERHEAD_BYTES) * receivers;
+    return waitMs || this.#address.takeDelivery(bytes, now);
   }
 }

@@ -15,6 +15,7 @@
  *   (`after`) is not in the log
  * - `unknown`: the store may have taken a message or not; sending it again with the same `ref` is
  *   safe
+ * - `forbidden`: the client may not do this: to publish, for example, if it may only listen
  */
 export type ErrorCode =
   | "name_taken"
@@ -25,7 +26,8 @@ export type ErrorCode =
   | "too_large"
   | "too_many"
   | "not_delivered"
-  | "unknown";
+  | "unknown"
+  | "forbidden";
 
 /** An error, sent to the one session that it concerns. */
 export interface ErrorReply {
@@ -59,6 +61,8 @@ export const errorReply = {
   notDelivered: (ref?: string) =>
     make("not_delivered", "message not delivered. please try again", ref),
   unknown: (ref?: string) => make("unknown", "message may not have been delivered", ref),
+  notDone: (ref?: string) => make("unknown", "it may not have been done. please try again", ref),
+  forbidden: (message: string, ref?: string) => make("forbidden", message, ref),
 } satisfies Record<string, (...args: never[]) => ErrorReply>;
 
 function make(code: ErrorCode, message: string, ref?: string): ErrorReply {

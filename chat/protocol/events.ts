@@ -80,6 +80,42 @@ export interface Added {
   readonly users: number;
 }
 
+/** A moderator has closed all connections of a user in the room. Not in the log. */
+export interface Kicked {
+  /** Always `"kicked"`. */
+  readonly type: "kicked";
+  /** The user's name. */
+  readonly user: string;
+  /** The moderator. */
+  readonly by: string;
+}
+
+/** A moderator has banned a user from the room, or has lifted that. Not in the log. */
+export interface Banned {
+  /** Always `"banned"`. */
+  readonly type: "banned";
+  /** The user's name. */
+  readonly user: string;
+  /** The moderator. */
+  readonly by: string;
+  /** When the ban ends, in milliseconds since 1970; 0 if it was lifted. */
+  readonly until: number;
+  /** Whether the addresses of the user's connections are banned too; absent if they are not. */
+  readonly address?: boolean;
+}
+
+/** A moderator lets a user publish no messages, or lets the user publish again. Not in the log. */
+export interface Muted {
+  /** Always `"muted"`. */
+  readonly type: "muted";
+  /** The user's name. */
+  readonly user: string;
+  /** The moderator. */
+  readonly by: string;
+  /** When it ends, in milliseconds since 1970; 0 if it was lifted. */
+  readonly until: number;
+}
+
 /** A plain line that somebody published on the room's channel with Redis itself. */
 export interface Notice {
   /** Always `"notice"`. */
@@ -109,7 +145,15 @@ export interface Unknown {
  * is not connected misses it. A type that has no case in `Room` and in the text protocol goes to
  * all JSON clients, and to no text client.
  */
-export type UnloggedEvent = Added | Joined | Left | Replaced | Removed;
+export type UnloggedEvent =
+  | Added
+  | Joined
+  | Left
+  | Replaced
+  | Removed
+  | Kicked
+  | Banned
+  | Muted;
 
 /**
  * What instances publish to one another on a room's channel. Each event is one line of JSON, and
@@ -148,6 +192,9 @@ const HAS_FIELDS: Readonly<Record<PublishedEvent["type"], (value: any) => boolea
     isOptionalString(ref) && isOptionalString(session) &&
     (removed === undefined || removed === true),
   removed: ({ id, by }) => isId(id) && typeof by === "string",
+  kicked: isModeration,
+  banned: (event) => isModeration(event) && isRestriction(event),
+  muted: (event) => isModeration(event) && isRestriction(event),
 };
 
 function isOptionalString(value: unknown): boolean {
@@ -157,6 +204,14 @@ function isOptionalString(value: unknown): boolean {
 function hasSession({ user, session, users }: Added | Joined | Replaced): boolean {
   return typeof user === "string" && typeof session === "string" &&
     Number.isSafeInteger(users) && users >= 0;
+}
+
+function isModeration({ user, by }: Kicked | Banned | Muted): boolean {
+  return typeof user === "string" && typeof by === "string";
+}
+
+function isRestriction({ until }: Banned | Muted): boolean {
+  return Number.isSafeInteger(until);
 }
 
 /** What a server sends, and never receives from another one. */

@@ -4,6 +4,8 @@
  * @module
  */
 import * as v from "valibot";
+import { isId } from "./ids.ts";
+import { parseUser } from "./names.ts";
 
 /** A client publishes a message in its room. */
 export interface ClientMessage {
@@ -35,8 +37,42 @@ export interface Leave {
   readonly type: "leave";
 }
 
+/** What a moderator does. The sender of a message can remove it too. */
+export type Moderation =
+  & {
+    /** The client's own name for it. It asks for an answer. */
+    readonly ref?: string;
+  }
+  & ({
+    /** Takes the text of a message away. */
+    readonly type: "remove";
+    /** The id of the message. */
+    readonly id: string;
+  } | {
+    /** Closes all connections of a user in the room. */
+    readonly type: "kick";
+    /** The user's name. */
+    readonly user: string;
+  } | {
+    /** Does the same, and lets the user not join again. */
+    readonly type: "ban";
+    /** The user's name. */
+    readonly user: string;
+    /** For how long, in seconds; 0 lifts the ban. */
+    readonly seconds: number;
+    /** Whether to ban the addresses of the user's connections too; by default not. */
+    readonly address?: boolean;
+  } | {
+    /** Lets the user publish no messages. */
+    readonly type: "mute";
+    /** The user's name. */
+    readonly user: string;
+    /** For how long, in seconds; 0 lifts it. */
+    readonly seconds: number;
+  });
+
 /** What a line of a client can be. */
-export type FromClient = ClientMessage | Ping | Leave;
+export type FromClient = ClientMessage | Ping | Leave | Moderation;
 
 /** The sender's own name for a message. */
 export const Ref: v.GenericSchema<string> = v.pipe(
@@ -44,16 +80,44 @@ export const Ref: v.GenericSchema<string> = v.pipe(
   v.check(isRef, "not 1 to 64 characters long"),
 );
 
+/** Ten years. */
+const MAX_SECONDS = 315_360_000;
+
+const ref = v.optional(Ref);
+const user = v.pipe(
+  v.string(),
+  v.transform((name) => name.normalize("NFC")),
+  v.check(isUser, "not the name of a user"),
+);
+const seconds = v.pipe(
+  v.number(),
+  v.integer(),
+  v.minValue(0),
+  v.maxValue(MAX_SECONDS, `more than ${MAX_SECONDS}`),
+);
+
 /** The schema of every line that a client may send. */
 export const FromClient: v.GenericSchema<unknown, FromClient> = v.variant("type", [
   v.strictObject({
     type: v.literal("message"),
     text: v.string(),
-    ref: v.optional(Ref),
+    ref,
     after: v.optional(Ref),
   }),
   v.strictObject({ type: v.literal("ping") }),
   v.strictObject({ type: v.literal("leave") }),
+  v.strictObject({
+    type: v.literal("remove"),
+    id: v.pipe(v.string(), v.check((id) => isId(id), "not the id of a message")),
+    ref,
+  }),
+  v.strictObject({ type: v.literal("kick"), user, ref }),
+  v.strictObject({
+    type: v.literal("ban"),
+    ...{ user, seconds, ref },
+    address: v.optional(v.boolean()),
+  }),
+  v.strictObject({ type: v.literal("mute"), user, seconds, ref }),
 ]);
 
 /**
@@ -74,4 +138,12 @@ function countRef(ref: unknown): number {
 
 function isRef(ref: string): boolean {
   return ref.isWellFormed() && /^.{1,64}$/su.test(ref);
+}
+
+function isUser(name: string): boolean {
+  try {
+    return parseUser(encodeURIComponent(name)) === name;
+  } catch {
+    return false;
+  }
 }

@@ -58,8 +58,16 @@ export interface Pong {
   readonly type: "pong";
 }
 
+/** The reply to what a moderator did with a `ref`. */
+export interface Done {
+  /** Always `"done"`. */
+  readonly type: "done";
+  /** The `ref`. */
+  readonly ref: string;
+}
+
 /** What the server sends to one session alone. */
-export type Reply = Welcome | Ack | Pong | ErrorReply;
+export type Reply = Welcome | Ack | Pong | Done | ErrorReply;
 
 /** A line that the server does not understand. */
 export interface BadLine extends ErrorReply {

@@ -32,6 +32,13 @@ function encodeEvent(event: RoomEvent): string | undefined {
       return event.gap ? "some messages are missing here" : undefined;
     case "removed":
       return `* a message was removed by ${toTerminalName(event.by)}`;
+    case "kicked":
+      return `* ${toTerminalName(event.user)} was kicked by ${toTerminalName(event.by)}`;
+    case "banned":
+    case "muted": {
+      const what = event.until === 0 ? `un${event.type}` : event.type;
+      return `* ${toTerminalName(event.user)} was ${what} by ${toTerminalName(event.by)}`;
+    }
     case "added":
     case "replaced":
     case "unknown":
@@ -49,6 +56,7 @@ function encodeReply(reply: Reply): string | undefined {
       return toTerminalText(reply.message);
     case "ack":
     case "pong":
+    case "done":
       return undefined;
     default:
       reply satisfies never;

@@ -39,8 +39,13 @@ export class TokenBucket {
    */
   take(count: number, nowMs: number): boolean {
     if (this.msUntil(count, nowMs) > 0) return false;
-    this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + count * this.#msPerToken;
+    this.charge(count, nowMs);
     return true;
+  }
+
+  /** Takes tokens, whether or not the bucket has them. */
+  charge(count: number, nowMs: number): void {
+    this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + count * this.#msPerToken;
   }
 
   /** Returns in how many milliseconds so many tokens can be taken, rounded up. */

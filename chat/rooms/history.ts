@@ -1,22 +1,52 @@
+import { Semaphore } from "../limits/semaphore.ts";
 import type { Removed } from "../protocol/events.ts";
 import { isLater, nextId } from "../protocol/ids.ts";
-import type { LogEntry, Store } from "../store/store.ts";
+import { byteLength } from "../protocol/utf8.ts";
+import { type LogEntry, type Store, StoreUnavailable } from "../store/store.ts";
+
+/** How many messages are read at a time: few, because each may be large. */
+const READ_COUNT = 16;
+
+/** The most bytes of messages on one page, unless a single message is longer. */
+const MAX_PAGE_BYTES = 1024 * 1024;
+
+/** How many pages are read at a time, for all clients. */
+const MAX_READS = 16;
+
+/** A read that has waited for so long fails. */
+const MAX_WAIT_MS = 5_000;
+
+/** Some messages of a room, oldest first. */
+export interface Page {
+  readonly entries: readonly LogEntry[];
+  /** Whether the log has no older messages. */
+  readonly isBeginning: boolean;
+}
+
+/** A page that has not been read yet, for all who have asked for it. */
+interface Pending extends PromiseWithResolvers<Page> {
+  readonly askedAtMs: number;
+  hasBegun: boolean;
+}
 
 /**
- * How many messages are read at a time: few, because each may be large and sessions hold a page.
- */
-const PAGE_SIZE = 16;
-
-/**
- * Reads rooms' messages from the store. Sessions that ask for the same page at once share a read.
+ * Reads rooms' messages from the store, a few pages at a time. Each of its methods is given the
+ * semaphore of the client's address, so that no address has all places. Those who wait for the same
+ * page share a read.
  */
 export class History {
   readonly #store: Store;
-  readonly #pending = new Map<string, Promise<readonly LogEntry[]>>();
+  readonly #now: () => number;
+  readonly #places = new Semaphore(MAX_READS);
+  readonly #pending = new Map<string, Pending>();
 
-  /** @param store the store that keeps the log */
-  constructor(store: Store) {
+  /**
+   * @param store the store that keeps the log
+   * @param now a monotonic clock, in milliseconds
+   */
+  constructor(store: Store, now: () => number) {
     this.#store = store;
+    this.#now = now;
   }
 
   /**
@@ -24,14 +54,18 @@ export class History {
    *
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
    */
-  async *between(room: string, after: string, end: string): AsyncGenerator<readonly LogEntry[]> {
+  async *between(
+    reads: Semaphore,
+    room: string,
+    after: string,
+    end: string,
+  ): AsyncGenerator<readonly LogEntry[]> {
     while (isLater(end, after)) {
-      // The end is part of the key: a read that began before this end existed may not have it.
-      const page = await this.#share(
-        `${room} ${after} ${end}`,
-        () => this.#store.readAfter(room, after, PAGE_SIZE),
-      );
-      const wanted = page.filter(({ event }) => !isLater(event.id, end));
+      const { entries } = await this.#read(reads, `${room} after ${after}`, async () => ({
+        entries: await this.#store.readAfter(room, after, READ_COUNT),
+        isBeginning: false,
+      }));
+      const wanted = entries.filter(({ event }) => !isLater(event.id, end));
       if (wanted.length === 0) return;
       yield wanted;
       after = wanted.at(-1)!.event.id;
@@ -39,15 +73,28 @@ export class History {
   }
 
   /**
-   * Reads the last messages of a room, up to and including an id.
+   * Reads the last messages of a room, up to and including an id: 1 MiB of them at most.
    *
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
    */
-  async last(room: string, count: number, end: string): Promise<readonly LogEntry[]> {
-    return await this.#share(
-      `${room} ${count} ${end}`,
-      () => this.#store.readBefore(room, nextId(end), count),
-    );
+  async last(
+    reads: Semaphore,
+    room: string,
+    count: number,
+    end: string,
+  ): Promise<readonly LogEntry[]> {
+    return (await this.page(reads, room, count, nextId(end))).entries;
+  }
+
+  /**
+   * Reads the last messages of a room, or the last ones before an id: 1 MiB of them at most, or a
+   * single one.
+   *
+   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
+   */
+  page(reads: Semaphore, room: string, count: number, before?: string): Promise<Page> {
+    const key = `${room} ${count} before ${before}`;
+    return this.#read(reads, key, () => this.#readPage(room, count, before));
   }
 
   /** Reads the removals that were made after a message: see {@linkcode Store.readRemovals}. */
@@ -55,16 +102,47 @@ export class History {
     return this.#store.readRemovals(room, since);
   }
 
-  /** Later sessions share no read that has begun already: it may have what was removed since. */
-  stopSharing(): void {
-    this.#pending.clear();
+  /** Reads backwards until a page is full, or the log begins. */
+  async #readPage(room: string, limit: number, before?: string): Promise<Page> {
+    let entries: LogEntry[] = [];
+    let bytes = 0;
+    while (entries.length < limit) {
+      const count = Math.min(READ_COUNT, limit - entries.length);
+      const read = await this.#store.readBefore(room, entries[0]?.event.id ?? before, count);
+      const excess = read.findLastIndex(({ line }) => (bytes += byteLength(line)) > MAX_PAGE_BYTES);
+      const fitting = read.slice(excess + 1);
+      entries = [...fitting, ...entries];
+      if (entries.length === 0) return { entries: read.slice(-1), isBeginning: read.length === 0 };
+      if (excess >= 0) return { entries, isBeginning: false };
+      if (read.length < count) return { entries, isBeginning: true };
+    }
+    return { entries, isBeginning: false };
   }
 
-  #share(key: string, read: () => Promise<readonly LogEntry[]>): Promise<readonly LogEntry[]> {
-    const known = this.#pending.get(key);
-    if (known) return known;
-    const reading = read().finally(() => this.#pending.delete(key));
-    this.#pending.set(key, reading);
-    return reading;
+  /** Reads a page in its turn. A read that has begun is not shared: it may be out of date. */
+  #read(reads: Semaphore, key: string, read: () => Promise<Page>): Promise<Page> {
+    let pending = this.#pending.get(key);
+    if (!pending) {
+      const askedAtMs = this.#now();
+      pending = { ...Promise.withResolvers<Page>(), askedAtMs, hasBegun: false };
+      this.#pending.set(key, pending);
+    }
+    const page = pending;
+    reads.run(() => this.#places.run(() => this.#begin(key, page, read)));
+    return page.promise;
+  }
+
+  async #begin(key: string, page: Pending, read: () => Promise<Page>): Promise<void> {
+    if (page.hasBegun) return;
+    page.hasBegun = true;
+    this.#pending.delete(key);
+    try {
+      // Else what waits for a store that answers slowly would grow without end.
+      const isLate = this.#now() - page.askedAtMs > MAX_WAIT_MS;
+      if (isLate) throw new StoreUnavailable("too many reads of history are waiting");
+      page.resolve(await read());
+    } catch (error) {
+      page.reject(error);
+    }
   }
 }

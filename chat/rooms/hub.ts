@@ -1,14 +1,21 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Access } from "../auth/access.ts";
 import type { UnloggedEvent } from "../protocol/events.ts";
+import type { Moderation } from "../protocol/from_client.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
-import { type NameLoss, type Store, StoreUnavailable } from "../store/store.ts";
+import { type NameLoss, type Sender, type Store, StoreUnavailable } from "../store/store.ts";
 import type { BroadcasterOptions } from "./broadcaster.ts";
 import { History } from "./history.ts";
 import type { Member, Receiver } from "./member.ts";
+import { moderate } from "./moderation.ts";
 import { Room } from "./room.ts";
 
 /** How long the room's `joined` event may take after the store granted a claim. */
 const JOINED_TIMEOUT_MS = 2_000;
+
+/** The pause before a failed read of what a room has missed is repeated. */
+const CATCH_UP_RETRY_MS = 1_000;
 
 interface ActiveRoom {
   readonly room: Room;
@@ -35,7 +42,7 @@ export class Hub {
   constructor(store: Store, options: BroadcasterOptions) {
     this.#store = store;
     this.#options = options;
-    this.history = new History(store);
+    this.history = new History(store, options.now);
   }
 
   /**
@@ -60,11 +67,16 @@ export class Hub {
 
   async #join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     const { room, subscribed } = this.#activate(name);
-    const { user, id, secret, nameKeys, maxDevices } = member;
+    const { user, id, secret, nameKeys, maxDevices, access } = member;
     const joined = room.reserve(member);
     try {
       await subscribed;
-      const outcome = await this.#store.claim(name, user, id, secret, nameKeys, maxDevices);
+      const { canModerate, expiresAtMs } = access;
+      if (canModerate) await this.#store.moderation.noteModerator(name, user, expiresAtMs);
+      const address = access.user === undefined || canModerate ? undefined : member.address;
+      const outcome = await this.#store.claim(
+        ...[name, user, id, secret, nameKeys, maxDevices, address] as const,
+      );
       if (outcome === "claimed") await deadline(joined, JOINED_TIMEOUT_MS);
       return outcome;
     } catch (error) {
@@ -116,7 +128,7 @@ export class Hub {
    *
    * @param ref the sender's own name for the message, if it has one: see {@linkcode Store.publish}
    * @param after the `ref` of the message that must have been taken before, if there is one
-   * @param session the session that sends it, if the event has to name it
+   * @param sender the session that publishes it, if one does
    * @returns the message's id
    * @throws {StoreUnavailable} if the message was not taken, which includes that the room is
    * overloaded; {@linkcode StoreOutcomeUnknown} if nobody can tell
@@ -127,13 +139,13 @@ export class Hub {
     text: string,
     ref?: string,
     after?: string,
-    session?: string,
+    sender?: Sender,
   ): Promise<string> {
     const room = this.#rooms.get(name)?.room;
     if (room?.isOverloaded) {
       return Promise.reject(new StoreUnavailable(`room ${name} is overloaded`));
     }
-    const published = this.#store.publish(name, user, text, ref, after, session);
+    const published = this.#store.publish(name, user, text, ref, after, sender);
     room?.trackPublish(published);
     return published;
   }
@@ -141,6 +153,17 @@ export class Hub {
   /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
   publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
     return this.#store.publishUnlogged(name, event);
+  }
+
+  /** Does what a moderator asks for: see {@linkcode moderate}. */
+  moderate(name: string, access: Access, action: Moderation): Promise<boolean> {
+    return moderate(this.#store, name, access, action);
+  }
+
+  /** Adds the address of a user who is banned with addresses. */
+  banAddress(name: string, user: string, address: string): void {
+    // If the store is away, the address is not banned, but the user is.
+    this.#track(this.#store.moderation.banAddress(name, user, address)).catch(() => {});
   }
 
   /** Tells whether a room of this instance has had a message, or one is on its way. */
@@ -158,6 +181,11 @@ export class Hub {
     return (await this.#store.readBefore(name, undefined, 1)).length === 0;
   }
 
+  /** Returns how many members and listeners a room has on this instance. */
+  countReceivers(name: string): number {
+    return this.#rooms.get(name)?.room.receiverCount ?? 0;
+  }
+
   /** Tells whether a member is certain to receive a frame of its room within `maxFlushMs`. */
   isFlushPendingFor(name: string, member: Member): boolean {
     return this.#rooms.get(name)?.room.isFlushPendingFor(member) ?? false;
@@ -173,16 +201,29 @@ export class Hub {
     if (!active) {
       const room = new Room(this.#options);
       const subscribed = this.#store.subscribe(name, {
-        onEvent: (event, line) => {
-          if (event.type === "removed") this.history.stopSharing();
-          room.handleEvent(event, line);
-        },
+        onEvent: (event, line) => room.handleEvent(event, line),
         onNameLost: (user, session, loss) => room.handleNameLost(user, session, loss),
+        onInterrupted: (last) => this.#catchUp(name, room, last),
       }).then((newestId) => room.start(newestId));
       active = { room, subscribed };
       this.#rooms.set(name, active);
     }
     return active;
+  }
+
+  /** Makes up for the events that a room has missed, and that must not be missed. */
+  async #catchUp(name: string, room: Room, last: string): Promise<void> {
+    while (room.isAuthenticated) {
+      try {
+        const removals = await this.#store.readRemovals(name, last);
+        for (const event of removals) room.handleEvent(event, JSON.stringify(event));
+        const bans = await this.#store.moderation.listRestricted("banned", name);
+        for (const ban of bans) room.putOut({ type: "banned", ...ban });
+        return;
+      } catch {
+        await sleep(CATCH_UP_RETRY_MS, undefined, { ref: false });
+      }
+    }
   }
 
   #deactivateIfEmpty(name: string): void {

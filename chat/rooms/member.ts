@@ -1,12 +1,18 @@
+import type { Access } from "../auth/access.ts";
+import type { Banned, Kicked } from "../protocol/events.ts";
 import type { Encoding, Protocol } from "../protocol/protocol.ts";
 import type { NameLoss, NameSecret } from "../store/store.ts";
 
 /** Whoever receives the events of a room. */
 export interface Receiver {
+  /** What the client may do. */
+  readonly access: Access;
   /** How events are encoded for it. */
   readonly protocol: Encoding;
   /** Sends one frame of the room's events to the client. */
   deliver(frame: string): void;
+  /** Called when the user was kicked or banned. Must end, unless the user is a moderator. */
+  onPutOut(event: Kicked | Banned): void;
 }
 
 /** What a room needs to know of a session. */
@@ -21,6 +27,8 @@ export interface Member extends Receiver {
   readonly maxDevices: number;
   /** What the name has in common with names that look like it: see {@linkcode Store.claim}. */
   readonly nameKeys?: readonly string[];
+  /** The client's address. */
+  readonly address: string;
   /** The protocol that the client speaks. */
   readonly protocol: Protocol;
   /**

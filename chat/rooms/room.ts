@@ -1,4 +1,4 @@
-import type { RoomEvent, UnloggedEvent } from "../protocol/events.ts";
+import type { Banned, Kicked, RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
 import type { Encoding } from "../protocol/protocol.ts";
 import { ByUser } from "../store/by_user.ts";
@@ -42,7 +42,12 @@ export class Room {
 
   /** Whether the room has no members, no reservations and no listeners. */
   get isEmpty(): boolean {
-    return this.#members.size + this.#reservations.size + this.#listeners.size === 0;
+    return this.receiverCount + this.#reservations.size === 0;
+  }
+
+  /** How many members and listeners there are. */
+  get receiverCount(): number {
+    return this.#members.size + this.#listeners.size;
   }
 
   /** Whether so many deliveries are waiting that the room should take no more messages. */
@@ -111,6 +116,18 @@ export class Room {
     this.#broadcasters.get(listener.protocol)?.delete(listener);
   }
 
+  /** Whether those who receive the events have tokens. */
+  get isAuthenticated(): boolean {
+    return this.#receivers.some(({ access }) => access.user !== undefined);
+  }
+
+  /** Ends the sessions and the streams of a user who was kicked or banned. */
+  putOut(event: Kicked | Banned): void {
+    if (event.type === "banned" && event.until === 0) return;
+    const receivers = this.#receivers.filter(({ access }) => access.user === event.user);
+    for (const receiver of receivers) receiver.onPutOut(event);
+  }
+
   /** Tells a session that another session has its name. */
   handleNameLost(user: string, session: string, loss: NameLoss): void {
     const member = this.#members.of(user).find(({ id }) => id === session) ??
@@ -154,6 +171,10 @@ export class Room {
       case "replaced":
         this.handleNameLost(event.user, event.former, "replaced");
         return this.#admit(event.session, event.users);
+      case "kicked":
+      case "banned":
+        this.#broadcast(event, line);
+        return this.putOut(event);
       default:
         return this.#broadcast(event satisfies UnloggedEvent, line);
     }
@@ -172,6 +193,10 @@ export class Room {
   /** Tells whether a member is certain to receive a frame soon. */
   isFlushPendingFor(member: Member): boolean {
     return this.#broadcasters.get(member.protocol)?.isFlushPendingFor(member) ?? false;
+  }
+
+  get #receivers(): Receiver[] {
+    return [...this.#members.all(), ...this.#listeners];
   }
 
   readonly #isMoreInFlight = (): boolean => this.#inFlight > 0;

@@ -1,4 +1,7 @@
+import type { Access } from "../auth/access.ts";
+import type { Semaphore } from "../limits/semaphore.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
+import type { Banned, Kicked } from "../protocol/events.ts";
 import type { ListenerWelcome } from "../protocol/protocol.ts";
 import { encodeLine, HEARTBEAT, SERVER_SENT_EVENTS } from "../protocol/server_sent_events.ts";
 import type { Hub } from "../rooms/hub.ts";
@@ -14,12 +17,14 @@ const HEARTBEAT_INTERVAL_MS = 15_000;
 
 /** The events of one room for one client that only listens. It is not in the room. */
 export class EventStream implements Receiver {
+  readonly access: Access;
   readonly protocol = SERVER_SENT_EVENTS;
   /** Resolves when the stream has ended. */
   readonly closed: Promise<void>;
 
   readonly #hub: Hub;
   readonly #request: ListenRequest;
+  readonly #reads: Semaphore;
   readonly #writer: Writer;
   readonly #heartbeat: ReturnType<typeof setInterval>;
   readonly #onClosed: () => void;
@@ -30,15 +35,19 @@ export class EventStream implements Receiver {
    * @param hub the rooms
    * @param request what the client asked for
    * @param limits what may wait for the client
+   * @param reads how many reads of history the client's address may have at a time
    */
   constructor(
     outlet: Outlet,
     hub: Hub,
     request: ListenRequest,
     { maxBufferedBytes }: SessionLimits,
+    reads: Semaphore,
   ) {
+    this.access = request.access;
     this.#hub = hub;
     this.#request = request;
+    this.#reads = reads;
     this.#writer = new Writer(outlet, this.protocol, maxBufferedBytes, (reason) => {
       countSlowReader();
       this.close(reason);
@@ -54,22 +63,23 @@ export class EventStream implements Receiver {
    * Starts to send events: a welcome, the messages that the client asked for, and all later events.
    * Resolves before the first one is sent.
    *
-   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer; the
-   * stream is closed then
+   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
    */
   async start(): Promise<void> {
-    try {
-      const last = await this.#hub.listen(this.#request.room, this);
-      const replay = await prepareReplay(this.#hub.history, this.#request, last);
-      this.#send(last, replay).catch(() => this.close(CLOSE.tryLater));
-    } catch (error) {
-      this.close(CLOSE.tryLater);
-      throw error;
-    }
+    const last = await this.#hub.listen(this.#request.room, this);
+    const replay = await prepareReplay(this.#hub.history, this.#request, last, this.#reads);
+    this.#send(last, replay).catch(() => this.close(CLOSE.tryLater));
   }
 
   deliver(frame: string): void {
     this.#writer.deliver(frame);
+  }
+
+  onPutOut(event: Kicked | Banned): void {
+    if (this.access.canModerate) return;
+    const { room, address } = this.#request;
+    if (event.type === "banned" && event.address) this.#hub.banAddress(room, event.user, address);
+    this.close(CLOSE.forbidden);
   }
 
   /** Closes the stream if its client has stalled: see {@linkcode Writer.checkStall}. */

@@ -1,4 +1,4 @@
-import { EXCESS_PAUSE_MS, MAX_EXCESS_MS, type SessionBudget } from "../limits/session_budget.ts";
+import { MAX_EXCESS_MS, type SessionBudget } from "../limits/session_budget.ts";
 import { jsonByteLength } from "../protocol/utf8.ts";
 
 /** How many lines are read at once. Then the server has its turn for everything else. */
@@ -8,8 +8,11 @@ const LINES_PER_TURN = 32;
 const turns: (() => void)[] = [];
 let isTurnTaken = false;
 
-/** The memory that a frame takes beside its text. */
-const FRAME_OVERHEAD_BYTES = 100;
+/** So long after a wait, the next one counts as the first. */
+const QUIET_MS = 5_000;
+
+/** What a frame that waits costs beside its text, counted in bytes: most of that is time. */
+const FRAME_OVERHEAD_BYTES = 4096;
 
 /** Such characters take six bytes each as JSON, which is what everyone else gets. */
 // deno-lint-ignore no-control-regex -- they are what it looks for
@@ -115,7 +118,7 @@ export class Inbound {
     const leftMs = this.#waitsSinceMs + MAX_EXCESS_MS - now;
     if (leftMs <= 0) return this.#handler.onExcess();
     this.#timer = setTimeout(() => this.#read(), Math.min(waitMs, leftMs));
-    this.#handler.onWait(now - this.#lastWaitMs > EXCESS_PAUSE_MS);
+    this.#handler.onWait(now - this.#lastWaitMs > QUIET_MS);
     this.#lastWaitMs = now;
   }
 }

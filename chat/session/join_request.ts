@@ -3,7 +3,10 @@ import type { Protocol } from "../protocol/protocol.ts";
 import type { NameSecret } from "../store/store.ts";
 
 /** What a client that only listens asked for. */
-export type ListenRequest = Pick<JoinRequest, "room" | "access" | "since" | "history">;
+export type ListenRequest = Pick<
+  JoinRequest,
+  "room" | "access" | "address" | "since" | "history"
+>;
 
 /** What a client asked for when it connected. */
 export interface JoinRequest {
@@ -15,6 +18,8 @@ export interface JoinRequest {
   readonly secret?: NameSecret;
   /** What the name has in common with names that look like it. */
   readonly nameKeys?: readonly string[];
+  /** The client's address. */
+  readonly address: string;
   /** What the client may do. */
   readonly access: Access;
   /** The protocol to speak. */

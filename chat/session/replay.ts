@@ -1,3 +1,4 @@
+import type { Semaphore } from "../limits/semaphore.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
 import type { RoomEvent } from "../protocol/events.ts";
 import {
@@ -41,17 +42,20 @@ export interface Replay {
  * The first page has been read when this resolves.
  *
  * @param last the id of the room's newest message at the time of the join
+ * @param reads how many reads the client's address may have at a time
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
  */
 export async function prepareReplay(
   history: History,
   { room, since, history: count, access }: ListenRequest,
   last: string,
+  reads: Semaphore,
 ): Promise<Replay> {
   if (since === undefined) {
-    return { recovered: false, pages: count > 0 ? [await history.last(room, count, last)] : [] };
+    const pages = count > 0 ? [await history.last(reads, room, count, last)] : [];
+    return { recovered: false, pages };
   }
-  const replay = await resume(history, room, since, last);
+  const replay = await resume(history, room, since, last, reads);
   // Without authentication nobody may remove anything.
   if (replay.error || access.user === undefined) return replay;
   const removals = await history.removals(room, since);
@@ -65,6 +69,7 @@ async function resume(
   room: string,
   since: string,
   last: string,
+  reads: Semaphore,
 ): Promise<Replay> {
   if (!isId(since)) return refuse(`since is ${quote(since)}, which is not an id`);
   if (isLater(since, last) && !mayHaveExpired(since, last)) {
@@ -72,7 +77,7 @@ async function resume(
   }
   if (since === last) return { recovered: true, pages: [] };
   // The page begins with the message itself, if the log has it.
-  const pages = history.between(room, previousId(since), last);
+  const pages = history.between(reads, room, previousId(since), last);
   const page = (await pages.next()).value ?? [];
   const [first, ...others] = page;
   const hasSince = first?.event.id === since;
@@ -81,7 +86,7 @@ async function resume(
   const { id, prev } = rest[0].event;
   // If the log has lost the message, any other one before the next one may be a newer one.
   const recovered = prev === since && isProofOfNoGap(id, prev) &&
-    (hasSince || (await history.last(room, 1, previousId(id))).length === 0);
+    (hasSince || (await history.last(reads, room, 1, previousId(id))).length === 0);
   return { recovered, pages: replayUpTo(last, rest, pages) };
 }
 

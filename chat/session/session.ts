@@ -1,17 +1,21 @@
 import { getLogger } from "@logtape/logtape";
+import type { Access } from "../auth/access.ts";
 import { countExcess } from "../limits/excess.ts";
 import type { MessageRefusal, SessionBudget } from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
-import type { ClientMessage } from "../protocol/from_client.ts";
+import type { Banned, Kicked } from "../protocol/events.ts";
+import type { ClientMessage, Moderation } from "../protocol/from_client.ts";
 import { BEFORE_FIRST_ID } from "../protocol/ids.ts";
 import type { Decoded, Protocol } from "../protocol/protocol.ts";
 import { exceedsBytes, exceedsJsonBytes } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { Member } from "../rooms/member.ts";
 import {
+  Muted,
   type NameLoss,
   type NameSecret,
+  type Sender,
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
@@ -33,6 +37,9 @@ export interface SessionLimits {
   readonly maxDevices: number;
 }
 
+/** What a user is told who is banned from the room. */
+const BANNED = "you are banned from this room";
+
 /** Added for each message in flight, so that empty messages count too. */
 const MESSAGE_OVERHEAD_BYTES = 100;
 
@@ -45,6 +52,7 @@ export class Session implements Member {
   readonly user: string;
   readonly secret?: NameSecret;
   readonly nameKeys?: readonly string[];
+  readonly address: string;
   readonly maxDevices: number;
   readonly protocol: Protocol;
   /** Resolves when the socket is closed. If the peer does not read, the session ends earlier. */
@@ -55,6 +63,7 @@ export class Session implements Member {
   readonly #budget: SessionBudget;
   readonly #hub: Hub;
   readonly #writer: Writer;
+  readonly #sender: Sender;
   #state: "joining" | "joined" | "left" = "joining";
   readonly #inbound: Inbound;
   /** Whether the room had no message when the session joined, and the session has sent none. */
@@ -89,9 +98,12 @@ export class Session implements Member {
     this.user = request.user;
     this.secret = request.secret;
     this.nameKeys = request.nameKeys;
+    this.address = request.address;
     // Without authentication, nobody knows whether two connections are of the same person.
     this.maxDevices = request.access.user === undefined ? 1 : limits.maxDevices;
     this.protocol = request.protocol;
+    // If the session does not receive what it sends, its room has to tell it from other devices.
+    this.#sender = { session: this.id, isNamed: this.maxDevices > 1 && !this.protocol.echoes };
     this.#request = request;
     this.#limits = limits;
     this.#budget = budget;
@@ -137,12 +149,26 @@ export class Session implements Member {
         return this.#refuse(errorReply.nameTaken(this.user), CLOSE.nameTaken);
       case "full":
         return this.#refuse(errorReply.tooManyDevices(this.maxDevices), CLOSE.tooManyDevices);
+      case "banned":
+        return this.#refuse(errorReply.forbidden(BANNED), CLOSE.forbidden);
       case "replaced":
         if (!this.#hasLeft) this.close(CLOSE.replaced);
         return;
       default:
         loss satisfies never;
     }
+  }
+
+  onPutOut(event: Kicked | Banned): void {
+    if (this.access.canModerate) return;
+    if (event.type === "banned" && event.address) {
+      this.#hub.banAddress(this.#request.room, this.user, this.address);
+    }
+    this.#refuse(errorReply.forbidden(`you were ${event.type} by ${event.by}`), CLOSE.forbidden);
+  }
+
+  get access(): Access {
+    return this.#request.access;
   }
 
   /** Closes the session if its client has stalled: see {@linkcode Writer.checkStall}. */
@@ -152,6 +178,7 @@ export class Session implements Member {
 
   /** Leaves the room at once, and closes the socket as soon as the peer lets it. */
   close(reason: CloseReason): void {
+    if (reason === CLOSE.tooMany && !this.#hasLeft) this.#budget.chargeExcess();
     this.#closeReason = reason;
     this.#writer.close(reason);
     this.#leave();
@@ -187,7 +214,9 @@ export class Session implements Member {
 
   /** Sends what the client asked to receive first, and then the events that have come meanwhile. */
   async #replay(last: string, users: number): Promise<void> {
-    const { recovered, error, pages } = await prepareReplay(this.#hub.history, this.#request, last);
+    const { history } = this.#hub;
+    const { reads } = this.#budget;
+    const { recovered, error, pages } = await prepareReplay(history, this.#request, last, reads);
     if (this.#hasLeft) return;
     this.#welcome(last, users, recovered);
     if (error) this.#writer.reply(error);
@@ -245,6 +274,11 @@ export class Session implements Member {
         return this.#writer.reply({ type: "pong" });
       case "leave":
         return void this.#closeWhenReleased();
+      case "remove":
+      case "kick":
+      case "ban":
+      case "mute":
+        return void this.#moderate(decoded);
       case "error": {
         const { after, ...reply } = decoded;
         return this.#refuseForGood(reply, after);
@@ -263,11 +297,31 @@ export class Session implements Member {
   }
 
   #charge(message: ClientMessage): void {
-    const opensRoom = this.#isRoomNew && !this.#hub.hasMessages(this.#request.room);
-    const refusal = this.#budget.takeMessage(opensRoom);
+    const { room } = this.#request;
+    const opensRoom = this.#isRoomNew && !this.#hub.hasMessages(room);
+    const refusal = this.#budget.takeMessage(opensRoom, this.#hub.countReceivers(room));
     if (refusal) return this.#refuseForNow(refusal, message.ref);
     this.#isRoomNew = false;
     this.#publish(message);
+  }
+
+  /** Does what a moderator asks for. It is charged as a message is. */
+  async #moderate(action: Moderation): Promise<void> {
+    const { ref } = action;
+    const { room } = this.#request;
+    const refusal = this.#budget.takeMessage(false, this.#hub.countReceivers(room));
+    if (refusal) return this.#refuseForNow(refusal, ref);
+    this.#inFlightBytes += MESSAGE_OVERHEAD_BYTES;
+    this.#checkInFlight();
+    try {
+      const isAllowed = await this.#hub.moderate(room, this.access, action);
+      if (!isAllowed) this.#writer.reply(errorReply.forbidden("you may not do this", ref));
+      else if (ref !== undefined) this.#writer.reply({ type: "done", ref });
+    } catch {
+      this.#writer.reply(errorReply.notDone(ref));
+    } finally {
+      this.#inFlightBytes -= MESSAGE_OVERHEAD_BYTES;
+    }
   }
 
   /** Refuses a message that can be repeated later. */
@@ -324,9 +378,7 @@ export class Session implements Member {
     this.#checkInFlight();
     if (this.#hasLeft) return;
     const { room } = this.#request;
-    // A program receives what it sends, so nobody has to know which session sent it.
-    const session = this.maxDevices > 1 && !this.protocol.echoes ? this.id : undefined;
-    this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), session).then(
+    this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), this.#sender).then(
       (id) => {
         this.#inFlightBytes -= inFlightCost(text);
         if (ref === undefined) return;
@@ -335,6 +387,10 @@ export class Session implements Member {
       },
       (error) => {
         this.#inFlightBytes -= inFlightCost(text);
+        if (error instanceof Muted) {
+          const reply = errorReply.forbidden("message not delivered: you are muted", ref);
+          return this.#refuseForGood(reply, after);
+        }
         const isInDoubt = !(error instanceof StoreUnavailable) ||
           ref !== undefined && this.#refsInDoubt.has(ref);
         if (isInDoubt && ref !== undefined) this.#refsInDoubt.add(ref);

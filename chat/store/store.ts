@@ -1,3 +1,4 @@
+import type { ModerationStore } from "./moderation.ts";
 import type { Message, Removed, RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 
 /** Shows that several connections are of the same device, which has a secret for all of them. */
@@ -10,9 +11,9 @@ export interface NameSecret {
 
 /**
  * Why a session does not have a name: another user has it, or a later connection of the same
- * device, or as many devices of the same user as may have it.
+ * device, or as many devices of the same user as may have it, or the user is banned from the room.
  */
-export type NameLoss = "taken" | "replaced" | "full";
+export type NameLoss = "taken" | "replaced" | "full" | "banned";
 
 /** Tells whether a session and another one of the same user cannot both have the name. */
 export function areRivals(
@@ -48,6 +49,14 @@ export interface RoomListener {
    * @param loss who has it now
    */
   onNameLost(user: string, session: string, loss: NameLoss): void;
+
+  /**
+   * Called when the connection was lost and is back, and the messages that were missed have been
+   * delivered. What is not logged may have been missed.
+   *
+   * @param last the id of the last message before
+   */
+  onInterrupted?(last: string): void;
 }
 
 /** A message in a room's log. */
@@ -74,6 +83,14 @@ export interface UsersPage {
   readonly next?: string;
 }
 
+/** The session that publishes a message. */
+export interface Sender {
+  /** The id of the session. */
+  readonly session: string;
+  /** Whether the event has to name the session. */
+  readonly isNamed: boolean;
+}
+
 /** How much of each room's log a store keeps. */
 export interface LogLimits {
   /** The least number of messages to keep in each room, the newest ones. There may be some more. */
@@ -90,6 +107,11 @@ export interface LogLimits {
   readonly historyBytes?: number;
   /** How many messages one session may publish a second; 0, the default, for any number. */
   readonly maxMessagesPerSecond?: number;
+  /**
+   * Whether users can be muted: by default they cannot. It costs a command for each sender of the
+   * messages that are published together.
+   */
+  readonly hasMutes?: boolean;
 }
 
 /**
@@ -157,6 +179,7 @@ export interface Store {
    * @param secret the secret of the user's device, if it has one
    * @param keys what the name has in common with names that look like it, without white space
    * @param maxDevices how many sessions can have the name, by default 1
+   * @param address the client's address, if the user or the address can be banned
    * @returns whether the session got the name
    * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the name must be released,
    * unless the listener has received the event
@@ -168,6 +191,7 @@ export interface Store {
     secret?: NameSecret,
     keys?: readonly string[],
     maxDevices?: number,
+    address?: string,
   ): Promise<"claimed" | NameLoss>;
 
   /**
@@ -183,7 +207,7 @@ export interface Store {
    * A `ref` is an idempotency key. A second message of the same user in the same room with the same
    * `ref`, within {@linkcode REF_TTL_SECONDS}, is not appended: the call resolves to the id of the
    * first. If the outcome of a message with a `ref` is unknown, the store retries it for up to five
-   * seconds while the user holds the name here, and keeps the user's later messages after it.
+   * seconds while the sender has the name here, and keeps the user's later messages after it.
    *
    * A message with `after` is appended only if the store remembers that `ref` of the same user in
    * the same room. So no message overtakes one before it that was refused, or was never sent.
@@ -193,10 +217,11 @@ export interface Store {
    * @param text the message
    * @param ref the sender's own key for the message, if it has one
    * @param after the `ref` of the message that must have been appended before, if there is one
-   * @param session the sender's session, if the event has to name it
+   * @param sender the session that publishes it, if one does
    * @returns the id of the message
    * @throws {OutOfOrder} if there is no message with the ref `after`
    * @throws {TooManyRefs} if the message has a ref and the store remembers too many of the user's
+   * @throws {Muted} if the user is muted, and users can be: see {@linkcode LogLimits}
    * @throws {StoreOutcomeUnknown} if the message may have been appended; with a `ref`, only after
    * the retries
    */
@@ -206,7 +231,7 @@ export interface Store {
     text: string,
     ref?: string,
     after?: string,
-    session?: string,
+    sender?: Sender,
   ): Promise<string>;
 
   /**
@@ -262,6 +287,9 @@ export interface Store {
    */
   readRemovals(room: string, position: string): Promise<readonly Removed[]>;
 
+  /** Who is banned, who is muted, and who moderates. */
+  readonly moderation: ModerationStore;
+
   /**
    * Lists the users in a room, page by page, in no particular order. A user who is in the room from
    * the first page to the last is listed at least once, and may be listed twice.
@@ -302,6 +330,14 @@ export class TooManyRefs extends StoreUnavailable {
   /** Creates the error, always with the same words. */
   constructor() {
     super("the user has sent too many messages with a ref in five minutes");
+  }
+}
+
+/** The sender is muted in the room. */
+export class Muted extends StoreUnavailable {
+  /** Creates the error, always with the same words. */
+  constructor() {
+    super("the sender is muted");
   }
 }
 

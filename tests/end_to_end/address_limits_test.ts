@@ -1,9 +1,10 @@
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { deadline } from "../../chat/store/deadline.ts";
 import { assertLogged, rowOf } from "../support/fault_table.ts";
 import { type Instance, messageOf, startInstance } from "../support/instance.ts";
-import { handshake, RawClient, requestUpgrade } from "../support/raw_client.ts";
+import { frame, handshake, RawClient, requestUpgrade } from "../support/raw_client.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { TextClient } from "../support/text_client.ts";
 import { until } from "../support/wait.ts";
@@ -110,6 +111,17 @@ Deno.test("joins and requests above the rate of an address get 429 and Retry-Aft
   assertEquals(status, 200);
 });
 
+Deno.test("a flood of tiny frames ends its connection, and costs its address joins", async () => {
+  const env = { MAX_JOINS_PER_SECOND: "1", MAX_LINES_PER_SECOND: "10" };
+  await using instance = await startInstance(env);
+  const flooder = await RawClient.join(instance.port, "flooder");
+  await flooder.write(new Uint8Array(Array(1_500).fill([...frame(1, "1")]).flat()));
+  await deadline(flooder.ended(), 30_000);
+  flooder.close();
+  // Five joins are possible at once.
+  assertMatch(await requestUpgrade(instance.port, "foo"), /^HTTP\/1.1 429 /);
+});
+
 Deno.test("with TRUST_PROXY the limits are those of the address that the proxy names", async () => {
   await using instance = await startInstance({ MAX_REQUESTS_PER_SECOND: "1", TRUST_PROXY: "1" });
   const statuses: number[] = [];
@@ -164,6 +176,28 @@ Deno.test("above 20 new rooms at once an address gets too_many", async () => {
   for (const error of refused) assertEquals(Reflect.get(error, "code"), "too_many");
   await old.publish("a room that has messages costs nothing");
   await Promise.all([old, ...clients].map((client) => client.leave()));
+});
+
+Deno.test("what an address makes the server deliver has a rate, whoever receives it", async () => {
+  await using instance = await startInstance({ MAX_DELIVERED_BYTES_PER_SECOND: "20000" });
+  const [foo, bar] = await Promise.all(
+    ["foo", "bar"].map((user) => JsonClient.join(instance.port, user)),
+  );
+  // 40,000 at once: each message takes about 15,100 for each of the two.
+  for (const ref of ["1", "2"]) {
+    for (const client of [foo, bar]) {
+      client.send({ type: "message", text: "x".repeat(14_500), ref });
+    }
+  }
+  await until(() =>
+    [foo, bar].every((one) => one.all("ack").length + one.all("error").length === 2)
+  );
+  assertEquals([foo, bar].flatMap((client) => client.all("ack")).length, 1);
+  for (const { code } of [foo, bar].flatMap((client) => client.all("error"))) {
+    assertEquals(code, "too_many");
+  }
+  assert(instance.output.all.some((line) => line.includes("exceeds MAX_DELIVERED_BYTES_")));
+  await Promise.all([foo.leave(), bar.leave()]);
 });
 
 Deno.test("bytes over the rate of an address wait, whoever of its clients sends them", async () => {

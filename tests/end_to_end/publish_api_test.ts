@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { type Store, StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
 import { startHttpServer } from "../support/http_server.ts";

@@ -78,6 +78,11 @@ Deno.test("a page has at most 1 MiB of messages, or a single one", async () => {
     [5, 6, 7],
   ]);
   assertEquals(pages.flat().map(({ text }) => text), texts);
+  // The history of a join is such a page.
+  const foo = await JsonClient.join(server.port, "foo", { room: "red", history: 200 });
+  await foo.receivedMessages(3);
+  assertEquals(foo.texts, texts.slice(5));
+  await foo.leave();
 });
 
 Deno.test("HEAD of a listing reads nothing from the store", async () => {

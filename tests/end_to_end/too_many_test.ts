@@ -76,6 +76,18 @@ Deno.test("lines and bytes over the budget wait, in order, and each is answered"
   }
 });
 
+Deno.test("300 messages at once are answered, and the connection stays", async () => {
+  await using instance = await startInstance({ LIMITS: "on" });
+  const foo = await JsonClient.join(instance.port, "foo");
+  const refs = Array.from({ length: 300 }, (_, i) => `${i}`);
+  for (const ref of refs) foo.send(message(ref));
+  const answers = await answersTo(foo, refs);
+  assertEquals(answers.filter(({ type }) => type === "ack").length, 40);
+  foo.send({ type: "ping" });
+  await foo.find("pong");
+  await foo.leave();
+});
+
 Deno.test("the lines of one frame are answered in one frame", async () => {
   await using instance = await startInstance();
   const socket = new WebSocket(`ws://127.0.0.1:${instance.port}/chat/foo`, "chat.json.v1");

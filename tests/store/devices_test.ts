@@ -198,13 +198,31 @@ Deno.test("a later connection of a device ends the former one alone", async () =
   assertEquals(await claim(one, 2), "claimed");
   assertEquals(await claim(two, 3), "claimed");
   await Promise.all([one.caughtUp(), two.caughtUp()]);
-  const held = [one, two].map(({ claims }) =>
-    claims.heldIn("r").of("foo").map(({ session }) => session)
-  );
-  assertEquals(held, [["a1", "a2"], ["b", "p3"]]);
+  const held = () =>
+    [one, two].map(({ claims }) => claims.heldIn("r").of("foo").map(({ session }) => session));
+  assertEquals(held(), [["a1", "a2"], ["b", "p3"]]);
   assertEquals(await claim(two, 2), "replaced");
-  await one.sweeper.sweep("r");
-  assertEquals(await test.inRedis(), [["one-1 a1", "one-1 a2", "two-1 b", "two-1 p3"], ["foo"]]);
+  // Also if its event is lost.
+  one.claims.note = () => false;
+  assertEquals(await claim(one, 4), "claimed");
+  assertEquals(await claim(one, 5), "claimed");
+  await two.caughtUp();
+  assertEquals(held(), [["a1", "a2", "p5"], ["b"]]);
+  const all = ["one-1 a1", "one-1 a2", "one-1 p5", "two-1 b"];
+  assertEquals(await test.inRedis(), [all, ["foo"]]);
+});
+
+Deno.test("sweeps free the places of sessions that are gone", async () => {
+  await using test = await startDevices();
+  const { redis, one, two } = test;
+  const owner = await redis.command("HGET", OWNERS, "foo") as string;
+  const gone = ["one-1 5 gone 0 -", "four-1 5 gone 0 -"];
+  await redis.command("HSET", OWNERS, "foo", [owner, ...gone].join("\n"));
+  await two.sweeper.sweep("r");
+  assertEquals((await test.inRedis())[0]?.length, 4, "an instance that is not registered");
+  for (let i = 0; i < 2; i++) await one.sweeper.sweep("r");
+  assertEquals(await test.inRedis(), [["one-2 a1", "one-2 a2", "two-1 b"], ["foo"]]);
+  assertEquals(await test.seen(), JOINED);
 });
 
 Deno.test("only a joined makes an instance look for what Redis has lost", async () => {
@@ -221,11 +239,11 @@ Deno.test("names of users with one device and with several are restored together
   const { redis, one, two } = test;
   assertEquals(await one.claims.claim("r", "bar", "s1"), "claimed");
   await addDead(redis, "three-1");
-  await two.reaper.watchNext();
+  await one.reaper.watchNext();
   await redis.command("DEL", USERS, OWNERS);
-  await one.sweeper.sweep("r");
+  await redis.command("SADD", USERS, "ghost");
+  for (const { sweeper } of [one, two, one, two]) await sweeper.sweep("r");
   assertEquals(await redis.users("r"), ["bar", "foo"]);
-  await two.sweeper.sweep("r");
   assertEquals(await two.claims.claim("r", "bar", "s2"), "taken");
   assertEquals(await two.claims.claim("r", "foo", "s2"), "taken");
   assertEquals((await test.inRedis())[0], ["one-1 a1", "one-1 a2", "two-1 b"]);

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { RoomEvent } from "../../chat/protocol/events.ts";
-import { ByUser } from "../../chat/store/by_user.ts";
 import { connect } from "../../chat/store/redis/connections.ts";
 import { Log } from "../../chat/store/redis/log.ts";
 import { manageLogLifetime } from "../../chat/store/redis/log_lifetime.ts";
@@ -262,16 +261,19 @@ Deno.test("redis: messages after one with an unknown outcome come after it", asy
   await store.close();
 });
 
+/** A session that sends a message. */
+const by = (session: string) => ({ session, isNamed: false });
+
 Deno.test("redis: a message is not retried after its sender has left", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   const store = await openRedisStore(redisSettings(proxy.port), LIMITS);
   await store.subscribe("r", NO_LISTENER);
   await store.claim("r", "foo", "s1");
-  await store.claim("r", "bar", "s2");
+  for (const session of ["s2", "s3"]) await store.claim("r", "bar", session, undefined, [], 2);
   proxy.freeze("chat-commands");
-  const first = store.publish("r", "foo", "a", "a");
-  const second = store.publish("r", "bar", "b", "b");
+  const first = store.publish("r", "foo", "a", "a", undefined, by("s1"));
+  const second = store.publish("r", "bar", "b", "b", undefined, by("s2"));
   const ends = Promise.allSettled([first, second]);
   // One leaves before the first attempts fail, the other one afterwards.
   const released = store.release("r", "foo", "s1");
@@ -306,7 +308,7 @@ Deno.test("redis: nothing waits for a retry in an outage, or when its sender lea
     // In every turn, so that no retry can end between the return of the connection and this call.
     await endOfTurn();
     isRejected = false;
-    queued = store.publish("r", "foo", "c");
+    queued = store.publish("r", "foo", "c", undefined, undefined, by("s1"));
     queued.catch(() => isRejected = true);
     await Promise.resolve();
   }
@@ -393,7 +395,7 @@ Deno.test("redis: a log keeps its time if someone joins while it is shortened", 
   const log = new Log(commands, LASTING, {
     nowMs: Date.now,
     observerOf: () => undefined,
-    heldIn: () => new ByUser(),
+    hasName: () => false,
   });
   const lifetime = manageLogLifetime(commands, log, LASTING.historySeconds, Date.now);
   await log.publish("r", "foo", "a");

@@ -3,6 +3,7 @@ import type { Message, Removed, RoomEvent } from "../../chat/protocol/events.ts"
 import { isLater } from "../../chat/protocol/ids.ts";
 import {
   type LogLimits,
+  Muted,
   type NameSecret,
   OutOfOrder,
   type RoomListener,
@@ -359,8 +360,10 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
 
   test("a message names its session only if it is told to, also in the log", async (pair) => {
     const recorder = await record(pair.here, "r");
-    await pair.there.publish("r", "foo", "one", undefined, undefined, "s1");
-    await pair.there.publish("r", "foo", "two", "ref");
+    const sender = { session: "s1", isNamed: true };
+    await pair.there.publish("r", "foo", "one", undefined, undefined, sender);
+    const other = { session: "s2", isNamed: false };
+    await pair.there.publish("r", "foo", "two", "ref", undefined, other);
     const sent = [
       { type: "message", user: "foo", text: "one", session: "s1" },
       { type: "message", user: "foo", text: "two", ref: "ref" },
@@ -780,6 +783,161 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await pass(30);
     assertEquals(await there.readAfter("r", "0-0", 1), [], "nor does it renew it");
   }, { historyLimit: 3, historySeconds: 60 });
+
+  test("kick() is published if the user is in the room", async ({ here, there }) => {
+    const recorders = [await record(here, "r"), await record(there, "r")];
+    await there.moderation.kick("r", "foo", "ann");
+    await here.claim("r", "foo", "s1");
+    await there.moderation.kick("r", "foo", 'ann "ü"');
+    await here.publish("r", "x", "end");
+    for (const recorder of recorders) {
+      assertEquals(await recorder.until("end"), [
+        { type: "joined", user: "foo", session: "s1", users: 1 },
+        { type: "kicked", user: "foo", by: 'ann "ü"' },
+        end,
+      ]);
+    }
+  });
+
+  test("a ban refuses claims until it is lifted or ends", async ({ here, there }) => {
+    const recorders = [await record(here, "r"), await record(there, "r")];
+    await Promise.all([record(here, "q"), record(there, "q")]);
+    const claim = (store: Store, user: string, address?: string) =>
+      store.claim("r", user, `${user}'s`, undefined, [user], 1, address);
+    const { moderation } = there;
+    const before = Date.now();
+    await here.moderation.restrict("banned", "r", "foo", 'ann "ü"', 60);
+    for (const store of [here, there]) {
+      assertEquals(await claim(store, "foo", "1.2.3.4"), "banned");
+      assertEquals(await store.moderation.isBanned("r", "foo", "1.2.3.4"), true);
+      assertEquals(await store.moderation.isBanned("r", "bar", "1.2.3.4"), false);
+      assertEquals(await store.moderation.isBanned("q", "foo", "1.2.3.4"), false);
+    }
+    assertEquals(await claim(here, "bar", "1.2.3.4"), "claimed");
+    assertEquals(await there.claim("q", "foo", "s1", undefined, [], 1, "1.2.3.4"), "claimed");
+    assertEquals(await claim(there, "foo"), "claimed", "it is asked for without an address");
+    await there.release("r", "foo", "foo's");
+    const [ban, ...others] = await moderation.listRestricted("banned", "r");
+    assertEquals(others, []);
+    assertEquals(ban, { user: "foo", by: 'ann "ü"', until: ban.until, address: false });
+    assert(ban.until >= before + 60_000 && ban.until <= Date.now() + 60_000);
+    assertEquals(await moderation.listRestricted("banned", "q"), []);
+
+    await moderation.restrict("banned", "r", "foo", "bob", 0);
+    await moderation.restrict("banned", "r", "foo", "bob", 0);
+    await moderation.restrict("banned", "r", "never", "bob", 0);
+    assertEquals(await claim(here, "foo", "1.2.3.4"), "claimed");
+    assertEquals(await moderation.listRestricted("banned", "r"), []);
+    await here.publish("r", "x", "end");
+    for (const recorder of recorders) {
+      await recorder.until("end");
+      assertEquals(recorder.events.filter(({ type }) => type === "banned"), [
+        { type: "banned", user: "foo", by: 'ann "ü"', until: ban.until },
+        { type: "banned", user: "foo", by: "bob", until: 0 },
+      ]);
+    }
+
+    await moderation.restrict("banned", "r", "pi", "ann", 1);
+    while (await here.moderation.isBanned("r", "pi", "5")) await sleep(50);
+    assertEquals(await claim(there, "pi", "5"), "claimed");
+    assertEquals(await moderation.listRestricted("banned", "r"), []);
+  });
+
+  test("a ban with addresses refuses them to everyone, as long as it lasts", async (pair) => {
+    const { here, there } = pair;
+    const recorder = await record(here, "r");
+    await Promise.all([record(there, "r"), record(there, "q")]);
+    const claim = (user: string, address: string, room = "r") =>
+      there.claim(room, user, `${user}'s`, undefined, undefined, 1, address);
+    const ban = (seconds: number, address?: boolean) =>
+      here.moderation.restrict("banned", "r", "foo", "ann", seconds, address);
+    await ban(60, true);
+    await here.moderation.banAddress("r", "foo", "1.2.3.4");
+    await here.moderation.banAddress("r", "foo", "::1");
+    assertEquals(await claim("bar", "::1"), "banned");
+    assertEquals(await claim("bar", "1.2.3.4"), "banned");
+    assertEquals(await there.moderation.isBanned("r", "bar", "1.2.3.4"), true);
+    assertEquals(await claim("bar", "1.2.3.4", "q"), "claimed");
+    await ban(120, true);
+    assertEquals(await claim("bar", "1.2.3.4"), "banned", "the addresses are still known");
+    const [listed] = await there.moderation.listRestricted("banned", "r");
+    assertEquals(listed, { user: "foo", by: "ann", until: listed.until, address: true });
+    await ban(120);
+    assertEquals(await claim("bar", "1.2.3.4"), "claimed");
+    await ban(120, true);
+    assertEquals(await claim("two", "1.2.3.4"), "claimed", "they were forgotten");
+    await here.moderation.banAddress("r", "foo", "::1");
+    await ban(0);
+    // An instance may be late.
+    await here.moderation.banAddress("r", "foo", "5.6.7.8");
+    assertEquals(await claim("three", "::1"), "claimed");
+    assertEquals(await claim("four", "5.6.7.8"), "claimed");
+    await here.publish("r", "x", "end");
+    await recorder.until("end");
+    const bans = recorder.events.flatMap((event) => event.type === "banned" ? event : []);
+    assertEquals(bans.map(({ address }) => address), [true, true, undefined, true, undefined]);
+  });
+
+  test("a mute refuses messages, and nothing else, until it is lifted or ends", async (pair) => {
+    const { here, there } = pair;
+    const recorder = await record(here, "r");
+    const taken = await here.publish("r", "foo", "before", "ref 1");
+    await there.moderation.restrict("muted", "r", "foo", "ann", 60);
+    const outcomes = await Promise.allSettled([
+      here.publish("r", "foo", "a"),
+      here.publish("r", "bar", "b", "bar's"),
+      here.publish("r", "foo", "c", "ref 2", "ref 1"),
+      here.publish("r", "foo", "before", "ref 1"),
+      here.publish("r", "bar", "d", undefined, "bar's"),
+      here.publish("q", "foo", "in another room"),
+      there.publish("r", "foo", "e", "ref 3", "none"),
+    ]);
+    assertEquals(
+      outcomes.map((one) => one.status === "fulfilled" ? "taken" : one.reason.constructor),
+      [Muted, "taken", Muted, "taken", "taken", "taken", Muted],
+    );
+    assertEquals(outcomes[3], { status: "fulfilled", value: taken });
+    await there.moderation.restrict("muted", "r", "foo", "ann", 0);
+    await here.publish("r", "foo", "after", "ref 2", "ref 1");
+    await there.moderation.restrict("muted", "r", "foo", "ann", 1);
+    const publish = () => here.publish("r", "foo", "later").then(() => true, () => false);
+    while (!await publish()) await sleep(50);
+    await here.publish("r", "x", "end");
+    await recorder.until("end");
+    const texts = recorder.messages().map(({ text }) => text);
+    assertEquals(texts, ["before", "b", "d", "after", "later", "end"]);
+  }, { ...AMPLE, hasMutes: true });
+
+  test("nobody is muted where users cannot be", async ({ here }) => {
+    await here.moderation.restrict("muted", "r", "foo", "ann", 60);
+    await here.publish("r", "foo", "a");
+  });
+
+  test("mutes and moderators are kept by room, until they end", async ({ here, there }) => {
+    const recorder = await record(there, "r");
+    const { moderation } = here;
+    await moderation.restrict("muted", "r", "foo", "ann", 60);
+    const [mute, ...others] = await there.moderation.listRestricted("muted", "r");
+    assertEquals(others, []);
+    assertEquals(mute, { user: "foo", by: "ann", until: mute.until, address: false });
+    assertEquals(await moderation.isBanned("r", "foo", "1.2.3.4"), false);
+    await moderation.restrict("muted", "r", "foo", "ann", 0);
+    assertEquals(await there.moderation.listRestricted("muted", "r"), []);
+
+    await moderation.noteModerator("r", "ann", Date.now() + 60_000);
+    await moderation.noteModerator("r", "bob", Date.now() - 1);
+    // What has ended is removed, and nothing else.
+    await moderation.restrict("banned", "r", "foo", "ann", 60);
+    const answers = [["r", "ann"], ["r", "bob"], ["r", "foo"], ["q", "ann"]]
+      .map(([room, user]) => there.moderation.isModerator(room, user));
+    assertEquals(await Promise.all(answers), [true, false, false, false]);
+    await here.publish("r", "x", "end");
+    await recorder.until("end");
+    assertEquals(recorder.events.filter(({ type }) => type === "muted"), [
+      { type: "muted", user: "foo", by: "ann", until: mute.until },
+      { type: "muted", user: "foo", by: "ann", until: 0 },
+    ]);
+  });
 
   test("listUsers() lists every user who stays, page by page", async ({ here, there }) => {
     await Promise.all([record(here, "r"), record(there, "r")]);

@@ -20,8 +20,8 @@ const CHANGES: readonly (readonly [file: string, before: string, after: string])
   // A field of messages.
   [
     "chat/store/redis/log.ts",
-    "JSON.stringify({ user, text, ref }",
-    'JSON.stringify({ user, text, ref, mood: "fine" }',
+    "JSON.stringify({ user, text, ref, session }",
+    'JSON.stringify({ user, text, ref, session, mood: "fine" }',
   ],
   // A field of the entries of a log.
   ["chat/store/redis/scripts/publish.lua", "'rest', rest,", "'device', 'phone', 'rest', rest,"],

@@ -12,6 +12,8 @@ const UNLIMITED: AddressLimits = {
   maxRequestsPerSecond: 0,
   maxNewRoomsPerSecond: 0,
   maxAddressBytesPerSecond: 0,
+  maxAddressLinesPerSecond: 0,
+  maxDeliveredBytesPerSecond: 0,
 };
 
 function setUp(limits: Partial<AddressLimits>) {
@@ -90,6 +92,28 @@ Deno.test("the clients of an address share its bytes; without a limit they never
   const unlimited = setUp({}).budgets.of("a");
   const waitMs = unlimited.bytes.msUntil(1e9, 0) + unlimited.takeNewRoom();
   assertEquals([waitMs, unlimited.admit("join")], [0, undefined]);
+});
+
+Deno.test("the messages of an address cause so many bytes of deliveries a second", () => {
+  const { budgets } = setUp({ maxDeliveredBytesPerSecond: 100 });
+  const take = (ms: number, ...bytes: number[]) =>
+    bytes.map((count) => budgets.of("a").takeDelivery(count, ms));
+  assertEquals(take(0, 150, 51), [0, 500]);
+  assertEquals(take(500, 60, 100), [0, 600]);
+  // What is more than can be taken at once needs a full bucket.
+  assertEquals(take(1_000, 500), [1_100]);
+  assertEquals(take(2_100, 500, 1), [0, 4_000]);
+  assertEquals(budgets.of("b").takeDelivery(150, 0), 0);
+});
+
+Deno.test("a client that sent too much costs its address five joins", () => {
+  const { budgets, clock } = setUp({ maxJoinsPerSecond: 1 });
+  const budget = budgets.of("a");
+  assertEquals(budget.admit("join"), undefined);
+  for (let i = 0; i < 2; i++) budget.chargeExcess();
+  assertEquals(budget.admit("join")?.retryAfterSeconds, 7);
+  clock.ms = 7_000;
+  assertEquals([budget.admit("join"), budget.admit("join")?.retryAfterSeconds], [undefined, 1]);
 });
 
 Deno.test("a budget outlives its sessions, and is forgotten when it is as new", () => {

@@ -5,6 +5,7 @@ import { JSON_LINES } from "../../chat/protocol/json.ts";
 import type { Protocol } from "../../chat/protocol/protocol.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { Room } from "../../chat/rooms/room.ts";
+import { NO_MODERATION } from "../support/member.ts";
 import { endOfTurn, until } from "../support/wait.ts";
 
 /** A room whose members record every frame, and whose messages get one id after the other. */
@@ -26,6 +27,7 @@ function makeRoom(maxFlushMs = 20) {
       const frames: string[] = [];
       const member: Member = {
         ...{ user, protocol, id: user, maxDevices: 1 },
+        ...NO_MODERATION,
         onJoined() {},
         deliver(frame) {
           frames.push(frame);

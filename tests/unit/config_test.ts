@@ -40,6 +40,8 @@ Deno.test("readConfig() has a default for every setting", () => {
     maxRequestsPerSecond: 50,
     maxNewRoomsPerSecond: 1,
     maxAddressBytesPerSecond: 1_048_576,
+    maxAddressLinesPerSecond: 1_000,
+    maxDeliveredBytesPerSecond: 33_554_432,
     maxMessagesPerSecond: 20,
     maxLinesPerSecond: 100,
     maxBytesPerSecond: 131_072,

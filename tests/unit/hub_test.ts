@@ -4,6 +4,7 @@ import type { Member } from "../../chat/rooms/member.ts";
 import { MemoryBackend, openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
+import { NO_MODERATION } from "../support/member.ts";
 import { endOfTurn } from "../support/wait.ts";
 import { type RoomListener, type Store, StoreUnavailable } from "../../chat/store/store.ts";
 
@@ -22,6 +23,7 @@ async function startHub(users: string[]) {
   await hub.start();
   const members = users.map((user): Member => ({
     ...{ user, id: user, maxDevices: 1, protocol: TEXT },
+    ...NO_MODERATION,
     onJoined() {},
     deliver() {},
     onNameLost() {},
@@ -72,6 +74,7 @@ Deno.test("a room stays active while a session takes over a name that was lost",
     const member: Member & { received: string[] } = {
       ...{ user: "foo", id: `${attempt}`, maxDevices: 1, protocol: JSON_LINES, received },
       secret: { hash: "foo's", attempt },
+      ...NO_MODERATION,
       onJoined: () => received.push("joined"),
       deliver: (frame) => received.push(JSON.parse(frame).type),
       onNameLost(loss) {
@@ -110,6 +113,7 @@ Deno.test("the later of two joins of a user stays, whichever claim comes first",
       const member: Member = {
         ...{ user: "foo", id: `${attempt}`, maxDevices: 1, protocol: TEXT },
         secret: { hash: "foo's", attempt },
+        ...NO_MODERATION,
         onJoined() {},
         deliver() {},
         onNameLost(loss) {

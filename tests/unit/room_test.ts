@@ -1,14 +1,20 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { RoomEvent } from "../../chat/protocol/events.ts";
+import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import type { Member } from "../../chat/rooms/member.ts";
 import { Room } from "../../chat/rooms/room.ts";
+import { NO_MODERATION } from "../support/member.ts";
 import { endOfTurn } from "../support/wait.ts";
 
 const OPTIONS = { maxFlushMs: 20, now: () => performance.now() };
 
 /** A member that records what happens to it. */
-function makeMember(user: string, id = `session of ${user}`): Member & { log: string[] } {
+function makeMember(
+  user: string,
+  id = `session of ${user}`,
+  more: Partial<Member> = {},
+): Member & { log: string[] } {
   const log: string[] = [];
   return {
     user,
@@ -16,9 +22,11 @@ function makeMember(user: string, id = `session of ${user}`): Member & { log: st
     maxDevices: 1,
     protocol: TEXT,
     log,
+    ...NO_MODERATION,
     onJoined: (last, users) => log.push(`admitted after ${last}, ${users} are there`),
     deliver: (frame) => log.push(frame),
     onNameLost: (loss) => log.push(loss),
+    ...more,
   };
 }
 
@@ -121,4 +129,93 @@ Deno.test("a lost name ends the session that held it, and no other session", asy
   assertEquals([foo.log, bar.log], [[], []]);
   room.handleNameLost("foo", foo.id, "taken");
   assertEquals([foo.log, bar.log], [["taken"], []]);
+});
+
+/** A room with bar and three devices of foo: two of people, and a program. */
+async function makeRoomWithDevices() {
+  const { room, foo: bar } = await makeRoom();
+  const device = { maxDevices: 3, secret: undefined };
+  const devices = {
+    laptop: makeMember("dev", "laptop", device),
+    phone: makeMember("dev", "phone", { ...device, secret: { hash: "phone", attempt: 1 } }),
+    bot: makeMember("dev", "bot", { ...device, protocol: JSON_LINES }),
+  };
+  for (const member of Object.values(devices)) room.reserve(member);
+  receive(room, { type: "joined", user: "dev", session: "laptop", users: 3 });
+  for (const session of ["phone", "bot"]) {
+    receive(room, { type: "added", user: "dev", session, users: 3 });
+  }
+  await endOfTurn();
+  const clients = { bar, ...devices };
+  /** What each has received since the last call. */
+  async function received() {
+    await endOfTurn();
+    return Object.fromEntries(
+      Object.entries(clients).map(([name, { log }]) => [
+        name,
+        log.splice(0).map((line) => line[0] === "{" ? JSON.parse(line).type : line),
+      ]),
+    );
+  }
+  return { room, ...devices, received };
+}
+
+Deno.test("one more device of a user is admitted, and nobody is told", async () => {
+  const { received } = await makeRoomWithDevices();
+  const admitted = ["admitted after 0-0, 3 are there"];
+  assertEquals(await received(), {
+    bar: ["dev: has joined the chat!"],
+    ...{ laptop: admitted, phone: admitted, bot: admitted },
+  });
+});
+
+Deno.test("a user's message goes to all devices, but a person's own one", async () => {
+  const { room, received } = await makeRoomWithDevices();
+  await received();
+  const message = { type: "message", id: "1-0", prev: "0-0", user: "dev", text: "hi" } as const;
+  receive(room, { ...message, session: "laptop" });
+  const [all, program] = [["dev: hi"], ["message"]];
+  assertEquals(await received(), { bar: all, laptop: [], phone: all, bot: program });
+  // A program receives what it has sent, and its event names no session.
+  receive(room, { ...message, id: "2-0", prev: "1-0" });
+  assertEquals(await received(), { bar: all, laptop: all, phone: all, bot: program });
+  // One from a device of another instance.
+  receive(room, { ...message, id: "3-0", prev: "2-0", session: "tablet" });
+  assertEquals(await received(), { bar: all, laptop: all, phone: all, bot: program });
+});
+
+Deno.test("devices are taken over, lost and removed one by one", async () => {
+  const { room, laptop, phone, bot, received } = await makeRoomWithDevices();
+  await received();
+  const later = makeMember("dev", "later", {
+    maxDevices: 3,
+    secret: { hash: "phone", attempt: 2 },
+  });
+  room.reserve(later);
+  // Its event would name the former one, if the store had not lost the name.
+  receive(room, { type: "added", user: "dev", session: "later", users: 3 });
+  assertEquals(later.log, ["admitted after 0-0, 3 are there"]);
+  assertEquals(await received(), { bar: [], laptop: [], phone: ["replaced"], bot: [] });
+  assert(room.remove(phone));
+  assert(!room.remove(phone));
+  receive(room, { type: "replaced", user: "dev", session: "x", former: "laptop", users: 3 });
+  assertEquals(await received(), { bar: [], laptop: ["replaced"], phone: [], bot: [] });
+  room.remove(laptop);
+  receive(room, { type: "message", id: "1-0", prev: "0-0", user: "dev", text: "hi" });
+  assertEquals(await received(), { bar: ["dev: hi"], laptop: [], phone: [], bot: ["message"] });
+  assertEquals(later.log.slice(1), ["dev: hi"]);
+  assertEquals([laptop, phone, bot, later].map(room.isMember, room), [false, false, true, true]);
+});
+
+Deno.test("devices that were reaped in an outage are seen coming back once", async () => {
+  const { room, bot, received } = await makeRoomWithDevices();
+  await received();
+  receive(room, { type: "left", user: "dev" });
+  room.remove(bot);
+  // Their instance may announce each device, and so may another one.
+  for (const session of ["laptop", "phone"]) {
+    receive(room, { type: "joined", user: "dev", session, users: 3 });
+  }
+  const seen = ["dev: has left the chat!", "dev: has joined the chat!"];
+  assertEquals(await received(), { bar: seen, laptop: [], phone: [], bot: [] });
 });

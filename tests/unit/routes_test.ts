@@ -44,7 +44,10 @@ const ROUTES: readonly Route[] = [
   { method: "GET", path: /^\/broken$/, needs: "nothing", handle: fail(new TypeError("a bug")) },
 ];
 
-const ROUTER = { routes: ROUTES, admit: makeAdmission() };
+const ROUTER = {
+  routes: ROUTES,
+  admit: makeAdmission(undefined, undefined, () => Promise.resolve(false)),
+};
 
 const CLIENT = new AddressBudgets(readConfig({ LIMITS: "off" })).of("192.0.2.1");
 

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { SessionBudget, type SharedBudget } from "../../chat/limits/session_budget.ts";
 import { TokenBucket } from "../../chat/protocol/token_bucket.ts";
 import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
@@ -12,9 +12,9 @@ function makeBudget(rates: Partial<typeof NO_RATES>, address: Partial<SharedBudg
     () => clock.ms,
   );
   /** Takes a line and its message; returns the refusal, if there is one. */
-  function publish(opensRoom = false) {
+  function publish(opensRoom = false, receivers = 1) {
     assertEquals(budget.takeLine(1), 0);
-    return budget.takeMessage(opensRoom);
+    return budget.takeMessage(opensRoom, receivers);
   }
   return { budget, clock, publish };
 }
@@ -40,28 +40,34 @@ Deno.test("after a refused message all are refused until half of the burst is ba
   assertEquals(publish()?.isFirst, true);
 });
 
-Deno.test("refusals for ten seconds are too many, unless five seconds pass without one", () => {
-  for (const pauseMs of [5_000, 5_001]) {
-    const { clock, publish } = makeBudget({ maxMessagesPerSecond: 1 });
+Deno.test("refusals for ten seconds are too many, unless the client waits as it is told", () => {
+  for (const pauseMs of [499, 500]) {
+    const { clock, publish } = makeBudget({ maxMessagesPerSecond: 20 });
     let refusal: ReturnType<typeof publish>;
-    const refuse = () => {
-      while (!(refusal = publish()));
-    };
-    refuse();
-    for (let i = 0; i < 99; i++) {
-      clock.ms += 50;
-      refuse();
+    // In each second, the client sends at once, and then again after a part of the time.
+    for (let second = 0; second <= 10; second++) {
+      for (const ms of [0, 1_000 - pauseMs]) {
+        clock.ms = second * 1_000 + ms;
+        for (let i = 0; i < 60; i++) refusal = publish();
+        assertEquals(refusal!.isExcessive, pauseMs === 499 && second === 10);
+      }
     }
-    clock.ms += pauseMs;
-    refuse();
-    assertEquals(refusal!.isExcessive, false);
-    clock.ms += 50;
-    refuse();
-    assertEquals(refusal!.isExcessive, pauseMs === 5_000);
   }
 });
 
-Deno.test("a line waits for a token, for its bytes, and for its address's bytes", () => {
+Deno.test("300 messages pass, if what was refused is sent again when the client is told", () => {
+  const { clock, publish } = makeBudget({ maxMessagesPerSecond: 20 });
+  let rest = 300;
+  for (let rounds = 0; rest > 0; rounds++) {
+    assert(rounds < 15);
+    const refusals = Array.from({ length: rest }, () => publish()).filter((one) => one);
+    assert(!refusals.some((refusal) => refusal!.isExcessive), `after ${clock.ms} ms`);
+    rest = refusals.length;
+    clock.ms += refusals.at(-1)?.retryAfterMs ?? 0;
+  }
+});
+
+Deno.test("a line waits for a token, for its bytes, and for those of its address", () => {
   const lines = makeBudget({ maxLinesPerSecond: 10 }).budget;
   for (let i = 0; i < 100; i++) assertEquals(lines.takeLine(5_000), 0);
   assertEquals([lines.takeLine(0), lines.msUntilHalfFull()], [100, 5_000]);
@@ -69,6 +75,10 @@ Deno.test("a line waits for a token, for its bytes, and for its address's bytes"
   const bytes = makeBudget({ maxBytesPerSecond: 10 }).budget;
   for (let i = 0; i < 4; i++) assertEquals(bytes.takeLine(20), 0);
   assertEquals([bytes.takeLine(7), bytes.msUntilHalfFull()], [700, 4_000]);
+
+  const shared = makeBudget({}, { lines: new TokenBucket(1, 10) }).budget;
+  for (let i = 0; i < 10; i++) assertEquals(shared.takeLine(5_000), 0);
+  assertEquals([shared.takeLine(0), shared.msUntilHalfFull()], [1_000, 5_000]);
 
   const address = { bytes: new TokenBucket(10, 8) };
   const [one, two] = [1, 2].map(() => makeBudget({}, address).budget);
@@ -86,6 +96,17 @@ Deno.test("the first message of a room is taken from what the address may send",
   clock.ms += 700;
   waits.push(0);
   assertEquals(publish(true), undefined);
+});
+
+Deno.test("a message costs its address its line and 500 bytes, for each who receives it", () => {
+  const charged: number[] = [];
+  const waits = [0, 0, 3_000];
+  const takeDelivery = (bytes: number) => (charged.push(bytes), waits.shift()!);
+  const { publish } = makeBudget({}, { takeDelivery });
+  assertEquals([publish(false, 1), publish(false, 1_000)], [undefined, undefined]);
+  assertEquals(publish(false, 2), { retryAfterMs: 3_000, isFirst: true, isExcessive: false });
+  assertEquals(publish(false, 2)?.isFirst, false);
+  assertEquals(charged, [501, 501_000, 1_002]);
 });
 
 Deno.test("a client is told of the limits that there are", () => {

@@ -52,10 +52,11 @@ async function makeSession(protocol: Protocol, history?: History) {
       return Promise.resolve(`${ref}-0`);
     },
     hasMessages: () => false,
+    countReceivers: () => 1,
     isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
   const request = {
-    ...{ user: "foo", room: "chat", access: ANYONE, protocol },
+    ...{ user: "foo", room: "chat", address: "127.0.0.1", access: ANYONE, protocol },
     history: history ? 200 : 0,
   };
   const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS);

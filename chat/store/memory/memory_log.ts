@@ -5,8 +5,10 @@ import {
   type LogLimits,
   LONE_LOG_SECONDS,
   maxRefs,
+  Muted,
   OutOfOrder,
   REF_TTL_SECONDS,
+  type Sender,
   TooManyRefs,
   withoutText,
 } from "../store.ts";
@@ -46,23 +48,27 @@ export class MemoryLog {
    * Appends a message, unless the same user has appended one with the same ref.
    *
    * @returns the message's id, and its entry if it is new
+   * @param isMuted tells whether the user is muted
+   * @throws {Muted} if the user is
    * @throws {OutOfOrder} if the same user has appended no message with the ref `after`
    * @throws {TooManyRefs} if the user has too many refs
    */
   append(
+    isMuted: () => boolean | undefined,
     room: string,
     user: string,
     text: string,
     ref?: string,
     after?: string,
-    session?: string,
+    sender?: Sender,
   ): { id: string; entry?: LogEntry } {
     this.#expire();
-    const sender = `${room}:${user}`;
-    const refs = this.#refs.get(sender) ?? new Map<string, string>();
+    const key = `${room}:${user}`;
+    const refs = this.#refs.get(key) ?? new Map<string, string>();
     expireRefs(refs);
     const known = ref === undefined ? undefined : refs.get(ref);
     if (known !== undefined) return { id: known };
+    if (isMuted()) throw new Muted();
     if (after !== undefined && !refs.has(after)) throw new OutOfOrder();
     if (ref !== undefined && refs.size >= maxRefs(this.#limits)) throw new TooManyRefs();
 
@@ -72,7 +78,7 @@ export class MemoryLog {
     const event: Message = {
       ...{ type: "message", id: idAfter(prev), prev, user, text },
       ...(ref !== undefined && { ref }),
-      ...(session !== undefined && { session }),
+      ...(sender?.isNamed && { session: sender.session }),
     };
     const entry = { event, line: JSON.stringify(event) };
     entries.push(entry);
@@ -89,8 +95,8 @@ export class MemoryLog {
     this.#rooms.set(room, log);
     this.#loneUntil.delete(room);
     if (ref !== undefined) {
-      this.#refs.delete(sender);
-      this.#refs.set(sender, refs.set(ref, event.id));
+      this.#refs.delete(key);
+      this.#refs.set(key, refs.set(ref, event.id));
     }
     return { id: event.id, entry };
   }

@@ -8,6 +8,7 @@ import {
   type Store,
 } from "../store.ts";
 import { MemoryLog } from "./memory_log.ts";
+import { MemoryRestrictions, openMemoryModeration } from "./memory_moderation.ts";
 
 /** A session that has a name. */
 export interface MemoryConnection {
@@ -39,6 +40,8 @@ export class MemoryBackend {
   readonly listeners: Map<string, Map<Store, RoomListener>> = new Map();
   /** The logs of all rooms. */
   readonly log: MemoryLog;
+  /** Who is banned, who is muted, and who moderates. */
+  readonly restrictions: MemoryRestrictions = new MemoryRestrictions();
   /** The number of claims so far. */
   claimCount = 0;
 
@@ -73,6 +76,12 @@ export function openMemoryStore(
     }
   }
 
+  const moderation = openMemoryModeration(
+    backend.restrictions,
+    (room, user) => backend.users.get(room)?.has(user) ?? false,
+    publish,
+  );
+
   const store: Store = {
     subscribe(room, listener) {
       const listeners = backend.listeners.get(room) ?? new Map();
@@ -86,7 +95,10 @@ export function openMemoryStore(
       return Promise.resolve();
     },
     // deno-lint-ignore require-await -- every outcome becomes a promise
-    async claim(room, user, session, secret, nameKeys = [], maxDevices = 1) {
+    async claim(room, user, session, secret, nameKeys = [], maxDevices = 1, address) {
+      if (address !== undefined && backend.restrictions.isBanned(room, user, address)) {
+        return "banned";
+      }
       const users = backend.users.get(room) ?? new Map<string, MemoryOwner>();
       const owner = users.get(user);
       const connection = { store, session, secret };
@@ -128,8 +140,9 @@ export function openMemoryStore(
       return Promise.resolve();
     },
     // deno-lint-ignore require-await -- what append() throws becomes a rejection
-    async publish(room, ...message) {
-      const { id, entry } = backend.log.append(room, ...message);
+    async publish(room, user, ...message) {
+      const isMuted = () => limits.hasMutes && backend.restrictions.of("muted", room).has(user);
+      const { id, entry } = backend.log.append(isMuted, room, user, ...message);
       if (entry) publish(room, entry.event, entry.line);
       return id;
     },
@@ -143,6 +156,7 @@ export function openMemoryStore(
       publish(room, outcome);
       return Promise.resolve(true);
     },
+    moderation,
     readRemovals: (room, position) => Promise.resolve(backend.log.removals(room, position)),
     readAfter(room, position, count) {
       const entries = backend.log.entries(room);

@@ -40,6 +40,16 @@ export interface RoomKeys {
    * the id of the newest message when that message was removed.
    */
   readonly removals: string;
+  /**
+   * A HASH from the name of each user who is banned from the room to three parts with a space
+   * between them: until when, in milliseconds; `1` if addresses are banned too, else `0`; and who
+   * did it. From `address:ADDRESS` it leads to the user with whom this address is banned, as long
+   * as that user is. From `moderator:USER` it leads to the time until which this user moderates
+   * the room. No user's name contains a colon. In the cluster slot of the names.
+   */
+  readonly bans: string;
+  /** The same for users who are muted. In the cluster slot of the log. */
+  readonly mutes: string;
 }
 
 /** The names of all keys and channels of one chat. */
@@ -83,13 +93,15 @@ export class Keys {
     const users = `${this.#prefix}chat-users${suffix}`;
     // With a prefix, the key begins with it as well as with the whole hash tag.
     const owners = `${this.#prefix}{${users}}:owners`;
+    const bans = `${this.#prefix}{${users}}:bans`;
     const shared = `${this.#prefix}{${users}}:shared`;
     return {
-      ...{ users, owners, shared, names: [users, owners, shared] },
+      ...{ users, owners, shared, bans, names: [users, owners, shared, bans] },
       channel: this.#channel + suffix,
       log: `${this.#logTag(room)}:log`,
       refs: `${this.#logTag(room)}:refs`,
       newLog: `${this.#logTag(room)}:log:new`,
+      mutes: `${this.#logTag(room)}:mutes`,
       removals: `${this.#logTag(room)}:removals`,
     };
   }
@@ -114,7 +126,8 @@ export class Keys {
     if (end === "}:log") return "stream";
     if (end === "}:shared") return "string";
     if (end === "}:removals") return "zset";
-    return end === "}:owners" || end.startsWith("}:refs:") ? "hash" : undefined;
+    const isHash = ["}:owners", "}:bans", "}:mutes"].includes(end) || end.startsWith("}:refs:");
+    return isHash ? "hash" : undefined;
   }
 
   #logTag(room: string): string {

@@ -1,9 +1,13 @@
 import { MAX_EVENT_CHARS, type Message, parseEvent, type Removed } from "../../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater, nextId, previousId, timestampOf } from "../../protocol/ids.ts";
-import { type LogEntry, type LogLimits, StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
-import type { ByUser } from "../by_user.ts";
+import {
+  type LogEntry,
+  type LogLimits,
+  type Sender,
+  StoreOutcomeUnknown,
+  StoreUnavailable,
+} from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import type { Claim } from "./name_claims.ts";
 import { type LogObserver, PublishBatcher } from "./publish_batcher.ts";
 import { type PendingAppend, PublishRetrier } from "./publish_retrier.ts";
 import { defineRemove, type PendingMessage } from "./scripts.ts";
@@ -57,7 +61,7 @@ export class Log {
   readonly #historySeconds: number;
   readonly #nowMs: () => number;
   readonly #remove: ReturnType<typeof defineRemove>;
-  readonly #heldIn: (room: string) => ByUser<Claim>;
+  readonly #hasName: (room: string, user: string, session: string) => boolean;
   readonly #retrier = new PublishRetrier();
 
   /**
@@ -65,19 +69,19 @@ export class Log {
    * @param limits how much to keep
    * @param options.nowMs the time by the clock of Redis
    * @param options.observerOf who receives the messages of a room
-   * @param options.heldIn the names that this instance holds in a room
+   * @param options.hasName whether a session of this instance has a name in a room
    */
   constructor(connection: CommandConnection, limits: LogLimits, options: {
     nowMs: () => number;
     observerOf: (room: string) => LogObserver | undefined;
-    heldIn: (room: string) => ByUser<Claim>;
+    hasName: (room: string, user: string, session: string) => boolean;
   }) {
     this.#connection = connection;
     this.#batcher = new PublishBatcher(connection, limits, options);
     this.#historySeconds = limits.historySeconds;
     this.#nowMs = options.nowMs;
     this.#remove = defineRemove(connection, limits.historySeconds);
-    this.#heldIn = options.heldIn;
+    this.#hasName = options.hasName;
   }
 
   /**
@@ -90,8 +94,9 @@ export class Log {
     text: string,
     ref?: string,
     after?: string,
-    session?: string,
+    sender?: Sender,
   ): Promise<string> {
+    const session = sender?.isNamed ? sender.session : undefined;
     const message: PendingMessage = {
       // The script puts type, id and prev before it.
       rest: JSON.stringify({ user, text, ref, session } satisfies Partial<Message>).slice(1),
@@ -101,35 +106,28 @@ export class Log {
     if (message.rest.length + ID_FIELDS_CHARS > MAX_EVENT_CHARS) {
       return Promise.reject(new StoreUnavailable("the message is too long as JSON"));
     }
-    const append = () => this.#batcher.publish(room, message);
-    const sender = senderOf(room, user);
-    const id = this.#retrier.isRetrying(sender) ? this.#enqueue(room, user, append) : append();
+    const pending: PendingAppend = {
+      append: () => this.#batcher.publish(room, message),
+      isSenderPresent: () => !sender || this.#hasName(room, user, sender.session),
+    };
+    const queue = queueOf(room, user);
+    const id = this.#retrier.isRetrying(queue) ? this.#enqueue(queue, pending) : pending.append();
     if (ref === undefined) return id;
     return id.catch((error) => {
       // A retry helps if only the reply was lost, but not if a script could not undo its work.
       const hasReply = (error.cause as Error | undefined)?.name === "ReplyError";
       if (error instanceof StoreOutcomeUnknown && !hasReply) {
-        return this.#retrier.retry(sender, this.#whilePresent(room, user, append), error);
+        return this.#retrier.retry(queue, pending, error);
       }
       throw error;
     });
   }
 
   /** While the connection is down, nothing is queued. */
-  #enqueue(room: string, user: string, append: PendingAppend["append"]): Promise<string> {
+  #enqueue(queue: string, pending: PendingAppend): Promise<string> {
     return this.#connection.isReady
-      ? this.#retrier.enqueue(senderOf(room, user), this.#whilePresent(room, user, append))
+      ? this.#retrier.enqueue(queue, pending)
       : Promise.reject(new StoreUnavailable("the connection is down"));
-  }
-
-  #whilePresent(room: string, user: string, append: PendingAppend["append"]): PendingAppend {
-    const claims = this.#heldIn(room).of(user);
-    return {
-      append,
-      // Which of the user's devices has sent it is not known.
-      isSenderPresent: () =>
-        claims.length > 0 && claims.every((claim) => this.#heldIn(room).has(claim)),
-    };
   }
 
   /** Sends a room's batched messages now. Whatever is sent to Redis next comes after them. */
@@ -244,7 +242,7 @@ export class Log {
 }
 
 /** Unambiguous, because neither name contains a colon. */
-function senderOf(room: string, user: string): string {
+function queueOf(room: string, user: string): string {
   return `${room}:${user}`;
 }
 

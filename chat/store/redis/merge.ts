@@ -7,6 +7,8 @@ import { isSameMessage } from "./log.ts";
 export interface Judge {
   /** Whether a message that the log does not have follows the last one that was delivered. */
   isNext(message: Message): boolean;
+  /** Whether a message that follows the last one proves that the log has none between them. */
+  isProof(message: Message): boolean;
   /** Called with a message that the log does not have, and that is not delivered. */
   onDropped(message: Message): void;
 }
@@ -52,13 +54,16 @@ export function* mergePage(
       while (next <= place) yield entries[next++];
       continue;
     }
-    if (event.type === "message" && (nextFollows(event.prev) || !judge.isNext(event))) {
-      if (judged <= 0) {
+    if (event.type === "message") {
+      const isNext = !nextFollows(event.prev) && judge.isNext(event);
+      if (judged <= 0 && !(isNext && judge.isProof(event))) {
         buffer.unshift(received);
         return false;
       }
-      judge.onDropped(event);
-      continue;
+      if (!isNext) {
+        judge.onDropped(event);
+        continue;
+      }
     }
     yield received;
   }

@@ -1,4 +1,4 @@
-import type { Joined, Left, RoomEvent } from "../../protocol/events.ts";
+import type { Joined, Kicked, Left, RoomEvent } from "../../protocol/events.ts";
 import { ByUser } from "../by_user.ts";
 import {
   areRivals,
@@ -90,6 +90,11 @@ export class NameClaims {
     return this.#rooms.get(room)?.held ?? new ByUser();
   }
 
+  /** Finds the claim by which a session of this instance has a name. */
+  find(room: string, user: string, session: string): Claim | undefined {
+    return this.heldIn(room).of(user).find((held) => held.session === session);
+  }
+
   /** How many sessions of this instance have names in a room, and how many more may have some. */
   count(room: string): { confirmed: number; unconfirmed: number } {
     const names = this.#rooms.get(room);
@@ -125,8 +130,11 @@ export class NameClaims {
     secret?: NameSecret,
     keys?: readonly string[],
     maxDevices = 1,
+    address?: string,
   ): Promise<"claimed" | NameLoss> {
-    const claim = this.#claim(room, { user, session, secret, keys, maxDevices, claimedAtMs: 0 });
+    const claim = this.#claim(room, {
+      ...{ user, session, secret, keys, maxDevices, address, claimedAtMs: 0 },
+    });
     this.#pending.add(claim);
     return claim.finally(() => this.#pending.delete(claim));
   }
@@ -151,9 +159,10 @@ export class NameClaims {
         if (!isFreed || !names.unconfirmed.has(session)) break;
         reply = await send();
       }
-      if (typeof reply === "object" || reply === 0) {
+      if (typeof reply === "object" || reply <= 0) {
         names.unconfirmed.delete(session);
         if (reply === 0) return "replaced";
+        if (reply === -1) return "banned";
         return maxDevices > 1 ? "full" : "taken";
       }
       claim.claimedAtMs = reply;
@@ -219,7 +228,7 @@ export class NameClaims {
         continue;
       }
       const isHeld = names.unconfirmed.has(session) ||
-        names.held.of(user).some((held) => held.session === session);
+        this.find(room, user, session) !== undefined;
       // Only a recovery frees a name that no session has claimed.
       if (isHeld || session === undefined) continue;
       // An earlier release never reached Redis, or an earlier claim took effect without a reply.
@@ -240,7 +249,7 @@ export class NameClaims {
     session: string,
   ): Promise<"empty" | "alone" | undefined> {
     const names = this.#rooms.get(room);
-    const held = names?.held.of(user).find((claim) => claim.session === session);
+    const held = this.find(room, user, session);
     const claim = held ?? names?.unconfirmed.get(session);
     // A name that was taken over, or lost in an outage, needs no release.
     if (!names || !claim) return;
@@ -280,8 +289,8 @@ export class NameClaims {
     await Promise.allSettled(this.#pending);
   }
 
-  /** Publishes an event that others have missed, if it is still true: see `announce.lua`. */
-  async announce(room: string, event: Joined | Left): Promise<void> {
+  /** Publishes an event if it is still true: see `announce.lua`. */
+  async announce(room: string, event: Joined | Kicked | Left): Promise<void> {
     await this.#scripts.announce(this.#connection.keys.room(room), event);
   }
 

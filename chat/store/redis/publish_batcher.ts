@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers";
 import { BEFORE_FIRST_ID } from "../../protocol/ids.ts";
-import { type LogLimits, OutOfOrder, TooManyRefs } from "../store.ts";
+import { type LogLimits, Muted, OutOfOrder, TooManyRefs } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
 import {
   defineLogScripts,
@@ -69,6 +69,7 @@ export class PublishBatcher {
    * @returns the message's id
    * @throws {OutOfOrder} if the message before it is not in the log
    * @throws {TooManyRefs} if the sender has too many refs
+   * @throws {Muted} if the sender is muted
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown}, for every message of the batch
    * alike
    */
@@ -87,6 +88,7 @@ export class PublishBatcher {
       const id = ids[index];
       if (id === null) throw new OutOfOrder();
       if (id === 0) throw new TooManyRefs();
+      if (id === -1) throw new Muted();
       return id;
     });
   }

@@ -9,6 +9,7 @@ import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
 import { manageLogLifetime } from "./log_lifetime.ts";
 import { startMaintenance } from "./maintenance.ts";
+import { openModeration } from "./moderation.ts";
 import { NameClaims } from "./name_claims.ts";
 import { Reaper } from "./reaper.ts";
 import { NameRecovery } from "./name_recovery.ts";
@@ -52,7 +53,7 @@ export async function openRedisStore(
   const log = new Log(commands, limits, {
     nowMs: () => instances.nowMs,
     observerOf: (room) => subscriptions.get(room),
-    heldIn: (room) => claims.heldIn(room),
+    hasName: (room, user, session) => claims.find(room, user, session) !== undefined,
   });
   const lifetime = manageLogLifetime(
     ...[commands, log, limits.historySeconds, () => instances.nowMs] as const,
@@ -164,6 +165,11 @@ export async function openRedisStore(
       await commands.run("PUBLISH", commands.keys.room(room).channel, payloadOf(event));
     },
     remove: (room, ...removal) => log.remove(room, ...removal),
+    moderation: openModeration(
+      commands,
+      () => instances.nowMs,
+      (room, user, by) => claims.announce(room, { type: "kicked", user, by }),
+    ),
     readRemovals: (room, position) => log.readRemovals(room, position),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),

@@ -54,8 +54,6 @@ const CLOSED = Symbol("closed");
 export interface SubscriptionSource {
   /** Resolves once everything that was published before the call has been received. */
   ping(): Promise<void>;
-  /** Breaks the connection. After it is back, every channel is subscribed to again. */
-  reset(cause: string): void;
 }
 
 /**
@@ -151,8 +149,8 @@ export class RoomSubscription implements LogObserver {
       this.#isNext(event) && isProofOfNoGap(event.id, event.prev);
     if (!isFilling && isNext) return this.#deliver(event, line);
     this.#buffer.push({ event, line });
-    if (this.#buffer.isFull) this.#source.reset("the gap fill buffer is full");
-    if (!isFilling) this.fillGap();
+    if (this.#buffer.isFull) this.resync().catch(ignoreOutage);
+    else if (!isFilling) this.fillGap();
   }
 
   #isNext({ id, prev }: Message): boolean {
@@ -196,13 +194,16 @@ export class RoomSubscription implements LogObserver {
   }
 
   /**
-   * Continues after the connection was lost and the channel is subscribed to again. What was
-   * buffered before is dropped: its messages are in the log, and its other events are out of date.
+   * Continues after the connection was lost and the channel is subscribed to again, or after too
+   * much was buffered. What was buffered is dropped: its messages are in the log, and its other
+   * events are out of date.
    */
   async resync(): Promise<void> {
     this.#buffer.clear();
     this.#isInterrupted = true;
-    await (this.#position === undefined ? this.start() : this.fillGap());
+    const last = this.#position;
+    await (last === undefined ? this.start() : this.fillGap());
+    if (last !== undefined && this.#currentFill !== CLOSED) this.#listener.onInterrupted?.(last);
   }
 
   /** Stops the delivery for good. */
@@ -253,6 +254,7 @@ export class RoomSubscription implements LogObserver {
     if (isInLog) this.#endInterruption();
     else this.#handleLoss(page);
 
+    const isInPage = (id: string) => entries.some(({ event }) => event.id === id);
     // If the log has something else than the last messages, that was told, unless it began anew.
     const isAnew = (page.olderEnd ?? entries[0]?.event.prev) === BEFORE_FIRST_ID;
     const canBeLost = !isInLog && (page.base !== undefined || isAnew);
@@ -261,6 +263,7 @@ export class RoomSubscription implements LogObserver {
     let mayBeLost = false;
     const merged = mergePage(page, this.#buffer, settled, {
       isNext: (message) => this.#isNext(message),
+      isProof: ({ id, prev }) => isProofOfNoGap(id, prev),
       onDropped: ({ id }) => {
         if (!isLater(id, base)) return;
         this.#noteDropped("messages that are not in the log");
@@ -275,8 +278,9 @@ export class RoomSubscription implements LogObserver {
       const { event, line } = step.value;
       if (event.type === "message") {
         const { id, prev } = event;
-        if (wasInterrupted && !isProofOfNoGap(id, prev)) this.#tellResync(prev, true);
-        else if (prev !== this.#position) this.#goOnAfter(prev);
+        if (!isProofOfNoGap(id, prev) && (wasInterrupted || !isInPage(id))) {
+          this.#tellResync(prev, true);
+        } else if (prev !== this.#position) this.#goOnAfter(prev);
       }
       this.#deliver(event, line);
       chars += line.length;

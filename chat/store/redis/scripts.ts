@@ -1,5 +1,6 @@
 import {
   type Joined,
+  type Kicked,
   type Left,
   type Message,
   payloadOf,
@@ -38,6 +39,8 @@ export interface Claimant {
   readonly maxDevices: number;
   /** The keys of the name: see {@linkcode Store.claim}. */
   readonly keys?: readonly string[];
+  /** The client's address, if the user or the address can be banned. */
+  readonly address?: string;
 }
 
 /**
@@ -82,13 +85,14 @@ export interface SeenIds {
 const CLOCK_MARGIN_MS = 1_000;
 
 /** What became of a message: its id, or why it was refused. */
-export type PublishReply = string | null | 0;
+export type PublishReply = string | null | 0 | -1;
 
 /** The script that publishes messages. */
 export interface LogScripts {
   /**
    * Resolves to the messages' ids, to `null` for each that was not appended because the one before
-   * it is not in the log, and to 0 for each that was not because its sender has too many refs.
+   * it is not in the log, to 0 for each that was not because its sender has too many refs, and to
+   * -1 for each whose sender is muted.
    */
   publish(
     keys: RoomKeys,
@@ -111,16 +115,16 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
   const announce = defineNameScript<number>(connection, "announce", announceScript);
   return {
     /**
-     * Resolves to the time of the claim if the session has the name now, to 0 if a later session of
-     * the same device has it, else to the name that is taken, this one or one that looks like it,
-     * and to its owner, as the HASH has it.
+     * Resolves to the time of the claim if the session has the name now, to -1 if the user is
+     * banned, to 0 if a later session of the same device has it, else to the name that is taken,
+     * this one or one that looks like it, and to its owner, as the HASH has it.
      */
     claim(keys: RoomKeys, instance: string, claimant: Claimant) {
       const { user, session, maxDevices } = claimant;
       const fields = JSON.stringify({ user, session }).slice(1, -1);
       const owner = [user, instance, endOfOwner(claimant)];
-      const args = [...owner, keys.channel, fields, 2 * historySeconds, maxDevices];
-      return claim(keys, ...args, ...keyFields(claimant));
+      const limits = [2 * historySeconds, maxDevices, claimant.address ?? ""];
+      return claim(keys, ...owner, keys.channel, fields, ...limits, ...keyFields(claimant));
     },
     /** Resolves to whether the name was freed, and who is left: see `release.lua`. */
     release(keys: RoomKeys, user: string, session: string, isCertain: boolean) {
@@ -129,8 +133,8 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
       return release(keys, ...args);
     },
     /** Resolves to 1 if the event was published, 0 if it is not true. */
-    announce(keys: RoomKeys, event: Joined | Left) {
-      const mustBeHeld = event.type === "joined" ? 1 : 0;
+    announce(keys: RoomKeys, event: Joined | Kicked | Left) {
+      const mustBeHeld = event.type === "left" ? 0 : 1;
       return announce(keys, event.user, mustBeHeld, keys.channel, payloadOf(event));
     },
   };
@@ -210,7 +214,7 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
   const publish = connection.defineOrderedScript<PublishReply[]>(publishScript);
   return {
     publish(keys, messages, limits, { last, highest }, nowMs) {
-      const allKeys = [keys.log];
+      const allKeys = [keys.log, keys.mutes];
       const places = new Map<string, number>();
       const placeOf = (user: string) => {
         let place = places.get(user);
@@ -221,7 +225,7 @@ export function defineLogScripts(connection: CommandConnection): LogScripts {
         return place;
       };
       const args = messages.flatMap(({ user, ref = "", after = "", rest }) => {
-        return [ref || after ? placeOf(user) : 0, after, ref, rest];
+        return [ref || after ? placeOf(user) : 0, after, ref, rest, limits.hasMutes ? user : ""];
       });
       // By chance, so that nobody has to count the messages of each room.
       const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;

@@ -125,7 +125,7 @@ export class Subscriber implements SubscriptionSource {
       this.#connection.unsubscribe(this.#channel).catch(() => {});
     }
     if (this.#isHearing) return;
-    this.reset("it does not receive what is published");
+    this.#connection.reset("it does not receive what is published");
     if (!wasHearing) this.#commands.reset("nobody receives what it publishes");
     throw new StoreUnavailable("this instance does not receive what it publishes");
   }
@@ -142,10 +142,6 @@ export class Subscriber implements SubscriptionSource {
       }
     }
     return false;
-  }
-
-  reset(cause: string): void {
-    this.#connection.reset(cause);
   }
 
   async #resubscribe(): Promise<void> {

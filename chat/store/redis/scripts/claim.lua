@@ -5,6 +5,7 @@
 -- KEYS[1] the room's users (SET)
 -- KEYS[2] the owners of their names (HASH)
 -- KEYS[3] exists if there were two users in the room at once (STRING)
+-- KEYS[4] who is banned from the room (HASH)
 -- ARGV[1] the name
 -- ARGV[2] the instance that claims it
 -- ARGV[3] the end of the owner's line: the session, the attempt and the hash of the device's secret
@@ -12,15 +13,26 @@
 -- ARGV[5] the event's fields user and session as JSON, such as "user":"foo","session":"5"
 -- ARGV[6] how long KEYS[3] lives, in seconds
 -- ARGV[7] how many sessions may have the name at once
--- ARGV[8…] the fields of the name's keys: see `keys.ts`
--- Reply: the time of the claim in milliseconds if the session has the name now; 0 if a later
--- session of the same device has it; else the name that is taken, this one or one that looks like
--- it, and its owner ("" if Redis knows none).
+-- ARGV[8] the client's address, if the user or the address can be banned, else ""
+-- ARGV[9…] the fields of the name's keys: see `keys.ts`
+-- Reply: the time of the claim in milliseconds if the session has the name now; -1 if the user is
+-- banned; 0 if a later session of the same device has it; else the name that is taken, this one or
+-- one that looks like it, and its owner ("" if Redis knows none).
 --
 -- Atomic, because only one of several concurrent claims may succeed, and because a user in the SET
 -- must have been announced to the room. If a command fails, the claim is undone.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[8] ~= '' then
+  local function isBanned(user, pattern)
+    local ban = user and redis.call('HGET', KEYS[4], user)
+    return ban and tonumber(ban:match(pattern) or 0) > now
+  end
+  local holder = redis.call('HGET', KEYS[4], 'address:' .. ARGV[8])
+  if isBanned(ARGV[1], '^%d+') or isBanned(holder, '^(%d+) 1') then
+    return -1
+  end
+end
 local users = redis.call('SCARD', KEYS[1])
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
 local newAttempt, newHash = ARGV[3]:match(' (%S+) (%S+)$')
@@ -38,7 +50,7 @@ end
 if not former and #lines >= tonumber(ARGV[7]) then
   return { ARGV[1], owner }
 elseif not owner then
-  for i = 8, #ARGV do
+  for i = 9, #ARGV do
     local value = redis.call('HGET', KEYS[2], ARGV[i])
     local otherOwner = value and redis.call('HGET', KEYS[2], value:sub(2))
     if otherOwner then
@@ -64,7 +76,7 @@ if type(reply) == 'table' then
   if owner then
     redis.pcall('HSET', KEYS[2], ARGV[1], owner)
   else
-    redis.pcall('HDEL', KEYS[2], ARGV[1], unpack(ARGV, 8))
+    redis.pcall('HDEL', KEYS[2], ARGV[1], unpack(ARGV, 9))
   end
   if added == 1 then
     redis.pcall('SREM', KEYS[1], ARGV[1])

@@ -4,7 +4,8 @@
 -- nothing: that loads it.
 --
 -- KEYS[1]  the room's log (STREAM)
--- KEYS[2…] two for each sender: the refs of its messages, with their ids (HASH). One takes new
+-- KEYS[2]  who is muted in the room (HASH)
+-- KEYS[3…] two for each sender: the refs of its messages, with their ids (HASH). One takes new
 --          refs for as long as a ref is remembered, and then the other one does. Each expires
 --          when its last ref has been remembered for that long.
 -- ARGV[1]  the room's channel
@@ -18,13 +19,14 @@
 -- ARGV[9]  how many refs such a HASH may have
 -- ARGV[10] how many bytes the log may take; 0 for any number
 -- ARGV[11] the log is measured if more bytes than this are appended
--- ARGV[12…] four for each message: where the HASHes of its sender begin in KEYS, or 0 if it needs
---          none; the ref of the message before it, or ""; its own ref, or ""; and the end of its
---          event as JSON, after id and prev, such as "user":"foo","text":"hi"}
+-- ARGV[12…] five for each message: where the HASHes of its sender begin in KEYS, or 0 if it needs
+--          none; the ref of the message before it, or ""; its own ref, or ""; the end of its event
+--          as JSON, after id and prev, such as "user":"foo","text":"hi"}; and its sender, or "" if
+--          nobody can be muted
 -- Reply: the ids of the messages. One that is refused has null if the ref of the one before it is
--- not known, and 0 if its sender has too many refs. After an error reply, none of them is in the
--- log, none was published, and no ref of theirs is remembered, unless the error begins with
--- INDOUBT.
+-- not known, 0 if its sender has too many refs, and -1 if its sender is muted. After an error
+-- reply, none of them is in the log, none was published, and no ref of theirs is remembered, unless
+-- the error begins with INDOUBT.
 --
 -- Atomic, because the events must be published in the order of the log, each with the id of the
 -- message before it; and because only one of several messages with the same ref may be appended.
@@ -33,9 +35,13 @@ if #KEYS == 0 then
 end
 local call, log, channel, seconds = redis.pcall, KEYS[1], ARGV[1], ARGV[3]
 -- What fails if a key has another type comes before the first write.
-local senders = {}
-for i = 12, #ARGV, 4 do
-  local place = ARGV[i]
+local senders, isMuted = {}, {}
+for i = 12, #ARGV, 5 do
+  local place, user = ARGV[i], ARGV[i + 4]
+  if user ~= '' and isMuted[user] == nil then
+    local mute = redis.call('HGET', KEYS[2], user)
+    isMuted[user] = mute and tonumber(mute:match('^%d+')) > redis.call('TIME')[1] * 1000
+  end
   if place ~= '0' then
     local sender = senders[place] or { refs = {}, known = {}, added = {} }
     senders[place] = sender
@@ -163,10 +169,12 @@ local function undo(failure)
 end
 
 local ids, events, bytes = {}, {}, 0
-for i = 12, #ARGV, 4 do
+for i = 12, #ARGV, 5 do
   local sender, after, ref, rest = senders[ARGV[i]], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local id = sender and sender.known[ref]
-  if not id and (after == '' or sender.known[after]) then
+  if not id and isMuted[ARGV[i + 4]] then
+    id = -1
+  elseif not id and (after == '' or sender.known[after]) then
     if ref ~= '' and #sender.added >= 2 * sender.free then
       id = 0
     else

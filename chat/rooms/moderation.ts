@@ -1,0 +1,49 @@
+import { getLogger } from "@logtape/logtape";
+import type { Access } from "../auth/access.ts";
+import type { Moderation } from "../protocol/from_client.ts";
+import type { Store } from "../store/store.ts";
+
+const logger = getLogger(["chat", "moderation"]);
+
+/**
+ * Does what a moderator asks for in a room, or the sender of a message that is to be removed. If it
+ * is done already, nothing happens.
+ *
+ * @param access what the client may do
+ * @returns whether the client may do it: no moderator may put another one out
+ * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
+ */
+export async function moderate(
+  store: Store,
+  room: string,
+  { user: by, canModerate, expiresAtMs }: Access,
+  action: Moderation,
+): Promise<boolean> {
+  const { moderation } = store;
+  if (by === undefined || !canModerate && action.type !== "remove") return false;
+  if (canModerate) await moderation.noteModerator(room, by, expiresAtMs);
+  if (action.type === "remove") {
+    if (!await store.remove(room, action.id, by, canModerate)) return false;
+    logger.info`Room ${room}: ${by} has removed the message ${action.id}`;
+    return true;
+  }
+  const { user } = action;
+  const isLifted = action.type !== "kick" && action.seconds === 0;
+  if (!isLifted && await moderation.isModerator(room, user)) return false;
+  switch (action.type) {
+    case "kick":
+      await moderation.kick(room, user, by);
+      logger.info`Room ${room}: ${by} has kicked ${user}`;
+      return true;
+    case "ban":
+      await moderation.restrict("banned", room, user, by, action.seconds, action.address);
+      logger.info`Room ${room}: ${by} has banned ${user} for ${action.seconds} s`;
+      return true;
+    case "mute":
+      await moderation.restrict("muted", room, user, by, action.seconds);
+      logger.info`Room ${room}: ${by} has muted ${user} for ${action.seconds} s`;
+      return true;
+    default:
+      return action satisfies never;
+  }
+}

@@ -1,0 +1,49 @@
+-- Bans or mutes a user in a room, or lifts that, and publishes it.
+--
+-- KEYS[1] the bans or the mutes of the room (HASH): see `keys.ts`
+-- ARGV[1] the user
+-- ARGV[2] for how long, in seconds; 0 lifts it
+-- ARGV[3] the rest of the field's value: 1 if the addresses of the user are banned too, else 0; who
+--         does it
+-- ARGV[4] the room's channel
+-- ARGV[5] the event as JSON, up to the time at which it ends
+-- ARGV[6] the rest of the event
+-- Reply: 1, or 0 if there was nothing to lift.
+--
+-- Atomic, because the room must be told what holds. If a command fails, nothing has changed.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local fields, values = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #fields, 2 do
+  values[fields[i]] = fields[i + 1]
+end
+local old, untilMs = values[ARGV[1]], 0
+if ARGV[2] ~= '0' then
+  untilMs = now + ARGV[2] * 1000
+elseif not old or tonumber(old:match('^%d+')) <= now then
+  return 0
+end
+values[ARGV[1]] = string.format('%.0f ', untilMs) .. ARGV[3]
+local reply = redis.pcall('HSET', KEYS[1], ARGV[1], values[ARGV[1]])
+if type(reply) == 'number' then
+  local event = '\30' .. ARGV[5] .. string.format('%.0f', untilMs) .. ARGV[6]
+  reply = redis.pcall('PUBLISH', ARGV[4], event)
+end
+if type(reply) == 'table' then
+  redis.pcall('HSET', KEYS[1], ARGV[1], old or '0 0 -')
+  return reply
+end
+-- What holds no longer has no effect, but takes memory.
+local ended = {}
+for field, value in pairs(values) do
+  local holder = field:find('^address:') and (values[value] or '0 0') or value
+  local isUseless = tonumber(holder:match('^%d+')) <= now or
+    holder ~= value and holder:match('^%d+ 0')
+  if isUseless and #ended < 1000 then
+    ended[#ended + 1] = field
+  end
+end
+if #ended > 0 then
+  redis.pcall('HDEL', KEYS[1], unpack(ended))
+end
+return 1
