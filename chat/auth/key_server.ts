@@ -5,9 +5,9 @@ import { KeysUnavailable } from "./access.ts";
 const logger = getLogger(["chat", "auth"]);
 
 /** The key server must respond within this time. */
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 3_000;
 
-/** There is no second request to the key server within this time, whatever clients send. */
+/** The pause between two requests to the key server, whatever clients send. */
 const MIN_PAUSE_MS = 5_000;
 
 /** Keys that are in use are read again after this time: one may have been withdrawn. */
@@ -30,24 +30,24 @@ export function openKeyServer(url: URL): JWTVerifyGetKey {
     // Without an end: only `refresh` reads the keys again.
     cooldownDuration: Infinity,
   });
+  /** When the last request ended; `Infinity` while one runs. */
   let askedAt = -Infinity;
   let asked: Promise<void>;
   let isAway = false;
 
   function refresh(): Promise<void> {
     if (performance.now() - askedAt < MIN_PAUSE_MS) return asked;
-    askedAt = performance.now();
+    askedAt = Infinity;
     asked = keys.reload().then(() => {
       if (isAway) logger.info`The key server responds again`;
       isAway = false;
     }, (error) => {
-      if (!isAway) {
-        logger
-          .warn`The key server ${url.host} gives no keys (${error}); the last good ones serve on`;
-      }
+      // The path and the query of the URL may hold a secret.
+      const cause = `${error}`.replaceAll(url.href, url.host);
+      if (!isAway) logger.warn`No keys from ${url.host} (${cause}); the last ones serve for a day`;
       isAway = true;
       throw new KeysUnavailable("the keys that check tokens cannot be read");
-    });
+    }).finally(() => askedAt = performance.now());
     asked.catch(() => {});
     return asked;
   }

@@ -445,6 +445,7 @@ export class ChatClient extends ChatEventTarget {
         return this.#sendQueue.onError(event);
       case "done":
       case "pong":
+      case "token":
         return;
       default:
         // A newer server may send types that this client does not know. It ignores them.

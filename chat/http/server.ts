@@ -65,6 +65,9 @@ const UNDECLARED_PROXY =
 /** How long closing waits for peers to answer the close frame, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
+/** How often the server looks for clients whose tokens have expired. */
+const EXPIRY_CHECK_MS = 1_000;
+
 /**
  * Starts a server.
  *
@@ -118,8 +121,10 @@ export class ChatServer {
   readonly #pendingUpgrades = new PendingUpgrades();
   /** How many sockets will never open, and keep their descriptors. */
   #leakedCount = 0;
+  readonly #routes: readonly Route[];
   readonly #listener: Listener;
   readonly #stallTimer: ReturnType<typeof setInterval>;
+  readonly #expiryTimer?: ReturnType<typeof setInterval>;
   #isClosing = false;
   #hasWarnedOfProxy = false;
 
@@ -135,7 +140,7 @@ export class ChatServer {
     this.#hub = hub;
     this.#admit = admit;
     this.#addresses = new AddressBudgets(options);
-    const routes: Route[] = [
+    this.#routes = [
       {
         method: "GET",
         path: /^\/$/,
@@ -162,7 +167,7 @@ export class ChatServer {
       ...moderationRoutes(store),
       ...moduleRoutes(),
     ];
-    const router = { routes, admit, allowedOrigins: options.allowedOrigins };
+    const router = { routes: this.#routes, admit, allowedOrigins: options.allowedOrigins };
     this.#listener = listen(
       {
         hostname: options.host,
@@ -193,11 +198,24 @@ export class ChatServer {
       () => this.#clients.forEach((client) => client.checkStall()),
       options.maxStallSeconds * 1000 / STALL_CHECKS,
     );
+    if (options.auth) {
+      const check = () => this.#clients.forEach((client) => client.checkExpiry());
+      this.#expiryTimer = setInterval(check, EXPIRY_CHECK_MS);
+    }
   }
 
   /** The port that the server listens on. */
   get port(): number {
     return this.#listener.port;
+  }
+
+  /** Every route: its method, a pattern of its path, and what it needs a client to be allowed. */
+  get routes(): readonly {
+    readonly method: string;
+    readonly path: RegExp;
+    readonly needs: string;
+  }[] {
+    return this.#routes;
   }
 
   /** How many sockets are open. */
@@ -223,6 +241,7 @@ export class ChatServer {
   async close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#stallTimer);
+    clearInterval(this.#expiryTimer);
     this.#connectionLimit.close();
     const clients = this.#clients;
     const closed = clients.map((client) => client.closed);

@@ -22,7 +22,7 @@ export const CLOSE = {
   },
   tooLarge: { code: 1009, reason: "the message is too large", mayReconnect: true },
   tryLater: { code: 1013, reason: "try again later", mayReconnect: true },
-  unauthorized: { code: 4401, reason: "not authenticated", mayReconnect: false },
+  expired: { code: 4401, reason: "the token has expired", mayReconnect: false },
   forbidden: { code: 4403, reason: "not allowed", mayReconnect: false },
   tooSlow: { code: 4408, reason: "too slow a reader", mayReconnect: true },
   nameTaken: { code: 4409, reason: "the name is taken", mayReconnect: false },

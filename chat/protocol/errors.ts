@@ -16,6 +16,7 @@
  * - `unknown`: the store may have taken a message or not; sending it again with the same `ref` is
  *   safe
  * - `forbidden`: the client may not do this: to publish, for example, if it may only listen
+ * - `bad_token`: a later token is not valid, or of another user; the one before still holds
  */
 export type ErrorCode =
   | "name_taken"
@@ -27,7 +28,8 @@ export type ErrorCode =
   | "too_many"
   | "not_delivered"
   | "unknown"
-  | "forbidden";
+  | "forbidden"
+  | "bad_token";
 
 /** An error, sent to the one session that it concerns. */
 export interface ErrorReply {
@@ -63,6 +65,7 @@ export const errorReply = {
   unknown: (ref?: string) => make("unknown", "message may not have been delivered", ref),
   notDone: (ref?: string) => make("unknown", "it may not have been done. please try again", ref),
   forbidden: (message: string, ref?: string) => make("forbidden", message, ref),
+  badToken: (message: string) => make("bad_token", message),
 } satisfies Record<string, (...args: never[]) => ErrorReply>;
 
 function make(code: ErrorCode, message: string, ref?: string): ErrorReply {

@@ -37,6 +37,14 @@ export interface Leave {
   readonly type: "leave";
 }
 
+/** A client shows a later token of its user, so that its session goes on. */
+export interface ClientToken {
+  /** Always `"token"`. */
+  readonly type: "token";
+  /** The token, a JWT. */
+  readonly token: string;
+}
+
 /** What a moderator does. The sender of a message can remove it too. */
 export type Moderation =
   & {
@@ -72,7 +80,7 @@ export type Moderation =
   });
 
 /** What a line of a client can be. */
-export type FromClient = ClientMessage | Ping | Leave | Moderation;
+export type FromClient = ClientMessage | Ping | Leave | ClientToken | Moderation;
 
 /** The sender's own name for a message. */
 export const Ref: v.GenericSchema<string> = v.pipe(
@@ -106,6 +114,7 @@ export const FromClient: v.GenericSchema<unknown, FromClient> = v.variant("type"
   }),
   v.strictObject({ type: v.literal("ping") }),
   v.strictObject({ type: v.literal("leave") }),
+  v.strictObject({ type: v.literal("token"), token: v.string() }),
   v.strictObject({
     type: v.literal("remove"),
     id: v.pipe(v.string(), v.check((id) => isId(id), "not the id of a message")),

@@ -26,9 +26,14 @@ export interface Welcome {
   readonly maxInFlightBytes: number;
   /**
    * What a client may send because this server offers it: `after`, the field of a message, and the
-   * message `leave`.
+   * lines `leave` and `token`.
    */
   readonly features: readonly string[];
+  /**
+   * When the session ends without a later token, in milliseconds since 1970; absent without
+   * authentication.
+   */
+  readonly expires?: number;
   /** How many messages a client may send a second; absent if nothing limits them. */
   readonly messagesPerSecond?: number;
   /** How many of them at once. */
@@ -58,6 +63,14 @@ export interface Pong {
   readonly type: "pong";
 }
 
+/** The reply to a later token. */
+export interface TokenAccepted {
+  /** Always `"token"`. */
+  readonly type: "token";
+  /** When the session ends without another token, in milliseconds since 1970. */
+  readonly expires: number;
+}
+
 /** The reply to what a moderator did with a `ref`. */
 export interface Done {
   /** Always `"done"`. */
@@ -67,7 +80,7 @@ export interface Done {
 }
 
 /** What the server sends to one session alone. */
-export type Reply = Welcome | Ack | Pong | Done | ErrorReply;
+export type Reply = Welcome | Ack | Pong | Done | TokenAccepted | ErrorReply;
 
 /** A line that the server does not understand. */
 export interface BadLine extends ErrorReply {

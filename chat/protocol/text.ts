@@ -56,6 +56,7 @@ function encodeReply(reply: Reply): string | undefined {
       return toTerminalText(reply.message);
     case "ack":
     case "pong":
+    case "token":
     case "done":
       return undefined;
     default:

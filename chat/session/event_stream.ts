@@ -87,6 +87,11 @@ export class EventStream implements Receiver {
     this.#writer.checkStall();
   }
 
+  /** Closes the stream if the client's token has expired. */
+  checkExpiry(): void {
+    if (Date.now() >= this.access.expiresAtMs) this.close(CLOSE.expired);
+  }
+
   /** Sends nothing more. */
   close(reason: CloseReason): void {
     if (this.#isClosed) return;

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { Access } from "../auth/access.ts";
+import { type Access, KeysUnavailable, TokenRefused } from "../auth/access.ts";
 import { countExcess } from "../limits/excess.ts";
 import type { MessageRefusal, SessionBudget } from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
@@ -59,6 +59,7 @@ export class Session implements Member {
   readonly closed: Promise<void>;
 
   readonly #request: JoinRequest;
+  #access: Access;
   readonly #limits: SessionLimits;
   readonly #budget: SessionBudget;
   readonly #hub: Hub;
@@ -105,6 +106,7 @@ export class Session implements Member {
     // If the session does not receive what it sends, its room has to tell it from other devices.
     this.#sender = { session: this.id, isNamed: this.maxDevices > 1 && !this.protocol.echoes };
     this.#request = request;
+    this.#access = request.access;
     this.#limits = limits;
     this.#budget = budget;
     this.#hub = hub;
@@ -168,12 +170,17 @@ export class Session implements Member {
   }
 
   get access(): Access {
-    return this.#request.access;
+    return this.#access;
   }
 
   /** Closes the session if its client has stalled: see {@linkcode Writer.checkStall}. */
   checkStall(): void {
     this.#writer.checkStall();
+  }
+
+  /** Closes the session if its token has expired. */
+  checkExpiry(): void {
+    if (Date.now() >= this.#access.expiresAtMs) this.close(CLOSE.expired);
   }
 
   /** Leaves the room at once, and closes the socket as soon as the peer lets it. */
@@ -227,9 +234,13 @@ export class Session implements Member {
     this.#state = "joined";
     const { user, room } = this.#request;
     const { maxMessageBytes, maxBufferedBytes: maxInFlightBytes } = this.#limits;
+    const { renew, expiresAtMs } = this.#access;
     this.#writer.reply({
       ...{ type: "welcome", user, room, last, recovered, users },
-      ...{ maxMessageBytes, maxInFlightBytes, features: ["after", "leave"] },
+      ...{ maxMessageBytes, maxInFlightBytes },
+      ...renew
+        ? { features: ["after", "leave", "token"], expires: expiresAtMs }
+        : { features: ["after", "leave"] },
       ...this.#budget.rates,
     });
     this.#isRoomNew = last === BEFORE_FIRST_ID;
@@ -274,6 +285,8 @@ export class Session implements Member {
         return this.#writer.reply({ type: "pong" });
       case "leave":
         return void this.#closeWhenReleased();
+      case "token":
+        return void this.#renew(decoded.token);
       case "remove":
       case "kick":
       case "ban":
@@ -298,9 +311,14 @@ export class Session implements Member {
 
   #charge(message: ClientMessage): void {
     const { room } = this.#request;
-    const opensRoom = this.#isRoomNew && !this.#hub.hasMessages(room);
+    const { canPublish } = this.#access;
+    const opensRoom = canPublish && this.#isRoomNew && !this.#hub.hasMessages(room);
     const refusal = this.#budget.takeMessage(opensRoom, this.#hub.countReceivers(room));
     if (refusal) return this.#refuseForNow(refusal, message.ref);
+    if (!canPublish) {
+      const reply = errorReply.forbidden("message not delivered: you may only listen", message.ref);
+      return this.#refuseForGood(reply, message.after);
+    }
     this.#isRoomNew = false;
     this.#publish(message);
   }
@@ -397,6 +415,26 @@ export class Session implements Member {
         this.#writer.reply(isInDoubt ? errorReply.unknown(ref) : errorReply.notDelivered(ref));
       },
     );
+  }
+
+  /** Goes on with a later token of the same user. */
+  async #renew(token: string): Promise<void> {
+    try {
+      this.#access = await this.#checkRenewal(token);
+      this.#writer.reply({ type: "token", expires: this.#access.expiresAtMs });
+    } catch (error) {
+      if (!(error instanceof TokenRefused || error instanceof KeysUnavailable)) throw error;
+      this.#writer.reply(errorReply.badToken(error.message));
+    }
+  }
+
+  async #checkRenewal(token: string): Promise<Access> {
+    const { room, access: { renew } } = this.#request;
+    if (!renew) throw new TokenRefused("this server asks for no tokens");
+    const access = await renew(token);
+    if (access.user !== this.user) throw new TokenRefused("the token is of another user");
+    if (access.allowsRoom(room)) return access;
+    throw new TokenRefused(`the token does not allow the room ${room}`);
   }
 
   readonly #isFlushPending = (): boolean => this.#hub.isFlushPendingFor(this.#request.room, this);

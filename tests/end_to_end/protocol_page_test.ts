@@ -4,6 +4,8 @@ import { payloadOf } from "../../chat/protocol/events.ts";
 import { errorReply } from "../../chat/protocol/errors.ts";
 import { nextId } from "../../chat/protocol/ids.ts";
 import { JsonClient } from "../support/json_client.ts";
+import { startHttpServer } from "../support/http_server.ts";
+import { makeToken, SECRET } from "../support/tokens.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 
 const page = await Deno.readTextFile(new URL("../../docs/protocol.md", import.meta.url));
@@ -36,6 +38,7 @@ function normalize(value: Json): Json {
   return JSON.parse(
     JSON.stringify(value)
       .replaceAll(/\d{13}-\d+/g, "ID")
+      .replaceAll(/"expires":\d+/g, '"expires":0')
       .replaceAll(/"retryAfterMs":\d+/g, '"retryAfterMs":0')
       .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "SESSION"),
   );
@@ -61,6 +64,16 @@ async function refuse(port: number): Promise<Json> {
   return { ...error, ref: "40" };
 }
 
+/** Sends a later token where authentication is on; returns the answer. */
+async function renew(): Promise<Json> {
+  await using server = await startHttpServer(undefined, { AUTH_SECRET: SECRET });
+  const client = await JsonClient.join(server.port, "foo", { token: await makeToken() });
+  client.send({ type: "token", token: await makeToken() });
+  const token = await client.find("token");
+  await client.leave();
+  return token;
+}
+
 Deno.test("the protocol page describes every event, with a real example", async () => {
   await using chat = await startTwoInstances({
     MAX_MESSAGE_BYTES: "1000",
@@ -69,7 +82,7 @@ Deno.test("the protocol page describes every event, with a real example", async 
   });
   const foo = await JsonClient.join(chat.one, "foo");
   const bar = await JsonClient.join(chat.two, "bar");
-  const [message, ping, leave] = ["message", "ping", "leave"].map((type) => {
+  const [message, ping, leave] = ["message", "ping", "leave", "token"].map((type) => {
     const name = `From the client: ${type}`;
     const [example] = examples(sections.get(name)!);
     assertDocumented(name, example);
@@ -93,6 +106,7 @@ Deno.test("the protocol page describes every event, with a real example", async 
   const received = new Map(foo.events.map((event) => [event.type, event]));
   received.set("message", await foo.find("message"));
   received.set("error", await refuse(chat.one));
+  received.set("token", await renew());
   for (const [type, event] of received) assertDocumented(`From the server: ${type}`, event);
   const documented = [...sections.keys()].filter((name) => name.startsWith("From the server: "));
   assertEquals(

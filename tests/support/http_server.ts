@@ -9,6 +9,7 @@ export async function startHttpServer(store?: Store, env: Environment = {}) {
   const server = await startServer(config, store ?? openMemoryStore(config));
   return {
     port: server.port,
+    routes: server.routes,
     sessionCount: () => server.sessionCount,
     connectionCount: () => server.connectionCount,
     origin: `http://127.0.0.1:${server.port}`,
