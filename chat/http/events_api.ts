@@ -1,3 +1,4 @@
+import { CLOSE } from "../protocol/close_codes.ts";
 import type { ListenRequest } from "../session/join_request.ts";
 import type { Outlet } from "../session/writer.ts";
 import type { RoomRequest } from "./route.ts";
@@ -78,11 +79,14 @@ export class EventsResponse implements Outlet {
     if (this.#isWanted) this.#pull();
   }
 
-  /** Ends the response. What waits is forgotten; if nothing does, a comment says the reason. */
-  close(_code: number, reason: string): void {
+  /** Ends the response with a comment that says the reason. A slow client gets nothing more. */
+  close(code: number, reason: string): void {
     if (this.#isClosed) return;
+    this.send(`: ${reason}\n`);
     this.#isClosed = true;
-    if (this.bufferedAmount === 0) this.#controller.enqueue(encode(`: ${reason}\n`));
+    if (code !== CLOSE.tooSlow.code) {
+      for (const bytes of this.#waiting) this.#controller.enqueue(bytes);
+    }
     this.#controller.close();
   }
 

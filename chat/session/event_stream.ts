@@ -1,6 +1,7 @@
 import type { Access } from "../auth/access.ts";
 import type { Semaphore } from "../limits/semaphore.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
+import { errorReply } from "../protocol/errors.ts";
 import type { Banned, Kicked } from "../protocol/events.ts";
 import type { ListenerWelcome } from "../protocol/protocol.ts";
 import { encodeLine, HEARTBEAT, SERVER_SENT_EVENTS } from "../protocol/server_sent_events.ts";
@@ -79,6 +80,7 @@ export class EventStream implements Receiver {
     if (this.access.canModerate) return;
     const { room, address } = this.#request;
     if (event.type === "banned" && event.address) this.#hub.banAddress(room, event.user, address);
+    this.#writer.reply(errorReply.forbidden(`you were ${event.type} by ${event.by}`));
     this.close(CLOSE.forbidden);
   }
 

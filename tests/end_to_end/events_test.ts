@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { nextId } from "../../chat/protocol/ids.ts";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { type Store, StoreUnavailable } from "../../chat/store/store.ts";
@@ -10,6 +11,7 @@ import { startProxy } from "../support/proxy.ts";
 import { makeRandom } from "../support/random.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { TextClient } from "../support/text_client.ts";
+import { type Claims, makeToken, secondsFromNow, SECRET } from "../support/tokens.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 import { sleep, until } from "../support/wait.ts";
 
@@ -217,4 +219,49 @@ Deno.test("a listener gets 503 while the store is away, and leaves nothing behin
   const response = await fetch(`${server.origin}/rooms/red/events?since=0-0`);
   assertEquals([response.status, await response.text()], [503, "the store does not answer\n"]);
   assertEquals([server.connectionCount(), rooms], [0, ["red"]]);
+});
+
+Deno.test("a stream ends when its token expires, or its user is banned", async () => {
+  await using server = await startHttpServer(undefined, { AUTH_SECRET: SECRET });
+  const url = `${server.origin}/rooms/red`;
+  async function open(claims: Claims): Promise<EventsClient> {
+    const client = await EventsClient.open(`${url}/events?token=${await makeToken(claims)}`);
+    await client.find("welcome");
+    return client;
+  }
+  using expires = await open({ exp: secondsFromNow(2) });
+  using banned = await open({ sub: "bar" });
+  using stays = await open({ sub: "pi" });
+  using moderates = await open({ sub: "ann", moderate: true });
+  const response = await fetch(`${url}/bans/bar`, {
+    method: "PUT",
+    headers: { authorization: `Bearer ${await makeToken({ sub: "ann", moderate: true })}` },
+    body: '{"seconds":60,"address":true}',
+  });
+  assertEquals(response.status, 204);
+  await banned.closed;
+  assertEquals((await banned.find("error")).message, "you were banned by ann");
+  assertEquals(banned.comments, [CLOSE.forbidden.reason]);
+  await expires.closed;
+  assertEquals(expires.comments, [CLOSE.expired.reason]);
+  // The address of the user is banned too, but nobody there is put out.
+  for (const [sub, status] of [["bar", 403], ["qux", 403]] as const) {
+    using refused = await EventsClient.open(`${url}/events?token=${await makeToken({ sub })}`);
+    assertEquals(refused.response.status, status);
+  }
+  assertEquals(server.connectionCount(), 2);
+  assertEquals([stays, moderates].map(({ comments }) => comments), [[], []]);
+});
+
+Deno.test("a ban that comes while a stream opens is not missed", async () => {
+  const memory = openMemoryStore({ historyLimit: 10, historySeconds: 100 });
+  const answers = [false, true];
+  const moderation = Object.assign(Object.create(memory.moderation), {
+    isBanned: () => Promise.resolve(answers.shift()),
+  });
+  const store: Store = Object.assign(Object.create(memory), { moderation });
+  await using server = await startHttpServer(store, { AUTH_SECRET: SECRET });
+  const url = `${server.origin}/rooms/red/events?token=${await makeToken()}`;
+  using refused = await EventsClient.open(url);
+  assertEquals([refused.response.status, server.connectionCount()], [403, 0]);
 });
