@@ -71,9 +71,9 @@ export class Hub {
     const joined = room.reserve(member);
     try {
       await subscribed;
-      const { canModerate, expiresAtMs } = access;
-      if (canModerate) await this.#store.moderation.noteModerator(name, user, expiresAtMs);
-      const address = access.user === undefined || canModerate ? undefined : member.address;
+      await this.noteModerator(name, access);
+      const canBeBanned = access.user !== undefined && !access.canModerate;
+      const address = canBeBanned ? member.address : undefined;
       const outcome = await this.#store.claim(
         ...[name, user, id, secret, nameKeys, maxDevices, address] as const,
       );
@@ -153,6 +153,12 @@ export class Hub {
   /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
   publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
     return this.#store.publishUnlogged(name, event);
+  }
+
+  /** Notes a client that moderates a room: no other moderator may put it out. */
+  async noteModerator(name: string, { user, canModerate, expiresAtMs }: Access): Promise<void> {
+    if (user === undefined || !canModerate) return;
+    await this.#store.moderation.noteModerator(name, user, expiresAtMs);
   }
 
   /** Does what a moderator asks for: see {@linkcode moderate}. */

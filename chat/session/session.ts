@@ -336,7 +336,8 @@ export class Session implements Member {
       if (!isAllowed) this.#writer.reply(errorReply.forbidden("you may not do this", ref));
       else if (ref !== undefined) this.#writer.reply({ type: "done", ref });
     } catch {
-      this.#writer.reply(errorReply.notDone(ref));
+      const message = "it may not have been done. please try again";
+      this.#writer.reply({ ...errorReply.unknown(ref), message });
     } finally {
       this.#inFlightBytes -= MESSAGE_OVERHEAD_BYTES;
     }
@@ -421,6 +422,8 @@ export class Session implements Member {
   async #renew(token: string): Promise<void> {
     try {
       this.#access = await this.#checkRenewal(token);
+      // If the store is away, it is noted with what the moderator does next.
+      this.#hub.noteModerator(this.#request.room, this.#access).catch(() => {});
       this.#writer.reply({ type: "token", expires: this.#access.expiresAtMs });
     } catch (error) {
       if (!(error instanceof TokenRefused || error instanceof KeysUnavailable)) throw error;
