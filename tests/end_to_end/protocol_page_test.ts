@@ -3,6 +3,7 @@ import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { payloadOf } from "../../chat/protocol/events.ts";
 import { errorReply } from "../../chat/protocol/errors.ts";
 import { nextId } from "../../chat/protocol/ids.ts";
+import { EventsClient } from "../support/events_client.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
@@ -156,6 +157,8 @@ Deno.test("the protocol page describes every event, with a real example", async 
     assertEquals(normalize(body), normalize(example));
     assertEquals(Object.keys(body), rows(about, "field"));
   }
+  using listener = await EventsClient.open(`http://127.0.0.1:${chat.two}/rooms/chat/events`);
+  assertDocumented("Events over HTTP", await listener.find("welcome"));
   foo.send(leave);
   assertEquals((await foo.closed).code, CLOSE.left.code);
 });

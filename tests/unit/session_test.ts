@@ -52,7 +52,7 @@ async function makeSession(protocol: Protocol, history?: History) {
       return Promise.resolve(`${ref}-0`);
     },
     hasMessages: () => false,
-    countMembers: () => 1,
+    countReceivers: () => 1,
     isFlushPendingFor: () => isFlushPending,
   } as unknown as Hub;
   const request = {
