@@ -121,6 +121,7 @@ Deno.test("with MAX_DEVICES=1 a name is one connection's, as without authenticat
     assertEquals((await other.closed).code, CLOSE.nameTaken.code);
   }
   only.send("hi");
+  await chat.watchers[0].until("foo: hi");
   await expectSeen(JOINED, "foo: hi");
   await untilCaughtUp(chat.redis, [only]);
   assertEquals(only.frames.includes("foo: hi"), false);

@@ -6,7 +6,7 @@ import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
 import { secondsSince, until } from "../support/wait.ts";
 
-Deno.test("of three devices one is killed, one asleep and one closed: foo leaves once", async () => {
+Deno.test("a user leaves once: one device is killed, one asleep, one closed", async () => {
   await using redis = await startRedis();
   const env = { ...redis.env, AUTH_SECRET: SECRET, IDLE_SECONDS: "1" };
   await using one = await startInstance(env);
@@ -22,8 +22,8 @@ Deno.test("of three devices one is killed, one asleep and one closed: foo leaves
     );
     /** How many devices foo has in Redis; the SET must have foo as long as there are any. */
     async function count(): Promise<number> {
-      const read =
-        "return {redis.call('HGET', KEYS[1], 'foo'), redis.call('SISMEMBER', KEYS[2], 'foo')}";
+      const read = "return { redis.call('HGET', KEYS[1], 'foo'), " +
+        "redis.call('SISMEMBER', KEYS[2], 'foo') }";
       const keys = [`{chat-users:${room}}:owners`, `chat-users:${room}`];
       const [owner, isMember] = await redis.command("EVAL", read, "2", ...keys) as [string, number];
       assertEquals(isMember, owner === null ? 0 : 1);
