@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   ChatClient,
   ChatError,
+  type ChatErrorCode,
   type ChatState,
   type StateChange,
 } from "../../chat/client/client.ts";
@@ -90,7 +91,13 @@ for (const { code, reason, mayReconnect } of Object.values(CLOSE)) {
     await using server = startFakeServer({ onSocket: (socket) => socket.close(code, reason) });
     await using client = new ChatClient(server.url, "foo");
     if (mayReconnect) return await until(() => server.handshakes === 2);
-    const error = { 4409: "name_taken", 4410: "replaced" }[code as number] ?? "refused";
+    const codes: Record<number, ChatErrorCode> = {
+      4403: "forbidden",
+      4409: "name_taken",
+      4410: "replaced",
+      4411: "too_many_devices",
+    };
+    const error = codes[code] ?? "refused";
     await assertFails(client.ready, error, reason);
     assertEquals(server.handshakes, 1);
   });
