@@ -2,7 +2,6 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   ChatClient,
   ChatError,
-  type ChatErrorCode,
   type ChatState,
   type StateChange,
 } from "../../chat/client/client.ts";
@@ -91,13 +90,12 @@ for (const { code, reason, mayReconnect } of Object.values(CLOSE)) {
     await using server = startFakeServer({ onSocket: (socket) => socket.close(code, reason) });
     await using client = new ChatClient(server.url, "foo");
     if (mayReconnect) return await until(() => server.handshakes === 2);
-    const codes: Record<number, ChatErrorCode> = {
+    const error = {
       4403: "forbidden",
       4409: "name_taken",
       4410: "replaced",
       4411: "too_many_devices",
-    };
-    const error = codes[code] ?? "refused";
+    }[code as number] ?? "refused";
     await assertFails(client.ready, error, reason);
     assertEquals(server.handshakes, 1);
   });
