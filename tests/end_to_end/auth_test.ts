@@ -37,7 +37,7 @@ Deno.test("a token can be given in three ways, but in one of them", async () => 
   }
   const [status, line] = await ask(url, inProtocol(`token.${token}`));
   assertEquals(status, 400);
-  assert(!line.includes(token), line);
+  assert(!line.includes("token"), line);
 });
 
 Deno.test("the server never answers with the token's subprotocol", async () => {
