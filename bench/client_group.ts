@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { ClientProtocol } from "./client_protocols.ts";
-import { CLOSE, makeFrame, PING, PONG, readFrames, TEXT } from "./frames.ts";
+import { type ClientProtocol, MAX_SENDERS } from "./client_protocols.ts";
+import { CLOSE, makeFrame, PING, PONG, readChunks, readFrames, TEXT } from "./frames.ts";
 import { close, connect, Poller, receive, send } from "./libc.ts";
 
 /** Joining fails when no client has joined for this long. */
@@ -157,7 +157,16 @@ export class ClientGroup {
     this.clients.push(client);
     this.#byFd[fd] = client;
     this.#poller.add(fd);
-    send(fd, this.#handshake(user, room, since));
+    send(fd, this.#isListener(client) ? this.#request(room) : this.#handshake(user, room, since));
+  }
+
+  #isListener({ index }: Client): boolean {
+    return this.protocol.listenPath !== undefined && index >= MAX_SENDERS;
+  }
+
+  #request(room: string): Uint8Array<ArrayBuffer> {
+    const path = this.protocol.listenPath!(room);
+    return encoder.encode(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${this.#port}${HEADERS_END}`);
   }
 
   #handshake(user: string, room: string, since?: string): Uint8Array<ArrayBuffer> {
@@ -188,7 +197,8 @@ export class ClientGroup {
     if (client.state === "handshaking") consumed = this.#readHandshake(client, end);
     if (client.state !== "handshaking") {
       this.#current = client;
-      consumed = readFrames(buffer, consumed, end, this.#onFrame);
+      const read = this.#isListener(client) ? readChunks : readFrames;
+      consumed = read(buffer, consumed, end, this.#onFrame);
     }
     client.partialFrame = consumed < end ? buffer.slice(consumed, end) : NO_BYTES;
     if (client.partialFrame.length === buffer.length) {
@@ -201,7 +211,8 @@ export class ClientGroup {
     const response = new TextDecoder("latin1").decode(this.#buffer.subarray(0, end));
     const headersLength = response.indexOf(HEADERS_END);
     if (headersLength < 0) return 0;
-    if (!response.startsWith("HTTP/1.1 101 ")) throw new Error(`no upgrade, but: ${response}`);
+    const status = this.#isListener(client) ? "200" : "101";
+    if (!response.startsWith(`HTTP/1.1 ${status} `)) throw new Error(`no ${status}: ${response}`);
     client.state = "joining";
     if (!this.protocol.sendsWelcome) this.#setJoined(client);
     const greeting = this.protocol.greeting?.(client.user, client.room);

@@ -4,10 +4,18 @@
  * @module
  */
 
+/** The most clients of a group that publish. */
+export const MAX_SENDERS = 64;
+
 /** What a client of a system sends, and what it expects. */
 export interface ClientProtocol {
   /** The path and query of the handshake. */
   path(user: string, room: string, since?: string): string;
+  /**
+   * The path of a stream of Server-Sent Events for clients that only listen: all but the first
+   * {@linkcode MAX_SENDERS} of a group. Without it, all have WebSockets.
+   */
+  listenPath?(room: string): string;
   /** The WebSocket subprotocol that the client requests. */
   readonly subprotocol?: string;
   /** The text that a client sends as soon as its handshake is complete. */
@@ -47,6 +55,12 @@ export const JSON_PROTOCOL: ClientProtocol = {
   // The server acknowledges a message that has a ref. The message's number is unique and as short
   // as a counter.
   publish: (text) => JSON.stringify({ type: "message", text, ref: numberIn(text) }),
+};
+
+/** Listeners, and some JSON clients that publish. */
+export const SSE_PROTOCOL: ClientProtocol = {
+  ...JSON_PROTOCOL,
+  listenPath: (room) => `/rooms/${room}/events`,
 };
 
 /** This server's text protocol. */

@@ -6,6 +6,8 @@
 /** Opcodes of frames. */
 export const TEXT = 1, CLOSE = 8, PING = 9, PONG = 10;
 
+const CARRIAGE_RETURN = 13;
+
 /**
  * Handles the payload of one frame: the bytes from `start` to `end`, valid only during the call.
  */
@@ -45,6 +47,29 @@ export function readFrames(
     at = payload + length;
   }
   return at;
+}
+
+/**
+ * Calls `onFrame` for every complete chunk of an HTTP response (RFC 9112, section 7.1) in the bytes
+ * from `start` to `end`.
+ *
+ * @returns where the complete chunks end, as {@linkcode readFrames} does
+ */
+export function readChunks(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  onFrame: FrameHandler,
+): number {
+  for (let at = start;;) {
+    const lineEnd = bytes.indexOf(CARRIAGE_RETURN, at);
+    if (lineEnd < 0 || lineEnd >= end) return at;
+    const length = parseInt(String.fromCharCode(...bytes.subarray(at, lineEnd)), 16);
+    const chunk = lineEnd + 2;
+    if (chunk + length + 2 > end) return at;
+    onFrame(length > 0 ? TEXT : CLOSE, bytes, chunk, chunk + length);
+    at = chunk + length + 2;
+  }
 }
 
 /**

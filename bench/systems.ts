@@ -11,6 +11,7 @@ import {
   JSON_PROTOCOL,
   NCHAN_PROTOCOL,
   SOCKET_IO_PROTOCOL,
+  SSE_PROTOCOL,
   TEXT_PROTOCOL,
 } from "./client_protocols.ts";
 import { SETTINGS } from "../chat/config/settings.ts";
@@ -136,6 +137,8 @@ const hasLimits = Deno.args.includes("--limits");
 
 /** This server, with JSON clients. */
 export const json = ourServer("JSON", JSON_PROTOCOL, ROOT, hasLimits);
+/** This server, with listeners over Server-Sent Events. */
+export const sse = ourServer("SSE", SSE_PROTOCOL, ROOT, hasLimits);
 /** This server, with text clients. */
 export const text = ourServer("text", TEXT_PROTOCOL, ROOT, hasLimits);
 const bun = npmServer("Bun", ECHOED_TEXT_PROTOCOL, "bun", "bun.cjs");

@@ -1,8 +1,9 @@
 import { type Bench, describeErrors, errorValues, type Scenario, type Server } from "../bench.ts";
 import type { ClientGroup } from "../client_group.ts";
+import { MAX_SENDERS } from "../client_protocols.ts";
 import { ms, percent, us } from "../format.ts";
 import { type Phase, runInterleaved } from "../interleave.ts";
-import { BROADCAST_SYSTEMS, type System } from "../systems.ts";
+import { BROADCAST_SYSTEMS, sse, type System } from "../systems.ts";
 import { Traffic } from "../traffic.ts";
 
 /** Numbers of clients, each with the numbers of messages in flight. */
@@ -58,7 +59,7 @@ export function situationName(clients: number, inFlight: number): string {
 /** Clients publish their next message as soon as all recipients have the one before. */
 export const fanOut: Scenario = {
   name: "fan-out",
-  systems: BROADCAST_SYSTEMS,
+  systems: [...BROADCAST_SYSTEMS, sse],
   description:
     "All clients are in one room. Some of them each have one message of 64 bytes in flight. When " +
     "all recipients have a message, its sender publishes the next. All servers run at the same " +
@@ -66,7 +67,8 @@ export const fanOut: Scenario = {
     `${WARM_UP_TURNS} turns for warm-up, or ${FURTHER_WARM_UP_TURNS} if only the situation ` +
     "changes. In each turn the measurement begins when the clients " +
     `have each read ${RAMP_UP_READS} times on average, because after a pause TCP acknowledges ` +
-    "the first segments at the sender's cost.",
+    "the first segments at the sender's cost. With SSE, all clients but " +
+    `${MAX_SENDERS} JSON clients only listen.`,
   columns: [
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
     ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],

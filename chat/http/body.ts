@@ -40,3 +40,19 @@ export async function readBody(request: Request, maxBytes: number): Promise<stri
     reader.cancel().catch(() => {});
   }
 }
+
+/**
+ * Parses a body as a JSON object.
+ *
+ * @param example what would be right
+ * @throws {BadRequest} if it is none
+ */
+export function parseObject(body: string, example: string): object {
+  try {
+    const value = JSON.parse(body);
+    if (value instanceof Object && !Array.isArray(value)) return value;
+  } catch {
+    // The error below says it.
+  }
+  throw new BadRequest(`the body is no JSON object: give one such as ${example}`);
+}

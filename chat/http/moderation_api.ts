@@ -7,12 +7,14 @@ import { moderate } from "../rooms/moderation.ts";
 import type { RestrictionKind } from "../store/moderation.ts";
 import type { Store } from "../store/store.ts";
 import { forbid } from "./admission.ts";
-import { readBody } from "./body.ts";
+import { parseObject, readBody } from "./body.ts";
 import { json, jsonHead } from "./responses.ts";
 import { type Need, roomOfPath, type RoomRequest, type Route } from "./route.ts";
 
 /** The most bytes of a body. */
 const MAX_BODY_BYTES = 1_024;
+
+const EXAMPLE = '{"seconds":3600}';
 
 const LISTS = [["bans", "banned", "ban"], ["mutes", "muted", "mute"]] as const;
 
@@ -48,7 +50,7 @@ export function moderationRoutes(store: Store): Route[] {
     ...LISTS.flatMap(([name, kind, type]) => [
       route("GET", name, (request) => respondList(store, request, name, kind)),
       route("PUT", `${name}/([^/]+)`, async (request) => {
-        const given = parseObject(await readBody(request.request, MAX_BODY_BYTES));
+        const given = parseObject(await readBody(request.request, MAX_BODY_BYTES), EXAMPLE);
         return respond(store, request, { ...given, type, user: userOf(request) });
       }),
       route(
@@ -58,16 +60,6 @@ export function moderationRoutes(store: Store): Route[] {
       ),
     ]),
   ];
-}
-
-function parseObject(body: string): object {
-  try {
-    const value = JSON.parse(body);
-    if (value instanceof Object && !Array.isArray(value)) return value;
-  } catch {
-    // The error below says it.
-  }
-  throw new BadRequest('the body is no JSON object: give one such as {"seconds":3600}');
 }
 
 function userOf({ segments: [, user] }: RoomRequest): string {

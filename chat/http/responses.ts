@@ -8,16 +8,21 @@ const JSON_TYPE = { "content-type": "application/json" };
 const encoder = new TextEncoder();
 
 /** Makes a response whose memory is freed if nobody reads it: see {@linkcode makeBody}. */
-export function bounded(text: string, headers: Readonly<Record<string, string>>): Response {
+export function bounded(
+  text: string,
+  headers: Readonly<Record<string, string>>,
+  status: number = STATUS_CODE.OK,
+): Response {
   const bytes = encoder.encode(text);
   return new Response(makeBody(bytes), {
+    status,
     headers: { ...headers, "content-length": `${bytes.length}` },
   });
 }
 
 /** Makes a response of JSON. */
-export function json(text: string): Response {
-  return bounded(text, JSON_TYPE);
+export function json(text: string, status?: number): Response {
+  return bounded(text, JSON_TYPE, status);
 }
 
 /** Makes the response to `HEAD` where `GET` gets JSON. */

@@ -74,7 +74,7 @@ function respondPreflight(routes: readonly Route[]): Response {
     headers: {
       allow,
       "access-control-allow-methods": allow,
-      "access-control-allow-headers": "authorization, content-type",
+      "access-control-allow-headers": "authorization, content-type, idempotency-key, last-event-id",
       "access-control-max-age": "86400",
     },
   });

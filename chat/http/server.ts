@@ -14,18 +14,21 @@ import { CLOSE } from "../protocol/close_codes.ts";
 import { parseRoom } from "../protocol/names.ts";
 import { Hub } from "../rooms/hub.ts";
 import type { JoinRequest } from "../session/join_request.ts";
+import { EventStream } from "../session/event_stream.ts";
 import { Session, type SessionLimits } from "../session/session.ts";
 import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
 import { makeAdmission } from "./admission.ts";
+import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moderationRoutes } from "./moderation_api.ts";
 import { moduleRoutes } from "./modules.ts";
+import { publishRoutes } from "./publish_api.ts";
 import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
-import type { Admission, RoomRequest, Route } from "./route.ts";
+import { type Admission, roomOfPath, type RoomRequest, type Route } from "./route.ts";
 import { respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
@@ -62,7 +65,7 @@ const UNDECLARED_PROXY =
 /** How long closing waits for peers to answer the close frame, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
-/** How often the server looks for sessions whose tokens have expired. */
+/** How often the server looks for clients whose tokens have expired. */
 const EXPIRY_CHECK_MS = 1_000;
 
 /**
@@ -102,11 +105,17 @@ export async function startServer(
   return new ChatServer(options, store, hub, ready, admit);
 }
 
+function refuseFull(): Response {
+  return refuseNewcomer(STATUS_CODE.ServiceUnavailable, "the server is full", 10);
+}
+
 /** A server that is listening: see {@linkcode startServer}. */
 export class ChatServer {
   readonly #options: ServerOptions;
   readonly #hub: Hub;
+  readonly #admit: Admission;
   readonly #sessions = new Set<Session>();
+  readonly #eventStreams = new Set<EventStream>();
   readonly #connectionLimit: ConnectionLimit;
   readonly #addresses: AddressBudgets;
   readonly #pendingUpgrades = new PendingUpgrades();
@@ -129,6 +138,7 @@ export class ChatServer {
   ) {
     this.#options = options;
     this.#hub = hub;
+    this.#admit = admit;
     this.#addresses = new AddressBudgets(options);
     this.#routes = [
       {
@@ -144,8 +154,16 @@ export class ChatServer {
         room: ({ url }) => parseRoom(url.searchParams.getAll("room")),
         handle: (request) => this.#startSession(request),
       },
+      {
+        method: "GET",
+        path: /^\/rooms\/([^/]+)\/events$/,
+        needs: "read",
+        room: roomOfPath,
+        handle: (request) => this.#startEventStream(request),
+      },
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store, hub.history),
+      ...publishRoutes(hub, options),
       ...moderationRoutes(store),
       ...moduleRoutes(),
     ];
@@ -177,11 +195,11 @@ export class ChatServer {
       Math.ceil(options.maxConnections / options.workers),
     );
     this.#stallTimer = setInterval(
-      () => this.#sessions.forEach((session) => session.checkStall()),
+      () => this.#clients.forEach((client) => client.checkStall()),
       options.maxStallSeconds * 1000 / STALL_CHECKS,
     );
     if (options.auth) {
-      const check = () => this.#sessions.forEach((session) => session.checkExpiry());
+      const check = () => this.#clients.forEach((client) => client.checkExpiry());
       this.#expiryTimer = setInterval(check, EXPIRY_CHECK_MS);
     }
   }
@@ -205,23 +223,29 @@ export class ChatServer {
     return this.#sessions.size;
   }
 
-  /** How many descriptors the sockets take, those included that Deno never frees. */
+  /** How many descriptors the clients take, those included that Deno never frees. */
   get connectionCount(): number {
-    return this.#sessions.size + this.#leakedCount;
+    return this.#sessions.size + this.#eventStreams.size + this.#leakedCount;
+  }
+
+  /** Everyone who receives events. */
+  get #clients(): (Session | EventStream)[] {
+    return [...this.#sessions, ...this.#eventStreams];
   }
 
   /**
-   * Closes every session with 1001 and stops listening. Resolves when all users have left their
-   * rooms and all sockets are closed; after two seconds it stops waiting for clients that do not
-   * read.
+   * Closes every session with 1001, ends every event stream and stops listening. Resolves when all
+   * users have left their rooms and all connections are closed; after two seconds it stops waiting
+   * for clients that do not read.
    */
   async close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#stallTimer);
     clearInterval(this.#expiryTimer);
     this.#connectionLimit.close();
-    const closed = [...this.#sessions].map((session) => session.closed);
-    for (const session of this.#sessions) session.close(CLOSE.shutdown);
+    const clients = this.#clients;
+    const closed = clients.map((client) => client.closed);
+    for (const client of clients) client.close(CLOSE.shutdown);
     // `shutdown` sends close frames too, without a reason, so it must come a turn later.
     await new Promise((resolve) => setTimeout(resolve, 0));
     const stopped = this.#listener.shutdown();
@@ -264,9 +288,7 @@ export class ChatServer {
       await new Promise((resolve) => setImmediate(resolve));
       if (signal.aborted) return refuse(STATUS_CODE.BadRequest, "the connection is closed");
       if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
-      if (!this.#connectionLimit.admits(this.connectionCount)) {
-        return refuseNewcomer(STATUS_CODE.ServiceUnavailable, "the server is full", 10);
-      }
+      if (!this.#connectionLimit.admits(this.connectionCount)) return refuseFull();
       const upgraded = upgrade(request, joinRequest.protocol, this.#options.idleSeconds);
       this.#addSession(upgraded.socket, joinRequest, request, client);
       isOpening = true;
@@ -274,6 +296,28 @@ export class ChatServer {
     } finally {
       if (!isOpening) this.#pendingUpgrades.end(client.name, false);
     }
+  }
+
+  /** Responds to `GET /rooms/{room}/events` with a stream that has no end of its own. */
+  async #startEventStream(roomRequest: RoomRequest): Promise<Response> {
+    const listenRequest = parseListenRequest(roomRequest);
+    if (roomRequest.request.method === "HEAD") return eventsHead();
+    if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
+    if (!this.#connectionLimit.admits(this.connectionCount)) return refuseFull();
+    const outlet = new EventsResponse(() => stream.close(CLOSE.left));
+    const { reads } = roomRequest.client;
+    const stream = new EventStream(outlet, this.#hub, listenRequest, this.#options, reads);
+    this.#eventStreams.add(stream);
+    stream.closed.then(() => this.#eventStreams.delete(stream));
+    try {
+      await stream.start();
+      // The user may have been banned before the stream could receive that.
+      await this.#admit(roomRequest, "read", listenRequest.room);
+    } catch (error) {
+      stream.close(CLOSE.tryLater);
+      throw error;
+    }
+    return outlet.response;
   }
 
   async #addSession(

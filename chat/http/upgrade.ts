@@ -46,27 +46,28 @@ export function parseJoinRequest(
   if (access.user === undefined) checkName(user);
   else if (user !== access.user) throw forbid(`the token is not for the user ${quote(user)}`);
   const { protocol, secret } = parseSubprotocols(request.headers);
-  const since = query.get("since") ?? undefined;
-  if (since !== undefined && protocol === TEXT) {
+  if (query.has("since") && protocol === TEXT) {
     throw new BadRequest(`since is for clients that ask for the subprotocol ${JSON_LINES.name}`);
   }
-  if (since !== undefined && query.has("history")) {
-    throw new BadRequest("since and history are both given: give one of them");
-  }
-  const history = parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY);
   // Names that an issuer gives may look alike: they are no imitations.
   const keys = access.user === undefined ? nameKeys(user) : undefined;
   return {
-    user,
-    nameKeys: keys,
-    room,
-    secret,
-    access,
-    address: client.name,
-    protocol,
-    since,
-    history,
+    ...{ user, nameKeys: keys, room, secret, access, protocol, address: client.name },
+    ...parseReplay(query),
   };
+}
+
+/**
+ * Parses which messages a client asks to receive first.
+ *
+ * @throws {BadRequest} if a parameter is not valid
+ */
+export function parseReplay(query: URLSearchParams): Pick<JoinRequest, "since" | "history"> {
+  const since = query.get("since") ?? undefined;
+  if (since !== undefined && query.has("history")) {
+    throw new BadRequest("since and history are both given: give one of them");
+  }
+  return { since, history: parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY) };
 }
 
 function parseSubprotocols(headers: Headers): Pick<JoinRequest, "protocol" | "secret"> {

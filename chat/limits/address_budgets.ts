@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { BudgetMap } from "./budget_map.ts";
 import { Episode } from "./episode.ts";
 import { Semaphore } from "./semaphore.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
@@ -40,15 +41,11 @@ const EXCESS_JOINS = 5;
 /** How many pages of history are read for an address at a time. */
 const MAX_READS = 4;
 
-/** There is no sweep while fewer addresses are known. */
-const MIN_SWEEP_SIZE = 1_000;
-
 /** The budgets of all addresses, on this instance. */
 export class AddressBudgets {
   readonly #limits: AddressLimits;
   readonly #now: () => number;
-  readonly #budgets = new Map<string, AddressBudget>();
-  #sweepAtSize = MIN_SWEEP_SIZE;
+  readonly #budgets = new BudgetMap<AddressBudget>();
   #lastRefused = "";
   readonly #refusals = new Episode((count) => {
     const last = `the last one from ${this.#lastRefused}`;
@@ -69,25 +66,11 @@ export class AddressBudgets {
 
   /** Returns the budget of an address. It is forgotten when it is as new. */
   of(address: string): AddressBudget {
-    const known = this.#budgets.get(address);
-    if (known) return known;
-    if (this.#budgets.size >= this.#sweepAtSize) this.#sweep();
-    const budget = new AddressBudget(
-      address,
-      this.#limits,
-      this.#now,
-      (limit) => this.#onRefused(address, limit),
-    );
-    this.#budgets.set(address, budget);
-    return budget;
-  }
-
-  /** Forgets the budgets that are as new. The next sweep is so far away that each costs little. */
-  #sweep(): void {
-    for (const [address, budget] of this.#budgets) {
-      if (budget.isUnused()) this.#budgets.delete(address);
-    }
-    this.#sweepAtSize = Math.max(MIN_SWEEP_SIZE, 2 * this.#budgets.size);
+    return this.#budgets.of(address, () =>
+      new AddressBudget(
+        ...[address, this.#limits, this.#now] as const,
+        (limit) => this.#onRefused(address, limit),
+      ));
   }
 
   #onRefused(address: string, limit: string): void {

@@ -111,6 +111,13 @@ export class SessionBudget {
     return 0;
   }
 
+  /** Whether all that was taken has come back. */
+  isUnused(): boolean {
+    const now = this.#now();
+    const buckets = [this.#messages, this.#lines, this.#bytes];
+    return now >= this.#refusesUntilMs && buckets.every((bucket) => bucket.isFull(now));
+  }
+
   /** Returns in how many milliseconds half of what a client may send at once has come back. */
   msUntilHalfFull(): number {
     const buckets = [this.#lines, this.#bytes, this.#address.lines, this.#address.bytes];

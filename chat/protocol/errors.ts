@@ -63,7 +63,6 @@ export const errorReply = {
   notDelivered: (ref?: string) =>
     make("not_delivered", "message not delivered. please try again", ref),
   unknown: (ref?: string) => make("unknown", "message may not have been delivered", ref),
-  notDone: (ref?: string) => make("unknown", "it may not have been done. please try again", ref),
   forbidden: (message: string, ref?: string) => make("forbidden", message, ref),
   badToken: (message: string) => make("bad_token", message),
 } satisfies Record<string, (...args: never[]) => ErrorReply>;

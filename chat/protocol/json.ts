@@ -55,6 +55,11 @@ function decode(line: string): Decoded | undefined {
   } catch {
     return errorReply.badMessage(`${JSON.stringify(line.slice(0, MAX_QUOTED_CHARS))} is not JSON`);
   }
+  return validate(value);
+}
+
+/** Checks a value that was given as JSON. */
+export function validate(value: unknown): FromClient | BadLine {
   if (isClientMessage(value)) return value;
   const result = v.safeParse(FromClient, value);
   return result.success ? result.output : explain(result.issues[0], value);

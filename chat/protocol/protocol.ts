@@ -44,6 +44,9 @@ export interface Welcome {
   readonly bytesBurst?: number;
 }
 
+/** The first thing that a listener receives, who is no user. */
+export type ListenerWelcome = Pick<Welcome, "type" | "room" | "last" | "recovered">;
+
 /** The reply to a message with a `ref`, once the message is in the log. */
 export interface Ack {
   /** Always `"ack"`. */
@@ -88,12 +91,8 @@ export interface BadLine extends ErrorReply {
 /** What a client's frame can contain. */
 export type Decoded = FromClient | BadLine;
 
-/** How events become frames, and frames become messages. */
-export interface Protocol {
-  /** The name of the WebSocket subprotocol; `""` for none. */
-  readonly name: string;
-  /** Whether a sender receives its own messages too. */
-  readonly echoes: boolean;
+/** How events and replies become frames. */
+export interface Encoding {
   /** Whether a frame can have several lines, in both directions. */
   readonly canBatch: boolean;
   /**
@@ -108,6 +107,14 @@ export interface Protocol {
   encodeReply(reply: Reply): string | undefined;
   /** Joins frames to as few as the protocol allows. */
   batch(frames: string[]): string[];
+}
+
+/** How events become frames, and frames become messages. */
+export interface Protocol extends Encoding {
+  /** The name of the WebSocket subprotocol; `""` for none. */
+  readonly name: string;
+  /** Whether a sender receives its own messages too. */
+  readonly echoes: boolean;
   /** Decodes a line of a client, or a frame that has no lines; `undefined` if it is blank. */
   decode(line: string): Decoded | undefined;
 }

@@ -1,5 +1,5 @@
-import type { Protocol } from "../protocol/protocol.ts";
-import type { Member } from "./member.ts";
+import type { Encoding } from "../protocol/protocol.ts";
+import type { Receiver } from "./member.ts";
 
 /** The length at which a batch is full. It limits how much one member is sent in a turn. */
 const FULL_CHARS = 48 * 1024;
@@ -8,18 +8,18 @@ const FULL_CHARS = 48 * 1024;
  * The frames that a broadcaster sends to its members in one flush. Most members get all of them.
  */
 export class Batch {
-  readonly #protocol: Protocol;
+  readonly #protocol: Encoding;
   readonly #frames: string[] = [];
   #chars = 0;
   /** How many frames were there before a member joined: that member gets only the later ones. */
-  readonly #skipped = new Map<Member, number>();
+  readonly #skipped = new Map<Receiver, number>();
   /** Which single frames a member does not get. */
-  readonly #excluded = new Map<Member, Set<number>>();
+  readonly #excluded = new Map<Receiver, Set<number>>();
   /** What all other members get, encoded once. */
   #shared: string[] | undefined;
 
   /** @param protocol the protocol of all members */
-  constructor(protocol: Protocol) {
+  constructor(protocol: Encoding) {
     this.#protocol = protocol;
   }
 
@@ -29,7 +29,7 @@ export class Batch {
   }
 
   /** Adds a frame for everyone except some members. */
-  add(frame: string, except: readonly Member[]): void {
+  add(frame: string, except: readonly Receiver[]): void {
     const index = this.#frames.push(frame) - 1;
     this.#chars += frame.length;
     for (const member of except) {
@@ -41,17 +41,17 @@ export class Batch {
   }
 
   /** Notes that a member joined now, and gets only the frames that are added from here on. */
-  skipFor(member: Member): void {
+  skipFor(member: Receiver): void {
     if (this.#frames.length > 0) this.#skipped.set(member, this.#frames.length);
   }
 
   /** Whether a member gets every frame. */
-  isCompleteFor(member: Member): boolean {
+  isCompleteFor(member: Receiver): boolean {
     return !this.#skipped.has(member) && !this.#excluded.has(member);
   }
 
   /** Returns the frames for one member. No frame can be added after the first call. */
-  framesFor(member: Member): readonly string[] {
+  framesFor(member: Receiver): readonly string[] {
     if (this.isCompleteFor(member)) return this.#shared ??= this.#protocol.batch(this.#frames);
     const first = this.#skipped.get(member) ?? 0;
     const excluded = this.#excluded.get(member);

@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers";
 import type { RoomEvent } from "../protocol/events.ts";
-import type { Protocol } from "../protocol/protocol.ts";
+import type { Encoding } from "../protocol/protocol.ts";
 import { Batch } from "./batch.ts";
 import { FlushScheduler } from "./flush_scheduler.ts";
-import type { Member } from "./member.ts";
+import type { Receiver } from "./member.ts";
 
 /** How often the cost of a flush is measured at most, because measuring takes two turns. */
 const COST_SAMPLE_INTERVAL_MS = 50;
@@ -36,11 +36,11 @@ export interface BroadcasterOptions {
  * {@linkcode FlushScheduler} decides how long a flush is held back for more events.
  */
 export class Broadcaster {
-  readonly #protocol: Protocol;
+  readonly #protocol: Encoding;
   readonly #now: () => number;
   readonly #scheduler: FlushScheduler;
   readonly #isMoreInFlight: () => boolean;
-  readonly #members = new Set<Member>();
+  readonly #members = new Set<Receiver>();
   /** The events that are not flushed yet. Every batch but the last one is full. */
   #batches: Batch[] = [];
   #frameCount = 0;
@@ -60,7 +60,7 @@ export class Broadcaster {
    * @param isMoreInFlight whether a message is in flight; when the last one has arrived,
    * {@linkcode Broadcaster.onNothingInFlight} is called
    */
-  constructor(protocol: Protocol, options: BroadcasterOptions, isMoreInFlight: () => boolean) {
+  constructor(protocol: Encoding, options: BroadcasterOptions, isMoreInFlight: () => boolean) {
     this.#protocol = protocol;
     this.#now = options.now;
     this.#scheduler = new FlushScheduler(options.maxFlushMs);
@@ -73,13 +73,13 @@ export class Broadcaster {
   }
 
   /** Adds a member, who receives the events from here on. */
-  add(member: Member): void {
+  add(member: Receiver): void {
     this.#members.add(member);
     for (const batch of this.#batches) batch.skipFor(member);
   }
 
   /** Removes a member. */
-  delete(member: Member): void {
+  delete(member: Receiver): void {
     this.#members.delete(member);
   }
 
@@ -90,7 +90,7 @@ export class Broadcaster {
    * @param line the same event as one line of JSON
    * @param except members who do not receive it
    */
-  broadcast(event: RoomEvent, line: string, except: readonly Member[]): void {
+  broadcast(event: RoomEvent, line: string, except: readonly Receiver[]): void {
     if (this.#members.size === 0) return;
     const frame = this.#protocol.encodeEvent(event, line);
     if (frame === undefined) return;
@@ -103,7 +103,7 @@ export class Broadcaster {
   }
 
   /** Whether a member is certain to receive a frame within `maxFlushMs`. */
-  isFlushPendingFor(member: Member): boolean {
+  isFlushPendingFor(member: Receiver): boolean {
     return !this.#isFlushing && this.#batches.length > 0 && this.#batches[0].isCompleteFor(member);
   }
 

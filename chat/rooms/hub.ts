@@ -7,7 +7,7 @@ import { deadline } from "../store/deadline.ts";
 import { type NameLoss, type Sender, type Store, StoreUnavailable } from "../store/store.ts";
 import type { BroadcasterOptions } from "./broadcaster.ts";
 import { History } from "./history.ts";
-import type { Member } from "./member.ts";
+import type { Member, Receiver } from "./member.ts";
 import { moderate } from "./moderation.ts";
 import { Room } from "./room.ts";
 
@@ -24,8 +24,8 @@ interface ActiveRoom {
 }
 
 /**
- * The rooms that have sessions on this instance. The hub subscribes to a room when its first
- * session arrives, and unsubscribes when its last one has left.
+ * The rooms that have sessions or listeners on this instance. The hub subscribes to a room when the
+ * first one arrives, and unsubscribes when the last one has left.
  */
 export class Hub {
   /** The messages of all rooms, for sessions that resume or ask for history. */
@@ -71,9 +71,9 @@ export class Hub {
     const joined = room.reserve(member);
     try {
       await subscribed;
-      const { canModerate, expiresAtMs } = access;
-      if (canModerate) await this.#store.moderation.noteModerator(name, user, expiresAtMs);
-      const address = access.user === undefined || canModerate ? undefined : member.address;
+      await this.noteModerator(name, access);
+      const canBeBanned = access.user !== undefined && !access.canModerate;
+      const address = canBeBanned ? member.address : undefined;
       const outcome = await this.#store.claim(
         ...[name, user, id, secret, nameKeys, maxDevices, address] as const,
       );
@@ -102,6 +102,28 @@ export class Hub {
   }
 
   /**
+   * Lets a listener receive the events of a room. It is not in the room, and nobody there sees it.
+   *
+   * @returns the id of the room's newest message; every later event is delivered
+   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
+   */
+  async listen(name: string, listener: Receiver): Promise<string> {
+    const { room, subscribed } = this.#activate(name);
+    room.addListener(listener);
+    await subscribed.catch((error) => {
+      this.unlisten(name, listener);
+      throw error;
+    });
+    return room.startListener(listener);
+  }
+
+  /** Lets a listener receive nothing more. */
+  unlisten(name: string, listener: Receiver): void {
+    this.#rooms.get(name)?.room.removeListener(listener);
+    this.#deactivateIfEmpty(name);
+  }
+
+  /**
    * Publishes a message in a room.
    *
    * @param ref the sender's own name for the message, if it has one: see {@linkcode Store.publish}
@@ -119,18 +141,24 @@ export class Hub {
     after?: string,
     sender?: Sender,
   ): Promise<string> {
-    const { room } = this.#rooms.get(name)!;
-    if (room.isOverloaded) {
+    const room = this.#rooms.get(name)?.room;
+    if (room?.isOverloaded) {
       return Promise.reject(new StoreUnavailable(`room ${name} is overloaded`));
     }
     const published = this.#store.publish(name, user, text, ref, after, sender);
-    room.trackPublish(published);
+    room?.trackPublish(published);
     return published;
   }
 
   /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
   publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
     return this.#store.publishUnlogged(name, event);
+  }
+
+  /** Notes a client that moderates a room: no other moderator may put it out. */
+  async noteModerator(name: string, { user, canModerate, expiresAtMs }: Access): Promise<void> {
+    if (user === undefined || !canModerate) return;
+    await this.#store.moderation.noteModerator(name, user, expiresAtMs);
   }
 
   /** Does what a moderator asks for: see {@linkcode moderate}. */
@@ -144,14 +172,24 @@ export class Hub {
     this.#track(this.#store.moderation.banAddress(name, user, address)).catch(() => {});
   }
 
-  /** Tells whether a room that has a member has had a message, or one is on its way. */
+  /** Tells whether a room of this instance has had a message, or one is on its way. */
   hasMessages(name: string): boolean {
-    return this.#rooms.get(name)!.room.hasMessages;
+    return this.#rooms.get(name)?.room.hasMessages ?? false;
   }
 
-  /** Returns how many members a room that has a member has on this instance. */
-  countMembers(name: string): number {
-    return this.#rooms.get(name)!.room.memberCount;
+  /**
+   * Tells whether the log of a room has no message, and none is on its way.
+   *
+   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
+   */
+  async isNew(name: string): Promise<boolean> {
+    if (this.hasMessages(name)) return false;
+    return (await this.#store.readBefore(name, undefined, 1)).length === 0;
+  }
+
+  /** Returns how many members and listeners a room has on this instance. */
+  countReceivers(name: string): number {
+    return this.#rooms.get(name)?.room.receiverCount ?? 0;
   }
 
   /** Tells whether a member is certain to receive a frame of its room within `maxFlushMs`. */

@@ -1,10 +1,22 @@
 import type { Access } from "../auth/access.ts";
 import type { Banned, Kicked } from "../protocol/events.ts";
-import type { Protocol } from "../protocol/protocol.ts";
+import type { Encoding, Protocol } from "../protocol/protocol.ts";
 import type { NameLoss, NameSecret } from "../store/store.ts";
 
+/** Whoever receives the events of a room. */
+export interface Receiver {
+  /** What the client may do. */
+  readonly access: Access;
+  /** How events are encoded for it. */
+  readonly protocol: Encoding;
+  /** Sends one frame of the room's events to the client. */
+  deliver(frame: string): void;
+  /** Called when the user was kicked or banned. Must end, unless the user is a moderator. */
+  onPutOut(event: Kicked | Banned): void;
+}
+
 /** What a room needs to know of a session. */
-export interface Member {
+export interface Member extends Receiver {
   /** The user's name. */
   readonly user: string;
   /** The id of the session. A name can pass to another session; an id cannot. */
@@ -17,8 +29,6 @@ export interface Member {
   readonly nameKeys?: readonly string[];
   /** The client's address. */
   readonly address: string;
-  /** What the client may do. */
-  readonly access: Access;
   /** The protocol that the client speaks. */
   readonly protocol: Protocol;
   /**
@@ -29,10 +39,6 @@ export interface Member {
    * @param users how many users are in the room now
    */
   onJoined(last: string, users: number): void;
-  /** Sends one frame of the room's events to the client. */
-  deliver(frame: string): void;
   /** Called when another session has the name. This session must end. */
   onNameLost(loss: NameLoss): void;
-  /** Called when the user was kicked or banned. A session that is no moderator's must end. */
-  onPutOut(event: Kicked | Banned): void;
 }

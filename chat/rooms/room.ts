@@ -1,10 +1,10 @@
 import type { Banned, Kicked, RoomEvent, UnloggedEvent } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isLater } from "../protocol/ids.ts";
-import type { Protocol } from "../protocol/protocol.ts";
+import type { Encoding } from "../protocol/protocol.ts";
 import { ByUser } from "../store/by_user.ts";
 import { areRivals, type NameLoss } from "../store/store.ts";
 import { Broadcaster, type BroadcasterOptions } from "./broadcaster.ts";
-import type { Member } from "./member.ts";
+import type { Member, Receiver } from "./member.ts";
 
 const NOBODY: readonly Member[] = [];
 
@@ -24,7 +24,9 @@ interface Reservation {
 export class Room {
   readonly #options: BroadcasterOptions;
   readonly #members = new ByUser<Member>();
-  readonly #broadcasters = new Map<Protocol, Broadcaster>();
+  /** Those who receive the events, and are not in the room. */
+  readonly #listeners = new Set<Receiver>();
+  readonly #broadcasters = new Map<Encoding, Broadcaster>();
   /** By session: several of one user may be claiming the name, and the last one will have it. */
   readonly #reservations = new Map<string, Reservation>();
   /** Users of members whom everyone else saw leave, because another instance reaped this one. */
@@ -38,14 +40,14 @@ export class Room {
     this.#options = options;
   }
 
-  /** Whether the room has no members and no reservations. */
+  /** Whether the room has no members, no reservations and no listeners. */
   get isEmpty(): boolean {
-    return this.#members.size === 0 && this.#reservations.size === 0;
+    return this.receiverCount + this.#reservations.size === 0;
   }
 
-  /** How many members there are. */
-  get memberCount(): number {
-    return this.#members.size;
+  /** How many members and listeners there are. */
+  get receiverCount(): number {
+    return this.#members.size + this.#listeners.size;
   }
 
   /** Whether so many deliveries are waiting that the room should take no more messages. */
@@ -93,15 +95,37 @@ export class Room {
     return true;
   }
 
-  /** Whether the users in the room have tokens. */
-  get isAuthenticated(): boolean {
-    return this.#members.all().some(({ access }) => access.user !== undefined);
+  /** Adds a listener, who receives nothing yet. */
+  addListener(listener: Receiver): void {
+    this.#listeners.add(listener);
   }
 
-  /** Ends the sessions of a user who was kicked or banned. */
+  /**
+   * Lets a listener receive the events from here on, unless it was removed.
+   *
+   * @returns the id of the last message before
+   */
+  startListener(listener: Receiver): string {
+    if (this.#listeners.has(listener)) this.#broadcasterFor(listener.protocol).add(listener);
+    return this.#lastId;
+  }
+
+  /** Removes a listener. */
+  removeListener(listener: Receiver): void {
+    this.#listeners.delete(listener);
+    this.#broadcasters.get(listener.protocol)?.delete(listener);
+  }
+
+  /** Whether those who receive the events have tokens. */
+  get isAuthenticated(): boolean {
+    return this.#receivers.some(({ access }) => access.user !== undefined);
+  }
+
+  /** Ends the sessions and the streams of a user who was kicked or banned. */
   putOut(event: Kicked | Banned): void {
-    const isLifted = event.type === "banned" && event.until === 0;
-    if (!isLifted) this.#members.of(event.user).forEach((member) => member.onPutOut(event));
+    if (event.type === "banned" && event.until === 0) return;
+    const receivers = this.#receivers.filter(({ access }) => access.user === event.user);
+    for (const receiver of receivers) receiver.onPutOut(event);
   }
 
   /** Tells a session that another session has its name. */
@@ -171,6 +195,10 @@ export class Room {
     return this.#broadcasters.get(member.protocol)?.isFlushPendingFor(member) ?? false;
   }
 
+  get #receivers(): Receiver[] {
+    return [...this.#members.all(), ...this.#listeners];
+  }
+
   readonly #isMoreInFlight = (): boolean => this.#inFlight > 0;
 
   readonly #onReply = (): void => {
@@ -200,7 +228,7 @@ export class Room {
     onJoined();
   }
 
-  #broadcasterFor(protocol: Protocol): Broadcaster {
+  #broadcasterFor(protocol: Encoding): Broadcaster {
     let broadcaster = this.#broadcasters.get(protocol);
     if (!broadcaster) {
       broadcaster = new Broadcaster(protocol, this.#options, this.#isMoreInFlight);

@@ -2,6 +2,12 @@ import type { Access } from "../auth/access.ts";
 import type { Protocol } from "../protocol/protocol.ts";
 import type { NameSecret } from "../store/store.ts";
 
+/** What a client that only listens asked for. */
+export type ListenRequest = Pick<
+  JoinRequest,
+  "room" | "access" | "address" | "since" | "history"
+>;
+
 /** What a client asked for when it connected. */
 export interface JoinRequest {
   /** The user's name. */

@@ -10,9 +10,11 @@ import {
   timestampOf,
 } from "../protocol/ids.ts";
 import { quote } from "../protocol/names.ts";
+import type { Encoding } from "../protocol/protocol.ts";
 import type { History } from "../rooms/history.ts";
 import type { LogEntry } from "../store/store.ts";
-import type { JoinRequest } from "./join_request.ts";
+import type { ListenRequest } from "./join_request.ts";
+import type { Writer } from "./writer.ts";
 
 /** How much is encoded in one turn. */
 const PORTION_CHARS = 64 * 1024;
@@ -45,7 +47,7 @@ export interface Replay {
  */
 export async function prepareReplay(
   history: History,
-  { room, since, history: count, access }: JoinRequest,
+  { room, since, history: count, access }: ListenRequest,
   last: string,
   reads: Semaphore,
 ): Promise<Replay> {
@@ -86,6 +88,26 @@ async function resume(
   const recovered = prev === since && isProofOfNoGap(id, prev) &&
     (hasSince || (await history.last(reads, room, 1, previousId(id))).length === 0);
   return { recovered, pages: replayUpTo(last, rest, pages) };
+}
+
+/**
+ * Sends pages no faster than the client reads them, and then the events that have come meanwhile.
+ *
+ * @param hasLeft whether the rest is not needed any more
+ */
+export async function sendReplay(
+  writer: Writer,
+  encoding: Encoding,
+  pages: Replay["pages"],
+  hasLeft: () => boolean,
+): Promise<void> {
+  for await (const portion of inTurns(pages)) {
+    if (hasLeft()) return;
+    await writer.sendPaced(
+      portion.flatMap(({ event, line }) => encoding.encodeEvent(event, line) ?? []),
+    );
+  }
+  await writer.drainQueue();
 }
 
 let lastTurn = Promise.resolve();

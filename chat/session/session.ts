@@ -19,9 +19,9 @@ import {
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
-import { Inbound } from "./inbound.ts";
+import { Inbound, MAX_QUEUED_FRAMES } from "./inbound.ts";
 import type { JoinRequest } from "./join_request.ts";
-import { inTurns, prepareReplay } from "./replay.ts";
+import { prepareReplay, sendReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
 import { Writer } from "./writer.ts";
 
@@ -227,13 +227,7 @@ export class Session implements Member {
     if (this.#hasLeft) return;
     this.#welcome(last, users, recovered);
     if (error) this.#writer.reply(error);
-    for await (const portion of inTurns(pages)) {
-      if (this.#hasLeft) return;
-      await this.#writer.sendPaced(
-        portion.flatMap(({ event, line }) => this.protocol.encodeEvent(event, line) ?? []),
-      );
-    }
-    await this.#writer.drainQueue();
+    await sendReplay(this.#writer, this.protocol, pages, () => this.#hasLeft);
   }
 
   #welcome(last: string, users: number, recovered: boolean): void {
@@ -319,7 +313,7 @@ export class Session implements Member {
     const { room } = this.#request;
     const { canPublish } = this.#access;
     const opensRoom = canPublish && this.#isRoomNew && !this.#hub.hasMessages(room);
-    const refusal = this.#budget.takeMessage(opensRoom, this.#hub.countMembers(room));
+    const refusal = this.#budget.takeMessage(opensRoom, this.#hub.countReceivers(room));
     if (refusal) return this.#refuseForNow(refusal, message.ref);
     if (!canPublish) {
       const reply = errorReply.forbidden("message not delivered: you may only listen", message.ref);
@@ -333,7 +327,7 @@ export class Session implements Member {
   async #moderate(action: Moderation): Promise<void> {
     const { ref } = action;
     const { room } = this.#request;
-    const refusal = this.#budget.takeMessage(false, this.#hub.countMembers(room));
+    const refusal = this.#budget.takeMessage(false, this.#hub.countReceivers(room));
     if (refusal) return this.#refuseForNow(refusal, ref);
     this.#inFlightBytes += MESSAGE_OVERHEAD_BYTES;
     this.#checkInFlight();
@@ -342,7 +336,8 @@ export class Session implements Member {
       if (!isAllowed) this.#writer.reply(errorReply.forbidden("you may not do this", ref));
       else if (ref !== undefined) this.#writer.reply({ type: "done", ref });
     } catch {
-      this.#writer.reply(errorReply.notDone(ref));
+      const message = "it may not have been done. please try again";
+      this.#writer.reply({ ...errorReply.unknown(ref), message });
     } finally {
       this.#inFlightBytes -= MESSAGE_OVERHEAD_BYTES;
     }
@@ -394,7 +389,8 @@ export class Session implements Member {
   /** Closes if the client has sent too much that has no reply yet. */
   #checkInFlight(): void {
     const bytes = this.#inFlightBytes + this.#inbound.queuedBytes;
-    if (bytes > this.#limits.maxBufferedBytes) this.close(CLOSE.tooMany);
+    const isTooMuch = bytes > this.#limits.maxBufferedBytes;
+    if (isTooMuch || this.#inbound.queuedFrames > MAX_QUEUED_FRAMES) this.close(CLOSE.tooMany);
   }
 
   #publish({ text, ref, after }: ClientMessage): void {
@@ -427,6 +423,8 @@ export class Session implements Member {
   async #renew(token: string): Promise<void> {
     try {
       this.#access = await this.#checkRenewal(token);
+      // If the store is away, it is noted with what the moderator does next.
+      this.#hub.noteModerator(this.#request.room, this.#access).catch(() => {});
       this.#writer.reply({ type: "token", expires: this.#access.expiresAtMs });
     } catch (error) {
       if (!(error instanceof TokenRefused || error instanceof KeysUnavailable)) throw error;

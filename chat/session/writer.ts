@@ -1,5 +1,5 @@
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
-import type { Ack, Protocol, Reply } from "../protocol/protocol.ts";
+import type { Ack, Encoding, Reply } from "../protocol/protocol.ts";
 import { byteLength } from "../protocol/utf8.ts";
 
 /** Of `maxBufferedBytes`, this share may wait at the socket. The rest is for the outbound queue. */
@@ -21,6 +21,16 @@ const MAX_HELD_REPLIES = 1_000;
 
 /** How many checks there are in `maxStallSeconds`: see {@linkcode Writer.checkStall}. */
 export const STALL_CHECKS = 10;
+
+/** Where a writer sends: a WebSocket, or something like it. */
+export interface Outlet {
+  /** How many bytes wait for the client. */
+  readonly bufferedAmount: number;
+  /** Sends a frame. */
+  send(frame: string): void;
+  /** Closes the connection: see {@linkcode CloseReason}. */
+  close(code: number, reason: string): void;
+}
 
 /** How much was sent up to a moment. */
 interface SentCount {
@@ -51,8 +61,8 @@ interface Backlog {
  * While a session replays messages, new events wait in the same queue.
  */
 export class Writer {
-  readonly #socket: WebSocket;
-  readonly #protocol: Protocol;
+  readonly #socket: Outlet;
+  readonly #protocol: Encoding;
   readonly #maxBufferedBytes: number;
   readonly #onOverflow: (reason: CloseReason) => void;
   /** The room's events, while they cannot be sent; `undefined` if they are sent at once. */
@@ -77,8 +87,8 @@ export class Writer {
    * @param onOverflow called with the reason when the client is too slow; must close the session
    */
   constructor(
-    socket: WebSocket,
-    protocol: Protocol,
+    socket: Outlet,
+    protocol: Encoding,
     maxBufferedBytes: number,
     onOverflow: (reason: CloseReason) => void,
   ) {

@@ -12,6 +12,8 @@ const OPEN = ["GET /", "GET /healthz", "GET /readyz", ...CLIENT_MODULES.keys()]
 const IN_ROOM: Readonly<Record<string, "read" | "publish" | "moderate">> = {
   "GET /chat/foo?room=red": "read",
   "GET /rooms/red/messages": "read",
+  "POST /rooms/red/messages": "publish",
+  "GET /rooms/red/events": "read",
   "GET /rooms/red/users": "read",
   "DELETE /rooms/red/messages/1-0": "read",
   "DELETE /rooms/red/users/bar": "moderate",
@@ -27,6 +29,9 @@ const IN_ROOM: Readonly<Record<string, "read" | "publish" | "moderate">> = {
 const MORE = [
   "HEAD /rooms/red/messages",
   "HEAD /rooms/red/users",
+  "HEAD /rooms/red/events",
+  "GET /rooms/red/events?since=0-0",
+  "GET /rooms/red/events?history=200",
   "GET /rooms/red/messages?before=9999999999999-0&limit=200",
   "GET /rooms/red/users?from=0",
   "GET /chat/foo?room=red&history=200",

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { SignJWT } from "jose";
 import { ChatClient, ChatError } from "../../chat/client/client.ts";
+import { payloadOf } from "../../chat/protocol/events.ts";
 import { startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { startProxy } from "../support/proxy.ts";
@@ -8,24 +8,21 @@ import { untilNotReady, untilReady } from "../support/readiness.ts";
 import type { JoinOptions } from "../support/recording_client.ts";
 import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
+import { makeToken, SECRET } from "../support/tokens.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 import { until } from "../support/wait.ts";
 
-const SECRET = "0123456789abcdef0123456789abcdef";
 const AUTH = { AUTH_SECRET: SECRET };
 
 /** The users whose tokens allow to moderate. */
 const MODERATORS = ["ann", "bob"];
 
-/** Makes a token with which a user may do what tests have the user do. */
-function makeToken(user: string): Promise<string> {
-  const claims = { sub: user, rooms: ["*"], publish: true, moderate: MODERATORS.includes(user) };
-  return new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).setExpirationTime("1h")
-    .sign(new TextEncoder().encode(SECRET));
+function tokenOf(user: string): Promise<string> {
+  return makeToken({ sub: user, moderate: MODERATORS.includes(user) });
 }
 
 async function optionsOf(user: string, options: JoinOptions = {}): Promise<JoinOptions> {
-  return { room: "r", ...options, ...{ token: await makeToken(user) } };
+  return { room: "r", ...options, token: await tokenOf(user) };
 }
 
 async function join(port: number, user: string, options?: JoinOptions): Promise<JsonClient> {
@@ -47,7 +44,7 @@ async function ask(
   const response = await fetch(`http://127.0.0.1:${port}${path}`, {
     method,
     body,
-    headers: { authorization: `Bearer ${await makeToken(user)}` },
+    headers: { authorization: `Bearer ${await tokenOf(user)}` },
   });
   return [response.status, await response.text()];
 }
@@ -240,7 +237,7 @@ Deno.test("a user who was kicked can come back, and the client does not by itsel
   const [foo, ann, bar] = [await join(one, "foo"), await join(two, "ann"), await join(one, "bar")];
   const chat = new ChatClient(`ws://127.0.0.1:${two}`, "foo", {
     room: "r",
-    token: () => makeToken("foo"),
+    token: () => tokenOf("foo"),
   });
   await chat.ready;
   const closed = Promise.withResolvers<ChatError>();
@@ -271,7 +268,7 @@ Deno.test("a user who was kicked can come back, and the client does not by itsel
 Deno.test("a client that is banned ends with the reason", async () => {
   await using instance = await startInstance(AUTH);
   await ask(instance.port, "ann", "PUT", "/rooms/r/bans/foo", '{"seconds":60}');
-  const chat = new ChatClient(instance.http, "foo", { room: "r", token: () => makeToken("foo") });
+  const chat = new ChatClient(instance.http, "foo", { room: "r", token: () => tokenOf("foo") });
   const error = await assertRejects(
     ...[() => chat.ready, ChatError, "you are banned from this room"] as const,
   );
@@ -289,9 +286,13 @@ Deno.test("a moderator is not put out by another one", async () => {
   assertEquals((await ask(two, "ann", "PUT", "/rooms/r/bans/bob", '{"seconds":60}'))[0], 403);
   assertEquals((await ask(two, "ann", "DELETE", "/rooms/r/users/bob"))[0], 403);
   assertEquals(await act(ann, { type: "ban", user: "bob", seconds: 0 }), "done");
+  // A ban that was published before bob was known as a moderator.
+  const ban = payloadOf({ type: "banned", user: "bob", by: "ann", until: Date.now() + 60_000 });
+  await instances.redis.command("PUBLISH", "chat:r", ban);
+  await foo.find("banned");
   await bob.publish("still here");
   await foo.find("message");
-  assertEquals(foo.events.map(({ type }) => type), ["welcome", "message"]);
+  assertEquals(foo.events.map(({ type }) => type), ["welcome", "banned", "message"]);
   await Promise.all([ann, bob, foo].map((client) => client.leave()));
 });
 

@@ -109,7 +109,10 @@ Deno.test("a page of any origin may read every response, and send a token", asyn
   const { headers } = response;
   assertEquals(headers.get("access-control-allow-origin"), "*");
   assertEquals(headers.get("access-control-allow-methods"), "GET, HEAD");
-  assertEquals(headers.get("access-control-allow-headers"), "authorization, content-type");
+  assertEquals(
+    headers.get("access-control-allow-headers"),
+    "authorization, content-type, idempotency-key, last-event-id",
+  );
   const nowhere = await fetch(`${server.origin}/nowhere`, { method: "OPTIONS" });
   assertEquals(nowhere.status, 404);
   await nowhere.body?.cancel();

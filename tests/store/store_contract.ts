@@ -841,6 +841,12 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     while (await here.moderation.isBanned("r", "pi", "5")) await sleep(50);
     assertEquals(await claim(there, "pi", "5"), "claimed");
     assertEquals(await moderation.listRestricted("banned", "r"), []);
+    const { length } = recorders[0].events;
+    await moderation.restrict("banned", "r", "pi", "ann", 0);
+    await here.publish("r", "x", "the end");
+    await recorders[0].until("the end");
+    const later = recorders[0].events.slice(length).map(({ type }) => type);
+    assertEquals(later, ["message"], "there was nothing to lift");
   });
 
   test("a ban with addresses refuses them to everyone, as long as it lasts", async (pair) => {
@@ -863,19 +869,24 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     const [listed] = await there.moderation.listRestricted("banned", "r");
     assertEquals(listed, { user: "foo", by: "ann", until: listed.until, address: true });
     await ban(120);
+    // An instance may be late.
+    await here.moderation.banAddress("r", "foo", "1.2.3.4");
     assertEquals(await claim("bar", "1.2.3.4"), "claimed");
+    assertEquals(await there.moderation.isBanned("r", "bar", "1.2.3.4"), false);
+    await ban(120);
     await ban(120, true);
     assertEquals(await claim("two", "1.2.3.4"), "claimed", "they were forgotten");
     await here.moderation.banAddress("r", "foo", "::1");
     await ban(0);
-    // An instance may be late.
     await here.moderation.banAddress("r", "foo", "5.6.7.8");
     assertEquals(await claim("three", "::1"), "claimed");
     assertEquals(await claim("four", "5.6.7.8"), "claimed");
     await here.publish("r", "x", "end");
     await recorder.until("end");
     const bans = recorder.events.flatMap((event) => event.type === "banned" ? event : []);
-    assertEquals(bans.map(({ address }) => address), [true, true, undefined, true, undefined]);
+    assertEquals(bans.map(({ address }) => address), [
+      ...[true, true, undefined, undefined, true, undefined],
+    ]);
   });
 
   test("a mute refuses messages, and nothing else, until it is lifted or ends", async (pair) => {

@@ -11,6 +11,7 @@ export async function startHttpServer(store?: Store, env: Environment = {}) {
     port: server.port,
     routes: server.routes,
     sessionCount: () => server.sessionCount,
+    connectionCount: () => server.connectionCount,
     origin: `http://127.0.0.1:${server.port}`,
     [Symbol.asyncDispose]: () => server.close(),
   };

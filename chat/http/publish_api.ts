@@ -1,0 +1,124 @@
+import { STATUS_CODE } from "@std/http/status";
+import type { AddressBudget } from "../limits/address_budgets.ts";
+import { BudgetMap } from "../limits/budget_map.ts";
+import { countExcess } from "../limits/excess.ts";
+import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
+import { BadRequest } from "../protocol/bad_request.ts";
+import { errorReply } from "../protocol/errors.ts";
+import type { ClientMessage } from "../protocol/from_client.ts";
+import { validate } from "../protocol/json.ts";
+import { quote } from "../protocol/names.ts";
+import { exceedsJsonBytes } from "../protocol/utf8.ts";
+import type { Hub } from "../rooms/hub.ts";
+import type { SessionLimits } from "../session/session.ts";
+import { Muted, StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
+import { forbid } from "./admission.ts";
+import { parseObject, readBody } from "./body.ts";
+import { json, Refused } from "./responses.ts";
+import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
+
+/**
+ * Makes the route for services that publish messages without being in the room.
+ *
+ * @param limits what a session may take: a user of an address may publish as much this way
+ */
+export function publishRoutes(hub: Hub, limits: SessionLimits & ClientRates): Route[] {
+  const budgets = new BudgetMap<SessionBudget>();
+  function budgetOf(user: string, client: AddressBudget): SessionBudget {
+    return budgets.of(`${client.name} ${user}`, () => new SessionBudget(limits, client));
+  }
+  return [{
+    method: "POST",
+    path: /^\/rooms\/([^/]+)\/messages$/,
+    needs: "publish",
+    room: roomOfPath,
+    handle: (request) => publish(hub, limits, budgetOf, request),
+  }];
+}
+
+/**
+ * Responds to `POST /rooms/{room}/messages` with the id of the message.
+ *
+ * @throws {BadRequest} if the body is not a valid message
+ * @throws {Refused} if the message is too large, comes too early, or was not taken
+ */
+async function publish(
+  hub: Hub,
+  { maxMessageBytes, maxBufferedBytes }: SessionLimits,
+  budgetOf: (user: string, client: AddressBudget) => SessionBudget,
+  { request, room, access, client }: RoomRequest,
+): Promise<Response> {
+  const user = access.user!;
+  const parse = parserOf(request.headers.get("content-type"));
+  const body = await readBody(request, maxBufferedBytes);
+  const { text, ref, after } = readMessage(parse(body), request.headers.get("idempotency-key"));
+  if (exceedsJsonBytes(text, maxMessageBytes)) {
+    throw new Refused(STATUS_CODE.ContentTooLarge, errorReply.tooLarge(maxMessageBytes).message);
+  }
+  const budget = budgetOf(user, client);
+  const waitMs = budget.takeLine(body.length) ||
+    budget.takeMessage(await hub.isNew(room), hub.countReceivers(room))?.retryAfterMs;
+  if (waitMs) {
+    countExcess(user, room);
+    throw new Refused(STATUS_CODE.TooManyRequests, "message not delivered: too many", {
+      "retry-after": `${Math.ceil(waitMs / 1000)}`,
+    });
+  }
+  try {
+    const id = await hub.publish(room, user, text, ref, after);
+    return json(JSON.stringify({ id }), STATUS_CODE.Created);
+  } catch (error) {
+    throw refusalOf(error);
+  }
+}
+
+/** Finds the parser of a body; throws {@linkcode Refused} with 415 if there is none. */
+function parserOf(contentType: string | null): (body: string) => object {
+  const [type] = contentType?.split(";", 1) ?? [""];
+  switch (type.trim().toLowerCase()) {
+    case "application/json":
+      return parseJson;
+    case "application/x-www-form-urlencoded":
+      return parseForm;
+    default:
+      throw new Refused(
+        STATUS_CODE.UnsupportedMediaType,
+        `the content type is ${quote(type)}: ` +
+          "give application/json or application/x-www-form-urlencoded",
+      );
+  }
+}
+
+function parseJson(body: string): object {
+  return parseObject(body, '{"text":"hi"}');
+}
+
+function parseForm(body: string): object {
+  const entries = [...new URLSearchParams(body)];
+  const fields = Object.fromEntries(entries);
+  if (Object.keys(fields).length === entries.length) return fields;
+  throw new BadRequest("a field of the form is given twice");
+}
+
+/** Reads the fields of a message, which are those of the JSON protocol without `type`. */
+function readMessage(fields: object, idempotencyKey: string | null): ClientMessage {
+  if (idempotencyKey !== null && "ref" in fields) {
+    throw new BadRequest("ref and Idempotency-Key are both given: give one of them");
+  }
+  const ref = idempotencyKey === null ? {} : { ref: idempotencyKey };
+  const message = validate({ ...fields, ...ref, type: "message" });
+  if (message.type === "error") throw new BadRequest(message.message);
+  return message as ClientMessage;
+}
+
+/** Makes the refusal for a message that the store did not take, or may have taken. */
+function refusalOf(error: unknown): unknown {
+  if (error instanceof Muted) return forbid("message not delivered: you are muted");
+  if (error instanceof StoreUnavailable) {
+    return new Refused(STATUS_CODE.ServiceUnavailable, errorReply.notDelivered().message);
+  }
+  if (error instanceof StoreOutcomeUnknown) {
+    return new Refused(STATUS_CODE.ServiceUnavailable, errorReply.unknown().message);
+  }
+  return error;
+}

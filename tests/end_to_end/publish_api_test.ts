@@ -1,0 +1,159 @@
+import { assertEquals } from "@std/assert";
+import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
+import { type Store, StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
+import { startHttpServer } from "../support/http_server.ts";
+import { JsonClient } from "../support/json_client.ts";
+import { TextClient } from "../support/text_client.ts";
+import { makeToken, SECRET } from "../support/tokens.ts";
+import { startTwoInstances } from "../support/two_instances.ts";
+
+const AUTH = { AUTH_SECRET: SECRET };
+const JSON_TYPE = "application/json";
+const FORM_TYPE = "application/x-www-form-urlencoded";
+
+/** Posts a message; returns the status, and the id or the line that says why there is none. */
+async function post(
+  origin: string,
+  body: BodyInit,
+  { room = "red", token, type = JSON_TYPE, headers = {} }: {
+    room?: string;
+    token?: string;
+    type?: string;
+    headers?: Record<string, string>;
+  } = {},
+): Promise<[number, string]> {
+  const bearer = `Bearer ${token ?? await makeToken()}`;
+  const response = await fetch(`${origin}/rooms/${room}/messages`, {
+    method: "POST",
+    headers: { authorization: bearer, ...(type && { "content-type": type }), ...headers },
+    body,
+  });
+  const text = await response.text();
+  return [response.status, response.status === 201 ? JSON.parse(text).id : text];
+}
+
+Deno.test("a service publishes, and all of the user's own devices get the message", async () => {
+  await using chat = await startTwoInstances(AUTH);
+  const origin = `http://127.0.0.1:${chat.one}`;
+  const token = await makeToken();
+  const text = await TextClient.join(chat.two, "foo", { room: "red", token });
+  const bar = await JsonClient.join(chat.one, "bar", {
+    room: "red",
+    token: await makeToken({ sub: "bar" }),
+  });
+  const options = { headers: { "idempotency-key": "a" } };
+  const ids = [
+    await post(origin, '{"text":"hi","ref":"1"}'),
+    await post(origin, '{"text":"hi","ref":"1"}'),
+    await post(origin, "text=more+%C3%A9&ref=2", { type: FORM_TYPE }),
+    await post(origin, '{"text":"key"}', options),
+    await post(origin, '{"text":"key"}', options),
+    await post(origin, '{"text":"plain"}', { type: "Application/JSON; charset=utf-8" }),
+  ];
+  await bar.receivedMessages(4);
+  await text.until("foo: plain");
+  assertEquals(text.frames, [
+    ...["Welcome foo!", "bar: has joined the chat!"],
+    ...["foo: hi", "foo: more é", "foo: key", "foo: plain"],
+  ]);
+  const messages = bar.all("message");
+  assertEquals(messages.map(({ user, text, ref }) => [user, text, ref]), [
+    ["foo", "hi", "1"],
+    ["foo", "more é", "2"],
+    ["foo", "key", "a"],
+    ["foo", "plain", undefined],
+  ]);
+  const [hi, more, key, plain] = messages.map(({ id }) => [201, id]);
+  assertEquals(ids as unknown[], [hi, hi, more, key, key, plain]);
+  // Nobody is in this room.
+  const [status, id] = await post(origin, '{"text":"hi"}', { room: "blue" });
+  assertEquals([status, await chat.redis.command("XLEN", "{chat:blue}:log")], [201, 1]);
+  assertEquals(typeof id, "string");
+  await Promise.all([text.leave(), bar.leave()]);
+});
+
+Deno.test("a message that a service may not publish is refused with one line", async () => {
+  const store = openMemoryStore({ historyLimit: 10, historySeconds: 100 });
+  await using server = await startHttpServer(store, {
+    ...AUTH,
+    MAX_MESSAGE_BYTES: "1000",
+    MAX_BUFFERED_BYTES: "4000",
+  });
+  const longer = JSON.stringify({ text: "x".repeat(1001) });
+  const huge = JSON.stringify({ text: "x".repeat(4000) });
+  const listener = await makeToken({ publish: false });
+  const elsewhere = await makeToken({ rooms: ["blue"] });
+  const noObject = 'the body is no JSON object: give one such as {"text":"hi"}';
+  const types = "give application/json or application/x-www-form-urlencoded";
+  const twoRefs = "ref and Idempotency-Key are both given: give one of them";
+  for (
+    const [body, options, status, line] of [
+      ['{"text":"hi"}', { token: listener }, 403, "the token does not allow to publish"],
+      ['{"text":"hi"}', { token: elsewhere }, 403, "the token does not allow the room red"],
+      ['{"text":"hi"', {}, 400, noObject],
+      ['["hi"]', {}, 400, noObject],
+      ["", {}, 400, noObject],
+      ["{}", {}, 400, 'text: Invalid key: Expected "text" but received undefined'],
+      ['{"text":"hi","to":"bar"}', {}, 400, 'to: Invalid key: Expected never but received "to"'],
+      ['{"text":"hi","ref":""}', {}, 400, "ref: not 1 to 64 characters long"],
+      ['{"text":"hi","ref":"1"}', { headers: { "idempotency-key": "1" } }, 400, twoRefs],
+      ["text=a&text=b", { type: FORM_TYPE }, 400, "a field of the form is given twice"],
+      [new Uint8Array([0xff]), {}, 400, "the body is not UTF-8"],
+      ["hi", { type: "text/plain" }, 415, `the content type is "text/plain": ${types}`],
+      [new Uint8Array([32]), { type: "" }, 415, `the content type is "": ${types}`],
+      [longer, {}, 413, "the text is too large: at most 1000 bytes are allowed"],
+      [huge, {}, 413, "the body is too long: at most 4000 bytes are allowed"],
+      ['{"text":"hi","after":"0"}', {}, 503, "message not delivered. please try again"],
+    ] as const
+  ) {
+    assertEquals(await post(server.origin, body, options), [status, `${line}\n`]);
+  }
+  assertEquals(await store.readAfter("red", "0-0", 10), []);
+  await using open = await startHttpServer(store);
+  assertEquals((await post(open.origin, '{"text":"hi"}'))[0], 403);
+});
+
+Deno.test("a service that publishes too much gets 429 and Retry-After", async () => {
+  await using server = await startHttpServer(undefined, {
+    ...AUTH,
+    MAX_MESSAGES_PER_SECOND: "1",
+    MAX_BYTES_PER_SECOND: "1000",
+    MAX_NEW_ROOMS_PER_SECOND: "1",
+  });
+  async function statusOf(sub: string, text: string, room = "red"): Promise<[number, boolean]> {
+    const response = await fetch(`${server.origin}/rooms/${room}/messages`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${await makeToken({ sub })}`, "content-type": JSON_TYPE },
+      body: JSON.stringify({ text }),
+    });
+    await response.body!.cancel();
+    return [response.status, Number(response.headers.get("retry-after")) >= 1];
+  }
+  const taken = [201, false], refused = [429, true];
+  // A burst is two messages, and 8,000 bytes.
+  assertEquals(await statusOf("foo", "1"), taken);
+  assertEquals(await statusOf("foo", "2"), taken);
+  assertEquals(await statusOf("foo", "3"), refused);
+  assertEquals(await statusOf("bar", "x".repeat(9000)), taken);
+  assertEquals(await statusOf("bar", ""), refused);
+  // 20 new rooms, of which red is one.
+  for (let i = 1; i < 20; i++) assertEquals(await statusOf(`user${i}`, "", `room${i}`), taken);
+  assertEquals(await statusOf("baz", "", "another"), refused);
+  assertEquals(await statusOf("qux", "", "room1"), taken);
+});
+
+Deno.test("a service learns whether the store may have taken its message", async () => {
+  for (
+    const [error, line] of [
+      [new StoreUnavailable("down"), "message not delivered. please try again\n"],
+      [new StoreOutcomeUnknown("lost"), "message may not have been delivered\n"],
+    ] as const
+  ) {
+    const memory = openMemoryStore({ historyLimit: 10, historySeconds: 100 });
+    const store: Store = Object.assign(Object.create(memory), {
+      publish: () => Promise.reject(error),
+    });
+    await using server = await startHttpServer(store, AUTH);
+    assertEquals(await post(server.origin, '{"text":"hi"}'), [503, line]);
+  }
+});
