@@ -2,16 +2,18 @@
  * Injects faults for minutes, and checks at the end that nothing is lost: `deno task soak [MINUTES]
  * [SEED] [CONVERSATIONS]`.
  *
- * First, clients join, leave and publish while instances are killed and processes are paused. Then
- * Redis must have exactly the users who are connected, and the one instance that is never killed
- * may use at most 20 % more memory than after the first minute. After that come the conversations
- * of {@linkcode chatWithFaults}. The exit code is 1 if any of this fails.
+ * First, clients join, leave and publish while instances are killed and processes are paused. Each
+ * user has up to three devices. Then Redis must have exactly the devices that are connected. The one
+ * instance that is never killed may use at most 20 % more memory than after the first minute. After
+ * that come the conversations of {@linkcode chatWithFaults}. If any of this fails, the exit code is
+ * 1.
  */
 import { chatWithFaults } from "../support/fault_injection.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
 import { makeRandom } from "../support/random.ts";
 import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
+import { makeToken, SECRET } from "../support/tokens.ts";
 import { sleep } from "../support/wait.ts";
 
 const MINUTE_MS = 60_000;
@@ -33,15 +35,16 @@ async function measureMemory(pid: number): Promise<number> {
 }
 
 const redis = await startRedis();
-const instances: Instance[] = await Promise.all([1, 2, 3].map(() => startInstance(redis.env)));
+const env = { ...redis.env, AUTH_SECRET: SECRET, MAX_DEVICES: "3" };
+const instances: Instance[] = await Promise.all([1, 2, 3].map(() => startInstance(env)));
 const online = new Map<TextClient, string>();
 const pauses = new Set<Promise<void>>();
 const counts = { joins: 0, refusals: 0, leaves: 0, messages: 0, kills: 0, stalls: 0, outages: 0 };
 
 async function join(): Promise<void> {
   const { port } = instances[below(3)];
-  const name = `user-${below(400)}`;
-  const client = new TextClient(port, name);
+  const name = `user-${below(150)}`;
+  const client = new TextClient(port, name, { token: await makeToken({ sub: name }) });
   // Clients that stay for minutes must not fill the memory of this process.
   const clearing = setInterval(() => client.frames.splice(0), 1_000);
   let isClosed = false;
@@ -70,7 +73,7 @@ async function kill(): Promise<void> {
   counts.kills++;
   // An instance does not start while Redis is paused.
   let next: Instance | undefined;
-  while (!next) next = await startInstance(redis.env).catch(() => undefined);
+  while (!next) next = await startInstance(env).catch(() => undefined);
   instances[slot] = next;
   isKilling = false;
 }
@@ -117,8 +120,13 @@ await Promise.all(pauses);
 while (isKilling) await sleep(100);
 // Within this time dead instances are reaped, and users who have lost their names are disconnected.
 await sleep(15_000);
-const actual = JSON.stringify(await redis.users());
-const expected = JSON.stringify([...online.values()].sort());
+const owners = await redis.command("HGETALL", "{chat-users}:owners") as string[];
+const devices = owners.flatMap((owner, i) =>
+  i % 2 === 0 ? [] : owner.split("\n").map(() => owners[i - 1])
+);
+const names = [...online.values()].sort();
+const actual = JSON.stringify([devices.sort(), await redis.users()]);
+const expected = JSON.stringify([names, [...new Set(names)]]);
 const memoryAfter = await measureMemory(instances[0].pid);
 console.log(JSON.stringify(counts));
 const [before, after] = [memoryBefore, memoryAfter].map((memory) => `${memory?.toFixed(0)} MiB`);

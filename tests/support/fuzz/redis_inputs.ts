@@ -32,6 +32,7 @@ function makeEvent(dice: Dice): string {
     [["type", '"joined"'], ["user", user], ["session", '"s"'], ["users", "3"]],
     [["type", '"left"'], ["user", user]],
     [["type", '"replaced"'], ["user", user], ["session", '"s"'], ["former", '"t"'], ["users", "3"]],
+    [["type", '"added"'], ["user", user], ["session", '"s"'], ["users", "3"]],
     [["type", '"resync"'], ["last", id], ["gap", "true"]],
     [["type", JSON.stringify(dice.text("reacted", "notice", "error"))], ["text", text]],
   ]));
