@@ -74,9 +74,10 @@ export interface ChatClientOptions {
   readonly signal?: AbortSignal;
   /**
    * The token that lets the user in, or a function that returns one. The client calls the function
-   * before each attempt to connect, and for `users` and `history`. The token is sent as one more
-   * subprotocol, `token.{token}`, and over HTTP as `authorization: Bearer {token}`. It is for a
-   * proxy that checks it: this version of the server ignores it.
+   * before each attempt to connect, and for `users` and `history`. If the server refuses the token,
+   * or it has expired, the client asks the function once more, and closes if that token is refused
+   * too. The token is sent as one more subprotocol, `token.{token}`, and over HTTP as
+   * `authorization: Bearer {token}`.
    */
   readonly token?: string | (() => string | Promise<string>);
   /**
@@ -193,6 +194,8 @@ export class ChatClient extends ChatEventTarget {
   #socket: WebSocket | undefined;
   /** Why the server is about to close the connection. */
   #refusal: ErrorReply | undefined;
+  /** Whether a token was refused, or has expired, since the last stable connection. */
+  #wasTokenRefused = false;
   /** Attempts since the last stable connection. */
   #attempts = 0;
   #connectedAt = 0;
@@ -208,6 +211,8 @@ export class ChatClient extends ChatEventTarget {
   #isGapReported = false;
   /** Whether anything was received since the last heartbeat. */
   #hasReceived = true;
+  /** When half of the token's time has passed; `NaN` if it does not expire. */
+  #renewAtMs = NaN;
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #heartbeatTimer: ReturnType<typeof setInterval>;
 
@@ -397,9 +402,17 @@ export class ChatClient extends ChatEventTarget {
   }
 
   async #askWhyRefused(url: URL, token: string | undefined): Promise<void> {
-    const words = await whyRefused(url, token, this.#closed.signal);
+    const [status, words] = await whyRefused(url, token, this.#closed.signal) ?? [];
     if (words === undefined || this.#state === "connected") return;
+    if (status === 401 && this.#mayAskForToken()) return;
     this.#close(new ChatError("refused", words));
+  }
+
+  /** Tells whether the next attempt to connect has another token, once after one was refused. */
+  #mayAskForToken(): boolean {
+    const mayAsk = !this.#wasTokenRefused && typeof this.#options.token === "function";
+    this.#wasTokenRefused = true;
+    return mayAsk;
   }
 
   async #read<T>(
@@ -443,9 +456,10 @@ export class ChatClient extends ChatEventTarget {
       case "error":
         if (CLOSING_ERRORS.includes(event.code) && !event.ref) this.#refusal = event;
         return this.#sendQueue.onError(event);
+      case "token":
+        return this.#planRenewal(event.expires);
       case "done":
       case "pong":
-      case "token":
         return;
       default:
         // A newer server may send types that this client does not know. It ignores them.
@@ -462,6 +476,7 @@ export class ChatClient extends ChatEventTarget {
     // Servers before 0.3 do not send the field.
     this.#canLeave = welcome.features?.includes("leave") ?? false;
     this.#connectedAt = Date.now();
+    this.#planRenewal(welcome.expires);
     this.#sendQueue.onWelcome(welcome);
     this.#setState("connected", "");
     this.#ready.resolve(welcome);
@@ -500,7 +515,20 @@ export class ChatClient extends ChatEventTarget {
       return this.#handleConnectionLost(1006, "the server does not answer");
     }
     this.#hasReceived = false;
-    if (this.#state === "connected") this.#socket.send('{"type":"ping"}');
+    if (this.#state !== "connected") return;
+    this.#socket.send('{"type":"ping"}');
+    if (Date.now() > this.#renewAtMs) this.#renewToken(this.#socket);
+  }
+
+  #planRenewal(expires = NaN): void {
+    this.#renewAtMs = (Date.now() + expires) / 2;
+  }
+
+  /** Sends another token. Without one, the connection ends when its token expires. */
+  async #renewToken(socket: WebSocket): Promise<void> {
+    this.#planRenewal();
+    const token = await this.#token().catch(() => {});
+    if (token && this.#socket === socket) socket.send(`{"type":"token","token":"${token}"}`);
   }
 
   #handleConnectionLost(code: number, closeReason: string): void {
@@ -511,20 +539,25 @@ export class ChatClient extends ChatEventTarget {
     // The name may still be held by the client's own lost connection.
     const isOwnName = code === CLOSE.nameTaken.code && this.#state !== "connecting" &&
       Date.now() - this.#lostAt < OWN_NAME_TIMEOUT_MS;
-    if (mayReconnect(code) || isOwnName) return this.#retry(reason);
+    if (this.#state === "connected" && Date.now() - this.#connectedAt > STABLE_AFTER_MS) {
+      this.#attempts = 0;
+      this.#wasTokenRefused = false;
+    }
+    const isExpired = code === CLOSE.expired.code;
+    if (mayReconnect(code) || isOwnName || isExpired && this.#mayAskForToken()) {
+      return this.#retry(reason);
+    }
     this.#close(new ChatError(ERROR_CODES.get(code) ?? "refused", reason));
   }
 
   /** Connects to the next server after a pause. */
   #retry(reason: string): void {
-    const isConnected = this.#state === "connected";
-    if (isConnected && Date.now() - this.#connectedAt > STABLE_AFTER_MS) this.#attempts = 0;
     const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#attempts);
     this.#attempts++;
     this.#turn = (this.#turn + 1) % this.#servers.length;
     const jitterMs = Math.random() * backoffMs / 2;
     this.#reconnectTimer = setTimeout(() => this.#connect(), backoffMs / 2 + jitterMs);
-    this.#setState(isConnected ? "reconnecting" : this.#state, reason);
+    this.#setState(this.#state === "connected" ? "reconnecting" : this.#state, reason);
   }
 
   #close(error: ChatError): void {

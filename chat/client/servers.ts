@@ -63,17 +63,18 @@ export async function readJson<T>(
 /**
  * Asks a server why it refuses a WebSocket handshake, because no WebSocket tells that.
  *
- * @returns the server's words; `undefined` if it does not refuse it, or does not respond
+ * @returns the status and the server's words; `undefined` if it does not refuse it, or does not
+ * respond
  */
 export async function whyRefused(
   url: URL,
   token: string | undefined,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<[status: number, words: string] | undefined> {
   try {
     const response = await request(url, token, signal);
     const line = await firstLine(response);
-    return REFUSALS.includes(response.status) ? line : undefined;
+    return REFUSALS.includes(response.status) ? [response.status, line] : undefined;
   } catch {
     return undefined;
   }

@@ -1,8 +1,12 @@
 import { MAX_EXCESS_MS, type SessionBudget } from "../limits/session_budget.ts";
 import { jsonByteLength } from "../protocol/utf8.ts";
 
-/** How many lines are read at once. Then the server has its turn for everything else. */
+/** How much is read at once. Then the server has its turn for everything else. */
 const LINES_PER_TURN = 32;
+const CHARS_PER_TURN = 64 * 1024;
+
+/** A longer frame is not read at once, unless nobody else has the turn. */
+const MAX_SHORT_CHARS = 4 * 1024;
 
 /** Those that have more lines to read. In each turn of the event loop, one of them does. */
 const turns: (() => void)[] = [];
@@ -11,8 +15,11 @@ let isTurnTaken = false;
 /** So long after a wait, the next one counts as the first. */
 const QUIET_MS = 5_000;
 
-/** What a frame that waits costs beside its text, counted in bytes: most of that is time. */
-const FRAME_OVERHEAD_BYTES = 4096;
+/** What a frame that waits takes beside its text. */
+const FRAME_OVERHEAD_BYTES = 100;
+
+/** The most frames that may wait: what each of them costs is mostly time. */
+export const MAX_QUEUED_FRAMES = 512;
 
 /** Such characters take six bytes each as JSON, which is what everyone else gets. */
 // deno-lint-ignore no-control-regex -- they are what it looks for
@@ -30,8 +37,8 @@ export interface InboundHandler {
 
 /**
  * Reads a client's frames line by line and in order, as fast as its budget allows. What has to wait
- * stays in a queue. If nothing waits, a frame of one line is read at once. All others are read in
- * turns that all clients share, so that they delay nobody, however many there are.
+ * stays in a queue. If nothing waits, a short frame of one line is read at once. All others are
+ * read in turns that all clients share, so that they delay nobody, however many there are.
  */
 export class Inbound {
   readonly #budget: SessionBudget;
@@ -63,11 +70,17 @@ export class Inbound {
     return this.#queuedBytes;
   }
 
+  /** How many frames wait. */
+  get queuedFrames(): number {
+    return this.#queue.length;
+  }
+
   /** Reads a frame now or later. */
   receive(frame: string): void {
     const isIdle = this.#isStarted && this.#queue.length === 0;
-    const isLine = !this.#hasLines || !frame.includes("\n");
-    if (isIdle && isLine && this.#budget.takeLine(this.#costOf(frame)) === 0) {
+    const isShort = frame.length <= MAX_SHORT_CHARS &&
+      (!this.#hasLines || !frame.includes("\n"));
+    if (isIdle && isShort && this.#budget.takeLine(this.#costOf(frame)) === 0) {
       return this.#handler.onLine(frame, true);
     }
     this.#queue.push(frame);
@@ -96,13 +109,16 @@ export class Inbound {
   }
 
   #read(): void {
-    for (let count = 0; count < LINES_PER_TURN && this.#queue.length > 0; count++) {
+    let chars = 0;
+    for (let lines = 0; lines < LINES_PER_TURN && chars < CHARS_PER_TURN; lines++) {
+      if (this.#queue.length === 0) break;
       const [frame] = this.#queue;
       const lineBreak = this.#hasLines ? frame.indexOf("\n", this.#position) : -1;
       const isLast = lineBreak === -1;
       const line = frame.slice(this.#position, isLast ? undefined : lineBreak);
       const waitMs = this.#budget.takeLine(this.#costOf(line));
       if (waitMs > 0) return this.#wait(waitMs);
+      chars += line.length;
       this.#queuedBytes -= isLast ? line.length + FRAME_OVERHEAD_BYTES : line.length + 1;
       this.#position = isLast ? 0 : lineBreak + 1;
       if (isLast) this.#queue.shift();

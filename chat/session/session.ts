@@ -19,7 +19,7 @@ import {
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
-import { Inbound } from "./inbound.ts";
+import { Inbound, MAX_QUEUED_FRAMES } from "./inbound.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { prepareReplay, sendReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
@@ -389,7 +389,8 @@ export class Session implements Member {
   /** Closes if the client has sent too much that has no reply yet. */
   #checkInFlight(): void {
     const bytes = this.#inFlightBytes + this.#inbound.queuedBytes;
-    if (bytes > this.#limits.maxBufferedBytes) this.close(CLOSE.tooMany);
+    const isTooMuch = bytes > this.#limits.maxBufferedBytes;
+    if (isTooMuch || this.#inbound.queuedFrames > MAX_QUEUED_FRAMES) this.close(CLOSE.tooMany);
   }
 
   #publish({ text, ref, after }: ClientMessage): void {

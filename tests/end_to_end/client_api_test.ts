@@ -271,7 +271,7 @@ Deno.test("a loop ends with the error with which the client closes", async () =>
   const messages = new ChatClient(server.url, "foo")[Symbol.asyncIterator]();
   assertEquals((await messages.next()).value?.text, "one");
   const error = await assertRejects(() => messages.next(), ChatError);
-  assertEquals([error.code, error.message], ["refused", "put out by ann"]);
+  assertEquals([error.code, error.message], ["forbidden", "put out by ann"]);
 });
 
 Deno.test("a loop that is too slow gets 10,000 messages, and then an error", async () => {

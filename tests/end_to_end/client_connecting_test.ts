@@ -90,7 +90,12 @@ for (const { code, reason, mayReconnect } of Object.values(CLOSE)) {
     await using server = startFakeServer({ onSocket: (socket) => socket.close(code, reason) });
     await using client = new ChatClient(server.url, "foo");
     if (mayReconnect) return await until(() => server.handshakes === 2);
-    const error = { 4409: "name_taken", 4410: "replaced" }[code as number] ?? "refused";
+    const error = {
+      4403: "forbidden",
+      4409: "name_taken",
+      4410: "replaced",
+      4411: "too_many_devices",
+    }[code as number] ?? "refused";
     await assertFails(client.ready, error, reason);
     assertEquals(server.handshakes, 1);
   });

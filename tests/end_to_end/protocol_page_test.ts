@@ -41,6 +41,7 @@ function normalize(value: Json): Json {
       .replaceAll(/\d{13}-\d+/g, "ID")
       .replaceAll(/"expires":\d+/g, '"expires":0')
       .replaceAll(/"retryAfterMs":\d+/g, '"retryAfterMs":0')
+      .replaceAll(/"until":\d+/g, '"until":0')
       .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "SESSION"),
   );
 }
@@ -75,6 +76,32 @@ async function renew(): Promise<Json> {
   return token;
 }
 
+/** Does what the page shows that moderators do; resolves to what the room gets, by type. */
+async function moderate(): Promise<Map<string, Json>> {
+  await using server = await startHttpServer(undefined, { AUTH_SECRET: SECRET });
+  const join = async (claims: Json) =>
+    await JsonClient.join(server.port, claims.sub, { token: await makeToken(claims) });
+  const ann = await join({ sub: "ann", moderate: true });
+  const foo = await join({ sub: "foo" });
+  const id = await foo.publish("a secret");
+  for (const type of ["remove", "mute", "kick", "ban"]) {
+    const name = `From the client: ${type}`;
+    const [example] = examples(sections.get(name)!);
+    assertDocumented(name, example);
+    if (type === "ban") delete example.address;
+    ann.send({ ...example, ...type === "remove" && { id } });
+    await ann.find("done", ({ ref }) => ref === example.ref);
+  }
+  await ann.find("banned");
+  const kick = ann.all("done").find(({ ref }) => ref === "a-2")!;
+  await ann.leave();
+  const types = ["removed", "muted", "kicked", "banned"] as const;
+  return new Map<string, Json>([
+    ...types.map((type) => [type, ann.all(type)[0]] as const),
+    ["done", kick],
+  ]);
+}
+
 Deno.test("the protocol page describes every event, with a real example", async () => {
   await using chat = await startTwoInstances({
     MAX_MESSAGE_BYTES: "1000",
@@ -104,10 +131,11 @@ Deno.test("the protocol page describes every event, with a real example", async 
   await foo.find("resync");
   await chat.redis.command("XDEL", "{chat}:log", id as string);
 
-  const received = new Map(foo.events.map((event) => [event.type, event]));
+  const received = new Map<string, Json>(foo.events.map((event) => [event.type, event]));
   received.set("message", await foo.find("message"));
   received.set("error", await refuse(chat.one));
   received.set("token", await renew());
+  for (const [type, event] of await moderate()) received.set(type, event);
   for (const [type, event] of received) assertDocumented(`From the server: ${type}`, event);
   const documented = [...sections.keys()].filter((name) => name.startsWith("From the server: "));
   assertEquals(

@@ -39,7 +39,7 @@ for (
     ["chat/client/a.ts", "chat/store/b.ts", "chat/client/", "chat/store/"],
     ["chat/instance.ts", "chat/client/b.ts", "chat/instance.ts", "chat/client/"],
     ["chat/auth/a.ts", "chat/http/b.ts", "chat/auth/", "chat/http/"],
-    ["chat/rooms/a.ts", "chat/limits/b.ts", "chat/rooms/", "chat/limits/"],
+    ["chat/store/a.ts", "chat/limits/b.ts", "chat/store/", "chat/limits/"],
     ["chat/http/a.ts", "deno.json", "chat/http/", "deno.json"],
   ]
 ) {

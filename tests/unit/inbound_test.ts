@@ -62,6 +62,23 @@ Deno.test("the frames of many clients are read in turns, which others have, too"
   assert(most <= 2 * 32, `${most} lines were read in one turn`);
 });
 
+Deno.test("long lines are read in turns, 64 KiB at a time, and one at once", async () => {
+  const clients = Array.from({ length: 20 }, () => makeInbound());
+  const countRead = () => clients.reduce((sum, { read }) => sum + read.length, 0);
+  const line = "x".repeat(40_000);
+  for (const { inbound } of clients) {
+    for (const frame of [line, `${line}\n${line}`, line, line]) inbound.receive(frame);
+  }
+  // The turn is free for the first one.
+  const counts = [countRead()];
+  while (counts.at(-1)! < 100) {
+    await new Promise((resolve) => setImmediate(resolve));
+    counts.push(countRead());
+  }
+  const most = Math.max(...counts.slice(1).map((count, i) => count - counts[i]));
+  assertEquals([counts[0], most <= 4], [1, true], `${most} lines were read in one turn`);
+});
+
 Deno.test("a frame without lines is one, whatever it contains", () => {
   const { inbound, read } = makeInbound(0, false);
   inbound.receive("one\ntwo\n");
@@ -91,7 +108,7 @@ Deno.test("nothing is read before the start and after the end", async () => {
     onExcess: () => {},
   });
   for (const frame of ["1", "2"]) inbound.receive(frame);
-  assertEquals([read, inbound.queuedBytes], [[], 2 + 2 * 4096]);
+  assertEquals([read, inbound.queuedBytes], [[], 2 + 2 * 100]);
   inbound.start();
   assertEquals([read, inbound.queuedBytes], [["1", "2"], 0]);
   inbound.receive(numbers(0, 100).join("\n"));
@@ -106,7 +123,7 @@ Deno.test("lines over the budget wait for it, and keep their order", async () =>
   await until(() => read.length === 100);
   assertEquals(waits, []);
   for (const frame of ["100\n101", "102"]) inbound.receive(frame);
-  assertEquals([read.length, inbound.queuedBytes], [100, 7 + 3 + 2 * 4096]);
+  assertEquals([read.length, inbound.queuedBytes], [100, 7 + 3 + 2 * 100]);
   clock.ms = 200;
   await until(() => read.length === 102);
   clock.ms = 300;

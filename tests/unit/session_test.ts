@@ -12,7 +12,7 @@ import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
 import { sleep, until } from "../support/wait.ts";
 
 const MAX_BUFFERED_BYTES = 1024 * 1024;
-const LIMITS = { maxMessageBytes: 65_536, maxBufferedBytes: MAX_BUFFERED_BYTES, maxDevices: 8 };
+const LIMITS = { maxMessageBytes: 1_000, maxBufferedBytes: MAX_BUFFERED_BYTES, maxDevices: 8 };
 
 /** How many frames are delivered in a turn. */
 const FRAMES_PER_TURN = 50;

@@ -1,0 +1,108 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ChatClient } from "../../chat/client/client.ts";
+import { ChatError } from "../../chat/client/chat_error.ts";
+import { sendWelcome, startFakeServer } from "../support/fake_server.ts";
+import { startHttpServer } from "../support/http_server.ts";
+import { makeToken, secondsFromNow, SECRET } from "../support/tokens.ts";
+import { until } from "../support/wait.ts";
+
+const startServer = () => startHttpServer(undefined, { AUTH_SECRET: SECRET });
+
+/** Starts a client whose n-th token has the n-th of these times, or the last one. */
+function startClient(origin: string, ...expirations: number[]) {
+  let asked = 0;
+  const client = new ChatClient(origin, "foo", {
+    token: () => makeToken({ exp: expirations[asked++] ?? expirations.at(-1) }),
+  });
+  const closed = new Promise<ChatError>((resolve) =>
+    client.onstate = (state, _, error) => state === "closed" && resolve(error!)
+  );
+  return { client, closed, asked: () => asked };
+}
+
+Deno.test("a client whose token is refused asks for another one", async () => {
+  await using server = await startServer();
+  const { client, asked } = startClient(server.origin, 1, secondsFromNow(60));
+  await client.ready;
+  assertEquals(asked(), 2);
+  await client.close();
+});
+
+Deno.test("a client whose second token is refused too ends with the reason", async () => {
+  await using server = await startServer();
+  const { client, closed, asked } = startClient(server.origin, 1);
+  const error = await assertRejects(() => client.ready, ChatError, "the token has expired");
+  assertEquals([error.code, asked(), (await closed).code], ["refused", 2, "refused"]);
+});
+
+Deno.test("a client with a fixed token, or one of another room, ends when it is refused", async () => {
+  await using server = await startServer();
+  const fixed = new ChatClient(server.origin, "foo", { token: await makeToken({ exp: 1 }) });
+  await assertRejects(() => fixed.ready, ChatError, "the token has expired");
+  let asked = 0;
+  const token = () => {
+    asked++;
+    return makeToken({ rooms: ["red"] });
+  };
+  const elsewhere = new ChatClient(server.origin, "foo", { token });
+  await assertRejects(() => elsewhere.ready, ChatError, "the token does not allow the room chat");
+  assertEquals(asked, 1);
+});
+
+Deno.test("a client whose token expires comes back with another one, and misses nothing", async () => {
+  await using server = await startServer();
+  const { client, asked } = startClient(server.origin, secondsFromNow(2), secondsFromNow(60));
+  const texts: string[] = [];
+  client.onmessage = ({ text }) => texts.push(text);
+  await client.send("before");
+  await until(() => client.state === "reconnecting", 10);
+  await client.send("after");
+  assertEquals([texts, asked()], [["before", "after"], 2]);
+  await client.close();
+});
+
+Deno.test("a client whose tokens all expire at once does not reconnect without an end", async () => {
+  await using server = await startServer();
+  // They are accepted, because clocks may differ, and their sessions end at once.
+  const { closed, asked } = startClient(server.origin, secondsFromNow(-1));
+  const { code, message } = await closed;
+  assertEquals([code, message, asked()], ["refused", "the token has expired", 2]);
+});
+
+Deno.test("a client sends another token when half of the time has passed", async () => {
+  const { setInterval } = globalThis;
+  let beat: (() => void) | undefined;
+  globalThis.setInterval = ((run: () => void) => {
+    beat = run;
+    return 0;
+  }) as unknown as typeof setInterval;
+  const lines: string[] = [];
+  await using server = startFakeServer({
+    onSocket(socket) {
+      socket.onmessage = ({ data }) => {
+        lines.push(data);
+        socket.send(data.includes("token") ? '{"type":"token","expires":4e12}' : '{"type":"pong"}');
+      };
+      // A minute ago the token was new, and it has ten seconds left.
+      sendWelcome(socket, { expires: Date.now() + 10_000 });
+    },
+  });
+  let asked = 0;
+  const client = new ChatClient(server.url, "foo", { token: () => `t${++asked}` });
+  globalThis.setInterval = setInterval;
+  await client.ready;
+  const { now } = Date;
+  const beats = async (aheadMs: number, count: number) => {
+    Date.now = () => now() + aheadMs;
+    beat!();
+    Date.now = now;
+    await until(() => lines.length >= count, 1);
+  };
+  await beats(4_000, 1);
+  assertEquals(lines, ['{"type":"ping"}']);
+  await beats(6_000, 3);
+  assertEquals(lines.slice(1), ['{"type":"ping"}', '{"type":"token","token":"t2"}']);
+  await beats(9_000, 4);
+  assert(!lines.slice(3).join().includes("token"), lines.join());
+  await client.close();
+});
