@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { makeFrame, PING, readFrames, TEXT } from "./frames.ts";
+import { makeFrame, PING, readChunks, readFrames, TEXT } from "./frames.ts";
 
 /** Builds a server's frame: a client's frame without the mask. */
 function fromServer(opcode: number, text: string): number[] {
@@ -39,4 +39,20 @@ Deno.test("readFrames rejects masked and compressed frames", () => {
   assertThrows(() => readFrames(masked, 0, masked.length, () => {}), Error, "masked");
   const compressed = new Uint8Array([0xc1, 0]);
   assertThrows(() => readFrames(compressed, 0, 2, () => {}), Error, "byte 193");
+});
+
+Deno.test("readChunks finds the same chunks wherever TCP splits the stream", () => {
+  const texts = ["a", "b".repeat(15), "c".repeat(16), "d".repeat(4000)];
+  const stream = texts.map((text) => `${text.length.toString(16).toUpperCase()}\r\n${text}\r\n`);
+  const bytes = new TextEncoder().encode(stream.join("") + "0\r\n\r\n");
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    const taken: string[] = [];
+    const onFrame = (opcode: number, from: Uint8Array, start: number, end: number) => {
+      taken.push(opcode === TEXT ? new TextDecoder().decode(from.subarray(start, end)) : "end");
+    };
+    const consumed = readChunks(bytes, 0, cut, onFrame);
+    const rest = bytes.subarray(consumed);
+    assertEquals(readChunks(rest, 0, rest.length, onFrame), rest.length);
+    assertEquals(taken, [...texts, "end"]);
+  }
 });

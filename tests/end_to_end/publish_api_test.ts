@@ -157,3 +157,20 @@ Deno.test("a service learns whether the store may have taken its message", async
     assertEquals(await post(server.origin, '{"text":"hi"}'), [503, line]);
   }
 });
+
+Deno.test("a muted user cannot publish over HTTP either", async () => {
+  const store = openMemoryStore({ historyLimit: 10, historySeconds: 100, hasMutes: true });
+  await using server = await startHttpServer(store, AUTH);
+  const { status } = await fetch(`${server.origin}/rooms/red/mutes/foo`, {
+    method: "PUT",
+    headers: { authorization: `Bearer ${await makeToken({ sub: "ann", moderate: true })}` },
+    body: '{"seconds":60}',
+  });
+  assertEquals(status, 204);
+  assertEquals(await post(server.origin, '{"text":"hi"}'), [
+    403,
+    "message not delivered: you are muted\n",
+  ]);
+  const token = await makeToken({ sub: "bar" });
+  assertEquals((await post(server.origin, '{"text":"hi"}', { token }))[0], 201);
+});

@@ -530,11 +530,10 @@ async function findCommands(): Promise<Set<string>> {
     for await (const { name, isFile } of Deno.readDir(folder)) {
       if (!isFile || name === "probe.lua") continue;
       const source = await Deno.readTextFile(new URL(name, folder));
-      for (
-        const [, command] of source.matchAll(
-          /\b(?:p?call\(|run[^"'()]*\()\s*(?:\.\.\.\[)?["']([A-Z]+)["']/g,
-        )
-      ) {
+      const calls = /\b(?:p?call\(|run[^"'()]*\()\s*(?:\.\.\.\[)?["']([A-Z]+)["']/g;
+      // `remove.lua` lists some of its commands in a table.
+      const listed = /^ +\{ '([A-Z]+)', /gm;
+      for (const [, command] of [...source.matchAll(calls), ...source.matchAll(listed)]) {
         names.add(command.toLowerCase());
       }
     }

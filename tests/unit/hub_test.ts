@@ -158,3 +158,39 @@ Deno.test("a join that was on its way when its user was banned is refused", asyn
   assertEquals(await join("ann", "192.0.2.1", true), "claimed");
   assertEquals(await store.moderation.isModerator("r", "ann"), true);
 });
+
+Deno.test("what comes while a room is subscribed to is not delivered to a listener", async () => {
+  const { hub, store } = await startHub([]);
+  const subscribed = Promise.withResolvers<void>();
+  const { subscribe } = store;
+  let unsubscribed = false;
+  store.subscribe = async (room, listener) => {
+    const newestId = await subscribe.call(store, room, listener);
+    await subscribed.promise;
+    return newestId;
+  };
+  store.unsubscribe = (room) => {
+    unsubscribed = room === "red";
+    return Promise.resolve();
+  };
+  const frames: string[] = [];
+  const [listener, gone] = [1, 2].map(() => ({
+    ...NO_MODERATION,
+    protocol: JSON_LINES,
+    deliver: (frame: string) => frames.push(frame),
+  }));
+  const listening = [listener, gone].map((one) => hub.listen("red", one));
+  await endOfTurn();
+  const before = await store.publish("red", "foo", "before");
+  await endOfTurn();
+  // It ends before it has begun.
+  hub.unlisten("red", gone);
+  subscribed.resolve();
+  assertEquals(await listening[0], before);
+  await store.publish("red", "foo", "after");
+  await endOfTurn();
+  assertEquals(frames.map((frame) => JSON.parse(frame).text), ["after"]);
+  assert(!unsubscribed);
+  hub.unlisten("red", listener);
+  assert(unsubscribed);
+});
