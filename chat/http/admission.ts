@@ -6,7 +6,6 @@ import {
   KeysUnavailable,
   TokenRefused,
 } from "../auth/access.ts";
-
 import { quote } from "../protocol/names.ts";
 import type { ModerationStore } from "../store/moderation.ts";
 import { Refused } from "./responses.ts";

@@ -32,7 +32,8 @@ export async function moderate(
   if (!isLifted && await moderation.isModerator(room, user)) return false;
   switch (action.type) {
     case "kick":
-      await moderation.kick(room, user, by);
+      // Nobody knows where the user listens without being in the room.
+      await store.publishUnlogged(room, { type: "kicked", user, by });
       logger.info`Room ${room}: ${by} has kicked ${user}`;
       return true;
     case "ban":

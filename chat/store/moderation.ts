@@ -23,13 +23,6 @@ export type RestrictionKind = "banned" | "muted";
  */
 export interface ModerationStore {
   /**
-   * Publishes `kicked`, if the user is in the room, in one atomic step.
-   *
-   * @param by the moderator
-   */
-  kick(room: string, user: string, by: string): Promise<void>;
-
-  /**
    * Bans or mutes a user, or lifts that, and publishes `banned` or `muted`, in one atomic step.
    * Does nothing if there is nothing to lift.
    *

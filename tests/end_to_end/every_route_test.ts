@@ -12,9 +12,9 @@ const OPEN = ["GET /", "GET /healthz", "GET /readyz", ...CLIENT_MODULES.keys()]
 const IN_ROOM: Readonly<Record<string, "read" | "publish" | "moderate">> = {
   "GET /chat/foo?room=red": "read",
   "GET /rooms/red/messages": "read",
-  "POST /rooms/red/messages": "publish",
   "GET /rooms/red/events": "read",
   "GET /rooms/red/users": "read",
+  "POST /rooms/red/messages": "publish",
   "DELETE /rooms/red/messages/1-0": "read",
   "DELETE /rooms/red/users/bar": "moderate",
   "GET /rooms/red/bans": "moderate",

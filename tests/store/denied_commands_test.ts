@@ -259,6 +259,29 @@ for (
   });
 }
 
+for (const command of ["time", "hgetall", "hset", "publish"]) {
+  Deno.test(`a ban, and its end, are all or nothing: ${command} is denied`, async () => {
+    await using redis = await startRedis();
+    const { store, hear } = await startStore(redis);
+    const { restrict, listRestricted } = store.moderation;
+    const restrictFor = (seconds: number) => restrict("banned", "r", "foo", "ann", seconds);
+    const isRefused = (seconds: number) =>
+      denying(redis, command, () => assertRejects(() => restrictFor(seconds), StoreUnavailable));
+    await isRefused(60);
+    assertEquals(await listRestricted("banned", "r"), []);
+    await restrictFor(60);
+    const bans = await listRestricted("banned", "r");
+    assertEquals(bans.length, 1);
+    assertEquals(await hear(), ["banned foo"]);
+    for (const seconds of [0, 120]) {
+      await isRefused(seconds);
+      assertEquals(await listRestricted("banned", "r"), bans);
+    }
+    assertEquals(await hear(), []);
+    await store.close();
+  });
+}
+
 for (const command of ["hgetall", "smembers", "hset", "srem", "publish"]) {
   Deno.test(`a name without an owner is freed or not: ${command} is denied`, async () => {
     await using redis = await startRedis();

@@ -784,21 +784,6 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(await there.readAfter("r", "0-0", 1), [], "nor does it renew it");
   }, { historyLimit: 3, historySeconds: 60 });
 
-  test("kick() is published if the user is in the room", async ({ here, there }) => {
-    const recorders = [await record(here, "r"), await record(there, "r")];
-    await there.moderation.kick("r", "foo", "ann");
-    await here.claim("r", "foo", "s1");
-    await there.moderation.kick("r", "foo", 'ann "ü"');
-    await here.publish("r", "x", "end");
-    for (const recorder of recorders) {
-      assertEquals(await recorder.until("end"), [
-        { type: "joined", user: "foo", session: "s1", users: 1 },
-        { type: "kicked", user: "foo", by: 'ann "ü"' },
-        end,
-      ]);
-    }
-  });
-
   test("a ban refuses claims until it is lifted or ends", async ({ here, there }) => {
     const recorders = [await record(here, "r"), await record(there, "r")];
     await Promise.all([record(here, "q"), record(there, "q")]);

@@ -1,3 +1,4 @@
+import { ANYONE } from "../../chat/auth/access.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Hub } from "../../chat/rooms/hub.ts";
 import type { Member } from "../../chat/rooms/member.ts";
@@ -135,4 +136,25 @@ Deno.test("the later of two joins of a user stays, whichever claim comes first",
     await endOfTurn();
     assertEquals(frames, ["foo: has joined the chat!"]);
   }
+});
+
+Deno.test("a join that was on its way when its user was banned is refused", async () => {
+  const store = openMemoryStore({ historyLimit: 10, historySeconds: 10 });
+  const hub = new Hub(store, { maxFlushMs: 20, now: () => 0 });
+  const join = (user: string, address: string, canModerate = false) =>
+    hub.join("r", {
+      ...{ user, id: user, maxDevices: 8, protocol: TEXT },
+      ...NO_MODERATION,
+      ...{ address, access: { ...ANYONE, user, canModerate } },
+      onJoined() {},
+      deliver() {},
+      onNameLost() {},
+    });
+  await store.moderation.restrict("banned", "r", "foo", "ann", 60, true);
+  await store.moderation.banAddress("r", "foo", "192.0.2.1");
+  assertEquals(await join("foo", "192.0.2.2"), "banned");
+  assertEquals(await join("bar", "192.0.2.1"), "banned");
+  assertEquals(await join("bar", "192.0.2.2"), "claimed");
+  assertEquals(await join("ann", "192.0.2.1", true), "claimed");
+  assertEquals(await store.moderation.isModerator("r", "ann"), true);
 });

@@ -343,6 +343,18 @@ Deno.test("what proves no gap, and comes while the log is read, is looked for th
   assertEquals(delivered, ["message 7"]);
 });
 
+Deno.test("who joins while the log is followed anew is not told of a lost position", async () => {
+  const { subscription, receive, logged, delivered, failReads } = makeSubscription();
+  logged.push(message(1));
+  await subscription.start();
+  receive(message(9, 1).line);
+  failReads(1);
+  receive(message(2, 0).line, joined("bar"), message(3).line);
+  logged.splice(0, 1, message(3));
+  await subscription.fillGap();
+  assertEquals(delivered, ["message 9", "gap after 2-0", "joined bar", "message 3"]);
+});
+
 Deno.test("received messages of which the log has only the last are delivered", async () => {
   const { subscription, receive, logged, delivered, failReads } = makeSubscription();
   logged.push(message(1));

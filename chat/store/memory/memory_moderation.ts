@@ -1,4 +1,4 @@
-import type { Banned, Kicked, Muted } from "../../protocol/events.ts";
+import type { Banned, Muted } from "../../protocol/events.ts";
 import type { Ban, ModerationStore } from "../moderation.ts";
 
 /** The bans, the mutes and the moderators of all rooms, as the stores of a process share them. */
@@ -31,20 +31,14 @@ export class MemoryRestrictions {
  * Opens the moderation of a store in memory.
  *
  * @param restrictions what it shares with other stores
- * @param isInRoom tells whether a user is in a room
  * @param publish publishes an event
  */
 export function openMemoryModeration(
   restrictions: MemoryRestrictions,
-  isInRoom: (room: string, user: string) => boolean,
-  publish: (room: string, event: Banned | Kicked | Muted) => void,
+  publish: (room: string, event: Banned | Muted) => void,
 ): ModerationStore {
   const { users, addresses, moderators } = restrictions;
   return {
-    kick(room, user, by) {
-      if (isInRoom(room, user)) publish(room, { type: "kicked", user, by });
-      return Promise.resolve();
-    },
     restrict(kind, room, user, by, seconds, address = false) {
       const bans = restrictions.of(kind, room);
       users.set(`${kind}:${room}`, bans);

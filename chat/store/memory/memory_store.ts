@@ -76,11 +76,7 @@ export function openMemoryStore(
     }
   }
 
-  const moderation = openMemoryModeration(
-    backend.restrictions,
-    (room, user) => backend.users.get(room)?.has(user) ?? false,
-    publish,
-  );
+  const moderation = openMemoryModeration(backend.restrictions, publish);
 
   const store: Store = {
     subscribe(room, listener) {

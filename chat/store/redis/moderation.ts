@@ -8,12 +8,10 @@ import restrictScript from "./scripts/restrict.lua" with { type: "text" };
  *
  * @param connection where to send commands
  * @param nowMs the time by the clock of Redis
- * @param kick publishes that a user was kicked, if the user is in the room
  */
 export function openModeration(
   connection: CommandConnection,
   nowMs: () => number,
-  kick: ModerationStore["kick"],
 ): ModerationStore {
   const restrict = connection.defineScript<number>("restrictUser", 1, restrictScript);
   const keysOf = (room: string) => connection.keys.room(room);
@@ -23,7 +21,6 @@ export function openModeration(
   }
 
   return {
-    kick,
     async restrict(kind, room, user, by, seconds, address = false) {
       const keys = keysOf(room);
       const start = JSON.stringify({ type: kind, user, by }).replace(/}$/, ',"until":');

@@ -1,4 +1,4 @@
-import type { Joined, Kicked, Left, RoomEvent } from "../../protocol/events.ts";
+import type { Joined, Left, RoomEvent } from "../../protocol/events.ts";
 import { ByUser } from "../by_user.ts";
 import {
   areRivals,
@@ -289,8 +289,8 @@ export class NameClaims {
     await Promise.allSettled(this.#pending);
   }
 
-  /** Publishes an event if it is still true: see `announce.lua`. */
-  async announce(room: string, event: Joined | Kicked | Left): Promise<void> {
+  /** Publishes an event that others have missed, if it is still true: see `announce.lua`. */
+  async announce(room: string, event: Joined | Left): Promise<void> {
     await this.#scripts.announce(this.#connection.keys.room(room), event);
   }
 

@@ -254,12 +254,16 @@ export class RoomSubscription implements LogObserver {
     if (isInLog) this.#endInterruption();
     else this.#handleLoss(page);
 
+    // A log in which someone has put a far higher id went on from that.
+    const wasAhead = !this.#isPossible(this.#position!);
+    // Whoever joins before the first of them must not be told of a position that the log has left.
+    const prev = entries[0]?.event.prev ?? this.#position;
+    if (!isInLog && prev !== this.#position && !this.#isLedOn()) this.#goOnAfter(prev!);
+
     const isInPage = (id: string) => entries.some(({ event }) => event.id === id);
     // If the log has something else than the last messages, that was told, unless it began anew.
     const isAnew = (page.olderEnd ?? entries[0]?.event.prev) === BEFORE_FIRST_ID;
     const canBeLost = !isInLog && (page.base !== undefined || isAnew);
-    // A log in which someone has put a far higher id went on from that.
-    const wasAhead = !this.#isPossible(this.#position!);
     let mayBeLost = false;
     const merged = mergePage(page, this.#buffer, settled, {
       isNext: (message) => this.#isNext(message),
@@ -268,7 +272,7 @@ export class RoomSubscription implements LogObserver {
         if (!isLater(id, base)) return;
         this.#noteDropped("messages that are not in the log");
         // Redis may have lost it together with the last one that was delivered.
-        mayBeLost ||= canBeLost && (wasAhead || this.#isPossible(id));
+        mayBeLost ||= canBeLost && !this.#isGapTold && (wasAhead || this.#isPossible(id));
         this.#isInterrupted ||= mayBeLost;
       },
     });
@@ -281,6 +285,7 @@ export class RoomSubscription implements LogObserver {
         if (!isProofOfNoGap(id, prev) && (wasInterrupted || !isInPage(id))) {
           this.#tellResync(prev, true);
         } else if (prev !== this.#position) this.#goOnAfter(prev);
+        else if (mayBeLost && this.#isInterrupted) this.#tellResync(prev, true);
       }
       this.#deliver(event, line);
       chars += line.length;
@@ -291,6 +296,13 @@ export class RoomSubscription implements LogObserver {
     }
     if (mayBeLost && this.#isInterrupted) this.#tellResync(this.#position!, true);
     return step.value;
+  }
+
+  /** Whether a message in the buffer follows the last one that was delivered. */
+  #isLedOn(): boolean {
+    return Array.from(this.#buffer).some(({ event }) =>
+      event.type === "message" && this.#isNext(event)
+    );
   }
 
   /** All that was missed is delivered or told; but the log does not show what it had before. */

@@ -1,6 +1,5 @@
 import {
   type Joined,
-  type Kicked,
   type Left,
   type Message,
   payloadOf,
@@ -133,8 +132,8 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
       return release(keys, ...args);
     },
     /** Resolves to 1 if the event was published, 0 if it is not true. */
-    announce(keys: RoomKeys, event: Joined | Kicked | Left) {
-      const mustBeHeld = event.type === "left" ? 0 : 1;
+    announce(keys: RoomKeys, event: Joined | Left) {
+      const mustBeHeld = event.type === "joined" ? 1 : 0;
       return announce(keys, event.user, mustBeHeld, keys.channel, payloadOf(event));
     },
   };

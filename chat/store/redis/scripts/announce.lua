@@ -1,5 +1,5 @@
--- Publishes that a user was kicked, if someone holds the name; or an event that others have missed:
--- that a user joined, if someone holds the name, or left, if nobody does.
+-- Publishes an event that others have missed: that a user joined, if someone holds the name; or
+-- that a user left, if nobody does.
 --
 -- KEYS[2] the owners of the room's names (HASH)
 -- ARGV[1] the name
