@@ -113,7 +113,7 @@ Deno.test("slow readers are logged with one line a second at most", async () => 
       / Sessions closed because their clients read too slowly \(4408\): (\d+)$/.exec(line)?.[1] ??
         []
     ).map(Number);
-  for (let i = 0; i < 400; i++) talker.send("x".repeat(16 * 1024));
+  for (let i = 0; i < 1_600; i++) talker.send("x".repeat(4_000));
   await until(() => counts().reduce((a, b) => a + b, 0) === 20, 20);
   assert(counts().length < 10, `${counts().length} lines`);
   await assertLogged(instance, rowOf("clients read too slowly").lines);
