@@ -42,6 +42,7 @@ function normalize(value: Json): Json {
       .replaceAll(/"expires":\d+/g, '"expires":0')
       .replaceAll(/"retryAfterMs":\d+/g, '"retryAfterMs":0')
       .replaceAll(/"until":\d+/g, '"until":0')
+      .replaceAll(/ in \d+ s"/g, ' in 1 s"')
       .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "SESSION"),
   );
 }
