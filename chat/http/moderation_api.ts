@@ -1,7 +1,8 @@
 import { STATUS_CODE } from "@std/http/status";
 import * as v from "valibot";
 import { BadRequest } from "../protocol/bad_request.ts";
-import { FromClient, type Moderation } from "../protocol/from_client.ts";
+import type { Moderation } from "../protocol/from_client.ts";
+import { FromClientSchema } from "../protocol/from_client_schema.ts";
 import { parseUser } from "../protocol/names.ts";
 import { moderate } from "../rooms/moderation.ts";
 import type { RestrictionKind } from "../store/moderation.ts";
@@ -76,7 +77,7 @@ async function respond(
   { room, access }: RoomRequest,
   given: Readonly<Record<string, unknown>>,
 ): Promise<Response> {
-  const { success, output, issues } = v.safeParse(FromClient, given);
+  const { success, output, issues } = v.safeParse(FromClientSchema, given);
   if (!success) throw new BadRequest(`${v.getDotPath(issues[0])}: ${issues[0].message}`);
   if (!await moderate(store, room, access, output as Moderation)) {
     throw forbid("you may not do this");

@@ -6,7 +6,8 @@
  */
 import * as v from "valibot";
 import { errorReply } from "./errors.ts";
-import { FromClient, isClientMessage, Ref } from "./from_client.ts";
+import type { FromClient } from "./from_client.ts";
+import { FromClientSchema, isClientMessage, Ref } from "./from_client_schema.ts";
 import type { BadLine, Decoded, Protocol } from "./protocol.ts";
 
 /** The protocol of clients that ask for `chat.json.v1`. */
@@ -61,7 +62,7 @@ function decode(line: string): Decoded | undefined {
 /** Checks a value that was given as JSON. */
 export function validate(value: unknown): FromClient | BadLine {
   if (isClientMessage(value)) return value;
-  const result = v.safeParse(FromClient, value);
+  const result = v.safeParse(FromClientSchema, value);
   return result.success ? result.output : explain(result.issues[0], value);
 }
 

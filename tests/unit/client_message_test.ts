@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import * as v from "valibot";
-import { FromClient, isClientMessage } from "../../chat/protocol/from_client.ts";
+import { FromClientSchema, isClientMessage } from "../../chat/protocol/from_client_schema.ts";
 import { makeRandom } from "../support/random.ts";
 
 Deno.test("the fast path for messages accepts exactly what the schema accepts", () => {
@@ -24,7 +24,7 @@ Deno.test("the fast path for messages accepts exactly what the schema accepts", 
       line = line.replace(/}$/, `${line === "{}" ? "" : ","}"${pick(keys)}":"a"}`);
     }
     const parsed: unknown = random() < 0.01 ? pick<unknown>(others) : JSON.parse(line);
-    const { success, output } = v.safeParse(FromClient, parsed);
+    const { success, output } = v.safeParse(FromClientSchema, parsed);
     const isMessage = success && output.type === "message";
     assertEquals(isClientMessage(parsed), isMessage, line);
     if (!isMessage) continue;
