@@ -3,7 +3,7 @@ import type { Texts } from "../texts.ts";
 /** What the page says, in German. */
 export const de: Texts = {
   product: "Chat",
-  skip: "Zum Textfeld springen",
+  skip: "Zum Gespräch springen",
   rooms: "Räume",
   people: "Leute",
   messages: "Nachrichten in {room}",
@@ -21,7 +21,8 @@ export const de: Texts = {
   nameMissing: "Gib einen Namen ein.",
   nameTooLong: "Ein Name hat höchstens 64 Zeichen.",
   nameInvalid: "Dieser Name geht nicht: kein „:“, kein „/“, keine unsichtbaren Zeichen.",
-  roomInvalid: "Der Name eines Raums hat 1 bis 64 Buchstaben (A bis Z), Ziffern, „.“, „_“ oder „-“.",
+  roomInvalid:
+    "Der Name eines Raums hat 1 bis 64 Buchstaben (A bis Z), Ziffern, „.“, „_“ oder „-“.",
   nameTaken: "Jemand in diesem Raum hat diesen Namen schon oder einen, der so aussieht.",
   tokenUser: "Du bist als {user} eingeladen.",
 

@@ -5,7 +5,7 @@
 export const en = {
   // Names of places and things
   product: "Chat",
-  skip: "Skip to the message box",
+  skip: "Skip to the conversation",
   rooms: "Rooms",
   people: "People",
   messages: "Messages in {room}",
