@@ -24,9 +24,9 @@ import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts"
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moderationRoutes } from "./moderation_api.ts";
-import { moduleRoutes } from "./modules.ts";
+import { pageRoutes } from "./page.ts";
 import { publishRoutes } from "./publish_api.ts";
-import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
+import { allowOrigin, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
 import { type Admission, roomOfPath, type RoomRequest, type Route } from "./route.ts";
 import { respond } from "./routes.ts";
@@ -102,7 +102,7 @@ export async function startServer(
   await hub.start();
   const authenticate = options.auth && await makeAuthenticate(options.auth);
   const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
-  return new ChatServer(options, store, hub, ready, admit);
+  return new ChatServer(options, store, hub, ready, admit, await pageRoutes());
 }
 
 function refuseFull(): Response {
@@ -135,18 +135,14 @@ export class ChatServer {
     hub: Hub,
     ready: () => Promise<void>,
     admit: Admission,
+    pageRoutes: readonly Route[],
   ) {
     this.#options = options;
     this.#hub = hub;
     this.#admit = admit;
     this.#addresses = new AddressBudgets(options);
     this.#routes = [
-      {
-        method: "GET",
-        path: /^\/$/,
-        needs: "nothing",
-        handle: () => plain(STATUS_CODE.OK, "you are good to go!"),
-      },
+      ...pageRoutes,
       {
         method: "GET",
         path: /^\/chat(?:\/(.*))?$/,
@@ -165,7 +161,6 @@ export class ChatServer {
       ...roomRoutes(store, hub.history),
       ...publishRoutes(hub, options),
       ...moderationRoutes(store),
-      ...moduleRoutes(),
     ];
     const router = { routes: this.#routes, admit, allowedOrigins: options.allowedOrigins };
     this.#listener = listen(
