@@ -15,11 +15,54 @@ export interface Page {
   close(): Promise<void>;
   /** Waits until the page opens another one. */
   waitForEvent(event: "popup"): Promise<Page>;
+  /** Finds elements by a selector: CSS, or those of playwright, such as `text=Join`. */
+  locator(selector: string): Locator;
+  readonly keyboard: {
+    press(key: string): Promise<void>;
+    type(text: string): Promise<void>;
+  };
+  setViewportSize(size: Size): Promise<void>;
+  emulateMedia(media: Pick<ContextOptions, "colorScheme">): Promise<void>;
+  screenshot(options?: { readonly path?: string }): Promise<unknown>;
+}
+
+/** One or several elements of a page. */
+export interface Locator {
+  click(): Promise<void>;
+  fill(text: string): Promise<void>;
+  hover(): Promise<void>;
+  first(): Locator;
+  /** Waits until the element is there and visible. */
+  waitFor(): Promise<void>;
+}
+
+/** A size in CSS pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** How a browser is to look to its pages. */
+export interface ContextOptions {
+  readonly viewport?: Size;
+  readonly colorScheme?: "light" | "dark";
+  readonly locale?: string;
+  readonly timezoneId?: string;
+  readonly hasTouch?: boolean;
+  readonly isMobile?: boolean;
+  readonly reducedMotion?: "reduce";
+  readonly forcedColors?: "active";
+}
+
+/** Pages that share their storage, and nothing with the pages of another context. */
+export interface Context extends AsyncDisposable {
+  newPage(): Promise<Page>;
 }
 
 /** What the tests use of playwright-core's `Browser`. */
 export interface Browser extends AsyncDisposable {
   newPage(): Promise<Page>;
+  newContext(options?: ContextOptions): Promise<Context>;
 }
 
 /** A host whose pages have no secure context, as that of a development server in a home network. */
