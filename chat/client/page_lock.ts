@@ -28,7 +28,7 @@ interface Locks {
 export function lockForPage(name: string): Promise<boolean> {
   if (!("document" in globalThis)) return Promise.resolve(true);
   // A page that was loaded over plain HTTP has no Web Locks.
-  const { locks } = navigator as { locks?: Locks };
+  const { locks } = navigator as unknown as { locks?: Locks };
   return locks ? requestLock(locks, name) : askOtherPages(name);
 }
 
