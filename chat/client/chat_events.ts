@@ -12,9 +12,11 @@ import type {
   Muted,
   Notice,
   Removed,
+  Typing,
 } from "../protocol/events.ts";
 import type { Welcome } from "../protocol/protocol.ts";
 import type { ChatError } from "./chat_error.ts";
+import type { UnsentMessage } from "./send_queue.ts";
 
 /**
  * The state of a client: `connecting` until the first welcome, `connected`, `reconnecting` after a
@@ -30,6 +32,10 @@ export interface StateChange {
   readonly reason: string;
   /** Why the client closed, for programs; `undefined` in the other states. */
   readonly error?: ChatError;
+  /**
+   * When the client connects next, in milliseconds since 1970; `undefined` unless it waits for that.
+   */
+  readonly retryAt?: number;
 }
 
 /** Messages are missing that the server no longer has. */
@@ -54,12 +60,16 @@ export interface ChatEventMap {
   banned: CustomEvent<Banned>;
   /** A user was muted, see `onmuted`. */
   muted: CustomEvent<Muted>;
+  /** A user is typing, see `ontyping`. */
+  typing: CustomEvent<Typing>;
   /** An operator published a line, see `onnotice`. */
   notice: CustomEvent<Notice>;
   /** The client has joined the room, see `onwelcome`. */
   welcome: CustomEvent<Welcome>;
   /** Messages are missing, see `ongap`. */
   gap: CustomEvent<Gap>;
+  /** Messages of the page before it was reloaded are back, see `onrestored`. */
+  restored: CustomEvent<readonly UnsentMessage[]>;
   /** The state has changed, see `onstate`. */
   state: CustomEvent<StateChange>;
 }

@@ -38,23 +38,29 @@ import type {
   Notice,
   Removed,
   Resync,
+  Typing,
 } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isId, isLater } from "../protocol/ids.ts";
 import { DEFAULT_ROOM, parseRoom, parseUser, quote } from "../protocol/names.ts";
 import type { Ack, Done, Pong, Reply, Welcome } from "../protocol/protocol.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
-import { type ChatEventMap, ChatEventTarget, type ChatState } from "./chat_events.ts";
+import {
+  type ChatEventMap,
+  ChatEventTarget,
+  type ChatState,
+  type StateChange,
+} from "./chat_events.ts";
 import { iterateMessages } from "./iterate_messages.ts";
 import { leave } from "./leave.ts";
 import { type NameSecret, secretOf, type SecretStorage } from "./name_secret.ts";
-import { SendQueue } from "./send_queue.ts";
+import { SendQueue, type UnsentMessage } from "./send_queue.ts";
 import { parseServers, readJson, whyRefused } from "./servers.ts";
 
 export * from "./chat_error.ts";
 export * from "./chat_events.ts";
 export type { Ack, Done, ErrorCode, ErrorReply, Joined, Left, Message, Notice, Pong, Welcome };
-export type { Banned, Kicked, Muted, Removed };
-export type { SecretStorage };
+export type { Banned, Kicked, Muted, Removed, Typing };
+export type { SecretStorage, UnsentMessage };
 
 /** The options of a {@linkcode ChatClient}. */
 export interface ChatClientOptions {
@@ -81,10 +87,12 @@ export interface ChatClientOptions {
    */
   readonly token?: string | (() => string | Promise<string>);
   /**
-   * Where to keep the secret by which the server recognizes the user: give `sessionStorage` in a
-   * page, so that the page has its name back at once after it was reloaded. A duplicated tab makes
-   * another secret. By default the secret is kept in memory. All clients of a page for the same
-   * servers, room and user share one secret, and the storage of the first one.
+   * Where to keep what a reload of the page must not lose: give `sessionStorage` in a page. It is
+   * the secret by which the server recognizes the user, so that the page has its name back at once,
+   * and the messages that are not acknowledged yet, up to 256 KiB of them, which the next client
+   * goes on to send. A duplicated tab makes another secret, and sends none of them. By default all
+   * of it is kept in memory. All clients of a page for the same servers, room and user share one
+   * secret, and the storage of the first one.
    */
   readonly storage?: SecretStorage;
 }
@@ -122,7 +130,7 @@ const ERROR_CODES: ReadonlyMap<number, ChatErrorCode> = new Map([
 const CLOSING_ERRORS: readonly ErrorCode[] = ["name_taken", "unavailable", "forbidden"];
 
 /** What a client only passes on. */
-type PlainEvent = Banned | Joined | Kicked | Left | Muted | Notice | Removed;
+type PlainEvent = Banned | Joined | Kicked | Left | Muted | Notice | Removed | Typing;
 
 /** How many users are read at once. */
 const USERS_LIMIT = 200;
@@ -136,6 +144,12 @@ const STABLE_AFTER_MS = 5_000;
 
 /** A connection on which nothing arrives between two heartbeats is lost. */
 const HEARTBEAT_MS = 10_000;
+
+/** How long a server may take to answer when the client has doubts about the connection. */
+const CHECK_TIMEOUT_MS = 5_000;
+
+/** How often the room is told that the user is typing. The server drops more than one in 3 s. */
+const TYPING_INTERVAL_MS = 3_500;
 
 /** How long a server that knows no secrets may hold a name for a connection that was lost. */
 const OWN_NAME_TIMEOUT_MS = 120_000;
@@ -162,6 +176,11 @@ export class ChatClient extends ChatEventTarget {
   onbanned: (banned: Banned) => void = () => {};
   /** Called when a moderator has muted a user, or has lifted that. */
   onmuted: (muted: Muted) => void = () => {};
+  /**
+   * Called when another user is typing: at once, and then every 3.5 seconds as long as that goes
+   * on. Without another call, the user has stopped.
+   */
+  ontyping: (typing: Typing) => void = () => {};
   /** Called for a line that an operator published. */
   onnotice: (notice: Notice) => void = () => {};
   /** Called when the client has joined the room: for the first time, and after each reconnect. */
@@ -171,6 +190,11 @@ export class ChatClient extends ChatEventTarget {
    * the id `after` and the next one that is delivered.
    */
   ongap: (after: string) => void = () => {};
+  /**
+   * Called before the client connects, if it goes on to send messages of the page before it was
+   * reloaded: see the option `storage`. They are in `unsent`, too.
+   */
+  onrestored: (restored: readonly UnsentMessage[]) => void = () => {};
   /**
    * Called when the state changes, and when an attempt to connect has failed. The reason is for
    * people, and empty when the client is connected. The error says for programs why the client
@@ -202,6 +226,9 @@ export class ChatClient extends ChatEventTarget {
   #lostAt = 0;
   /** Whether the server frees the name on request. */
   #canLeave = false;
+  /** Whether the server tells the room that the user is typing. */
+  #canType = false;
+  #lastTypingMs = -Infinity;
   /** Resolves when the connection is closed. */
   #left = Promise.resolve();
   #position: string | undefined;
@@ -214,6 +241,8 @@ export class ChatClient extends ChatEventTarget {
   /** When half of the token's time has passed; `NaN` if it does not expire. */
   #renewAtMs = NaN;
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
+  #checkTimer: ReturnType<typeof setTimeout> | undefined;
+  #lastHeartbeatMs = Date.now();
   readonly #heartbeatTimer: ReturnType<typeof setInterval>;
 
   /**
@@ -244,10 +273,8 @@ export class ChatClient extends ChatEventTarget {
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
     const abort = () => this.#close(new ChatError("closed", "the signal was aborted"));
     signal?.addEventListener("abort", abort, { signal: this.#closed.signal });
-    if (!signal?.aborted) {
-      this.#secret.client = this;
-      this.#connect();
-    } else abort();
+    if (signal?.aborted) abort();
+    else this.#start();
   }
 
   /**
@@ -281,6 +308,32 @@ export class ChatClient extends ChatEventTarget {
    */
   send(text: string): Promise<string> {
     return this.#error ? Promise.reject(this.#error) : this.#sendQueue.send(text);
+  }
+
+  /** The messages that the server has not acknowledged yet, the oldest first. */
+  get unsent(): readonly UnsentMessage[] {
+    return this.#sendQueue.unsent;
+  }
+
+  /**
+   * Tells the others in the room that the user is typing. Call it whenever the user types: the
+   * client sends it at most every 3.5 seconds, and only while it is connected.
+   */
+  typing(): void {
+    const now = performance.now();
+    if (!this.#canType || now - this.#lastTypingMs < TYPING_INTERVAL_MS) return;
+    this.#lastTypingMs = now;
+    this.#socket?.send('{"type":"typing"}');
+  }
+
+  /**
+   * Connects at once if the client waits for its next attempt. If it is connected, it asks the
+   * server for an answer within five seconds, and takes the connection for lost if none comes. Call
+   * it when the network or the page may be back: for `online`, `visibilitychange`, `pageshow`.
+   */
+  reconnect(): void {
+    if (this.#reconnectTimer !== undefined) this.#connect();
+    else this.#check();
   }
 
   /**
@@ -347,7 +400,25 @@ export class ChatClient extends ChatEventTarget {
     return this.close();
   }
 
+  async #start(): Promise<void> {
+    const { storage } = this.#options;
+    const isOnly = !this.#secret.client;
+    this.#secret.client = this;
+    if (storage) {
+      const stored = await this.#secret.readUnsent();
+      if (this.#error) return;
+      const restored = this.#sendQueue.restore(isOnly ? stored : "", (unsent) => {
+        // What is stored is that of the newest client.
+        if (this.#secret.client === this) this.#secret.storeUnsent(unsent);
+      });
+      if (restored.length > 0) this.#tell("restored", restored, () => this.onrestored(restored));
+    }
+    this.#connect();
+  }
+
   async #connect(): Promise<void> {
+    clearTimeout(this.#reconnectTimer);
+    this.#reconnectTimer = undefined;
     const server = this.#servers[this.#turn];
     this.#refusal = undefined;
     this.#canLeave = false;
@@ -448,6 +519,8 @@ export class ChatClient extends ChatEventTarget {
       case "banned":
       case "muted":
       case "notice":
+      case "typing":
+        if (event.type === "typing" && event.user === this.#user) return;
         return this.#tell(event.type, event, () => this[`on${event.type}`](event as never));
       case "resync":
         return this.#resync(event);
@@ -475,10 +548,11 @@ export class ChatClient extends ChatEventTarget {
     if (since === undefined || isGap && isLater(since, welcome.last)) this.#position = welcome.last;
     // Servers before 0.3 do not send the field.
     this.#canLeave = welcome.features?.includes("leave") ?? false;
+    this.#canType = welcome.canPublish !== false && !!welcome.features?.includes("typing");
     this.#connectedAt = Date.now();
     this.#planRenewal(welcome.expires);
     this.#sendQueue.onWelcome(welcome);
-    this.#setState("connected", "");
+    this.#setState({ state: "connected", reason: "" });
     this.#ready.resolve(welcome);
     this.#tell("welcome", welcome, () => this.onwelcome(welcome));
     if (isGap) this.#reportGap(since);
@@ -509,15 +583,35 @@ export class ChatClient extends ChatEventTarget {
 
   /** Pings the server: nothing else shows that a connection was cut silently. */
   #heartbeat(): void {
+    const now = Date.now();
+    const hasSlept = now - this.#lastHeartbeatMs > 2 * HEARTBEAT_MS;
+    this.#lastHeartbeatMs = now;
     if (!this.#socket) return;
-    if (!this.#hasReceived) {
-      this.#socket.close();
-      return this.#handleConnectionLost(1006, "the server does not answer");
-    }
+    // What came while the page slept may be handled only after this.
+    if (hasSlept) return this.#check();
+    if (!this.#hasReceived) return this.#endSilentConnection();
+    this.#ping();
+    if (now > this.#renewAtMs) this.#renewToken(this.#socket);
+  }
+
+  #ping(): void {
     this.#hasReceived = false;
-    if (this.#state !== "connected") return;
-    this.#socket.send('{"type":"ping"}');
-    if (Date.now() > this.#renewAtMs) this.#renewToken(this.#socket);
+    if (this.#state === "connected") this.#socket?.send('{"type":"ping"}');
+  }
+
+  /** Ends the connection if nothing arrives within five seconds. */
+  #check(): void {
+    if (!this.#socket || this.#checkTimer !== undefined) return;
+    this.#ping();
+    this.#checkTimer = setTimeout(() => {
+      this.#checkTimer = undefined;
+      if (!this.#hasReceived) this.#endSilentConnection();
+    }, CHECK_TIMEOUT_MS);
+  }
+
+  #endSilentConnection(): void {
+    this.#socket?.close();
+    this.#handleConnectionLost(1006, "the server does not answer");
   }
 
   #planRenewal(expires = NaN): void {
@@ -555,14 +649,16 @@ export class ChatClient extends ChatEventTarget {
     const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#attempts);
     this.#attempts++;
     this.#turn = (this.#turn + 1) % this.#servers.length;
-    const jitterMs = Math.random() * backoffMs / 2;
-    this.#reconnectTimer = setTimeout(() => this.#connect(), backoffMs / 2 + jitterMs);
-    this.#setState(this.#state === "connected" ? "reconnecting" : this.#state, reason);
+    const waitMs = backoffMs / 2 + Math.random() * backoffMs / 2;
+    this.#reconnectTimer = setTimeout(() => this.#connect(), waitMs);
+    const state = this.#state === "connected" ? "reconnecting" : this.#state;
+    this.#setState({ state, reason, retryAt: Date.now() + waitMs });
   }
 
   #close(error: ChatError): void {
     if (this.#error) return;
     this.#error = error;
+    this.#sendQueue.close(error);
     if (this.#secret.client === this) this.#secret.client = undefined;
     const socket = this.#socket;
     this.#detach();
@@ -571,20 +667,23 @@ export class ChatClient extends ChatEventTarget {
     clearInterval(this.#heartbeatTimer);
     this.#closed.abort();
     this.#ready.reject(error);
-    this.#sendQueue.close(error);
-    this.#setState("closed", error.message, error);
+    this.#setState({ state: "closed", reason: error.message, error });
   }
 
   /** Ignores what the socket still receives. */
   #detach(): void {
     const socket = this.#socket;
     this.#socket = undefined;
+    this.#canType = false;
+    clearTimeout(this.#checkTimer);
+    this.#checkTimer = undefined;
     if (socket) socket.onmessage = socket.onclose = socket.onerror = null;
   }
 
-  #setState(state: ChatState, reason: string, error?: ChatError): void {
+  #setState(change: StateChange): void {
+    const { state, reason, error } = change;
     this.#state = state;
-    this.#tell("state", { state, reason, error }, () => this.onstate(state, reason, error));
+    this.#tell("state", change, () => this.onstate(state, reason, error));
   }
 
   #tell<K extends keyof ChatEventMap>(

@@ -6,7 +6,7 @@
  */
 import { lockForPage } from "./page_lock.ts";
 
-/** Where a page keeps its secrets while it is reloaded: `sessionStorage`. */
+/** Where a page keeps what a reload must not lose: `sessionStorage`. */
 export interface SecretStorage {
   /** Returns what is stored under a key, `null` if there is nothing. */
   getItem(key: string): string | null;
@@ -40,6 +40,8 @@ export class NameSecret {
   readonly #key: string;
   readonly #storage: SecretStorage | undefined;
   readonly #secret: Promise<string>;
+  /** Whether this page was reloaded, and its tab is not a duplicate. */
+  #isReload = false;
   #attempt = 0;
 
   /**
@@ -58,17 +60,30 @@ export class NameSecret {
     const secret = await this.#secret;
     this.#attempt = Math.max(this.#attempt + 1, Date.now());
     const subprotocol = `secret.${secret}.${this.#attempt}`;
-    try {
-      this.#storage?.setItem(this.#key, subprotocol);
-    } catch {
-      // The browser may not allow it. The secret is lost when the page is reloaded.
-    }
+    this.#write(this.#key, subprotocol);
     return subprotocol;
   }
 
+  /** Returns what this page stored before it was reloaded; `""` if it was not. */
+  async readUnsent(): Promise<string> {
+    await this.#secret;
+    return this.#isReload ? this.#read(this.#unsentKey) : "";
+  }
+
+  /** Stores what a client has not sent yet. */
+  storeUnsent(unsent: string): void {
+    // What is there already must not be taken for what is unsent now.
+    if (!this.#write(this.#unsentKey, unsent)) this.#write(this.#unsentKey, "");
+  }
+
+  get #unsentKey(): string {
+    return `${this.#key} unsent`;
+  }
+
   async #restore(): Promise<string> {
-    const [, stored, attempt] = SUBPROTOCOL.exec(this.#read()) ?? [];
+    const [, stored, attempt] = SUBPROTOCOL.exec(this.#read(this.#key)) ?? [];
     if (stored && await lockForPage(stored)) {
+      this.#isReload = true;
       this.#attempt = Number(attempt);
       return stored;
     }
@@ -78,11 +93,21 @@ export class NameSecret {
     return secret;
   }
 
-  #read(): string {
+  #read(key: string): string {
     try {
-      return this.#storage?.getItem(this.#key) ?? "";
+      return this.#storage?.getItem(key) ?? "";
     } catch {
       return "";
+    }
+  }
+
+  /** Returns whether it is stored: it may be too much, or the browser may not allow it. */
+  #write(key: string, value: string): boolean {
+    try {
+      this.#storage?.setItem(key, value);
+      return true;
+    } catch {
+      return false;
     }
   }
 }

@@ -6,7 +6,7 @@
 import { ChatError } from "./chat_error.ts";
 
 /** How long a request may take. */
-const TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
 
 /** The statuses with which the server refuses what it would refuse again. */
 const REFUSALS = [400, 401, 403];
@@ -83,7 +83,7 @@ export async function whyRefused(
 function request(url: URL, token: string | undefined, signal: AbortSignal): Promise<Response> {
   return fetch(url, {
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-    signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
   });
 }
 

@@ -24,6 +24,9 @@ export const MAX_EXCESS_MS = 10_000;
 /** What a delivery costs beside the line of the message, counted in bytes. */
 const DELIVERY_OVERHEAD_BYTES = 500;
 
+/** How often a client may tell that its user is typing. */
+const TYPING_INTERVAL_MS = 3_000;
+
 /** Why a message is not taken. */
 export interface MessageRefusal {
   /** So long every further message is refused too, so that messages keep their order. */
@@ -54,6 +57,7 @@ export class SessionBudget {
   /** The client has waited as it was told if it was quiet for so long. */
   #quietMs = 0;
   #firstRefusalMs = -Infinity;
+  #lastTypingMs = -Infinity;
   #lastRefusalMs = -Infinity;
 
   /**
@@ -150,6 +154,15 @@ export class SessionBudget {
     };
   }
 
+  /** Takes the last line, which tells that the user is typing; returns whether it was taken. */
+  takeTyping(receivers: number): boolean {
+    const now = this.#nowMs;
+    if (now - this.#lastTypingMs < TYPING_INTERVAL_MS) return false;
+    if (this.#address.takeDelivery(this.#deliveredBytes(receivers), now) > 0) return false;
+    this.#lastTypingMs = now;
+    return true;
+  }
+
   /** Notes that the client was disconnected because it sent too much. */
   chargeExcess(): void {
     this.#address.chargeExcess();
@@ -160,7 +173,11 @@ export class SessionBudget {
     const now = this.#nowMs;
     if (!this.#messages.take(1, now)) return this.#messages.msUntilHalfFull(now);
     const waitMs = opensRoom ? this.#address.takeNewRoom() : 0;
-    const bytes = (this.#lineChars + DELIVERY_OVERHEAD_BYTES) * receivers;
-    return waitMs || this.#address.takeDelivery(bytes, now);
+    return waitMs || this.#address.takeDelivery(this.#deliveredBytes(receivers), now);
+  }
+
+  /** What it costs to deliver the last line. */
+  #deliveredBytes(receivers: number): number {
+    return (this.#lineChars + DELIVERY_OVERHEAD_BYTES) * receivers;
   }
 }
