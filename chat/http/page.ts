@@ -1,18 +1,12 @@
 /**
- * The page: what a browser gets that opens the server's address.
+ * The page: the files that a browser gets that opens the server's address.
  *
  * @module
  */
 import { createHash } from "node:crypto";
-import { accepts } from "@std/http/negotiation";
-import { STATUS_CODE } from "@std/http/status";
-import { parseRoom } from "../protocol/names.ts";
-import { type Asset, ASK_EACH_TIME, KEEP, makeAsset, respondAsset } from "./asset.ts";
+import { ASK_EACH_TIME, type Asset, KEEP, makeAsset } from "./asset.ts";
 import { makeClientModule } from "./client_module.ts";
 import { replaceSpecifiers, toJavaScript } from "./javascript.ts";
-import { PAGE_FILES } from "./page_files.ts";
-import { plain, refuse } from "./responses.ts";
-import type { Route } from "./route.ts";
 
 /** What the page may load and do: nothing that does not come from this server. */
 const PAGE_HEADERS = {
@@ -28,6 +22,8 @@ const PAGE_HEADERS = {
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types service-worker",
   ].join("; "),
   "cross-origin-opener-policy": "same-origin",
   "permissions-policy":
@@ -53,53 +49,13 @@ export interface Page {
 
 let page: Promise<Page> | undefined;
 
-/** Makes the routes that serve the page and the client. */
-export async function pageRoutes(): Promise<Route[]> {
-  const { hash, index, serviceWorker, client, files } = await (page ??= makePage(PAGE_FILES));
-  const serve = (path: RegExp, asset: Asset): Route => ({
-    method: "GET",
-    path,
-    needs: "nothing",
-    handle: ({ request }) => respondAsset(request, asset),
-  });
-  return [
-    { ...serve(/^\/(?:(?:r|chat)(?:\/.*)?)?$/, index), isFor: prefersHtml },
-    {
-      method: "GET",
-      path: /^\/$/,
-      needs: "nothing",
-      handle: () => plain(STATUS_CODE.OK, "you are good to go!", { vary: "accept" }),
-    },
-    {
-      method: "GET",
-      path: /^\/r\/(.+)$/,
-      needs: "nothing",
-      handle: ({ segments: [room] }) => {
-        const line = `the page of this room is for browsers, its WebSocket is at /chat/{user}?room=`;
-        return plain(STATUS_CODE.OK, `${line}${parseRoom([room])}\n`, { vary: "accept" });
-      },
-    },
-    serve(/^\/client\.js$/, client),
-    serve(/^\/sw\.js$/, serviceWorker),
-    {
-      method: "GET",
-      path: /^\/web\/([^/]+)\/(.+)$/,
-      needs: "nothing",
-      handle: ({ request, segments: [version, path] }) => {
-        const asset = version === hash && files.get(path);
-        if (asset) return respondAsset(request, asset);
-        return refuse(STATUS_CODE.NotFound, "this is not of the page's version: reload the page");
-      },
-    },
-  ];
-}
-
-function prefersHtml(request: Request): boolean {
-  return accepts(request, "text/plain", "text/html") === "text/html";
+/** Makes the page of `web/`, once for all servers of the process. */
+export function loadPage(): Promise<Page> {
+  return page ??= makePage(PAGE_FILES);
 }
 
 /**
- * Makes the page of its files.
+ * Makes a page of its files.
  *
  * @param sources the files by their paths: `index.html`, `service_worker.ts`, modules and others
  * @throws {SyntaxError} if a module is not erasable, or a file refers to one that is not there

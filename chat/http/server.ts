@@ -24,7 +24,8 @@ import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts"
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moderationRoutes } from "./moderation_api.ts";
-import { pageRoutes } from "./page.ts";
+import { loadPage, type Page } from "./page.ts";
+import { pageRoutes } from "./page_routes.ts";
 import { publishRoutes } from "./publish_api.ts";
 import { allowOrigin, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
@@ -99,10 +100,11 @@ export async function startServer(
 ): Promise<ChatServer> {
   const now = performance.now.bind(performance);
   const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
+  const page = await loadPage();
   await hub.start();
   const authenticate = options.auth && await makeAuthenticate(options.auth);
   const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
-  return new ChatServer(options, store, hub, ready, admit, await pageRoutes());
+  return new ChatServer(options, store, hub, ready, admit, page);
 }
 
 function refuseFull(): Response {
@@ -135,14 +137,14 @@ export class ChatServer {
     hub: Hub,
     ready: () => Promise<void>,
     admit: Admission,
-    pageRoutes: readonly Route[],
+    page: Page,
   ) {
     this.#options = options;
     this.#hub = hub;
     this.#admit = admit;
     this.#addresses = new AddressBudgets(options);
     this.#routes = [
-      ...pageRoutes,
+      ...pageRoutes(page),
       {
         method: "GET",
         path: /^\/chat(?:\/(.*))?$/,
