@@ -71,6 +71,8 @@ export function link(entry: string, sources: Readonly<Record<string, string>>): 
     if (exported.has(path)) return;
     if (!(path in sources)) throw new SyntaxError(`${path} is imported, and is not there`);
     const names: string[] = [];
+    // What is both imported and exported again is bound once.
+    const bound = new Set<string>();
     let imports = "";
     function takeImport(specifier: string, imported?: string[]): string[] {
       const target = new URL(specifier, `file:///${path}`).pathname.slice(1);
@@ -79,7 +81,9 @@ export function link(entry: string, sources: Readonly<Record<string, string>>): 
       for (const name of imported ?? []) {
         if (!known.includes(name)) throw new SyntaxError(`${path}: ${target} exports no ${name}`);
       }
-      imports += `const { ${(imported ?? known).join(", ")} } = ${variable(target)};\n`;
+      const wanted = (imported ?? known).filter((name) => !bound.has(name));
+      for (const name of wanted) bound.add(name);
+      imports += `const { ${wanted.join(", ")} } = ${variable(target)};\n`;
       return known;
     }
     const code = toJavaScript(sources[path], path)

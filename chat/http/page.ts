@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { ASK_EACH_TIME, type Asset, KEEP, makeAsset } from "./asset.ts";
 import { makeClientModule } from "./client_module.ts";
 import { replaceSpecifiers, toJavaScript } from "./javascript.ts";
+import { PAGE_FILES } from "./page_files.ts";
 
 /** What the page may load and do: nothing that does not come from this server. */
 const PAGE_HEADERS = {
