@@ -217,7 +217,7 @@ async function request(
       ...body ? { "content-type": "application/json" } : {},
       ...bearer ? { authorization: `Bearer ${bearer}` } : {},
     },
-    body: body && JSON.stringify(body),
+    body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (!response.ok) throw new Refusal((await response.text()).trim());
   return response;
