@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { ChatClient, type Message, type StateChange, type Welcome } from "../chat/client/client.ts";
+import { ChatClient } from "../chat/client/client.ts";
+import type { Message, StateChange, UnsentMessage, Welcome } from "../chat/client/client.ts";
 import { currentToken } from "./address.ts";
 import { notify } from "./attention.ts";
 import { Composer } from "./composer.ts";
@@ -37,6 +38,14 @@ export interface ConversationHandlers {
   onOpen(): void;
   /** The user wants to join this room with another name. */
   onChooseName(): void;
+}
+
+/** A message that was sent, and is not delivered back yet. */
+interface Sent {
+  readonly text: string;
+  /** Its id, once it is acknowledged. */
+  id?: string;
+  hasFailed?: boolean;
 }
 
 /** A user in a room, until {@linkcode Conversation.leave}. */
@@ -73,8 +82,8 @@ export class Conversation {
   /** Who joined (`true`) or left while the list of users is being read. */
   #changes = new Map<string, boolean>();
   #knowsPeople = false;
-  /** The messages that are not delivered back yet, and those that failed, by `ref`. */
-  readonly #sent = new Map<string, { readonly text: string; id?: string; hasFailed?: boolean }>();
+  /** By `ref`. */
+  readonly #sent = new Map<string, Sent>();
   #clock: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -90,10 +99,13 @@ export class Conversation {
     const onUser = (user: string, anchor: HTMLElement) => this.#openUserMenu(user, anchor);
     this.people = new People({ self: this.user, onUser });
     this.#timeline = new Timeline({
+      room,
       self: this.user,
       loadOlder: (before) => this.#chat.history({ before }),
       onRead: () => this.#onRead(),
       onUser,
+      hasMessageMenu: ({ user }) =>
+        currentToken() !== undefined && (this.#canModerate || user === this.user),
       onMessageMenu: (message, anchor) => this.#openMessageMenu(message, anchor),
       onRetry: (ref) => this.#retry(ref),
       onDiscard: (ref) => this.#forget(ref),
@@ -159,7 +171,7 @@ export class Conversation {
     const chat = new ChatClient(location.origin, this.user, {
       room: this.room,
       ...since === undefined ? { history: 50 } : { since },
-      storage: { getItem: (key) => tab.get(key) ?? null, setItem: tab.set },
+      storage: storageOfTab(),
       ...currentToken() === undefined ? {} : { token: () => currentToken()! },
     });
     this.#listening.abort();
@@ -196,7 +208,9 @@ export class Conversation {
       this.#timeline.addNotice(text(until > 0 ? "mutedOther" : "unmutedOther", { user, by }));
       if (user === this.user) this.#setConnection({ mutedUntil: until });
     }, { signal });
-    for (const { ref, text, id } of chat.unsent) this.#follow(ref, text, id);
+    chat.addEventListener("restored", ({ detail }) => {
+      for (const unsent of detail) this.#follow(unsent);
+    }, { signal });
   }
 
   #onWelcome({ last, canModerate, canPublish, maxMessageBytes }: Welcome): void {
@@ -206,6 +220,7 @@ export class Conversation {
     this.#composer.setLimit(maxMessageBytes);
     this.#stopAnnouncing();
     this.#stopAnnouncing = announce(this.room, this.user, () => this.#letGo());
+    this.#timeline.onWelcome();
     this.#readPeople();
     this.#render();
   }
@@ -248,7 +263,7 @@ export class Conversation {
       if (isMention) this.mentions++;
       notify({ user, text, room: this.room, isMention }, () => this.#handlers.onOpen());
     }
-    this.#timeline.add(message);
+    this.#timeline.add(message, isNew);
     this.#dropDelivered();
     if (this.#typing.delete(user)) this.#render();
     this.#handlers.onChange();
@@ -294,29 +309,27 @@ export class Conversation {
 
   #send(text: string): void {
     const id = this.#chat.send(text);
-    // What is refused at once has no ref.
-    const ref = this.#chat.unsent.find((unsent) => unsent.id === id)?.ref;
-    this.#follow(ref ?? `refused-${Date.now()}-${Math.random()}`, text, id);
+    // What is refused at once is not among them, and has no ref.
+    const unsent = this.#chat.unsent.find((unsent) => unsent.id === id);
+    this.#follow(unsent ?? { ref: `refused-${Math.random()}`, text, id });
     this.#timeline.scrollToNewest();
   }
 
   /** Shows a message as pending until it is delivered, and tells if that fails. */
-  #follow(ref: string, text: string, id: Promise<string>): void {
-    const sent: { text: string; id?: string } = { text };
+  #follow({ ref, text, id }: UnsentMessage): void {
+    const sent: Sent = { text };
     this.#sent.set(ref, sent);
     this.#timeline.addPending(ref, text);
     id.then((id) => {
       sent.id = id;
       this.#dropDelivered();
-    }, (error: Error) => this.#fail(ref, text, error.message));
-  }
-
-  #fail(ref: string, text: string, reason: string): void {
-    // It was delivered, or another client of this page follows it.
-    if (this.#sent.get(ref)?.text !== text) return;
-    this.#sent.set(ref, { text, hasFailed: true });
-    this.#timeline.fail(ref, reason);
-    this.#storeFailed();
+    }, ({ message }: Error) => {
+      // If it is not there any more, it was delivered.
+      if (this.#sent.get(ref) !== sent) return;
+      sent.hasFailed = true;
+      this.#timeline.fail(ref, message);
+      this.#storeFailed();
+    });
   }
 
   #retry(ref: string): void {
@@ -394,5 +407,14 @@ export class Conversation {
     this.#composer.setState(state === "closed" ? "closed" : canWrite ? "ready" : "listen-only");
     if (names.length === 0 && retryAt === undefined && mutedUntil <= now) return;
     this.#clock = setTimeout(() => this.#render(), RENDER_MS);
+  }
+}
+
+/** Even to name the storage may throw. */
+function storageOfTab(): Storage | undefined {
+  try {
+    return sessionStorage;
+  } catch {
+    return undefined;
   }
 }

@@ -89,7 +89,7 @@ export class Rooms {
         "div",
         { class: "aside-head" },
         h("h2", {}, text("rooms")),
-        iconButton("close", text("close"), () => this.closeDrawer(), "close-drawer"),
+        this.#makeClose(),
       ),
       this.#list,
       h(
@@ -210,6 +210,10 @@ export class Rooms {
     return true;
   }
 
+  #makeClose(): HTMLElement {
+    return iconButton("close", text("close"), () => this.closeDrawer(), "close-drawer");
+  }
+
   #open(side: Side): void {
     this.closeDrawer();
     const button = this.#drawerButton(side);
@@ -261,11 +265,11 @@ export class Rooms {
       badge,
     );
     const leave = iconButton("leave", text("leaveRoom", { room }), () => this.leave(conversation));
-    const openRooms = iconButton("menu", text("openRooms"), () => this.#open("rooms"));
-    openRooms.classList.add("open-rooms");
+    const open = (side: Side) => () => this.#open(side);
+    const openRooms = iconButton("menu", text("openRooms"), open("rooms"), "open-rooms");
     openRooms.append(openRoomsBadge);
-    const openPeople = iconButton("people", text("openPeople"), () => this.#open("people"));
-    openPeople.classList.add("open-people");
+    const openPeople = iconButton("people", text("openPeople"), open("people"), "open-people");
+    conversation.people.element.querySelector(".aside-head")?.append(this.#makeClose());
     for (const opener of [openRooms, openPeople]) opener.setAttribute("aria-expanded", "false");
     conversation.element.prepend(h(
       "header",
@@ -295,6 +299,7 @@ export class Rooms {
       const { conversation: { room, unread, mentions }, button, badge } = entry;
       const isCurrent = entry === this.#current;
       button.classList.toggle("room-current", isCurrent);
+      button.classList.toggle("room-unread", unread > 0);
       if (isCurrent) button.setAttribute("aria-current", "page");
       else button.removeAttribute("aria-current");
       showBadge(badge, unread, mentions);
@@ -332,11 +337,16 @@ function makeCopyButtons(room: string): HTMLElement[] {
   })];
 }
 
-function iconButton(icon: string, label: string, onclick?: () => void): HTMLButtonElement {
+function iconButton(
+  icon: string,
+  label: string,
+  onclick?: () => void,
+  className = "",
+): HTMLButtonElement {
   return h(
     "button",
     {
-      ...{ type: onclick ? "button" : "submit", class: "icon-button", onclick },
+      ...{ type: onclick ? "button" : "submit", class: `icon-button ${className}`, onclick },
       ...{ "aria-label": label, title: label },
     },
     h("span", { class: `icon icon-${icon}`, "aria-hidden": "true" }),
