@@ -71,38 +71,38 @@ export function link(entry: string, sources: Readonly<Record<string, string>>): 
     if (exported.has(path)) return;
     if (!(path in sources)) throw new SyntaxError(`${path} is imported, and is not there`);
     const names: string[] = [];
-    // What is both imported and exported again is bound once.
-    const bound = new Set<string>();
-    let imports = "";
-    function takeImport(specifier: string, imported?: string[]): string[] {
+    // Before its imports are: a circle finds no names here.
+    exported.set(path, names);
+    function addImport(specifier: string): string {
       const target = new URL(specifier, `file:///${path}`).pathname.slice(1);
       add(target);
-      const known = exported.get(target) ?? [];
-      for (const name of imported ?? []) {
-        if (!known.includes(name)) throw new SyntaxError(`${path}: ${target} exports no ${name}`);
-      }
-      const wanted = (imported ?? known).filter((name) => !bound.has(name));
-      for (const name of wanted) bound.add(name);
-      imports += `const { ${wanted.join(", ")} } = ${variable(target)};\n`;
-      return known;
+      return target;
     }
+    let imports = "";
+    const results: string[] = [];
     const code = toJavaScript(sources[path], path)
       .replaceAll(IMPORT, (_, list: string, specifier) => {
-        takeImport(specifier, list.split(",").map((name) => name.trim()).filter(Boolean));
+        const target = addImport(specifier);
+        const imported = list.split(",").map((name) => name.trim()).filter(Boolean);
+        const missing = imported.find((name) => !exported.get(target)!.includes(name));
+        if (missing) throw new SyntaxError(`${path}: ${target} exports no ${missing}`);
+        imports += `const { ${imported.join(", ")} } = ${variable(target)};\n`;
         return "";
       })
       .replaceAll(EXPORT_ALL, (_, specifier) => {
-        names.push(...takeImport(specifier));
+        const target = addImport(specifier);
+        names.push(...exported.get(target)!);
+        results.push(`...${variable(target)}`);
         return "";
       })
       .replaceAll(EXPORT, (_, declaration, name) => {
         names.push(name);
+        results.push(name);
         return declaration;
       });
     const [other] = /^(?:import|export)\b.*/m.exec(code) ?? [];
     if (other) throw new SyntaxError(`${path} cannot be linked: ${other}`);
-    exported.set(path, names);
-    const result = `return { ${names.join(", ")} };\n`;
+    const result = `return { ${results.join(", ")} };\n`;
     linked += `const ${variable(path)} = (() => {\n${imports}${code}${result}})();\n`;
   }
 
@@ -112,5 +112,5 @@ export function link(entry: string, sources: Readonly<Record<string, string>>): 
 
 /** Makes the name of the variable that holds the exports of a module. */
 function variable(path: string): string {
-  return path.replace(/\.ts$/, "").replaceAll(/\W/g, "_");
+  return path.replaceAll(/\W/g, "_");
 }
