@@ -2,7 +2,7 @@
  * Takes the screenshots of the page for README, into `docs/images/`. With `--all FOLDER` it takes
  * them of every state, in light and dark, on a phone and on a desktop, into that folder.
  */
-import { type Browser, type Page, startChromium } from "../tests/support/browser.ts";
+import { type Browser, type Page, startChromium, untilTrue } from "../tests/support/browser.ts";
 import { startHttpServer } from "../tests/support/http_server.ts";
 import { JsonClient } from "../tests/support/json_client.ts";
 import { visitAllStates } from "../tests/support/page_states.ts";
@@ -43,16 +43,16 @@ async function takeReadmePictures(browser: Browser): Promise<void> {
   for (const user of ["Noor", "Tomás", "Mei", "Jonas", "Priya", "李雷"]) {
     others.set(user, await JsonClient.join(server.port, user, { room: "release" }));
   }
-  await page.waitForFunction("document.querySelector('.header-note')?.textContent?.includes('7')");
+  await untilTrue(page, "document.querySelector('.header-note')?.textContent?.includes('7')");
   for (const [user, text] of CONVERSATION) {
     if (user === "anna") {
       await box.fill(text);
       await page.keyboard.press("Enter");
-      await page.waitForFunction("!document.querySelector('.message-pending')");
+      await untilTrue(page, "!document.querySelector('.message-pending')");
     } else {
       await others.get(user)!.publish(text);
       const start = JSON.stringify(text.split("\n")[0]);
-      await page.waitForFunction(`document.querySelector(".log").textContent.includes(${start})`);
+      await untilTrue(page, `document.querySelector(".log").textContent.includes(${start})`);
     }
   }
   for (const room of ["design", "lunch", "release"]) {

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { installNpmPackages } from "./npm.ts";
+import { until } from "./wait.ts";
 
 /** Where Debian's package has it. */
 const CHROMIUM = "/usr/bin/chromium";
@@ -20,6 +21,10 @@ export interface Page {
   readonly keyboard: {
     press(key: string): Promise<void>;
     type(text: string): Promise<void>;
+  };
+  readonly mouse: {
+    move(x: number, y: number): Promise<void>;
+    wheel(deltaX: number, deltaY: number): Promise<void>;
   };
   setViewportSize(size: Size): Promise<void>;
   emulateMedia(media: Pick<ContextOptions, "colorScheme">): Promise<void>;
@@ -76,6 +81,14 @@ export async function startChromium(): Promise<Browser> {
   const { chromium } = createRequire(await installNpmPackages("browser"))("playwright-core");
   const args = ["--no-sandbox", `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`];
   return await chromium.launch({ executablePath: CHROMIUM, args });
+}
+
+/**
+ * Waits until an expression is true in a page. The content security policy of ours does not let
+ * `waitForFunction` evaluate anything.
+ */
+export async function untilTrue(page: Page, expression: string): Promise<void> {
+  await until(() => page.evaluate<boolean>(`!!(${expression})`), 20);
 }
 
 /** Serves files on a free port of 127.0.0.1. */

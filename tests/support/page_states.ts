@@ -1,4 +1,4 @@
-import type { Browser, ContextOptions, Page } from "./browser.ts";
+import { type Browser, type ContextOptions, type Page, untilTrue } from "./browser.ts";
 import { startHttpServer } from "./http_server.ts";
 import { JsonClient } from "./json_client.ts";
 import { startProxy } from "./proxy.ts";
@@ -65,7 +65,7 @@ async function visitOpenServer(
   await page.locator("#join-name").fill("anna");
   await page.keyboard.press("Enter");
   await page.locator(".composer-box:visible").waitFor();
-  await page.waitForFunction("document.querySelector('.header-note')?.textContent");
+  await untilTrue(page, "document.querySelector('.header-note')?.textContent");
   await visit("alone", page);
 
   const other = await context.newPage();
@@ -102,7 +102,7 @@ async function visitServerWithTokens(
   const anna = await makeToken({ sub: "anna", moderate: true });
   await page.goto(`${origin}/r/team#token=${anna}`);
   await page.locator(".composer-box:visible").waitFor();
-  await page.waitForFunction("document.querySelector('.header-note')?.textContent");
+  await untilTrue(page, "document.querySelector('.header-note')?.textContent");
   for (const [user, text] of CONVERSATION) {
     if (user !== "anna") {
       await say(user, text);
@@ -110,7 +110,7 @@ async function visitServerWithTokens(
     } else {
       await page.locator(".composer-box:visible").fill(text);
       await page.keyboard.press("Enter");
-      await page.waitForFunction("!document.querySelector('.message-pending')");
+      await untilTrue(page, "!document.querySelector('.message-pending')");
     }
   }
   for (const user of ["dora", "emil", "fay", "grit"]) others.set(user, await join(user));
@@ -211,7 +211,7 @@ async function visitServerWithTokens(
   const guest = await context.newPage();
   await guest.goto(`${origin}/r/team#token=${await makeToken({ sub: "hugo" })}`);
   await guest.locator(".composer-box:visible").waitFor();
-  await guest.waitForFunction("document.querySelector('.header-note')?.textContent");
+  await untilTrue(guest, "document.querySelector('.header-note')?.textContent");
   await put("mutes/hugo", { seconds: 600 });
   await guest.locator(".state:visible").waitFor();
   await visit("muted", guest);
@@ -225,13 +225,14 @@ async function visitServerWithTokens(
     `${origin}/r/team#token=${await makeToken({ sub: "ida", publish: false })}`,
   );
   await reader.locator(".composer-box:visible").waitFor();
-  await reader.waitForFunction("document.querySelector('.composer-box').disabled");
+  await untilTrue(reader, "document.querySelector('.composer-box').disabled");
   await visit("listen-only", reader);
 }
 
 /** Waits until a page shows a text. */
 async function seeText(page: Page, text: string): Promise<void> {
-  await page.waitForFunction(
+  await untilTrue(
+    page,
     `document.querySelector(".log")?.textContent.includes(${JSON.stringify(text)})`,
   );
 }
