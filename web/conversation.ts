@@ -61,9 +61,12 @@ export class Conversation {
   readonly #timeline: Timeline;
   readonly #composer: Composer;
   readonly #stateLine = makeStateLine({
-    now: () => this.#chat.reconnect(),
-    tryAgain: () => this.#connect(),
-    comeBack: () => this.#connect(),
+    now: () => {
+      this.#chat.reconnect();
+      this.focus();
+    },
+    tryAgain: () => this.#connectAgain(),
+    comeBack: () => this.#connectAgain(),
     useHere: () => this.#useHere(),
     chooseName: () => this.#handlers.onChooseName(),
   });
@@ -249,7 +252,13 @@ export class Conversation {
   async #useHere(): Promise<void> {
     this.#setConnection({ state: "connecting" });
     await takeFromOtherTab(this.room, this.user);
+    this.#connectAgain();
+  }
+
+  #connectAgain(): void {
     this.#connect();
+    // The button that was pressed is gone.
+    this.focus();
   }
 
   #onMessage(message: Message): void {
@@ -413,7 +422,7 @@ export class Conversation {
 /** Even to name the storage may throw. */
 function storageOfTab(): Storage | undefined {
   try {
-    return sessionStorage;
+    return globalThis.sessionStorage;
   } catch {
     return undefined;
   }

@@ -193,9 +193,9 @@ export class Rooms {
   }
 
   /** Puts the focus into the field to join another room. */
-  focusJoinField(): void {
+  async focusJoinField(): Promise<void> {
     if (!this.#current) return;
-    this.#open("rooms");
+    await this.#open("rooms");
     this.#joinField.focus();
   }
 
@@ -214,7 +214,7 @@ export class Rooms {
     return iconButton("close", text("close"), () => this.closeDrawer(), "close-drawer");
   }
 
-  #open(side: Side): void {
+  async #open(side: Side): Promise<void> {
     this.closeDrawer();
     const button = this.#drawerButton(side);
     // Where the panel is a column, there is no button.
@@ -222,7 +222,9 @@ export class Rooms {
     this.#openDrawer = side;
     this.#asides[side].classList.add("drawer-open");
     this.#setInert(side, true);
-    this.#asides[side].querySelector<HTMLElement>("button, input")?.focus();
+    const aside = this.#asides[side];
+    await Promise.allSettled(aside.getAnimations().map(({ finished }) => finished));
+    aside.querySelector<HTMLElement>("button, input")?.focus();
   }
 
   #drawerButton(side: Side): HTMLElement | undefined {

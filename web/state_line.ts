@@ -58,6 +58,7 @@ export function makeStateLine(
       element.classList.toggle("state-warn", connection.state === "reconnecting");
       words.classList.toggle("visually-hidden", described?.countdown !== undefined);
       countdown.textContent = described?.countdown ?? "";
+      countdown.hidden = described?.countdown === undefined;
       const toShow = described ? `${described.words} ${described.actions}` : "";
       if (toShow === shown) return;
       shown = toShow;
