@@ -254,12 +254,12 @@ export class Timeline {
 
   addNotice(text: string): void {
     this.#say(text);
-    this.#append({ kind: "notice", text, ...this.#now(), version: 0 });
+    this.#append(this.#makeLine("notice", text));
   }
 
   addGap(): void {
     this.#say(text("gap"));
-    this.#append({ kind: "gap", text: text("gap"), ...this.#now(), version: 0 });
+    this.#append(this.#makeLine("gap", text("gap")));
   }
 
   /** Shows that a user joined or left, together with those before and after. */
@@ -336,6 +336,10 @@ export class Timeline {
     return at(Math.max(Date.now(), this.#items.at(-1)?.time ?? 0));
   }
 
+  #makeLine(kind: "notice" | "gap", text: string): LineItem {
+    return { kind, text, ...this.#now(), version: 0 };
+  }
+
   #isReading(): boolean {
     return this.#isAtEnd && this.#isShown && document.visibilityState === "visible";
   }
@@ -404,9 +408,9 @@ export class Timeline {
     }
     const kept = this.#to + MIN_KEPT;
     if (this.#isAtEnd || this.#isCut || this.#size <= MAX_SIZE || end - count <= kept) return;
-    this.addGap();
-    this.#isCut = true;
     this.#forget(kept, end - count - kept);
+    this.#isCut = true;
+    this.#insert(kept, [this.#makeLine("gap", text("gap"))]);
   }
 
   #schedule(): void {
