@@ -33,8 +33,8 @@ export function makeJoinForm(
 
   function showError(words: string): void {
     error.textContent = words;
-    // The client and the server name what they refuse.
-    const field = /^the room\b/.test(words) ? room : user;
+    const isRoom = words === text("roomInvalid") || words.startsWith("the token does not allow");
+    const field = isRoom ? room : user;
     for (const each of [user, room]) {
       each.setAttribute("aria-invalid", `${each === field}`);
       each === field

@@ -13,9 +13,7 @@ import { text, translate } from "./texts.ts";
 
 const NAME_KEY = "name";
 
-const main = document.getElementById("main")!;
 const rooms = new Rooms(showForm);
-let form: HTMLElement | undefined;
 
 translate(document);
 document.getElementById("loading")?.remove();
@@ -58,23 +56,14 @@ function showAddress(): void {
 /** Shows a room, and joins it first if the user is not in it. */
 function showRoom(room: string, user: string): void {
   try {
-    show(rooms.join(room, user));
+    rooms.show(rooms.join(room, user), "replace");
   } catch (error) {
     showForm(room, user, wordsOf(error));
   }
 }
 
-function show(conversation: Conversation): void {
-  form?.remove();
-  form = undefined;
-  rooms.show(conversation, "replace");
-}
-
 function showForm(room: string, user: string, error?: string): void {
-  rooms.hide();
-  form?.remove();
-  form = makeJoinForm({ room, user, error }, (user, room) => join(room, user));
-  main.append(form);
+  rooms.showInstead(makeJoinForm({ room, user, error }, (user, room) => join(room, user)));
 }
 
 /** Joins a room from the form. Resolves with words for the user if that is refused. */
@@ -89,16 +78,18 @@ async function join(room: string, user: string): Promise<string | undefined> {
   const isTaken = error?.code === "name_taken";
   if (error && !(isTaken && await isInOtherTab(room, conversation.user))) {
     rooms.remove(conversation);
-    return isTaken ? text("nameTaken") : reason;
+    if (isTaken) return text("nameTaken");
+    return reason === "a token is needed" ? text("tokenNeeded") : reason;
   }
   browser.set(NAME_KEY, conversation.user);
-  show(conversation);
+  rooms.show(conversation, "replace");
 }
 
-/** Returns the words of the client, which checks names as the server does. */
+/** Says why the client refuses names, which it checks as the server does. */
 function wordsOf(error: unknown): string {
-  if (error instanceof TypeError) return error.message;
-  throw error;
+  if (!(error instanceof TypeError)) throw error;
+  if (/^the room\b/.test(error.message)) return text("roomInvalid");
+  return text(/\btoo long|at most\b/.test(error.message) ? "nameTooLong" : "nameInvalid");
 }
 
 function wake(): void {

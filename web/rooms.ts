@@ -59,6 +59,8 @@ export class Rooms {
   readonly #joinField: HTMLInputElement;
   readonly #self = h("bdi", { class: "self-name" });
   readonly #avatar = h("span", { "aria-hidden": "true" });
+  /** What is shown instead of a room. */
+  #instead: HTMLElement | undefined;
   #openDrawer: Side | undefined;
   #updateTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -75,9 +77,10 @@ export class Rooms {
       event.preventDefault();
       const room = this.#joinField.value.trim();
       error.textContent = "";
-      if (room === "" || !this.#current) return;
+      const { user } = (this.#current ?? this.#entries[0]).conversation;
+      if (room === "") return;
       try {
-        this.show(this.join(room, this.#current.conversation.user));
+        this.show(this.join(room, user));
         this.#joinField.value = "";
       } catch (thrown) {
         if (!(thrown instanceof TypeError)) throw thrown;
@@ -154,23 +157,33 @@ export class Rooms {
   show(conversation: Conversation, how: "push" | "replace" = "push"): void {
     const { room } = conversation;
     if (linkTo(room) !== location.href) history[`${how}State`](null, "", linkTo(room));
-    this.hide();
+    this.#hide();
     this.#current = this.#entries.find((entry) => entry.conversation === conversation)!;
     for (const aside of Object.values(this.#asides)) aside.hidden = false;
     this.#asides.people.replaceChildren(conversation.people.element);
     conversation.show(true);
-    this.closeDrawer();
     conversation.focus();
     setTitle(`${room} · ${text("product")}`);
     this.#update();
   }
 
-  /** Hides the room that is shown: the form to join is shown instead. */
-  hide(): void {
-    this.#current?.conversation.show(false);
-    this.#current = undefined;
+  /** Shows something else instead of a room, until a room is shown. */
+  showInstead(element: HTMLElement): void {
+    this.#hide();
     this.#asides.rooms.hidden = this.#entries.length === 0;
     this.#asides.people.hidden = true;
+    this.#instead = element;
+    this.#main.append(element);
+    setTitle(text("product"));
+    this.#update();
+  }
+
+  #hide(): void {
+    this.closeDrawer();
+    this.#instead?.remove();
+    this.#instead = undefined;
+    this.#current?.conversation.show(false);
+    this.#current = undefined;
   }
 
   /** Leaves a room, and shows the next one, or the form to join. */
@@ -244,7 +257,7 @@ export class Rooms {
     const index = this.conversations.indexOf(conversation);
     const [{ row }] = this.#entries.splice(index, 1);
     row.remove();
-    if (this.#current?.conversation === conversation) this.hide();
+    if (this.#current?.conversation === conversation) this.#hide();
     conversation.leave();
     this.#store();
     this.#update();

@@ -90,10 +90,12 @@ function describeMute({ mutedUntil = 0 }: Connection): StateText | undefined {
   return { words: text("mutedUntil", { time: formatTime(mutedUntil) }), actions: [] };
 }
 
-function describeRetry({ state, retryAt = 0 }: Connection): StateText {
+function describeRetry({ state, reason, retryAt = 0 }: Connection): StateText {
   const seconds = Math.ceil((retryAt - Date.now()) / 1000);
   const actions: Action[] = seconds > 0 ? ["now"] : [];
   if (!navigator.onLine) return { words: text("offline"), actions };
+  if (/\bfull\b/.test(reason)) return { words: text("full"), actions };
+  if (/\btoo many\b/.test(reason)) return { words: text("tooManyRequests"), actions };
   const words = text(state === "connecting" ? "connecting" : "reconnectingNow");
   const countdown = seconds > 0 ? text("reconnecting", { count: seconds }) : undefined;
   return { words, countdown, actions };
@@ -114,8 +116,8 @@ function describeEnd(connection: Connection): StateText {
     case "too_many_devices":
       return { words: text("tooManyDevices"), actions: ["tryAgain"] };
     default: {
-      const isExpired = /\btoken\b.*\bexpired\b/.test(reason);
-      if (isExpired) return { words: text("tokenExpired"), actions: [] };
+      if (reason === "the token has expired") return { words: text("tokenExpired"), actions: [] };
+      if (reason === "a token is needed") return { words: text("tokenNeeded"), actions: [] };
       return { words: text("stopped", { reason }), actions: ["tryAgain", "chooseName"] };
     }
   }
