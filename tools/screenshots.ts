@@ -22,7 +22,7 @@ const CONVERSATION: readonly (readonly [user: string, text: string])[] = [
   ["anna", "I can do the German texts before lunch."],
   ["Mei", "And I look at the colours. @anna, do you have the screenshots from yesterday?"],
   ["anna", "Yes, all of them: https://example.org/files/screenshots"],
-  ["Mei", "Perfect, thank you 🙏"],
+  ["Mei", "Perfect, thank you!"],
   ["Noor", "Then let’s ship at three. I’ll tell support."],
 ];
 
@@ -40,7 +40,7 @@ async function takeReadmePictures(browser: Browser): Promise<void> {
   const box = page.locator(".composer-box:visible");
   await box.waitFor();
   const others = new Map<string, JsonClient>();
-  for (const user of ["Noor", "Tomás", "Mei", "Jonas", "Priya", "李雷"]) {
+  for (const user of ["Noor", "Tomás", "Mei", "Jonas", "Priya", "Luca"]) {
     others.set(user, await JsonClient.join(server.port, user, { room: "release" }));
   }
   await untilTrue(page, "document.querySelector('.header-note')?.textContent?.includes('7')");

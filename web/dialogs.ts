@@ -80,9 +80,10 @@ export function openHelp(): void {
     [["Enter"], text("keySend")],
     [["Shift", "Enter"], text("keyNewline")],
     [["Esc"], text("keyEscape")],
-    [["Alt", "↑"], text("keyRooms")],
     [["Tab"], text("keyTab")],
-    [["↑"], text("keyArrows")],
+    [["↑", "↓"], text("keyArrows")],
+    [["Alt", "↑", "↓"], text("keyRooms")],
+    [["Ctrl", "K"], text("keyRoom")],
     [["?"], text("keyHelp")],
   ];
   const marks: [string, string][] = [

@@ -75,7 +75,7 @@ function openBan(user: string, context: MenuContext): void {
   let address = false;
   confirm(
     text("banTitle", { user }),
-    text("banButton"),
+    text("ban"),
     [
       makeChoice(
         "ban-seconds",

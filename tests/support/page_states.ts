@@ -7,7 +7,7 @@ import { makeToken, SECRET } from "./tokens.ts";
 /** Called for each state of the page, with a page that is in it. */
 export type Visit = (state: string, page: Page) => Promise<void>;
 
-/** The button that shows that a panel is a drawer, which depends on the width. */
+/** Panels are drawers on a phone. */
 const PHONE = { width: 360, height: 740 };
 const DESKTOP = { width: 1280, height: 800 };
 
@@ -29,17 +29,19 @@ const CONVERSATION: readonly (readonly [user: string, text: string])[] = [
 ];
 
 /**
- * Brings pages into every state that users see, one after the other.
- *
- * @param isPhone whether the page has drawers, for the states that only those have
+ * Brings pages into every state that users see, one after the other. The visitor may resize them.
  */
 export async function visitAllStates(
   browser: Browser,
   contextOptions: ContextOptions,
   visit: Visit,
 ): Promise<void> {
-  await visitOpenServer(browser, contextOptions, visit);
-  await visitServerWithTokens(browser, contextOptions, visit);
+  async function visitAndRestore(state: string, page: Page): Promise<void> {
+    await visit(state, page);
+    await page.setViewportSize(state.endsWith("drawer") ? PHONE : DESKTOP);
+  }
+  await visitOpenServer(browser, contextOptions, visitAndRestore);
+  await visitServerWithTokens(browser, contextOptions, visitAndRestore);
 }
 
 /** The states of a server without authentication. */
@@ -77,7 +79,7 @@ async function visitOpenServer(
   await visit("taken", other);
 }
 
-/** What is added between anna's messages, and what a moderator does. */
+/** The states of a server with tokens: a conversation, a lost connection, and moderation. */
 async function visitServerWithTokens(
   browser: Browser,
   contextOptions: ContextOptions,
@@ -108,8 +110,7 @@ async function visitServerWithTokens(
       await say(user, text);
       await seeText(page, text.split("\n")[0]);
     } else {
-      await page.locator(".composer-box:visible").fill(text);
-      await page.keyboard.press("Enter");
+      await send(page, text);
       await untilTrue(page, "!document.querySelector('.message-pending')");
     }
   }
@@ -152,7 +153,6 @@ async function visitServerWithTokens(
   await visit("restrictions", page);
   await page.keyboard.press("Escape");
 
-  await page.keyboard.press("Control+k");
   await page.setViewportSize(DESKTOP);
   await page.locator("#rooms input").fill("design");
   await page.keyboard.press("Enter");
@@ -183,7 +183,7 @@ async function visitServerWithTokens(
   await page.keyboard.press("Escape");
   await page.setViewportSize(DESKTOP);
 
-  await page.locator(".composer-box:visible").fill("far too long ".repeat(1_500));
+  await page.locator(".composer-box:visible").fill("far too long ".repeat(9_000));
   await page.locator(".composer-hint:not(:empty):visible").waitFor();
   await visit("too-long", page);
   await page.locator(".composer-box:visible").fill("");
@@ -198,8 +198,7 @@ async function visitServerWithTokens(
 
   proxy.block();
   await page.locator(".state:visible").first().waitFor();
-  await page.locator(".composer-box:visible").fill("I write this while the network is away.");
-  await page.keyboard.press("Enter");
+  await send(page, "I write this while the network is away.");
   await page.locator(".message-pending").waitFor();
   for (let i = 1; i <= 40; i++) await say("ben", `Nobody sees line ${i}.`);
   await page.locator(".state:visible").first().waitFor();
@@ -227,6 +226,12 @@ async function visitServerWithTokens(
   await reader.locator(".composer-box:visible").waitFor();
   await untilTrue(reader, "document.querySelector('.composer-box').disabled");
   await visit("listen-only", reader);
+}
+
+/** Sends with the button: on a phone, Enter makes a new line. */
+async function send(page: Page, text: string): Promise<void> {
+  await page.locator(".composer-box:visible").fill(text);
+  await page.locator(".composer-send:visible").click();
 }
 
 /** Waits until a page shows a text. */
