@@ -14,17 +14,33 @@ const EXPORT_ALL = /^export \* from "([^"]+)";\n/gm;
 const EXPORT = /^export +((?:(?:async +)?function\b *\*?|class\b|const\b) *(\w+))/gm;
 
 /**
- * Takes out the types, the comments that have lines of their own, and blank lines.
+ * Takes out the types, and what {@linkcode compact} does.
  *
  * @param source a module in erasable syntax: no enums, namespaces or parameter properties
- * @param path the module's path, for errors
- * @throws {SyntaxError} if the syntax is not erasable, or a template has several lines: it could
- * look like a comment
+ * @throws {SyntaxError} if the syntax is not erasable
  */
 export function toJavaScript(source: string, path: string): string {
+  // It has a space for each character of a type: one for all of them is enough.
+  const blanked = stripTypeScriptTypes(source);
+  if (blanked.length !== source.length) throw new SyntaxError(`${path}: characters were lost`);
+  const javaScript = blanked.replaceAll(
+    / +/g,
+    (spaces, at) => spaces === source.slice(at, at + spaces.length) ? spaces : " ",
+  );
+  return compact(javaScript, path);
+}
+
+/**
+ * Takes out comments that have lines of their own, indentation and blank lines.
+ *
+ * @param source a script or a style sheet
+ * @param path its path, for errors
+ * @throws {SyntaxError} if a template has several lines, in which all of this has a meaning
+ */
+export function compact(source: string, path: string): string {
   const lines: string[] = [];
   let isComment = false;
-  for (const line of stripTypeScriptTypes(source).split("\n")) {
+  for (const line of source.split("\n")) {
     const code = line.trim();
     const fail = (what: string) => {
       throw new SyntaxError(`${path}: ${what}: ${code}`);
@@ -35,7 +51,7 @@ export function toJavaScript(source: string, path: string): string {
       isComment = end < 0;
     } else if (code !== "" && !code.startsWith("//")) {
       if (code.split("`").length % 2 === 0) fail("a template has several lines");
-      lines.push(line.trimEnd());
+      lines.push(code);
     }
   }
   return lines.join("\n") + "\n";

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { ASK_EACH_TIME, type Asset, KEEP, makeAsset } from "./asset.ts";
 import { makeClientModule } from "./client_module.ts";
-import { replaceSpecifiers, toJavaScript } from "./javascript.ts";
+import { compact, replaceSpecifiers, toJavaScript } from "./javascript.ts";
 import { PAGE_FILES } from "./page_files.ts";
 
 /** What the page may load and do: nothing that does not come from this server. */
@@ -67,7 +67,7 @@ export async function makePage(sources: Readonly<Record<string, string>>): Promi
   const texts = new Map([["client.js", clientModule]]);
   for (const [path, source] of Object.entries(others)) {
     if (path.endsWith(".ts")) texts.set(served(path), makeModule(path, source, others));
-    else texts.set(path, source);
+    else texts.set(path, path.endsWith(".css") ? compact(source, path) : source);
   }
   const hash = createHash("sha256")
     .update(JSON.stringify([index, serviceWorker, ...texts, PAGE_HEADERS]))
@@ -113,7 +113,6 @@ function makeModule(
     if (specifier === "../chat/client/client.ts") return "./client.js";
     const target = new URL(specifier, `file:///${path}`).pathname.slice(1);
     if (target in sources) return served(specifier);
-    return served(specifier); // TEMPORARY: see page_files.ts
     throw new SyntaxError(`${path} imports ${specifier}, which the page does not have`);
   });
 }
@@ -132,7 +131,6 @@ function fillIndex(html: string, folder: string, texts: ReadonlyMap<string, stri
     .replace(/(?=<script )/, links.join(""))
     .replaceAll(/\b(href|src)="([^"/#]+)"/g, (_, attribute, path) => {
       if (texts.has(served(path))) return `${attribute}="${folder}${served(path)}"`;
-      return `${attribute}="${folder}${served(path)}"`; // TEMPORARY
       throw new SyntaxError(`index.html refers to ${path}, which the page does not have`);
     });
 }
