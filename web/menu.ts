@@ -40,7 +40,8 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
       anchor.focus({ preventScroll: true });
     }
   });
-  document.body.append(menu);
+  // In a landmark, where screen readers look for what belongs to it.
+  (anchor.closest("main, aside") ?? document.body).append(menu);
   menu.showPopover();
   anchor.ariaExpanded = "true";
   place(menu, anchor);

@@ -250,6 +250,9 @@ export class Rooms {
       other.inert = isOpen && other !== this.#asides[side];
     }
     this.#drawerButton(side)?.setAttribute("aria-expanded", `${isOpen}`);
+    const aside = this.#asides[side];
+    aside.role = isOpen ? "dialog" : null;
+    aside.ariaModal = isOpen ? "true" : null;
   }
 
   /** Leaves a room, and shows no other one instead. */
@@ -311,7 +314,7 @@ export class Rooms {
     for (const { conversation } of this.#entries) total += conversation.unread;
     showUnread(total);
     for (const entry of this.#entries) {
-      const { conversation: { room, unread, mentions }, button, badge } = entry;
+      const { conversation: { unread, mentions }, button, badge } = entry;
       const isCurrent = entry === this.#current;
       button.classList.toggle("room-current", isCurrent);
       button.classList.toggle("room-unread", unread > 0);
@@ -320,7 +323,7 @@ export class Rooms {
       showBadge(badge, unread, mentions);
       const words = unread > 0 ? [text("unread", { count: unread })] : [];
       if (mentions > 0) words.push(text("unreadMention"));
-      button.ariaLabel = [room, ...words].join(", ");
+      button.ariaDescription = words.join(", ");
     }
     if (!this.#current) return;
     const { conversation: { user, unread, people }, openRooms, openRoomsBadge, note } =
