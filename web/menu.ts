@@ -41,7 +41,7 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
     }
   });
   // In a landmark, where screen readers look for what belongs to it.
-  (anchor.closest("main, aside") ?? document.body).append(menu);
+  (anchor.closest("#main, #rooms, #people") ?? document.body).append(menu);
   menu.showPopover();
   anchor.ariaExpanded = "true";
   place(menu, anchor);

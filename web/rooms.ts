@@ -251,7 +251,7 @@ export class Rooms {
     }
     this.#drawerButton(side)?.setAttribute("aria-expanded", `${isOpen}`);
     const aside = this.#asides[side];
-    aside.role = isOpen ? "dialog" : null;
+    aside.role = isOpen ? "dialog" : "complementary";
     aside.ariaModal = isOpen ? "true" : null;
   }
 
