@@ -29,8 +29,10 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
     menu.append(h("button", { ...attributes, onclick }, label));
   }
   menu.addEventListener("keydown", (event) => moveFocus(menu, event));
+  const placeAgain = () => place(menu, anchor);
   menu.addEventListener("toggle", (event) => {
     if ((event as ToggleEvent).newState === "open") return;
+    removeEventListener("resize", placeAgain);
     anchor.ariaExpanded = "false";
     menu.remove();
   });
@@ -44,7 +46,8 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
   (anchor.closest("#main, #rooms, #people") ?? document.body).append(menu);
   menu.showPopover();
   anchor.ariaExpanded = "true";
-  place(menu, anchor);
+  placeAgain();
+  addEventListener("resize", placeAgain);
   (menu.firstElementChild as HTMLElement).focus();
 }
 

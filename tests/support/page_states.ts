@@ -188,6 +188,8 @@ async function visitServerWithTokens(
   await visit("too-long", page);
   await page.locator(".composer-box:visible").fill("");
 
+  // The menus above may have scrolled the log.
+  await page.evaluate("document.querySelector('.conversation:not([hidden]) .jump').click()");
   for (let i = 1; i <= 12; i++) await say("ben", `Step ${i} is done, ${"and ".repeat(i)}so on.`);
   await seeText(page, "Step 12 is done");
   await page.evaluate("document.querySelector('.conversation:not([hidden]) .log').scrollTop = 0");
