@@ -130,7 +130,8 @@ export function renderMessage(
   return element;
 }
 
-function makeButton(label: string, onclick: () => void): HTMLElement {
+/** Makes a button that looks like a link. */
+export function makeButton(label: string, onclick: () => void): HTMLElement {
   return h("button", { type: "button", class: "link-button", onclick }, label);
 }
 

@@ -11,7 +11,7 @@
  */
 import type { HistoryPage, Message } from "../chat/client/client.ts";
 import { h } from "./dom.ts";
-import { renderMessage, type ShownMessage } from "./message_view.ts";
+import { makeButton, renderMessage, type ShownMessage } from "./message_view.ts";
 import { settings, settingsChanged } from "./settings.ts";
 import { formatDay, listNames, text } from "./texts.ts";
 
@@ -75,6 +75,13 @@ interface LineItem extends ItemBase {
 }
 
 type Item = MessageItem | PendingItem | PresenceItem | LineItem;
+
+/** An item that stays where it is: how far one of its edges is below the top of the view. */
+interface Anchor {
+  readonly item: Item;
+  readonly edge: "top" | "bottom";
+  readonly offset: number;
+}
 
 /** What is above the first item. */
 type Older = "more" | "loading" | "failed" | "none";
@@ -145,8 +152,7 @@ export class Timeline {
   #isShown = false;
   #frame = 0;
   #isAtEnd = true;
-  /** The item that stays where it is: how far one of its edges is below the top of the view. */
-  #anchor: { item: Item; edge: "top" | "bottom"; offset: number } | undefined;
+  #anchor: Anchor | undefined;
   #scrollTop = 0;
   #scrollHeight = 0;
   #clientHeight = 0;
@@ -288,6 +294,8 @@ export class Timeline {
     item.message = { ...item.message, text: "", removed: true };
     item.removedBy = by;
     item.version++;
+    this.#toReadOut = [];
+    this.#readOut.replaceChildren();
     this.#schedule();
   }
 
@@ -422,7 +430,7 @@ export class Timeline {
   #render(): void {
     this.#frame = 0;
     if (!this.#isShown || this.#log.clientHeight === 0) return;
-    const isBack = this.#moveWindow();
+    this.#moveWindow();
     for (let step = 0;; step++) {
       this.#renderTop();
       this.#renderRows();
@@ -432,7 +440,7 @@ export class Timeline {
       this.#schedule();
       break;
     }
-    if (isBack) this.#isAtEnd = this.#isEndInView(AT_END_PX);
+    if (this.#anchor?.edge === "top") this.#isAtEnd = this.#isEndInView(AT_END_PX);
     this.#rememberPlace();
     this.#noteRead();
     this.#jump.hidden = this.#isAtEnd;
@@ -442,27 +450,25 @@ export class Timeline {
     if (this.#mayLoadOlder && this.#older === "more" && this.#isNearStart()) this.#loadOlder();
   }
 
-  /**
-   * Moves the window to the end, if the log is there.
-   *
-   * @returns whether the user is back: then the window is at the first new item
-   */
-  #moveWindow(): boolean {
-    if (!this.#isAtEnd) return false;
+  /** Moves the window to the end, if the log is there; to the first new item after an absence. */
+  #moveWindow(): void {
+    if (!this.#isAtEnd) return;
     const { length } = this.#items;
-    const line = this.#unread > 0 && this.#line ? this.#items.indexOf(this.#line) : -1;
-    if (line < 0) {
-      // A window that grew by more than it shows begins anew.
+    const line = this.#unread > 0 ? this.#items.indexOf(this.#line!) : -1;
+    if (line >= 0) {
+      this.#from = this.#to = line;
+      this.#stayAt({ item: this.#items[line], edge: "top", offset: 0 });
+    } else {
+      // A window that would grow by too much begins anew.
       if (length - this.#to > CHUNK) this.#from = length - CHUNK;
       this.#to = length;
-      return false;
     }
-    if (line < this.#from || line >= this.#to) this.#from = line;
-    this.#to = Math.min(length, line + CHUNK);
-    this.#from = Math.max(this.#from, line - CHUNK);
+  }
+
+  #stayAt(anchor: Anchor): void {
     this.#isAtEnd = false;
-    this.#anchor = { item: this.#items[line], edge: "top", offset: 0 };
-    return true;
+    this.#anchor = anchor;
+    this.#schedule();
   }
 
   /** Brings the rows of the window into the document, and takes the others out of it. */
@@ -537,28 +543,15 @@ export class Timeline {
     if (this.#top.dataset.key === key) return;
     this.#top.dataset.key = key;
     const { room } = this.#handlers;
-    switch (this.#older) {
-      case "more":
-        this.#top.replaceChildren();
-        break;
-      case "loading":
-        this.#top.replaceChildren(text("loadingOlder"));
-        break;
-      case "none":
-        this.#top.replaceChildren(
-          this.#items.length === 0 ? text("firstMessage") : text("beginning", { room }),
-        );
-        break;
-      case "failed":
-        this.#top.replaceChildren(
-          text("loadOlderFailed"),
-          " ",
-          h("button", {
-            type: "button",
-            class: "link-button",
-            onclick: () => this.#loadOlder(),
-          }, text("loadOlder")),
-        );
+    const lines: Readonly<Record<Older, string>> = {
+      more: "",
+      loading: text("loadingOlder"),
+      failed: text("loadOlderFailed") + " ",
+      none: this.#items.length === 0 ? text("firstMessage") : text("beginning", { room }),
+    };
+    this.#top.replaceChildren(lines[this.#older]);
+    if (this.#older === "failed") {
+      this.#top.append(makeButton(text("loadOlder"), () => this.#loadOlder()));
     }
   }
 
@@ -621,8 +614,8 @@ export class Timeline {
       this.#log.scrollTop = this.#log.scrollHeight;
       return;
     }
-    const moved = this.#anchorMoved();
-    if (moved !== undefined && Math.abs(moved) >= 1) this.#log.scrollTop += moved;
+    const moved = this.#anchorMoved() ?? 0;
+    if (Math.abs(moved) >= 0.5) this.#log.scrollTop += moved;
   }
 
   /** By how many pixels the anchor is below its place; `undefined` if there is no anchor. */
@@ -679,16 +672,12 @@ export class Timeline {
     this.#schedule();
   }
 
-  /** Shows all of a long text, below its beginning. */
+  /** Shows all of a long text, which begins where it was. */
   #expand(item: Item): void {
     const offset = item.row!.getBoundingClientRect().top - this.#log.getBoundingClientRect().top;
     item.isExpanded = true;
     item.version++;
-    this.#isAtEnd = false;
-    this.#anchor = { item, edge: "top", offset };
-    this.#render();
-    this.#isAtEnd = this.#isEndInView(AT_END_PX);
-    this.#schedule();
+    this.#stayAt({ item, edge: "top", offset });
   }
 
   #noteRead(): void {

@@ -1,5 +1,4 @@
 import type { Page } from "./browser.ts";
-import { until } from "./wait.ts";
 
 /**
  * Runs in the page: replaces it with a timeline and a list of people that no server is behind. The
@@ -84,12 +83,4 @@ const MOUNT = `async () => {
 export async function mountTimeline(page: Page, origin: string): Promise<void> {
   await page.goto(`${origin}/r/red`);
   await page.evaluate(`(${MOUNT})()`);
-}
-
-/**
- * Waits until an expression is true in a page. The page's content security policy forbids what
- * `waitForFunction` does.
- */
-export async function untilTrue(page: Page, expression: string): Promise<void> {
-  await until(() => page.evaluate<boolean>(expression), 20);
 }
