@@ -80,7 +80,7 @@ export type ChatListener<K extends keyof ChatEventMap> =
   | { handleEvent(event: ChatEventMap[K]): void };
 
 /** An `EventTarget` that knows the types of the events. */
-export class ChatEventTarget extends EventTarget {
+export interface ChatEventTarget extends EventTarget {
   /**
    * Adds a listener. The event's `detail` is what the `on…` property of the same name is given.
    *
@@ -90,20 +90,19 @@ export class ChatEventTarget extends EventTarget {
    * chat.addEventListener("state", ({ detail }) => console.log(detail.state, detail.reason));
    * ```
    */
-  override addEventListener<K extends keyof ChatEventMap>(
+  addEventListener<K extends keyof ChatEventMap>(
     type: K,
     listener: ChatListener<K> | null,
     options?: boolean | AddEventListenerOptions,
-  ): void {
-    super.addEventListener(type, listener as EventListener | null, options);
-  }
+  ): void;
 
   /** Removes a listener that was added with {@linkcode ChatEventTarget.addEventListener}. */
-  override removeEventListener<K extends keyof ChatEventMap>(
+  removeEventListener<K extends keyof ChatEventMap>(
     type: K,
     listener: ChatListener<K> | null,
     options?: boolean | EventListenerOptions,
-  ): void {
-    super.removeEventListener(type, listener as EventListener | null, options);
-  }
+  ): void;
 }
+
+/** What clients extend. */
+export const ChatEventTarget = EventTarget as new () => ChatEventTarget;

@@ -26,7 +26,7 @@
  * @module
  */
 import { BadRequest } from "../protocol/bad_request.ts";
-import { CLOSE, mayReconnect } from "../protocol/close_codes.ts";
+import type { FinalCode } from "../protocol/close_codes.ts";
 import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
 import type {
   Banned,
@@ -41,7 +41,7 @@ import type {
   Typing,
 } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isId, isLater } from "../protocol/ids.ts";
-import { DEFAULT_ROOM, parseRoom, parseUser, quote } from "../protocol/names.ts";
+import { checkRoom, checkUser, DEFAULT_ROOM, quote } from "../protocol/names.ts";
 import type { Ack, Done, Pong, Reply, Welcome } from "../protocol/protocol.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
 import {
@@ -54,7 +54,7 @@ import { iterateMessages } from "./iterate_messages.ts";
 import { leave } from "./leave.ts";
 import { type NameSecret, secretOf, type SecretStorage } from "./name_secret.ts";
 import { SendQueue, type UnsentMessage } from "./send_queue.ts";
-import { parseServers, readJson, whyRefused } from "./servers.ts";
+import { makeUrl, parseServers, type Query, readJson } from "./servers.ts";
 
 export * from "./chat_error.ts";
 export * from "./chat_events.ts";
@@ -118,16 +118,23 @@ interface UsersPage {
   readonly from: string | null;
 }
 
+const EXPIRED = 4401 satisfies FinalCode;
+const NAME_TAKEN = 4409 satisfies FinalCode;
+
 /** The codes of errors for the close codes after which a client does not connect again. */
-const ERROR_CODES: ReadonlyMap<number, ChatErrorCode> = new Map([
-  [CLOSE.nameTaken.code, "name_taken"],
-  [CLOSE.forbidden.code, "forbidden"],
-  [CLOSE.replaced.code, "replaced"],
-  [CLOSE.tooManyDevices.code, "too_many_devices"],
-]);
+const FINAL_CODES: Readonly<Record<FinalCode, ChatErrorCode>> = {
+  [EXPIRED]: "refused",
+  4403: "forbidden",
+  [NAME_TAKEN]: "name_taken",
+  4410: "replaced",
+  4411: "too_many_devices",
+};
 
 /** After these errors the server closes the connection, if they are not about a message. */
 const CLOSING_ERRORS: readonly ErrorCode[] = ["name_taken", "unavailable", "forbidden"];
+
+/** The statuses of a handshake that the server would refuse again. */
+const REFUSALS = [400, 401, 403];
 
 /** What a client only passes on. */
 type PlainEvent = Banned | Joined | Kicked | Left | Muted | Notice | Removed | Typing;
@@ -142,11 +149,14 @@ const MAX_BACKOFF_MS = 10_000;
 /** A connection that lasts longer than this resets the backoff. */
 const STABLE_AFTER_MS = 5_000;
 
-/** A connection on which nothing arrives between two heartbeats is lost. */
-const HEARTBEAT_MS = 10_000;
+/** If nothing arrives between two heartbeats, the client asks the server for an answer. */
+const HEARTBEAT_MS = 7_500;
 
-/** How long a server may take to answer when the client has doubts about the connection. */
-const CHECK_TIMEOUT_MS = 5_000;
+/** How long the server may take to answer. Then the connection is lost. */
+const ANSWER_TIMEOUT_MS = 5_000;
+
+/** A timer that runs so late does not prove that the server has not answered. */
+const MAX_LATE_MS = 1_000;
 
 /** How often the room is told that the user is typing. The server drops more than one in 3 s. */
 const TYPING_INTERVAL_MS = 3_500;
@@ -206,6 +216,7 @@ export class ChatClient extends ChatEventTarget {
   readonly #servers: readonly URL[];
   #turn = 0;
   readonly #user: string;
+  readonly #room: string;
   readonly #options: ChatClientOptions;
   readonly #secret: NameSecret;
   readonly #sendQueue = new SendQueue((lines) => this.#socket?.send(lines.join("\n")));
@@ -224,10 +235,8 @@ export class ChatClient extends ChatEventTarget {
   #attempts = 0;
   #connectedAt = 0;
   #lostAt = 0;
-  /** Whether the server frees the name on request. */
-  #canLeave = false;
-  /** Whether the server tells the room that the user is typing. */
-  #canType = false;
+  /** What the server of this connection has said first. */
+  #welcome: Welcome | undefined;
   #lastTypingMs = -Infinity;
   /** Resolves when the connection is closed. */
   #left = Promise.resolve();
@@ -236,13 +245,13 @@ export class ChatClient extends ChatEventTarget {
   #awaitsHistory = false;
   /** Whether the gap after the position was reported. */
   #isGapReported = false;
-  /** Whether anything was received since the last heartbeat. */
+  /** Whether anything was received since the last heartbeat, or since the last ping. */
   #hasReceived = true;
   /** When half of the token's time has passed; `NaN` if it does not expire. */
   #renewAtMs = NaN;
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
-  #checkTimer: ReturnType<typeof setTimeout> | undefined;
-  #lastHeartbeatMs = Date.now();
+  /** Defined while the client waits for an answer. */
+  #answerTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #heartbeatTimer: ReturnType<typeof setInterval>;
 
   /**
@@ -260,6 +269,7 @@ export class ChatClient extends ChatEventTarget {
     const { room = DEFAULT_ROOM, since, history, signal, storage } = options;
     this.#servers = parseServers(typeof url === "string" ? [url] : url);
     this.#user = checkNames(user, room);
+    this.#room = room;
     this.#secret = secretOf(this.#servers, room, this.#user, storage);
     if (since !== undefined && !isId(since)) {
       throw new TypeError(`since is ${JSON.stringify(since)}: give the id of a message`);
@@ -321,7 +331,8 @@ export class ChatClient extends ChatEventTarget {
    */
   typing(): void {
     const now = performance.now();
-    if (!this.#canType || now - this.#lastTypingMs < TYPING_INTERVAL_MS) return;
+    if (this.#state !== "connected" || now - this.#lastTypingMs < TYPING_INTERVAL_MS) return;
+    if (this.#welcome?.canPublish === false || !this.#offers("typing")) return;
     this.#lastTypingMs = now;
     this.#socket?.send('{"type":"typing"}');
   }
@@ -333,7 +344,7 @@ export class ChatClient extends ChatEventTarget {
    */
   reconnect(): void {
     if (this.#reconnectTimer !== undefined) this.#connect();
-    else this.#check();
+    else this.#ask();
   }
 
   /**
@@ -411,7 +422,7 @@ export class ChatClient extends ChatEventTarget {
         // What is stored is that of the newest client.
         if (this.#secret.client === this) this.#secret.storeUnsent(unsent);
       });
-      if (restored.length > 0) this.#tell("restored", restored, () => this.onrestored(restored));
+      if (restored.length > 0) this.#tell("restored", restored, restored);
     }
     this.#connect();
   }
@@ -421,7 +432,7 @@ export class ChatClient extends ChatEventTarget {
     this.#reconnectTimer = undefined;
     const server = this.#servers[this.#turn];
     this.#refusal = undefined;
-    this.#canLeave = false;
+    this.#welcome = undefined;
     this.#hasReceived = true;
     let token: string | undefined;
     try {
@@ -434,7 +445,9 @@ export class ChatClient extends ChatEventTarget {
     const secret = await this.#secret.nextSubprotocol();
     if (this.#error) return;
     const newest = this.#secret.client ??= this;
-    if (newest !== this) return this.#close(new ChatError("replaced", CLOSE.replaced.reason));
+    if (newest !== this) {
+      return this.#close(new ChatError("replaced", "replaced by another connection"));
+    }
     const url = this.#joinUrl(server, this.#position);
     url.protocol = url.protocol.replace("http", "ws");
     const protocols = ["chat.json.v1", secret, ...token === undefined ? [] : [`token.${token}`]];
@@ -464,19 +477,19 @@ export class ChatClient extends ChatEventTarget {
   }
 
   #joinUrl(server: URL, since?: string): URL {
-    const { room, history } = this.#options;
-    const url = new URL(`chat/${encodeURIComponent(this.#user)}`, server);
-    if (room !== undefined) url.searchParams.set("room", room);
-    if (since !== undefined) url.searchParams.set("since", since);
-    else if (history) url.searchParams.set("history", `${history}`);
-    return url;
+    const { history } = this.#options;
+    const query = { room: this.#room, since, history: since === undefined && history || undefined };
+    return makeUrl(`chat/${encodeURIComponent(this.#user)}`, server, query);
   }
 
+  /** Asks the server why it refuses a handshake, because no WebSocket tells that. */
   async #askWhyRefused(url: URL, token: string | undefined): Promise<void> {
-    const [status, words] = await whyRefused(url, token, this.#closed.signal) ?? [];
-    if (words === undefined || this.#state === "connected") return;
+    const { signal } = this.#closed;
+    const error = await readJson<undefined>(url, token, signal).catch((error) => error);
+    const status = error?.cause;
+    if (!REFUSALS.includes(status) || this.#state === "connected") return;
     if (status === 401 && this.#mayAskForToken()) return;
-    this.#close(new ChatError("refused", words));
+    this.#close(error);
   }
 
   /** Tells whether the next attempt to connect has another token, once after one was refused. */
@@ -486,15 +499,8 @@ export class ChatClient extends ChatEventTarget {
     return mayAsk;
   }
 
-  async #read<T>(
-    what: string,
-    query: Record<string, string | number | null | undefined>,
-  ): Promise<T> {
-    const { room = DEFAULT_ROOM } = this.#options;
-    const url = new URL(`rooms/${room}/${what}`, this.#servers[this.#turn]);
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) url.searchParams.set(name, `${value}`);
-    }
+  async #read<T>(what: string, query: Query): Promise<T> {
+    const url = makeUrl(`rooms/${this.#room}/${what}`, this.#servers[this.#turn], query);
     return readJson(url, await this.#token(), this.#closed.signal);
   }
 
@@ -512,16 +518,6 @@ export class ChatClient extends ChatEventTarget {
         return this.#handleWelcome(event);
       case "message":
         return this.#deliver(event);
-      case "joined":
-      case "left":
-      case "removed":
-      case "kicked":
-      case "banned":
-      case "muted":
-      case "notice":
-      case "typing":
-        if (event.type === "typing" && event.user === this.#user) return;
-        return this.#tell(event.type, event, () => this[`on${event.type}`](event as never));
       case "resync":
         return this.#resync(event);
       case "ack":
@@ -531,12 +527,17 @@ export class ChatClient extends ChatEventTarget {
         return this.#sendQueue.onError(event);
       case "token":
         return this.#planRenewal(event.expires);
+      case "typing":
+        if (event.user === this.#user) return;
+        return this.#tell("typing", event, event);
       case "done":
       case "pong":
         return;
-      default:
+      default: {
+        const { type } = event;
         // A newer server may send types that this client does not know. It ignores them.
-        event satisfies never;
+        if (`on${type}` in this) this.#tell(type, event satisfies PlainEvent, event);
+      }
     }
   }
 
@@ -546,15 +547,13 @@ export class ChatClient extends ChatEventTarget {
     this.#awaitsHistory = since === undefined && Boolean(this.#options.history);
     // The room's log was lost, and its new ids are lower.
     if (since === undefined || isGap && isLater(since, welcome.last)) this.#position = welcome.last;
-    // Servers before 0.3 do not send the field.
-    this.#canLeave = welcome.features?.includes("leave") ?? false;
-    this.#canType = welcome.canPublish !== false && !!welcome.features?.includes("typing");
+    this.#welcome = welcome;
     this.#connectedAt = Date.now();
     this.#planRenewal(welcome.expires);
     this.#sendQueue.onWelcome(welcome);
     this.#setState({ state: "connected", reason: "" });
     this.#ready.resolve(welcome);
-    this.#tell("welcome", welcome, () => this.onwelcome(welcome));
+    this.#tell("welcome", welcome, welcome);
     if (isGap) this.#reportGap(since);
   }
 
@@ -566,7 +565,7 @@ export class ChatClient extends ChatEventTarget {
     this.#awaitsHistory = false;
     this.#isGapReported = false;
     this.#position = message.id;
-    this.#tell("message", message, () => this.onmessage(message));
+    this.#tell("message", message, message);
   }
 
   #resync({ last, gap }: Resync): void {
@@ -578,40 +577,37 @@ export class ChatClient extends ChatEventTarget {
   #reportGap(after: string): void {
     if (this.#isGapReported) return;
     this.#isGapReported = true;
-    this.#tell("gap", { after }, () => this.ongap(after));
+    this.#tell("gap", { after }, after);
   }
 
-  /** Pings the server: nothing else shows that a connection was cut silently. */
+  /** A connection that was cut silently is like one on which nothing happens. */
   #heartbeat(): void {
-    const now = Date.now();
-    const hasSlept = now - this.#lastHeartbeatMs > 2 * HEARTBEAT_MS;
-    this.#lastHeartbeatMs = now;
-    if (!this.#socket) return;
-    // What came while the page slept may be handled only after this.
-    if (hasSlept) return this.#check();
-    if (!this.#hasReceived) return this.#endSilentConnection();
-    this.#ping();
-    if (now > this.#renewAtMs) this.#renewToken(this.#socket);
+    if (this.#state === "connected" && Date.now() > this.#renewAtMs) this.#renewToken();
+    if (this.#answerTimer !== undefined) return;
+    if (this.#hasReceived) this.#hasReceived = false;
+    else this.#ask();
   }
 
-  #ping(): void {
+  /**
+   * Asks the server for an answer. If it does not come in time, the connection is lost.
+   *
+   * @param isRepeated whether the timer of the last question ran late: in a tab in the background
+   * all of them do, and after a sleep it may run before what has arrived is handled
+   */
+  #ask(isRepeated = false): void {
+    const socket = this.#socket;
+    if (!socket) return;
     this.#hasReceived = false;
-    if (this.#state === "connected") this.#socket?.send('{"type":"ping"}');
-  }
-
-  /** Ends the connection if nothing arrives within five seconds. */
-  #check(): void {
-    if (!this.#socket || this.#checkTimer !== undefined) return;
-    this.#ping();
-    this.#checkTimer = setTimeout(() => {
-      this.#checkTimer = undefined;
-      if (!this.#hasReceived) this.#endSilentConnection();
-    }, CHECK_TIMEOUT_MS);
-  }
-
-  #endSilentConnection(): void {
-    this.#socket?.close();
-    this.#handleConnectionLost(1006, "the server does not answer");
+    if (this.#state === "connected") socket.send('{"type":"ping"}');
+    const lateMs = Date.now() + ANSWER_TIMEOUT_MS + MAX_LATE_MS;
+    clearTimeout(this.#answerTimer);
+    this.#answerTimer = setTimeout(() => {
+      this.#answerTimer = undefined;
+      if (this.#hasReceived) return;
+      if (!isRepeated && Date.now() > lateMs) return this.#ask(true);
+      socket.close();
+      this.#handleConnectionLost(1006, "the server does not answer");
+    }, ANSWER_TIMEOUT_MS);
   }
 
   #planRenewal(expires = NaN): void {
@@ -619,10 +615,11 @@ export class ChatClient extends ChatEventTarget {
   }
 
   /** Sends another token. Without one, the connection ends when its token expires. */
-  async #renewToken(socket: WebSocket): Promise<void> {
+  async #renewToken(): Promise<void> {
+    const socket = this.#socket;
     this.#planRenewal();
     const token = await this.#token().catch(() => {});
-    if (token && this.#socket === socket) socket.send(`{"type":"token","token":"${token}"}`);
+    if (token && this.#socket === socket) socket?.send(`{"type":"token","token":"${token}"}`);
   }
 
   #handleConnectionLost(code: number, closeReason: string): void {
@@ -631,17 +628,17 @@ export class ChatClient extends ChatEventTarget {
     const reason = this.#refusal?.message ?? (closeReason || `code ${code}`);
     if (this.#state === "connected") this.#lostAt = Date.now();
     // The name may still be held by the client's own lost connection.
-    const isOwnName = code === CLOSE.nameTaken.code && this.#state !== "connecting" &&
+    const isOwnName = code === NAME_TAKEN && this.#state !== "connecting" &&
       Date.now() - this.#lostAt < OWN_NAME_TIMEOUT_MS;
     if (this.#state === "connected" && Date.now() - this.#connectedAt > STABLE_AFTER_MS) {
       this.#attempts = 0;
       this.#wasTokenRefused = false;
     }
-    const isExpired = code === CLOSE.expired.code;
-    if (mayReconnect(code) || isOwnName || isExpired && this.#mayAskForToken()) {
+    const error = FINAL_CODES[code as FinalCode];
+    if (!error || isOwnName || code === EXPIRED && this.#mayAskForToken()) {
       return this.#retry(reason);
     }
-    this.#close(new ChatError(ERROR_CODES.get(code) ?? "refused", reason));
+    this.#close(new ChatError(error, reason));
   }
 
   /** Connects to the next server after a pause. */
@@ -662,7 +659,7 @@ export class ChatClient extends ChatEventTarget {
     if (this.#secret.client === this) this.#secret.client = undefined;
     const socket = this.#socket;
     this.#detach();
-    if (socket) this.#left = leave(socket, this.#canLeave);
+    if (socket) this.#left = leave(socket, this.#offers("leave"));
     clearTimeout(this.#reconnectTimer);
     clearInterval(this.#heartbeatTimer);
     this.#closed.abort();
@@ -670,28 +667,37 @@ export class ChatClient extends ChatEventTarget {
     this.#setState({ state: "closed", reason: error.message, error });
   }
 
+  /** Servers before 0.3 do not send the field. */
+  #offers(feature: string): boolean {
+    return this.#welcome?.features?.includes(feature) ?? false;
+  }
+
   /** Ignores what the socket still receives. */
   #detach(): void {
     const socket = this.#socket;
     this.#socket = undefined;
-    this.#canType = false;
-    clearTimeout(this.#checkTimer);
-    this.#checkTimer = undefined;
+    clearTimeout(this.#answerTimer);
+    this.#answerTimer = undefined;
     if (socket) socket.onmessage = socket.onclose = socket.onerror = null;
   }
 
   #setState(change: StateChange): void {
     const { state, reason, error } = change;
     this.#state = state;
-    this.#tell("state", change, () => this.onstate(state, reason, error));
+    this.#tell("state", change, state, reason, error);
   }
 
+  /**
+   * Calls the property of an event, and its listeners.
+   *
+   * @param args what the property is given, if that is not the event's detail alone
+   */
   #tell<K extends keyof ChatEventMap>(
     type: K,
     detail: ChatEventMap[K]["detail"],
-    call: () => void,
+    ...args: unknown[]
   ): void {
-    reportErrors(call);
+    reportErrors(() => (this[`on${type}`] as (...args: unknown[]) => void)(...args));
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
@@ -702,14 +708,14 @@ export class ChatClient extends ChatEventTarget {
  * @returns the user's name as the server spells it
  * @throws {TypeError} with the server's words if it would refuse them
  */
-function checkNames(user: string, room: string | undefined): string {
+function checkNames(user: string, room: string): string {
   // In a path, "." and ".." have another meaning.
   if (/^\.\.?$/.test(user) || !user.isWellFormed()) {
     throw new TypeError(`the user name ${quote(user)} cannot stand in a URL`);
   }
   try {
-    parseRoom(room === undefined ? [] : [room]);
-    return parseUser(encodeURIComponent(user));
+    checkRoom(room);
+    return checkUser(user);
   } catch (error) {
     if (error instanceof BadRequest) throw new TypeError(error.message);
     throw error;

@@ -33,6 +33,11 @@ export function secretOf(
   return secret;
 }
 
+/** Makes up to 40 digits that nobody can guess, also in a page that was loaded over plain HTTP. */
+export function makeRandomId(): string {
+  return crypto.getRandomValues(new BigUint64Array(2)).join("");
+}
+
 /** A secret that all clients of a page share which use the same name. */
 export class NameSecret {
   /** The client that has the name or is about to get it: the newest one that is not closed. */
@@ -87,8 +92,7 @@ export class NameSecret {
       this.#attempt = Number(attempt);
       return stored;
     }
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    const secret = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const secret = makeRandomId();
     if (this.#storage) lockForPage(secret);
     return secret;
   }

@@ -9,6 +9,7 @@ import type { Ack, Welcome } from "../protocol/protocol.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
 import { byteLength, jsonByteLength } from "../protocol/utf8.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
+import { makeRandomId } from "./name_secret.ts";
 
 /** What the server accepts, from its `welcome`. */
 export type SendLimits = Pick<
@@ -66,10 +67,6 @@ interface PendingSend extends UnsentMessage {
   /** The message as a line of JSON, without `after`. */
   readonly line: string;
   readonly lineBytes: number;
-  /** How long the text is, as the server counts it: as JSON, in UTF-8. */
-  readonly textBytes: number;
-  /** How much `maxInFlightBytes` must allow for the message alone. */
-  readonly aloneBytes: number;
   readonly resolve: (id: string) => void;
   readonly reject: (error: ChatError) => void;
   /** Milliseconds since 1970. `undefined` if the server certainly does not have the message. */
@@ -83,7 +80,8 @@ export class SendQueue {
   readonly #sendLines: (lines: readonly string[]) => void;
   readonly #now: () => number;
   readonly #monotonicNow: () => number;
-  readonly #refPrefix = makeRefPrefix();
+  /** The start of all refs of one client, which no other client's refs have. */
+  readonly #refPrefix = makeRandomId();
   #lastRef = 0;
   #pending = new Map<string, PendingSend>();
   /** Stores what is not acknowledged; `undefined` before {@linkcode SendQueue.restore}. */
@@ -154,10 +152,9 @@ export class SendQueue {
 
   /** Starts to send on a new connection, whose server may omit its limits. */
   onWelcome(limits: Partial<SendLimits>): void {
-    const { messagesPerSecond, messagesBurst, bytesPerSecond, bytesBurst } = limits;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
-    this.#messages = makeBucket(messagesPerSecond, messagesBurst);
-    this.#bytes = makeBucket(bytesPerSecond, bytesBurst);
+    this.#messages = makeBucket(limits.messagesPerSecond, limits.messagesBurst);
+    this.#bytes = makeBucket(limits.bytesPerSecond, limits.bytesBurst);
     for (const pending of this.#pending.values()) this.#rejectIfTooLarge(pending);
     this.#flush();
   }
@@ -283,15 +280,15 @@ export class SendQueue {
   #rejectIfTooLarge(pending: PendingSend): void {
     if (!this.#limits) return;
     const { maxMessageBytes, maxInFlightBytes } = this.#limits;
-    const { textBytes, aloneBytes } = pending;
-    if (textBytes > maxMessageBytes) {
-      const message = `the text is too large: at most ${maxMessageBytes} bytes are allowed`;
-      return this.#reject(pending, "too_large", message);
-    }
-    if (aloneBytes > maxInFlightBytes) {
-      const message = `the message is too large: it takes ${aloneBytes} bytes as JSON, ` +
-        `and at most ${maxInFlightBytes} are allowed`;
-      this.#reject(pending, "too_large", message);
+    const { text, lineBytes } = pending;
+    // The server counts a text alone as JSON, and what is in flight as UTF-16 units.
+    const limits = [
+      [jsonByteLength(text), maxMessageBytes],
+      [Math.max(lineBytes, text.length + OVERHEAD_BYTES), maxInFlightBytes],
+    ];
+    for (const [bytes, limit] of limits) {
+      const message = `the text is too large: at most ${limit} bytes are allowed`;
+      if (bytes > limit) return this.#reject(pending, "too_large", message);
     }
   }
 
@@ -312,10 +309,8 @@ export class SendQueue {
 function makePending(text: string, ref: string, firstSentAt?: number): PendingSend {
   const { promise: id, resolve, reject } = Promise.withResolvers<string>();
   const line = JSON.stringify({ type: "message", text, ref });
-  const lineBytes = byteLength(line);
   return {
-    ...{ ref, text, id, line, lineBytes, textBytes: jsonByteLength(text) },
-    aloneBytes: Math.max(lineBytes, text.length + OVERHEAD_BYTES),
+    ...{ ref, text, id, line, lineBytes: byteLength(line) },
     ...{ resolve, reject, firstSentAt, isInDoubt: firstSentAt !== undefined },
   };
 }
@@ -339,10 +334,4 @@ function parseStored(stored: string): PendingSend[] {
  */
 function makeBucket(perSecond = 0, burst = 0): TokenBucket {
   return new TokenBucket(perSecond, burst / 2 / (perSecond || 1));
-}
-
-/** Creates the start of all refs of one client, which no other client's refs have. */
-function makeRefPrefix(): string {
-  const parts = crypto.getRandomValues(new Uint32Array(3));
-  return Array.from(parts, (part) => part.toString(36)).join("");
 }

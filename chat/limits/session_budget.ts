@@ -119,13 +119,14 @@ export class SessionBudget {
   isUnused(): boolean {
     const now = this.#now();
     const buckets = [this.#messages, this.#lines, this.#bytes];
-    return now >= this.#refusesUntilMs && buckets.every((bucket) => bucket.isFull(now));
+    return now >= this.#refusesUntilMs &&
+      buckets.every((bucket) => bucket.msUntil(bucket.burst, now) === 0);
   }
 
   /** Returns in how many milliseconds half of what a client may send at once has come back. */
   msUntilHalfFull(): number {
     const buckets = [this.#lines, this.#bytes, this.#address.lines, this.#address.bytes];
-    return Math.max(...buckets.map((bucket) => bucket.msUntilHalfFull(this.#nowMs)));
+    return Math.max(...buckets.map((bucket) => bucket.msUntil(bucket.burst / 2, this.#nowMs)));
   }
 
   /**
@@ -171,7 +172,7 @@ export class SessionBudget {
   /** Takes a message; returns 0, or in how many milliseconds it can be taken. */
   #msUntilTaken(opensRoom: boolean, receivers: number): number {
     const now = this.#nowMs;
-    if (!this.#messages.take(1, now)) return this.#messages.msUntilHalfFull(now);
+    if (!this.#messages.take(1, now)) return this.#messages.msUntil(this.#messages.burst / 2, now);
     const waitMs = opensRoom ? this.#address.takeNewRoom() : 0;
     return waitMs || this.#address.takeDelivery(this.#deliveredBytes(receivers), now);
   }
