@@ -26,7 +26,7 @@ export const de: Texts = {
   nameTaken: "Jemand in diesem Raum hat diesen Namen schon oder einen, der so aussieht.",
   tokenUser: "Du bist als {user} eingeladen.",
 
-  joinRoom: "Weiterem Raum beitreten",
+  joinRoom: "Raum beitreten",
   leaveRoom: "{room} verlassen",
   openRooms: "Räume anzeigen",
   openPeople: "Leute anzeigen",
@@ -45,13 +45,14 @@ export const de: Texts = {
   today: "Heute",
   yesterday: "Gestern",
   newMessages: "Neue Nachrichten",
-  jumpToNewest: "Zur neuesten Nachricht springen",
+  jumpToNewest: "Zur neuesten Nachricht",
   unreadBelow: { one: "{count} neue Nachricht", other: "{count} neue Nachrichten" },
   loadingOlder: "Ältere Nachrichten werden geladen …",
   loadOlderFailed: "Ältere Nachrichten ließen sich nicht laden.",
   loadOlder: "Ältere Nachrichten laden",
   beginning: "Hier beginnt {room}.",
-  firstMessage: "Noch keine Nachrichten. Schreib die erste.",
+  firstMessage:
+    "Noch keine Nachrichten. Schreib die erste, oder schick jemandem den Link zu diesem Raum.",
   joined: { one: "{names} ist beigetreten", other: "{names} sind beigetreten" },
   left: { one: "{names} ist gegangen", other: "{names} sind gegangen" },
   cameAndWent: {

@@ -56,7 +56,7 @@ export const en = {
   loadOlderFailed: "Older messages could not be loaded.",
   loadOlder: "Load older messages",
   beginning: "This is the beginning of {room}.",
-  firstMessage: "No messages yet. Write the first one.",
+  firstMessage: "No messages yet. Write the first one, or send someone the link to this room.",
   joined: { one: "{names} joined", other: "{names} joined" },
   left: { one: "{names} left", other: "{names} left" },
   cameAndWent: { one: "{names} joined and left", other: "{names} joined and left" },
