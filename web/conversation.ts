@@ -4,7 +4,13 @@
  * @module
  */
 import { ChatClient } from "../chat/client/client.ts";
-import type { Message, StateChange, UnsentMessage, Welcome } from "../chat/client/client.ts";
+import type {
+  ChatError,
+  Message,
+  StateChange,
+  UnsentMessage,
+  Welcome,
+} from "../chat/client/client.ts";
 import { currentToken } from "./address.ts";
 import { notify } from "./attention.ts";
 import { Composer } from "./composer.ts";
@@ -26,6 +32,9 @@ const TYPING_NAMES = 3;
 
 /** How often what depends on the clock is shown again. */
 const RENDER_MS = 500;
+
+/** How long the form waits for the server. */
+const JOIN_TIMEOUT_MS = 2_000;
 
 /** How long to wait before the list of users is read again, when that failed. */
 const READ_AGAIN_MS = 5_000;
@@ -130,10 +139,14 @@ export class Conversation {
     this.#render();
   }
 
-  /** Resolves when the user is in the room, or it is known why not: the client's first state. */
-  get firstState(): Promise<StateChange> {
+  /**
+   * Resolves when the user is in the room, with an error if that is refused. If the server cannot
+   * be reached, it resolves all the same soon.
+   */
+  joined(): Promise<ChatError | void> {
     return new Promise((resolve) => {
-      this.#chat.addEventListener("state", ({ detail }) => resolve(detail), { once: true });
+      this.#chat.ready.then(() => resolve(), resolve);
+      setTimeout(resolve, JOIN_TIMEOUT_MS);
     });
   }
 
@@ -384,7 +397,10 @@ export class Conversation {
     openUserMenu(user, anchor, this.#menuContext(user));
   }
 
-  async #openMessageMenu(message: Message, anchor: HTMLElement): Promise<void> {
+  async #openMessageMenu(
+    message: { readonly id: string; readonly user: string },
+    anchor: HTMLElement,
+  ): Promise<void> {
     const { openMessageMenu } = await import("./moderation.ts");
     openMessageMenu(message, anchor, this.#menuContext(message.user));
   }

@@ -15,25 +15,27 @@ export interface ShownMessage {
   readonly text: string;
   /** In milliseconds since 1970. */
   readonly time: number;
-  /** Whether the user of the page sent it. */
-  readonly isOwn: boolean;
-  /** Whether it begins with the name of its user. */
-  readonly isGroupStart: boolean;
   readonly state: "sent" | "pending" | "failed" | "removed";
   /** Why it failed, or who removed it. */
   readonly detail?: string;
   /** Whether all of a long text is shown. */
-  readonly isExpanded: boolean;
+  readonly isExpanded?: boolean;
 }
 
-/** What the buttons of a message do. */
-export interface MessageActions {
-  onUser(anchor: HTMLElement): void;
-  /** Absent if the message has no menu. */
-  readonly onMenu?: (anchor: HTMLElement) => void;
-  onRetry(): void;
-  onDiscard(): void;
-  onExpand(): void;
+/** A message that the server has. */
+export type SentMessage = ShownMessage & { readonly id: string };
+
+/** What the buttons of messages do, and who the user of the page is. */
+export interface MessageHandlers {
+  /** The user's own name. */
+  readonly self: string;
+  /** A name was pressed. */
+  onUser(user: string, anchor: HTMLElement): void;
+  /** Tells whether a message has a menu. */
+  hasMessageMenu(message: SentMessage): boolean;
+  onMessageMenu(message: SentMessage, anchor: HTMLElement): void;
+  onRetry(ref: string): void;
+  onDiscard(ref: string): void;
 }
 
 /** A part of a text. */
@@ -61,23 +63,28 @@ const PUNCTUATION = ".,:;!?'’*…。、，！？：；）」』】";
 
 const BRACKETS: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
-/** Makes the element of a message. `self` is the name of the user of the page. */
+/**
+ * Makes the element of a message.
+ *
+ * @param isGroupStart whether it begins with the name of its user
+ * @param onExpand called to show all of a long text
+ */
 export function renderMessage(
-  { id, ref, user, time, isOwn, isGroupStart, state, detail, ...message }: ShownMessage,
-  self: string,
-  actions: MessageActions,
+  message: ShownMessage,
+  isGroupStart: boolean,
+  handlers: MessageHandlers,
+  onExpand: () => void,
 ): HTMLElement {
-  const parts = parseText(message.text, isOwn ? undefined : self);
-  const classes = [
-    "message",
-    ...isOwn ? ["message-own"] : [],
-    ...isGroupStart ? ["message-group-start"] : [],
-    ...state === "sent" ? [] : [`message-${state}`],
-    ...parts.some(({ kind }) => kind === "mention") ? ["mentions-me"] : [],
-  ];
-  const element = h("div", { class: classes.join(" "), role: "article", tabindex: -1 });
-  if (id !== undefined) element.dataset.id = id;
-  if (ref !== undefined) element.dataset.ref = ref;
+  const { id, ref, user, time, state, detail } = message;
+  const isOwn = user === handlers.self;
+  const parts = parseText(message.text, isOwn ? undefined : handlers.self);
+  const classes = {
+    message: true,
+    "message-own": isOwn,
+    "message-group-start": isGroupStart,
+    [`message-${state}`]: true,
+    "mentions-me": parts.some(({ kind }) => kind === "mention"),
+  };
   const when = h("time", {
     class: "message-time",
     datetime: new Date(time).toISOString(),
@@ -90,18 +97,18 @@ export function renderMessage(
       class: `message-name color-${colorOf(user)}`,
       tabindex: -1,
       "aria-haspopup": "menu",
-      onclick: () => actions.onUser(name),
+      onclick: () => handlers.onUser(user, name),
     }, h("bdi", {}, user));
     body.append(h("div", { class: "message-head" }, name, " ", when));
   } else body.append(h("bdi", { class: "visually-hidden" }, user));
-  const words = h("div", { class: "message-text", dir: "auto" });
+  const words = h("div", { class: "message-text", dir: "auto" }, ...parts.map(renderPart));
+  body.append(words);
   if (state === "removed") {
     words.append(detail === undefined ? text("removed") : text("removedBy", { user: detail }));
-  } else words.append(...parts.map(renderPart));
-  body.append(words);
+  }
   if (isLong(message.text) && !message.isExpanded) {
     words.classList.add("message-long");
-    body.append(makeButton(text("showMore"), actions.onExpand));
+    body.append(makeButton(text("showMore"), onExpand));
   }
   if (state === "pending") body.append(h("span", { class: "visually-hidden" }, text("sending")));
   if (state === "failed") {
@@ -109,13 +116,23 @@ export function renderMessage(
       "div",
       { class: "message-failure" },
       h("span", {}, text("notSentWhy", { reason: detail! })),
-      makeButton(text("retry"), actions.onRetry),
-      makeButton(text("discard"), actions.onDiscard),
+      makeButton(text("retry"), () => handlers.onRetry(ref!)),
+      makeButton(text("discard"), () => handlers.onDiscard(ref!)),
     ));
   }
-  element.append(isGroupStart ? renderAvatar(user) : when, body);
-  const { onMenu } = actions;
-  if (onMenu) {
+  const element = h(
+    "div",
+    {
+      class: Object.entries(classes).filter(([, has]) => has).map(([name]) => name).join(" "),
+      role: "article",
+      tabindex: -1,
+      "data-id": id,
+      "data-ref": isOwn ? ref : undefined,
+    },
+    isGroupStart ? renderAvatar(user) : when,
+    body,
+  );
+  if (isSent(message) && handlers.hasMessageMenu(message)) {
     const menu = h("button", {
       type: "button",
       class: "icon-button message-menu",
@@ -123,11 +140,16 @@ export function renderMessage(
       "aria-label": text("messageMenu"),
       "aria-haspopup": "menu",
       title: text("messageMenu"),
-      onclick: () => onMenu(menu),
+      onclick: () => handlers.onMessageMenu(message, menu),
     }, h("span", { class: "icon icon-more", "aria-hidden": true }));
     element.append(menu);
   }
   return element;
+}
+
+/** Tells whether the server has a message, and its text. */
+export function isSent(message: ShownMessage): message is SentMessage {
+  return message.state === "sent";
 }
 
 /** Makes a button that looks like a link. */

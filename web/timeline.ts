@@ -11,26 +11,18 @@
  */
 import type { HistoryPage, Message } from "../chat/client/client.ts";
 import { h } from "./dom.ts";
-import { makeButton, renderMessage, type ShownMessage } from "./message_view.ts";
+import { isSent, makeButton, renderMessage } from "./message_view.ts";
+import type { MessageHandlers, ShownMessage } from "./message_view.ts";
 import { settings, settingsChanged } from "./settings.ts";
 import { formatDay, listNames, text } from "./texts.ts";
 
 /** What a timeline needs, and whom it tells. */
-export interface TimelineHandlers {
+export interface TimelineHandlers extends MessageHandlers {
   readonly room: string;
-  /** The user's own name. */
-  readonly self: string;
   /** Reads a page of messages, see `ChatClient.history`. */
   loadOlder(before: string | undefined): Promise<HistoryPage>;
   /** The newest message is in view. */
   onRead(): void;
-  /** A name was pressed. */
-  onUser(user: string, anchor: HTMLElement): void;
-  /** Tells whether a message has a menu. */
-  hasMessageMenu(message: Message): boolean;
-  onMessageMenu(message: Message, anchor: HTMLElement): void;
-  onRetry(ref: string): void;
-  onDiscard(ref: string): void;
 }
 
 interface ItemBase {
@@ -38,27 +30,21 @@ interface ItemBase {
   readonly time: number;
   /** When its day began. */
   readonly day: number;
+  readonly text: string;
+  /** Counts its changes. */
+  version: number;
   /** Its element, while it is in the document, and what the element depends on. */
   row?: HTMLElement;
   key?: string;
-  /** Counts its changes. */
-  version: number;
-  isExpanded?: boolean;
 }
 
-interface MessageItem extends ItemBase {
+/** A message. Those that are not acknowledged are the last items. */
+interface MessageItem extends ItemBase, ShownMessage {
   readonly kind: "message";
-  message: Message;
-  removedBy?: string;
-}
-
-/** A message that is not acknowledged. These are the last items. */
-interface PendingItem extends ItemBase {
-  readonly kind: "pending";
-  readonly ref: string;
-  readonly text: string;
-  /** Why it was not sent. */
-  failure?: string;
+  text: string;
+  state: ShownMessage["state"];
+  detail?: string;
+  isExpanded?: boolean;
 }
 
 type Presence = "joined" | "left" | "cameAndWent";
@@ -71,10 +57,9 @@ interface PresenceItem extends ItemBase {
 
 interface LineItem extends ItemBase {
   readonly kind: "notice" | "gap";
-  readonly text: string;
 }
 
-type Item = MessageItem | PendingItem | PresenceItem | LineItem;
+type Item = MessageItem | PresenceItem | LineItem;
 
 /** An item that stays where it is: how far one of its edges is below the top of the view. */
 interface Anchor {
@@ -135,7 +120,7 @@ export class Timeline {
 
   #items: Item[] = [];
   readonly #messages = new Map<string, MessageItem>();
-  readonly #pending = new Map<string, PendingItem>();
+  readonly #pending = new Map<string, MessageItem>();
   #size = 0;
   /** The newest items were dropped, because too many came while the user read above. */
   #isCut = false;
@@ -189,7 +174,15 @@ export class Timeline {
     this.#log.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     this.#jump = h(
       "button",
-      { type: "button", class: "jump", hidden: true, onclick: () => this.#onJump() },
+      {
+        type: "button",
+        class: "jump",
+        hidden: true,
+        onclick: () => {
+          this.focus();
+          this.scrollToNewest();
+        },
+      },
       h("span", { class: "icon icon-down", "aria-hidden": true }),
       this.#jumpText,
     );
@@ -225,7 +218,7 @@ export class Timeline {
     const isOwn = message.user === this.#handlers.self;
     if (isOwn && message.ref !== undefined) this.drop(message.ref);
     this.#mayLoadOlder = true;
-    const item = makeMessage(message);
+    const item = fromMessage(message);
     if (isOwn) {
       if (this.#unread === 0) this.#line = undefined;
     } else if (isNew) this.#notice(item);
@@ -235,7 +228,8 @@ export class Timeline {
   /** Adds a message that is not acknowledged yet. */
   addPending(ref: string, text: string): void {
     this.drop(ref);
-    const item: PendingItem = { kind: "pending", ref, text, ...this.#now(), version: 0 };
+    const user = this.#handlers.self;
+    const item: MessageItem = { kind: "message", ref, user, state: "pending", ...this.#make(text) };
     this.#pending.set(ref, item);
     this.#insert(this.#items.length, [item]);
   }
@@ -244,7 +238,8 @@ export class Timeline {
   fail(ref: string, reason: string): void {
     const item = this.#pending.get(ref);
     if (!item) return;
-    item.failure = reason;
+    item.state = "failed";
+    item.detail = reason;
     item.version++;
     this.#say(text("notSentWhy", { reason }));
     this.#schedule();
@@ -260,12 +255,12 @@ export class Timeline {
 
   addNotice(text: string): void {
     this.#say(text);
-    this.#append(this.#makeLine("notice", text));
+    this.#append({ kind: "notice", ...this.#make(text) });
   }
 
   addGap(): void {
     this.#say(text("gap"));
-    this.#append(this.#makeLine("gap", text("gap")));
+    this.#append({ kind: "gap", ...this.#make(text("gap")) });
   }
 
   /** Shows that a user joined or left, together with those before and after. */
@@ -273,7 +268,7 @@ export class Timeline {
     const last = this.#items.at(-1 - this.#pending.size);
     if (last?.kind !== "presence") {
       const users = new Map<string, Presence>([[user, kind]]);
-      this.#append({ kind: "presence", users, ...this.#now(), version: 0 });
+      this.#append({ kind: "presence", users, ...this.#make("") });
       return;
     }
     const before = last.users.get(user);
@@ -290,9 +285,10 @@ export class Timeline {
   remove(id: string, by: string): void {
     const item = this.#messages.get(id);
     if (!item) return;
-    this.#size -= item.message.text.length;
-    item.message = { ...item.message, text: "", removed: true };
-    item.removedBy = by;
+    this.#size -= item.text.length;
+    item.text = "";
+    item.state = "removed";
+    item.detail = by;
     item.version++;
     this.#toReadOut = [];
     this.#readOut.replaceChildren();
@@ -339,13 +335,9 @@ export class Timeline {
     this.#log.focus({ preventScroll: true });
   }
 
-  /** The time of the next item: not before that of the last one, whatever the clock says. */
-  #now(): Pick<Item, "time" | "day"> {
-    return at(Math.max(Date.now(), this.#items.at(-1)?.time ?? 0));
-  }
-
-  #makeLine(kind: "notice" | "gap", text: string): LineItem {
-    return { kind, text, ...this.#now(), version: 0 };
+  /** Makes the next item. Its time is not before that of the last one, whatever the clock says. */
+  #make(text: string): ItemBase {
+    return itemAt(Math.max(Date.now(), this.#items.at(-1)?.time ?? 0), text);
   }
 
   #isReading(): boolean {
@@ -354,7 +346,7 @@ export class Timeline {
 
   /** Counts a new message. */
   #notice(item: MessageItem): void {
-    const { user, text } = item.message;
+    const { user, text } = item;
     if (this.#isAway || !this.#isReading()) {
       if (this.#unread === 0) this.#line = item;
       if (!this.#isReading()) this.#unread++;
@@ -376,7 +368,7 @@ export class Timeline {
     if (index === 0 || index < this.#to) this.#to += added.length;
     for (const item of added) {
       this.#size += sizeOf(item);
-      if (item.kind === "message") this.#messages.set(item.message.id, item);
+      if (item.kind === "message" && item.id) this.#messages.set(item.id, item);
     }
     if (this.#size > MAX_SIZE) this.#dropFarthest();
     this.#schedule();
@@ -393,7 +385,7 @@ export class Timeline {
     const forgotten = this.#items.splice(index, count);
     for (const item of forgotten) {
       this.#size -= sizeOf(item);
-      if (item.kind === "message") this.#messages.delete(item.message.id);
+      if (item.kind === "message" && item.id) this.#messages.delete(item.id);
     }
     const move = (end: number) => end > index ? Math.max(index, end - count) : end;
     this.#from = move(this.#from);
@@ -418,7 +410,7 @@ export class Timeline {
     if (this.#isAtEnd || this.#isCut || this.#size <= MAX_SIZE || end - count <= kept) return;
     this.#forget(kept, end - count - kept);
     this.#isCut = true;
-    this.#insert(kept, [this.#makeLine("gap", text("gap"))]);
+    this.#insert(kept, [{ kind: "gap", ...this.#make(text("gap")) }]);
   }
 
   #schedule(): void {
@@ -447,7 +439,9 @@ export class Timeline {
     this.#jumpText.textContent = this.#unread > 0
       ? text("unreadBelow", { count: this.#unread })
       : text("jumpToNewest");
-    if (this.#mayLoadOlder && this.#older === "more" && this.#isNearStart()) this.#loadOlder();
+    const isNearStart = this.#from === 0 &&
+      this.#log.scrollTop < NEAR_VIEWS * this.#log.clientHeight;
+    if (this.#mayLoadOlder && this.#older === "more" && isNearStart) this.#loadOlder();
   }
 
   /** Moves the window to the end, if the log is there; to the first new item after an absence. */
@@ -497,38 +491,26 @@ export class Timeline {
   #renderRow(item: Item, previous: Item | undefined): HTMLElement {
     const isNewDay = item.day !== previous?.day;
     const isLine = item === this.#line;
-    const isGroupStart = isNewDay || isLine || startsGroup(item, previous, this.#handlers.self);
-    const hasMenu = item.kind === "message" && !item.message.removed &&
-      this.#handlers.hasMessageMenu(item.message);
+    const isGroupStart = isNewDay || isLine || startsGroup(item, previous);
+    const hasMenu = item.kind === "message" && isSent(item) &&
+      this.#handlers.hasMessageMenu(item);
     const day = isNewDay ? formatDay(item.time) : "";
     const key = [item.version, day, isLine, isGroupStart, hasMenu, settings.timeFormat].join();
     if (item.row && item.key === key) return item.row;
     const row = h("div", { class: "row" });
     if (isNewDay) row.append(h("div", { class: "day" }, h("span", {}, day)));
     if (isLine) row.append(h("div", { class: "new-line" }, h("span", {}, text("newMessages"))));
-    row.append(this.#renderItem(item, isGroupStart, hasMenu));
+    row.append(this.#renderItem(item, isGroupStart));
     item.row?.replaceWith(row);
     item.row = row;
     item.key = key;
     return row;
   }
 
-  #renderItem(item: Item, isGroupStart: boolean, hasMenu: boolean): HTMLElement {
+  #renderItem(item: Item, isGroupStart: boolean): HTMLElement {
     switch (item.kind) {
       case "message":
-      case "pending": {
-        const handlers = this.#handlers;
-        const shown = toShown(item, handlers.self, isGroupStart);
-        return renderMessage(shown, handlers.self, {
-          onUser: (anchor) => handlers.onUser(shown.user, anchor),
-          onMenu: hasMenu && item.kind === "message"
-            ? (anchor) => handlers.onMessageMenu(item.message, anchor)
-            : undefined,
-          onRetry: () => handlers.onRetry(shown.ref!),
-          onDiscard: () => handlers.onDiscard(shown.ref!),
-          onExpand: () => this.#expand(item),
-        });
-      }
+        return renderMessage(item, isGroupStart, this.#handlers, () => this.#expand(item));
       case "presence":
         return h("div", { class: "presence" }, h("span", {}, describePresence(item.users)));
       case "notice":
@@ -560,10 +542,10 @@ export class Timeline {
     this.#older = "loading";
     this.#schedule();
     const epoch = this.#epoch;
-    const first = this.#items.find(({ kind }) => kind === "message");
+    const first = this.#items.find((item) => item.kind === "message" && item.id);
     let page: HistoryPage | undefined;
     try {
-      page = await this.#handlers.loadOlder((first as MessageItem | undefined)?.message.id);
+      page = await this.#handlers.loadOlder((first as MessageItem | undefined)?.id);
     } catch {
       // The line at the top says so.
     }
@@ -572,7 +554,7 @@ export class Timeline {
     const added = (page?.messages ?? []).filter(({ id }) => !this.#messages.has(id));
     if (page) this.#older = page.before === null || added.length === 0 ? "none" : "more";
     else this.#older = "failed";
-    this.#insert(0, added.map(makeMessage));
+    this.#insert(0, added.map(fromMessage));
   }
 
   /** Lets the window grow where it is too short, and shrink where it is too long. */
@@ -581,8 +563,8 @@ export class Timeline {
     const grow = { from: Math.max(0, from - CHUNK), to: Math.min(this.#items.length, to + CHUNK) };
     if (from === to) ({ from, to } = grow);
     else {
-      const view = this.#log.getBoundingClientRect();
-      const rect = (index: number) => this.#items[index].row!.getBoundingClientRect();
+      const view = rectOf(this.#log);
+      const rect = (index: number) => rectOf(this.#items[index].row!);
       const [near, far] = [NEAR_VIEWS * view.height, FAR_VIEWS * view.height];
       const kept = (near + far) / 2;
       const above = view.top - rect(from).top;
@@ -596,10 +578,6 @@ export class Timeline {
     this.#from = from;
     this.#to = to;
     return hasChanged;
-  }
-
-  #isNearStart(): boolean {
-    return this.#from === 0 && this.#log.scrollTop < NEAR_VIEWS * this.#log.clientHeight;
   }
 
   #isEndInView(tolerancePx: number): boolean {
@@ -622,8 +600,8 @@ export class Timeline {
   #anchorMoved(): number | undefined {
     const { item, edge, offset } = this.#anchor ?? {};
     if (!item?.row) return undefined;
-    const { top } = this.#log.getBoundingClientRect();
-    return item.row.getBoundingClientRect()[edge!] - top - offset!;
+    const { top } = rectOf(this.#log);
+    return rectOf(item.row)[edge!] - top - offset!;
   }
 
   #rememberPlace(): void {
@@ -640,9 +618,9 @@ export class Timeline {
 
   /** Chooses the first row in view. Its lower edge does not move when it gets a day or a name. */
   #chooseAnchor(): void {
-    const { top } = this.#log.getBoundingClientRect();
+    const { top } = rectOf(this.#log);
     for (const item of this.#rendered) {
-      const offset = item.row!.getBoundingClientRect().bottom - top;
+      const offset = rectOf(item.row!).bottom - top;
       if (offset <= 0) continue;
       this.#anchor = { item, edge: "bottom", offset };
       return;
@@ -673,8 +651,8 @@ export class Timeline {
   }
 
   /** Shows all of a long text, which begins where it was. */
-  #expand(item: Item): void {
-    const offset = item.row!.getBoundingClientRect().top - this.#log.getBoundingClientRect().top;
+  #expand(item: MessageItem): void {
+    const offset = rectOf(item.row!).top - rectOf(this.#log).top;
     item.isExpanded = true;
     item.version++;
     this.#stayAt({ item, edge: "top", offset });
@@ -689,11 +667,6 @@ export class Timeline {
     this.#handlers.onRead();
   }
 
-  #onJump(): void {
-    this.focus();
-    this.scrollToNewest();
-  }
-
   /** The arrow keys go from message to message; Enter opens the menu of one. */
   #onKey(event: KeyboardEvent): void {
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -705,11 +678,11 @@ export class Timeline {
     } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
       event.preventDefault();
       const all = [...this.#rows.querySelectorAll<HTMLElement>(".message")];
-      const { bottom } = this.#log.getBoundingClientRect();
+      const { bottom } = rectOf(this.#log);
       const step = event.key === "ArrowUp" ? -1 : 1;
       const next = current
         ? all[all.indexOf(current) + step]
-        : all.findLast((message) => message.getBoundingClientRect().top < bottom);
+        : all.findLast((message) => rectOf(message).top < bottom);
       next?.focus({ preventScroll: true });
       next?.scrollIntoView({ block: "nearest" });
     }
@@ -730,49 +703,23 @@ export class Timeline {
   }
 }
 
-function at(time: number): Pick<Item, "time" | "day"> {
-  return { time, day: new Date(time).setHours(0, 0, 0, 0) };
+function itemAt(time: number, text: string): ItemBase {
+  return { time, day: new Date(time).setHours(0, 0, 0, 0), text, version: 0 };
 }
 
-function makeMessage(message: Message): MessageItem {
-  return { kind: "message", message, ...at(parseInt(message.id)), version: 0 };
+function fromMessage({ id, ref, user, text, removed }: Message): MessageItem {
+  const state = removed ? "removed" : "sent";
+  return { kind: "message", id, ref, user, state, ...itemAt(parseInt(id), text) };
 }
 
-function sizeOf(item: Item): number {
-  const text = item.kind === "message"
-    ? item.message.text
-    : item.kind === "presence"
-    ? ""
-    : item.text;
+function sizeOf({ text }: Item): number {
   return ITEM_SIZE + text.length;
 }
 
-function userOf(item: Item | undefined, self: string): string | undefined {
-  if (item?.kind === "pending") return self;
-  return item?.kind === "message" ? item.message.user : undefined;
-}
-
 /** Tells whether a message begins with the name of its user, because it follows something else. */
-function startsGroup(item: Item, previous: Item | undefined, self: string): boolean {
-  return userOf(item, self) !== userOf(previous, self) ||
-    item.time - previous!.time > GROUP_MS;
-}
-
-function toShown(
-  item: MessageItem | PendingItem,
-  self: string,
-  isGroupStart: boolean,
-): ShownMessage {
-  const { time, isExpanded = false } = item;
-  if (item.kind === "pending") {
-    const { ref, text, failure: detail } = item;
-    const state = detail === undefined ? "pending" : "failed";
-    return { ref, user: self, text, time, isOwn: true, isGroupStart, state, detail, isExpanded };
-  }
-  const { message: { id, ref, user, text, removed }, removedBy: detail } = item;
-  const isOwn = user === self;
-  const state = removed ? "removed" : "sent";
-  return { id, ref, user, text, time, isOwn, isGroupStart, state, detail, isExpanded };
+function startsGroup(item: Item, previous: Item | undefined): boolean {
+  return item.kind !== "message" || previous?.kind !== "message" || item.user !== previous.user ||
+    item.time - previous.time > GROUP_MS;
 }
 
 function describePresence(users: ReadonlyMap<string, Presence>): string {
@@ -797,4 +744,8 @@ function setReachable(target: EventTarget | null, isReachable: boolean): void {
   for (const button of message?.querySelectorAll<HTMLElement>("[aria-haspopup]") ?? []) {
     button.tabIndex = isReachable ? 0 : -1;
   }
+}
+
+function rectOf(element: Element): DOMRect {
+  return element.getBoundingClientRect();
 }

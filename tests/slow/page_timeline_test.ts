@@ -198,7 +198,7 @@ async function checkNew(page: Page): Promise<void> {
     [true],
   );
   // Older ones that come into the document are not read out.
-  await untilTrue(page, "texts('[aria-live=polite]')[0].includes('below 2')");
+  await untilTrue(page, "/below 2|new messages/.test(texts('[aria-live=polite]'))");
   await page.evaluate("say('ben', 'last'); scrollBy(-2000)");
   await untilTrue(page, "texts('[aria-live=polite]')[0] === 'ben: last'");
   assertEquals(await page.evaluate("log.ariaLive"), "off");
@@ -270,11 +270,12 @@ async function checkHostile(page: Page): Promise<void> {
     );
   }
   // Of a long text the beginning is shown first. All of it then begins at the same place.
-  const rect = await page.evaluate<string>(`(() => {
+  const id = await page.evaluate<string>(`(() => {
     const long = all(".message:has(.message-long)")[0];
     long.scrollIntoView({ block: "start" });
-    return "all('[data-id=\"" + long.dataset.id + "\"]')[0].getBoundingClientRect()";
+    return long.dataset.id;
   })()`);
+  const rect = `document.querySelector("[data-id='${id}']").getBoundingClientRect()`;
   const [top, height] = await page.evaluate<number[]>(
     `rendered().then(() => [${rect}.top, ${rect}.height])`,
   );
@@ -285,7 +286,8 @@ async function checkHostile(page: Page): Promise<void> {
 }
 
 async function checkItems(page: Page): Promise<void> {
-  const state = "all('.message').map(({ className }) => className.replaceAll('message-', ''))";
+  const state =
+    "all('.message').map(({ className }) => className.replace(/ message-sent|message-/g, ''))";
   await page.evaluate(
     "timeline.addPending('r1', 'one'); timeline.addPending('r2', 'two'); rendered()",
   );
