@@ -26,7 +26,7 @@ declare const self: EventTarget & {
 };
 
 /** The addresses of the page: everything else goes to the server as if there were no worker. */
-const PAGE = /^\/(?:(?:r|chat)(?:\/.*)?)?$/;
+const PAGE = /^\/(?:r\/.*|chat(?:\/.*)?)?$/;
 
 self.addEventListener("install", (event) => {
   self.skipWaiting();

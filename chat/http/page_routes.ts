@@ -16,7 +16,7 @@ const OTHERWISE = { vary: "accept" };
  */
 export function pageRoutes({ hash, index, serviceWorker, client, files }: Page): Route[] {
   return [
-    { ...assetRoute(/^\/(?:(?:r|chat)(?:\/.*)?)?$/, index), isFor: prefersHtml },
+    { ...assetRoute(/^\/(?:r\/.*|chat(?:\/.*)?)?$/, index), isFor: prefersHtml },
     {
       method: "GET",
       path: /^\/$/,

@@ -36,6 +36,9 @@ Deno.test("who prefers HTML gets the page, and everyone else what was there befo
     ["/rooms/red/users", HTML, 200, '{"users":[]'],
     ["/healthz", HTML, 200, "ok"],
     ["/red", HTML, 404, "/red is not here"],
+    ["/r", "*/*", 404, "/r is not here"],
+    ["/r", HTML, 404, "/r is not here"],
+    ["/r/", "*/*", 400, 'the room name "" is not'],
     ["/chats", HTML, 404, "/chats is not here"],
   ];
   for (const [path, accept, status, beginning] of cases) {
