@@ -129,7 +129,7 @@ Deno.test("index.html names every file by its version, and nothing from elsewher
   }
 });
 
-Deno.test("what the modules import is preloaded, except what is imported when it is needed", async () => {
+Deno.test("what the modules import at once is preloaded", async () => {
   const { hash, index, files } = await loadPage();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const preloaded = [...text(index.bytes).matchAll(/rel="modulepreload" href="([^"]+)"/g)]

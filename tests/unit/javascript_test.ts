@@ -41,7 +41,7 @@ Deno.test("a module is refused if a line may not be what it looks like", () => {
   assertThrows(() => toJavaScript("enum A { B }", "x.ts"));
 });
 
-Deno.test("linked modules run in the order of their imports, and keep their names apart", async () => {
+Deno.test("linked modules run in the order of their imports, their names apart", async () => {
   const linked = link("client/main.ts", {
     "client/main.ts": [
       'import { log, type Log } from "../log.ts";',

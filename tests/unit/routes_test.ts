@@ -71,7 +71,7 @@ Deno.test("a request gets the route of its path and method", async () => {
   assertEquals((await ask("/a/x", { method: "HEAD" }))[0], 200);
 });
 
-Deno.test("of two routes of a path and method, the first that is for the request responds", async () => {
+Deno.test("of two routes of a path and method, the first that fits responds", async () => {
   assertEquals(await ask("/two"), [200, "text", null]);
   assertEquals(await ask("/two", { headers: { accept: "text/html" } }), [200, "<p>", null]);
   assertEquals(await ask("/two", { method: "PUT" }), [
