@@ -35,12 +35,21 @@ let token: string | undefined;
  * @returns whether the address had one
  */
 export function takeToken(): boolean {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  const given = tokenOfAddress();
   if (!given) return false;
   history.replaceState(history.state, "", location.pathname + location.search);
   token = given;
   tab.set(TOKEN_KEY, given);
   return true;
+}
+
+/** Tells whether the address has a token. */
+export function hasToken(): boolean {
+  return Boolean(tokenOfAddress());
+}
+
+function tokenOfAddress(): string | null {
+  return new URLSearchParams(location.hash.slice(1)).get("token");
 }
 
 /** Returns the token of this tab. */

@@ -212,13 +212,10 @@ export class Conversation {
       this.#render();
     }, { signal });
     chat.addEventListener("kicked", ({ detail: { user, by } }) => {
-      if (user === this.user) this.#setConnection({ kickedBy: by });
-      else this.#timeline.addNotice(text("kickedOther", { user, by }));
+      this.#timeline.addNotice(text("kickedOther", { user, by }));
     }, { signal });
     chat.addEventListener("banned", ({ detail: { user, by, until } }) => {
-      const key = until > 0 ? "bannedOther" : "unbannedOther";
-      if (user === this.user) this.#setConnection({ bannedBy: by });
-      else this.#timeline.addNotice(text(key, { user, by }));
+      this.#timeline.addNotice(text(until > 0 ? "bannedOther" : "unbannedOther", { user, by }));
     }, { signal });
     chat.addEventListener("muted", ({ detail: { user, by, until } }) => {
       this.#timeline.addNotice(text(until > 0 ? "mutedOther" : "unmutedOther", { user, by }));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readAddress, takeToken, userOfToken } from "./address.ts";
+import { hasToken, readAddress, takeToken, userOfToken } from "./address.ts";
 import type { Conversation } from "./conversation.ts";
 import { makeJoinForm, suggestName } from "./join.ts";
 import { readOpenRooms, Rooms } from "./rooms.ts";
@@ -22,7 +22,7 @@ start();
 addEventListener("popstate", () => showAddress());
 addEventListener("hashchange", () => {
   // The link of an invitation, in a tab that is here already.
-  if (takeToken()) location.reload();
+  if (hasToken()) location.reload();
 });
 for (const event of ["online", "offline", "pageshow", "focus"]) addEventListener(event, wake);
 document.addEventListener("visibilitychange", () => {
@@ -74,12 +74,12 @@ async function join(room: string, user: string): Promise<string | undefined> {
   } catch (error) {
     return wordsOf(error);
   }
-  const { error, reason } = await conversation.firstState;
+  const error = await conversation.joined();
   const isTaken = error?.code === "name_taken";
   if (error && !(isTaken && await isInOtherTab(room, conversation.user))) {
     rooms.remove(conversation);
     if (isTaken) return text("nameTaken");
-    return reason === "a token is needed" ? text("tokenNeeded") : reason;
+    return error.message === "a token is needed" ? text("tokenNeeded") : error.message;
   }
   browser.set(NAME_KEY, conversation.user);
   rooms.show(conversation, "replace");

@@ -19,10 +19,6 @@ export interface Connection {
   readonly retryAt?: number;
   /** Whether another tab of the same browser has the user in the room. */
   readonly isInOtherTab?: boolean;
-  /** Which moderator has put the user out. */
-  readonly kickedBy?: string;
-  /** Which moderator has banned the user. */
-  readonly bannedBy?: string;
   /** Until when the user may not write, in milliseconds since 1970. */
   readonly mutedUntil?: number;
 }
@@ -102,12 +98,11 @@ function describeRetry({ state, reason, retryAt = 0 }: Connection): StateText {
 }
 
 function describeEnd(connection: Connection): StateText {
-  const { user, error, reason, isInOtherTab, kickedBy, bannedBy } = connection;
+  const { user, error, reason, isInOtherTab } = connection;
   if (isInOtherTab) return { words: text("taken"), actions: ["useHere", "chooseName"] };
-  if (bannedBy !== undefined) return { words: text("banned", { by: bannedBy }), actions: [] };
-  if (kickedBy !== undefined) {
-    return { words: text("kicked", { by: kickedBy }), actions: ["comeBack"] };
-  }
+  const [, how, by] = /^you were (kicked|banned) by (.+)$/.exec(reason) ?? [];
+  if (how === "banned") return { words: text("banned", { by }), actions: [] };
+  if (how === "kicked") return { words: text("kicked", { by }), actions: ["comeBack"] };
   switch (error?.code) {
     case "name_taken":
       return { words: text("takenByOther", { user }), actions: ["tryAgain", "chooseName"] };

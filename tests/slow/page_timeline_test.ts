@@ -270,6 +270,7 @@ async function checkHostile(page: Page): Promise<void> {
     );
   }
   // Of a long text the beginning is shown first. All of it then begins at the same place.
+  await page.evaluate("for (let i = 0; i < 50; i++) say('ben', 'below ' + i); rendered()");
   const id = await page.evaluate<string>(`(() => {
     const long = all(".message:has(.message-long)")[0];
     long.scrollIntoView({ block: "start" });
