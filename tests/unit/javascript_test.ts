@@ -71,6 +71,7 @@ Deno.test("linked modules run in the order of their imports, their names apart",
   });
   const module = await import(`data:text/javascript,${encodeURIComponent(linked)}`);
   assertEquals(Object.keys(module), ["Late", "late", "run"]);
+  assertEquals(module.late("x"), "late/x");
   assertEquals(await Array.fromAsync(module.run()), ["late", "main late/main late"]);
 });
 
