@@ -62,6 +62,8 @@ export interface ContextOptions {
 /** Pages that share their storage, and nothing with the pages of another context. */
 export interface Context extends AsyncDisposable {
   newPage(): Promise<Page>;
+  /** Tells the pages that there is no network, and connects no more. Open connections stay. */
+  setOffline(isOffline: boolean): Promise<void>;
 }
 
 /** What the tests use of playwright-core's `Browser`. */
