@@ -1,14 +1,8 @@
 import { en } from "./texts/en.ts";
+import type { Texts } from "./texts/en.ts";
 
 /** The name of a text. */
 export type TextKey = keyof typeof en;
-
-type Plurals = Readonly<Partial<Record<Intl.LDMLPluralRule, string>> & { other: string }>;
-
-/** All texts in one language. */
-export type Texts = Readonly<
-  { [Key in TextKey]: typeof en[Key] extends string ? string : Plurals }
->;
 
 /** Every other language: how to load its texts. To add one, add a file and a line here. */
 const LANGUAGES: Readonly<Record<string, () => Promise<Texts>>> = {

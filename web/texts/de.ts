@@ -1,4 +1,4 @@
-import type { Texts } from "../texts.ts";
+import type { Texts } from "./en.ts";
 
 /** What the page says, in German. */
 export const de: Texts = {
@@ -14,17 +14,14 @@ export const de: Texts = {
   joinLead: "Wähl einen Namen und leg los.",
   yourName: "Dein Name",
   room: "Raum",
-  roomHint: "Buchstaben, Ziffern, „.“, „_“ und „-“",
   join: "Beitreten",
   joining: "Einen Moment …",
-  anotherName: "Anderen Namen vorschlagen",
   nameMissing: "Gib einen Namen ein.",
   nameTooLong: "Ein Name hat höchstens 64 Zeichen.",
   nameInvalid: "Dieser Name geht nicht: kein „:“, kein „/“, keine unsichtbaren Zeichen.",
   roomInvalid:
     "Der Name eines Raums hat 1 bis 64 Buchstaben (A bis Z), Ziffern, „.“, „_“ oder „-“.",
   nameTaken: "Jemand in diesem Raum hat diesen Namen schon oder einen, der so aussieht.",
-  tokenUser: "Du bist als {user} eingeladen.",
 
   joinRoom: "Raum beitreten",
   leaveRoom: "{room} verlassen",
@@ -32,7 +29,6 @@ export const de: Texts = {
   openPeople: "Leute anzeigen",
   copyLink: "Link zu diesem Raum kopieren",
   linkCopied: "Link kopiert. Schick ihn an alle, mit denen du reden willst.",
-  shareLink: "Link zu diesem Raum",
   unread: { one: "{count} ungelesene Nachricht", other: "{count} ungelesene Nachrichten" },
   unreadMention: "Du wurdest erwähnt",
   peopleHere: { one: "{count} Person hier", other: "{count} Leute hier" },
@@ -102,7 +98,6 @@ export const de: Texts = {
   tryAgain: "Nochmal versuchen",
   full: "Der Server ist voll.",
   tooManyRequests: "Zu viele Versuche aus deinem Netz. Warte ein wenig.",
-  forbidden: "Du darfst hier nicht hinein.",
   kicked: "{by} hat dich aus diesem Raum geworfen.",
   banned: "{by} hat dich aus diesem Raum verbannt.",
   comeBack: "Zurückkommen",
@@ -169,7 +164,6 @@ export const de: Texts = {
   day: "1 Tag",
   forGood: "Für immer",
   banAddress: "Auch alle mit derselben Netzadresse",
-  kickConfirm: "{user} aus dem Raum werfen? Zurückkommen bleibt möglich.",
   restrictions: "Verbannt und stumm",
   bans: "Verbannt",
   mutes: "Stummgeschaltet",

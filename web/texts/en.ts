@@ -17,16 +17,13 @@ export const en = {
   joinLead: "Choose a name, and talk.",
   yourName: "Your name",
   room: "Room",
-  roomHint: "Letters, digits, “.”, “_” and “-”",
   join: "Join",
   joining: "Joining …",
-  anotherName: "Suggest another name",
   nameMissing: "Enter a name.",
   nameTooLong: "A name has at most 64 characters.",
   nameInvalid: "This name does not work: no “:”, no “/”, no invisible characters.",
   roomInvalid: "A room’s name has 1 to 64 letters (A to Z), digits, “.”, “_” or “-”.",
   nameTaken: "Someone in this room already has this name, or one that looks like it.",
-  tokenUser: "You were invited as {user}.",
 
   // Rooms
   joinRoom: "Join another room",
@@ -35,7 +32,6 @@ export const en = {
   openPeople: "Show people",
   copyLink: "Copy link to this room",
   linkCopied: "Link copied. Send it to whom you want to talk to.",
-  shareLink: "Link to this room",
   unread: { one: "{count} unread message", other: "{count} unread messages" },
   unreadMention: "You were mentioned",
   peopleHere: { one: "{count} person here", other: "{count} people here" },
@@ -102,7 +98,6 @@ export const en = {
   tryAgain: "Try again",
   full: "The server is full.",
   tooManyRequests: "Too many attempts from your network. Wait a little.",
-  forbidden: "You are not allowed here.",
   kicked: "{by} put you out of this room.",
   banned: "{by} banned you from this room.",
   comeBack: "Come back",
@@ -172,7 +167,6 @@ export const en = {
   day: "1 day",
   forGood: "For good",
   banAddress: "Also everyone with the same network address",
-  kickConfirm: "Put {user} out of the room? They can come back.",
   restrictions: "Bans and mutes",
   bans: "Banned",
   mutes: "Muted",
@@ -189,3 +183,10 @@ export const en = {
   refused: "This did not work: {reason}",
   unreachable: "the server cannot be reached",
 };
+
+type Plurals = Readonly<Partial<Record<Intl.LDMLPluralRule, string>> & { other: string }>;
+
+/** All texts in one language. */
+export type Texts = Readonly<
+  { [Key in keyof typeof en]: typeof en[Key] extends string ? string : Plurals }
+>;
