@@ -630,7 +630,8 @@ export class Timeline {
 
   #onScroll(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
-    if (clientHeight === 0) return;
+    // Nobody scrolled, if it is where it was put: there may be items that are not rendered yet.
+    if (clientHeight === 0 || scrollTop === this.#scrollTop) return;
     // Sizes have changed before the user scrolled.
     if (scrollHeight !== this.#scrollHeight || clientHeight !== this.#clientHeight) {
       return this.#onResize();
