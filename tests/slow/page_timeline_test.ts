@@ -37,7 +37,7 @@ async function checkMany(page: Page): Promise<void> {
     let most = 0;
     for (let i = 0; i < 10_000; i++) {
       say("ben", "message " + i);
-      if (i % 500 === 0) {
+      if (i % (i < 1_000 ? 20 : 500) === 0) {
         await rendered();
         most = Math.max(most, all(".row").length);
       }
@@ -452,7 +452,11 @@ async function checkKeyboard(page: Page): Promise<void> {
   }
   await page.keyboard.press("ArrowUp");
   assertEquals(await focused(), "message 99");
-  for (let i = 0; i < 70; i++) await page.keyboard.press("ArrowUp");
+  for (let i = 0; i < 70; i++) {
+    await page.keyboard.press("ArrowUp");
+    // The rows above come with the next frame.
+    if (i % 5 === 0) await page.evaluate("rendered()");
+  }
   assertEquals(await focused(), "message 29");
   // The row with the focus leaves the document: the log has it then.
   await page.evaluate("timeline.scrollToNewest(); rendered()");
