@@ -24,8 +24,10 @@ export async function respond(
   client: AddressBudget,
   charge: () => Refusal | undefined,
 ): Promise<Response> {
+  // After an upgrade, Deno does not give the headers any more.
+  const origin = request.headers.get("origin");
   const response = await handle(router, request, client, charge);
-  return allowOrigin(response, request.headers.get("origin"), router.allowedOrigins);
+  return allowOrigin(response, origin, router.allowedOrigins);
 }
 
 async function handle(
