@@ -3,7 +3,7 @@ import { connect } from "../../chat/store/redis/connections.ts";
 import { Instances } from "../../chat/store/redis/instances.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import { Reaper } from "../../chat/store/redis/reaper.ts";
-import { defineRecoveryScripts } from "../../chat/store/redis/scripts.ts";
+import { defineClaimScripts, defineRecoveryScripts } from "../../chat/store/redis/scripts.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
@@ -130,6 +130,16 @@ Deno.test("a device leaves, or does when it can: hset is denied", async () => {
   await store.release("r", "foo", "s1");
   assertEquals(await hear(), ["joined foo", "added foo", "left foo"]);
   await store.close();
+});
+
+Deno.test("a session that no longer has the name writes nothing: hset is denied", async () => {
+  await using redis = await startRedis();
+  const { commands, subscriber } = await connect(redis.settings, 5_000);
+  const { release } = defineClaimScripts(commands, 60);
+  await redis.command("HSET", OWNERS, "foo", "this-1 5 s2 2 foo's");
+  const call = () => release(commands.keys.room("r"), "foo", "s1", true);
+  assertEquals(await denying(redis, "hset", call), 0);
+  await Promise.all([commands.close(), subscriber.close()]);
 });
 
 for (const command of ["@scripting", "hget", "srem", "hdel", "publish"]) {

@@ -874,11 +874,47 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     ]);
   });
 
+  test("an address is banned as long as one of the users who have it", async (pair) => {
+    const { here, there } = pair;
+    await record(there, "r");
+    const { restrict, banAddress } = here.moderation;
+    const ban = async (user: string, seconds: number) => {
+      await restrict("banned", "r", user, "ann", seconds, seconds > 0);
+      if (seconds > 0) await banAddress("r", user, "1.2.3.4");
+    };
+    const outcomes = async () => {
+      const outcome = await there.claim("r", "bar", "s1", undefined, [], 1, "1.2.3.4");
+      await there.release("r", "bar", "s1");
+      return [outcome, await there.moderation.isBanned("r", "bar", "1.2.3.4")];
+    };
+    const [banned, free] = [["banned", true], ["claimed", false]];
+    await ban("foo", 60);
+    await Promise.all([ban("pi", 60), ban("foo", 60), ban("rho", 60)]);
+    await ban("pi", 0);
+    await ban("rho", 0);
+    assertEquals(await outcomes(), banned, "foo is still banned");
+    await restrict("muted", "r", "foo", "ann", 60);
+    await restrict("muted", "r", "foo", "ann", 0);
+    assertEquals(await outcomes(), banned, "a mute is no ban");
+    await ban("pi", 60);
+    await ban("foo", 0);
+    assertEquals(await outcomes(), banned, "pi is banned");
+    await restrict("banned", "r", "foo", "ann", 60, true);
+    await ban("pi", 0);
+    assertEquals(await outcomes(), free, "foo's addresses were forgotten");
+    await ban("foo", 1);
+    while ((await outcomes())[1]) await sleep(50);
+    await restrict("banned", "r", "foo", "ann", 60, true);
+    assertEquals(await outcomes(), free, "so they are when a ban ends");
+  });
+
   test("a mute refuses messages, and nothing else, until it is lifted or ends", async (pair) => {
     const { here, there } = pair;
     const recorder = await record(here, "r");
     const taken = await here.publish("r", "foo", "before", "ref 1");
+    const before = there.publish("r", "foo", "in the same turn");
     await there.moderation.restrict("muted", "r", "foo", "ann", 60);
+    await before;
     const outcomes = await Promise.allSettled([
       here.publish("r", "foo", "a"),
       here.publish("r", "bar", "b", "bar's"),
@@ -901,7 +937,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await here.publish("r", "x", "end");
     await recorder.until("end");
     const texts = recorder.messages().map(({ text }) => text);
-    assertEquals(texts, ["before", "b", "d", "after", "later", "end"]);
+    assertEquals(texts, ["before", "in the same turn", "b", "d", "after", "later", "end"]);
   }, { ...AMPLE, hasMutes: true });
 
   test("nobody is muted where users cannot be", async ({ here }) => {
@@ -921,6 +957,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(await there.moderation.listRestricted("muted", "r"), []);
 
     await moderation.noteModerator("r", "ann", Date.now() + 60_000);
+    await moderation.noteModerator("r", "ann", Date.now() - 1);
     await moderation.noteModerator("r", "bob", Date.now() - 1);
     // What has ended is removed, and nothing else.
     await moderation.restrict("banned", "r", "foo", "ann", 60);

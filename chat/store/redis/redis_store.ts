@@ -165,7 +165,7 @@ export async function openRedisStore(
       await commands.run("PUBLISH", commands.keys.room(room).channel, payloadOf(event));
     },
     remove: (room, ...removal) => log.remove(room, ...removal),
-    moderation: openModeration(commands, () => instances.nowMs),
+    moderation: openModeration(commands, () => instances.nowMs, (room) => log.flush(room)),
     readRemovals: (room, position) => log.readRemovals(room, position),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),
