@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Access } from "../auth/access.ts";
-import type { UnloggedEvent } from "../protocol/events.ts";
 import type { Moderation } from "../protocol/from_client.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
@@ -148,11 +147,6 @@ export class Hub {
     const published = this.#store.publish(name, user, text, ref, after, sender);
     room?.trackPublish(published);
     return published;
-  }
-
-  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
-  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
-    return this.#store.publishUnlogged(name, event);
   }
 
   /** Notes a client that moderates a room: no other moderator may put it out. */

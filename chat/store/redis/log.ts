@@ -28,14 +28,8 @@ const MAX_AHEAD_MS = 3_600_000;
 const ID_FIELDS_CHARS = 200;
 
 /** How a stream is read. Redis 6.0 has no range without its start, so a start is the next id. */
-interface Direction {
-  readonly command: string;
-  readonly end: string;
-  readonly next: (id: string) => string;
-}
-
-const FORWARD: Direction = { command: "XRANGE", end: "+", next: nextId };
-const BACKWARD: Direction = { command: "XREVRANGE", end: "-", next: previousId };
+const FORWARD = { command: "XRANGE", end: "+", next: nextId };
+const BACKWARD = { command: "XREVRANGE", end: "-", next: previousId };
 
 /** A message that was delivered; only its id is known if it was seen in the log. */
 export type DeliveredMessage = Message | { readonly id: string; readonly prev?: undefined };
@@ -217,27 +211,19 @@ export class Log {
   async #read(
     room: string,
     start: string,
-    direction: Direction,
+    { command, end, next }: typeof FORWARD,
     count: number,
   ): Promise<LogEntry[]> {
+    const { log } = this.#connection.keys.room(room);
     const found: LogEntry[] = [];
     // The loop ends at once, unless another program has put entries into the stream.
     for (;;) {
-      const entries = await this.#range(room, start, direction, count);
+      const args = [log, start, end, "COUNT", count];
+      const entries = await this.#connection.run<StreamEntry[]>(command, ...args);
       found.push(...toLogEntries(entries));
       if (found.length >= count || entries.length < count) return found.slice(0, count);
-      start = direction.next(entries.at(-1)![0]);
+      start = next(entries.at(-1)![0]);
     }
-  }
-
-  #range(
-    room: string,
-    start: string,
-    { command, end }: Direction,
-    count: number,
-  ): Promise<StreamEntry[]> {
-    const { log } = this.#connection.keys.room(room);
-    return this.#connection.run(command, log, start, end, "COUNT", count);
   }
 }
 

@@ -2,13 +2,7 @@ import { setImmediate } from "node:timers";
 import { BEFORE_FIRST_ID } from "../../protocol/ids.ts";
 import { type LogLimits, Muted, OutOfOrder, TooManyRefs } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import {
-  defineLogScripts,
-  type LogScripts,
-  type PendingMessage,
-  type PublishReply,
-  type SeenIds,
-} from "./scripts.ts";
+import { definePublish, type PendingMessage, type PublishReply, type SeenIds } from "./scripts.ts";
 
 /** The most messages in a batch. Redis serves nobody else while it appends them. */
 const MAX_BATCH_MESSAGES = 100;
@@ -38,7 +32,7 @@ interface PublishBatch {
  */
 export class PublishBatcher {
   readonly #connection: CommandConnection;
-  readonly #scripts: LogScripts;
+  readonly #publish: ReturnType<typeof definePublish>;
   readonly #limits: LogLimits;
   readonly #observerOf: (room: string) => LogObserver | undefined;
   readonly #nowMs: () => number;
@@ -56,7 +50,7 @@ export class PublishBatcher {
     nowMs: () => number;
   }) {
     this.#connection = connection;
-    this.#scripts = defineLogScripts(connection);
+    this.#publish = definePublish(connection);
     this.#limits = limits;
     this.#observerOf = observerOf;
     this.#nowMs = nowMs;
@@ -102,7 +96,7 @@ export class PublishBatcher {
     const observer = this.#observerOf(room);
     const seen = observer?.seen ?? NOTHING_SEEN;
     const keys = this.#connection.keys.room(room);
-    this.#scripts.publish(keys, messages, this.#limits, seen, this.#nowMs()).then(
+    this.#publish(keys, messages, this.#limits, seen, this.#nowMs()).then(
       (replies) => {
         const last = replies.findLast((id) => typeof id === "string");
         if (last) observer?.noteLogged(last);

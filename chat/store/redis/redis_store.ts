@@ -122,7 +122,7 @@ export async function openRedisStore(
   return {
     async subscribe(room, listener) {
       listeners.set(room, listener);
-      const subscription = new RoomSubscription(room, log, subscriber, {
+      const subscription = new RoomSubscription(room, log, connections.subscriber, {
         ...listener,
         onEvent(event, line) {
           // Redis had lost a name that this instance holds, and someone else has got it.

@@ -83,24 +83,11 @@ export interface SeenIds {
 /** Later than the clock of Redis, but not by much, in milliseconds: the clocks differ a little. */
 const CLOCK_MARGIN_MS = 1_000;
 
-/** What became of a message: its id, or why it was refused. */
+/**
+ * What became of a message: its id; or why it was not appended: `null` if the one before it is not
+ * in the log, 0 if its sender has too many refs, -1 if its sender is muted.
+ */
 export type PublishReply = string | null | 0 | -1;
-
-/** The script that publishes messages. */
-export interface LogScripts {
-  /**
-   * Resolves to the messages' ids, to `null` for each that was not appended because the one before
-   * it is not in the log, to 0 for each that was not because its sender has too many refs, and to
-   * -1 for each whose sender is muted.
-   */
-  publish(
-    keys: RoomKeys,
-    messages: readonly PendingMessage[],
-    limits: LogLimits,
-    seen: SeenIds,
-    nowMs: number,
-  ): Promise<PublishReply[]>;
-}
 
 /** The scripts that claim and release names. The `.lua` file of each says what it does. */
 export type ClaimScripts = ReturnType<typeof defineClaimScripts>;
@@ -209,33 +196,38 @@ function defineNameScript<T>(connection: CommandConnection, name: string, lua: s
 }
 
 /** Registers the script that publishes messages. */
-export function defineLogScripts(connection: CommandConnection): LogScripts {
+export function definePublish(connection: CommandConnection) {
   const publish = connection.defineOrderedScript<PublishReply[]>(publishScript);
-  return {
-    publish(keys, messages, limits, { last, highest }, nowMs) {
-      const allKeys = [keys.log, keys.mutes];
-      const places = new Map<string, number>();
-      const placeOf = (user: string) => {
-        let place = places.get(user);
-        if (place === undefined) {
-          place = allKeys.push(`${keys.refs}:${user}:0`, `${keys.refs}:${user}:1`) - 1;
-          places.set(user, place);
-        }
-        return place;
-      };
-      const args = messages.flatMap(({ user, ref = "", after = "", rest }) => {
-        return [ref || after ? placeOf(user) : 0, after, ref, rest, limits.hasMutes ? user : ""];
-      });
-      // By chance, so that nobody has to count the messages of each room.
-      const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
-      const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
-      const { historyLimit, historySeconds, historyBytes = 0 } = limits;
-      const measuredFrom = Math.floor(Math.random() * historyBytes / MEASUREMENTS_PER_LOG);
-      const kept = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
-      const seen = [last, highest, Math.ceil(nowMs) + CLOCK_MARGIN_MS];
-      const all = [...kept, ...seen, maxRefs(limits), historyBytes, measuredFrom, ...args];
-      return publish(allKeys.length, ...allKeys, keys.channel, ...all);
-    },
+  /** Resolves to what became of each message. */
+  return (
+    keys: RoomKeys,
+    messages: readonly PendingMessage[],
+    limits: LogLimits,
+    { last, highest }: SeenIds,
+    nowMs: number,
+  ) => {
+    const allKeys = [keys.log, keys.mutes];
+    const places = new Map<string, number>();
+    const placeOf = (user: string) => {
+      let place = places.get(user);
+      if (place === undefined) {
+        place = allKeys.push(`${keys.refs}:${user}:0`, `${keys.refs}:${user}:1`) - 1;
+        places.set(user, place);
+      }
+      return place;
+    };
+    const args = messages.flatMap(({ user, ref = "", after = "", rest }) => {
+      return [ref || after ? placeOf(user) : 0, after, ref, rest, limits.hasMutes ? user : ""];
+    });
+    // By chance, so that nobody has to count the messages of each room.
+    const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
+    const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
+    const { historyLimit, historySeconds, historyBytes = 0 } = limits;
+    const measuredFrom = Math.floor(Math.random() * historyBytes / MEASUREMENTS_PER_LOG);
+    const kept = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
+    const seen = [last, highest, Math.ceil(nowMs) + CLOCK_MARGIN_MS];
+    const all = [...kept, ...seen, maxRefs(limits), historyBytes, measuredFrom, ...args];
+    return publish(allKeys.length, ...allKeys, keys.channel, ...all);
   };
 }
 
