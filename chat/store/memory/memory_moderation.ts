@@ -1,18 +1,20 @@
 import type { Banned, Muted } from "../../protocol/events.ts";
 import type { Ban, ModerationStore, RestrictionKind } from "../moderation.ts";
 
+interface MemoryBan extends Ban {
+  /** The addresses that are banned too. */
+  readonly addresses: Set<string>;
+}
+
 /** The bans, the mutes and the moderators of all rooms, as the stores of a process share them. */
 export class MemoryRestrictions {
   /** By kind and room. */
-  readonly #bans = new Map<string, ReturnType<MemoryRestrictions["of"]>>();
+  readonly #bans = new Map<string, Map<string, MemoryBan>>();
   /** Until when users moderate, by room and user. */
-  readonly moderators: Map<string, number> = new Map();
+  readonly moderators = new Map<string, number>();
 
-  /** Returns who is banned or muted in a room now, by user, with the addresses that are banned. */
-  of(
-    kind: RestrictionKind,
-    room: string,
-  ): Map<string, Ban & { readonly addresses: Set<string> }> {
+  /** Returns who is banned or muted in a room now, by user. */
+  of(kind: RestrictionKind, room: string): Map<string, MemoryBan> {
     const key = `${kind}:${room}`;
     const bans = this.#bans.get(key) ?? new Map();
     this.#bans.set(key, bans);

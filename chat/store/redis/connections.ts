@@ -101,12 +101,7 @@ class RedisConnection {
   #bytesRead = 0;
   #silentTicks = 0;
 
-  /**
-   * Creates a connection that is not connected yet.
-   *
-   * @param settings where Redis is
-   * @param name the name that `CLIENT LIST` and the log show
-   */
+  /** @param name the name that `CLIENT LIST` and the log show */
   constructor(settings: RedisSettings, name: string) {
     this.#settings = settings;
     this.#outage = new Outage(name);

@@ -8,7 +8,7 @@ import {
   StoreUnavailable,
 } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import { type LogObserver, PublishBatcher } from "./publish_batcher.ts";
+import { type LogObserver, makePublishBatcher, type PublishBatcher } from "./publish_batcher.ts";
 import { type PendingAppend, PublishRetrier } from "./publish_retrier.ts";
 import { defineRemove, type PendingMessage } from "./scripts.ts";
 
@@ -59,8 +59,6 @@ export class Log {
   readonly #retrier = new PublishRetrier();
 
   /**
-   * @param connection where to send commands
-   * @param limits how much to keep
    * @param options.nowMs the time by the clock of Redis
    * @param options.observerOf who receives the messages of a room
    * @param options.hasName whether a session of this instance has a name in a room
@@ -71,7 +69,7 @@ export class Log {
     hasName: (room: string, user: string, session: string) => boolean;
   }) {
     this.#connection = connection;
-    this.#batcher = new PublishBatcher(connection, limits, options);
+    this.#batcher = makePublishBatcher(connection, limits, options);
     this.#historySeconds = limits.historySeconds;
     this.#nowMs = options.nowMs;
     this.#remove = defineRemove(connection, limits.historySeconds);

@@ -89,12 +89,6 @@ export class RoomSubscription implements LogObserver {
   #isGapTold = false;
   readonly #dropped = new Map<string, Episode>();
 
-  /**
-   * @param room the room's name
-   * @param log where to read missing messages
-   * @param source the connection that receives the room's channel
-   * @param listener receives the events
-   */
   constructor(
     room: string,
     log: Log,

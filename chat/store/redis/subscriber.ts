@@ -38,7 +38,6 @@ export class Subscriber {
    *
    * @param connection a connection of its own: published events must not wait behind the replies to
    * commands
-   * @param commands the connection on which this instance publishes
    * @param channel a channel that only this instance uses
    */
   constructor(connection: SubscriberConnection, commands: CommandConnection, channel: string) {
