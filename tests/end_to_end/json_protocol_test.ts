@@ -83,7 +83,7 @@ Deno.test("an invalid message gets an error with its cause, and the session goes
   await using chat = await startTwoInstances({ MAX_MESSAGE_BYTES: "1000" });
   const foo = await JsonClient.join(chat.one, "foo");
   const cases: [unknown, string, string, string?][] = [
-    ["hi", "bad_message", '"hi" is not JSON'],
+    ["hi", "bad_message", "the line is not JSON"],
     ["null", "bad_message", "Invalid type: Expected Object but received null"],
     [[], "bad_message", "type: "],
     [{ text: "a" }, "bad_message", "type: "],
