@@ -43,7 +43,10 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
       }
       text += decoder.decode(chunk.value, { stream: true });
     }
-    if (isLate) throw new Refused(STATUS_CODE.RequestTimeout, "the body does not come");
+    if (isLate) {
+      const line = "the body does not come";
+      throw new Refused(STATUS_CODE.RequestTimeout, line, { connection: "close" });
+    }
     return text + decoder.decode();
   } catch (error) {
     if (error instanceof TypeError) throw new BadRequest("the body is not UTF-8");

@@ -19,7 +19,7 @@ export interface RoomRequest extends RouteRequest {
   readonly room: string;
   /** What the client may do. */
   readonly access: Access;
-  /** Checks that the client still may do it: the token may have expired, or the user been banned. */
+  /** Checks it again: meanwhile the token may have expired, or the user been banned. */
   readonly admitAgain: () => Promise<Access>;
 }
 

@@ -55,7 +55,8 @@ function decode(line: string): Decoded | undefined {
     value = JSON.parse(line);
   } catch (error) {
     // The line may have a token in it, so nothing of it is quoted.
-    const [place] = / at position \d+/.exec((error as Error).message) ?? [""];
+    const [place] =
+      / at position \d+(?= \(line \d+ column \d+\)$)/.exec((error as Error).message) ?? [""];
     return errorReply.badMessage(`the line is not JSON${place}`);
   }
   return validate(value);

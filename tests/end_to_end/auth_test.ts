@@ -255,10 +255,12 @@ Deno.test("deno task token makes tokens that the server takes", async () => {
     }).output();
     return new TextDecoder().decode(success ? stdout : stderr).trim();
   };
-  const [token, listener, badName] = await Promise.all([
+  const [token, listener, badName, ...badOptions] = await Promise.all([
     make("Zoë", "--rooms=red,team-*", "--moderate"),
     make("foo", "--rooms=red", "--listen", "--seconds=60"),
     make("a:b"),
+    make("foo", "--moderate=false"),
+    make("foo", "--seconds=1h"),
   ]);
   const url = `${server.origin}/rooms/team-a/bans`;
   assertEquals((await ask(url, { authorization: `Bearer ${token}` }))[0], 200);
@@ -270,4 +272,5 @@ Deno.test("deno task token makes tokens that the server takes", async () => {
   client.send({ type: "message", text: "hi", ref: "1" });
   assertEquals((await client.find("error")).code, "forbidden");
   assertEquals(badName, 'the user name "a:b" has a ":" in it');
+  for (const usage of badOptions) assertStringIncludes(usage, "Usage: deno task token USER");
 });
