@@ -159,6 +159,21 @@ Deno.test("a later token that is not valid, or of another user, changes nothing"
   assertEquals((await ended(client)).code, 4401);
 });
 
+Deno.test("more later tokens than an address may make requests are not checked", async () => {
+  const env = { AUTH_SECRET: SECRET, MAX_REQUESTS_PER_SECOND: "1" };
+  await using server = await startHttpServer(undefined, env);
+  const token = await makeToken();
+  const client = await JsonClient.join(server.port, "foo", { token });
+  const other = await JsonClient.join(server.port, "foo", { token });
+  for (let i = 0; i < 10; i++) client.send({ type: "token", token });
+  const { code, message } = await client.find("error");
+  assertEquals([code, message], ["bad_token", "too many requests a second from your address"]);
+  other.send({ type: "token", token });
+  await other.find("error");
+  client.send({ type: "ping" });
+  await client.find("pong");
+});
+
 Deno.test("who may only listen hears everything, and is told so when speaking", async () => {
   await using server = await startServer();
   const listener = await TextClient.join(server.port, "ear", {
