@@ -68,7 +68,7 @@ Deno.test("a user leaves once: one device is killed, one asleep, one closed", as
   await Promise.all(rooms.map(({ watcher }) => watcher.leave()));
 });
 
-Deno.test("a user whose instance sleeps leaves, unless another device stays, and returns", async () => {
+Deno.test("a user whose instance sleeps leaves if no other device stays, and returns", async () => {
   await using redis = await startRedis();
   const env = { ...redis.env, AUTH_SECRET: SECRET };
   await using one = await startInstance(env);
