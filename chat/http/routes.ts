@@ -56,8 +56,10 @@ async function handle(
     const routeRequest = { request, url, segments, client };
     if (route.needs === "nothing") return await route.handle(routeRequest);
     const room = route.room(routeRequest);
-    const access = await admit(routeRequest, route.needs, room);
-    return await route.handle({ ...routeRequest, room, access });
+    const { needs } = route;
+    const admitAgain = () => admit(routeRequest, needs, room);
+    const access = await admitAgain();
+    return await route.handle({ ...routeRequest, room, access, admitAgain });
   } catch (error) {
     return refuseFor(error);
   }

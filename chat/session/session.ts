@@ -434,6 +434,9 @@ export class Session implements Member {
   async #checkRenewal(token: string): Promise<Access> {
     const { room, access: { renew } } = this.#request;
     if (!renew) throw new TokenRefused("this server asks for no tokens");
+    if (!this.#budget.takeTokenCheck()) {
+      throw new TokenRefused("too many requests a second from your address");
+    }
     const access = await renew(token);
     if (access.user !== this.user) throw new TokenRefused("the token is of another user");
     if (access.allowsRoom(room)) return access;
