@@ -24,6 +24,8 @@ import { announce, isInOtherTab, takeFromOtherTab } from "./tabs.ts";
 import { listNames, text } from "./texts.ts";
 import { Timeline } from "./timeline.ts";
 
+const isTouchOnly = matchMedia("(hover: none) and (pointer: coarse)");
+
 /** Who typed is shown for so long. */
 const TYPING_MS = 5_000;
 
@@ -54,7 +56,8 @@ interface Sent {
   readonly text: string;
   /** Its id, once it is acknowledged. */
   id?: string;
-  hasFailed?: boolean;
+  /** Why it was not sent. */
+  failure?: string;
 }
 
 /** A user in a room, until {@linkcode Conversation.leave}. */
@@ -157,8 +160,11 @@ export class Conversation {
     this.#timeline.show(isShown);
   }
 
+  /** Puts the focus into the message box, but on a phone, whose keyboard hides what one reads. */
   focus(): void {
-    this.#composer.focus();
+    if (!isTouchOnly.matches) this.#composer.focus();
+    // The box may be disabled.
+    if (!this.element.contains(document.activeElement)) this.#timeline.focus();
   }
 
   /** Remembers where the user stopped reading, because the page is not visible any more. */
@@ -335,20 +341,25 @@ export class Conversation {
   }
 
   /** Shows a message as pending until it is delivered, and tells if that fails. */
-  #follow({ ref, text, id }: UnsentMessage): void {
-    const sent: Sent = { text };
+  #follow({ ref, text: words, id }: UnsentMessage): void {
+    const sent: Sent = { text: words };
     this.#sent.set(ref, sent);
-    this.#timeline.addPending(ref, text);
+    this.#timeline.addPending(ref, words);
     id.then((id) => {
       sent.id = id;
       this.#dropDelivered();
-    }, ({ message }: Error) => {
+    }, ({ code, message }: ChatError) => {
       // If it is not there any more, it was delivered.
-      if (this.#sent.get(ref) !== sent) return;
-      sent.hasFailed = true;
-      this.#timeline.fail(ref, message);
-      this.#storeFailed();
+      if (this.#sent.get(ref) === sent) {
+        this.#fail(ref, words, code === "closed" ? text("taken") : message);
+      }
     });
+  }
+
+  #fail(ref: string, text: string, failure: string): void {
+    this.#sent.set(ref, { text, failure });
+    this.#timeline.fail(ref, failure);
+    this.#storeFailed();
   }
 
   #retry(ref: string): void {
@@ -363,7 +374,7 @@ export class Conversation {
   }
 
   #delete(ref: string): void {
-    const hadFailed = this.#sent.get(ref)?.hasFailed;
+    const hadFailed = this.#sent.get(ref)?.failure !== undefined;
     this.#sent.delete(ref);
     if (hadFailed) this.#storeFailed();
   }
@@ -375,18 +386,20 @@ export class Conversation {
   }
 
   #storeFailed(): void {
-    const failed = [...this.#sent].filter(([, { hasFailed }]) => hasFailed);
-    const value = failed.length === 0 ? undefined : failed.map(([ref, { text }]) => [ref, text]);
-    tab.set(`failed ${this.room}`, value && JSON.stringify(value));
+    const failed = [...this.#sent].filter(([, { failure }]) => failure !== undefined);
+    tab.set(this.#failedKey, failed.length === 0 ? undefined : JSON.stringify(failed));
   }
 
   #restoreFailed(): void {
-    for (const [ref, message] of JSON.parse(tab.get(`failed ${this.room}`) ?? "[]")) {
-      if (this.#sent.has(ref)) continue;
-      this.#sent.set(ref, { text: message, hasFailed: true });
-      this.#timeline.addPending(ref, message);
-      this.#timeline.fail(ref, text("notSent"));
+    const stored: [string, Required<Sent>][] = JSON.parse(tab.get(this.#failedKey) ?? "[]");
+    for (const [ref, { text, failure }] of stored) {
+      this.#timeline.addPending(ref, text);
+      this.#fail(ref, text, failure);
     }
+  }
+
+  get #failedKey(): string {
+    return `failed ${this.room}`;
   }
 
   async #openUserMenu(user: string, anchor: HTMLElement): Promise<void> {

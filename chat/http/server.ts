@@ -20,6 +20,7 @@ import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
 import { makeAdmission } from "./admission.ts";
+import { makeCharge } from "./charge.ts";
 import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
@@ -115,7 +116,6 @@ function refuseFull(): Response {
 export class ChatServer {
   readonly #options: ServerOptions;
   readonly #hub: Hub;
-  readonly #admit: Admission;
   readonly #sessions = new Set<Session>();
   readonly #eventStreams = new Set<EventStream>();
   readonly #connectionLimit: ConnectionLimit;
@@ -141,8 +141,8 @@ export class ChatServer {
   ) {
     this.#options = options;
     this.#hub = hub;
-    this.#admit = admit;
     this.#addresses = new AddressBudgets(options);
+    const charge = makeCharge(hub, options);
     this.#routes = [
       ...pageRoutes(page),
       {
@@ -161,8 +161,8 @@ export class ChatServer {
       },
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store, hub.history),
-      ...publishRoutes(hub, options),
-      ...moderationRoutes(store),
+      ...publishRoutes(hub, options, charge),
+      ...moderationRoutes(hub, store, charge),
     ];
     const router = { routes: this.#routes, admit, allowedOrigins: options.allowedOrigins };
     this.#listener = listen(
@@ -309,7 +309,7 @@ export class ChatServer {
     try {
       await stream.start();
       // The user may have been banned before the stream could receive that.
-      await this.#admit(roomRequest, "read", listenRequest.room);
+      await roomRequest.admitAgain();
     } catch (error) {
       stream.close(CLOSE.tryLater);
       throw error;

@@ -15,7 +15,7 @@ export interface ClientRates {
 /** What all sessions of one address share. */
 export type SharedBudget = Pick<
   AddressBudget,
-  "bytes" | "lines" | "reads" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
+  "bytes" | "lines" | "reads" | "takeNewRoom" | "takeDelivery" | "takeTokenCheck" | "chargeExcess"
 >;
 
 /** A client that exceeds its budget for so long is disconnected with 4429. */
@@ -162,6 +162,11 @@ export class SessionBudget {
     if (this.#address.takeDelivery(this.#deliveredBytes(receivers), now) > 0) return false;
     this.#lastTypingMs = now;
     return true;
+  }
+
+  /** Takes the check of a later token: see {@linkcode AddressBudget.takeTokenCheck}. */
+  takeTokenCheck(): boolean {
+    return this.#address.takeTokenCheck();
   }
 
   /** Notes that the client was disconnected because it sent too much. */

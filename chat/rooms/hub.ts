@@ -35,10 +35,6 @@ export class Hub {
   readonly #rooms = new Map<string, ActiveRoom>();
   readonly #pending = new Set<Promise<unknown>>();
 
-  /**
-   * @param store the store behind the rooms
-   * @param options how long events may wait to be sent together
-   */
   constructor(store: Store, options: BroadcasterOptions) {
     this.#store = store;
     this.#options = options;
@@ -67,16 +63,15 @@ export class Hub {
 
   async #join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     const { room, subscribed } = this.#activate(name);
-    const { user, id, secret, nameKeys, maxDevices, access } = member;
+    const { user, id, secret, nameKeys: keys, maxDevices, access } = member;
     const joined = room.reserve(member);
     try {
       await subscribed;
       await this.noteModerator(name, access);
       const canBeBanned = access.user !== undefined && !access.canModerate;
       const address = canBeBanned ? member.address : undefined;
-      const outcome = await this.#store.claim(
-        ...[name, user, id, secret, nameKeys, maxDevices, address] as const,
-      );
+      const options = { secret, keys, maxDevices, address };
+      const outcome = await this.#store.claim(name, user, id, options);
       if (outcome === "claimed") await deadline(joined, JOINED_TIMEOUT_MS);
       return outcome;
     } catch (error) {
