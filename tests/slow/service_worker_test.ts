@@ -62,6 +62,18 @@ async function open(browser: Browser, port: number) {
   return tab;
 }
 
+/** Leaves the page nothing but what its service worker keeps. */
+async function clearHttpCache(tab: Tab): Promise<void> {
+  const { context } = tab as unknown as { context(): { newCDPSession(tab: Tab): Promise<Cdp> } };
+  const session = await context.call(tab).newCDPSession(tab);
+  await session.send("Network.clearBrowserCache");
+}
+
+/** The protocol of Chromium's developer tools. */
+interface Cdp {
+  send(command: string): Promise<unknown>;
+}
+
 /** Waits until the files of a version are kept, and those of no other. */
 async function untilKept(tab: Tab, { hash, files }: Page): Promise<void> {
   const kept = `caches.keys().then((names) => Promise.all(names.map(async (name) =>
@@ -77,11 +89,13 @@ Deno.test("the page opens without a network, and a new one is there at once", as
     const server = servePage(one);
     const tab = await open(browser, server.port);
     await server[Symbol.asyncDispose]();
+    await clearHttpCache(tab);
     for (const path of ["/", "/r/red", "/chat/foo?room=red", "/r/red#token=x"]) {
       await tab.goto(`http://localhost:${server.port}${path}`);
       await untilTrue(tab, 'document.title === "1 1"');
     }
     assertEquals(await tab.evaluate("importMore()"), 1);
+    assertEquals(await tab.evaluate('fetch("/").catch(() => "not here")'), "not here");
     await assertRejects(() => tab.goto(`http://localhost:${server.port}/healthz`));
     await tab.close();
   });
