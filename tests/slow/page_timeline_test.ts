@@ -149,8 +149,21 @@ async function checkEnd(page: Page): Promise<void> {
   assert(await page.evaluate("rendered().then(() => gapAtEnd() < 1)"));
   assert(await page.evaluate("all('.jump')[0].hidden"));
 
-  // A wheel turned by a little leaves the end, while messages come at every frame.
-  await page.evaluate(`globalThis.flood = setInterval(() => say("ben", "flood"), 5); rendered()`);
+  // Messages that come before, in and after every frame do not leave it.
+  const left = await page.evaluate<number>(`(async () => {
+    globalThis.flood = setInterval(() => say("ben", "flood"), 1);
+    log.addEventListener("scroll", () => say("ben", "before a rendering"), { capture: true });
+    let left = 0;
+    for (let i = 0; i < 60; i++) {
+      await new Promise(requestAnimationFrame);
+      say("ben", "in a frame");
+      if (!all(".jump")[0].hidden) left++;
+    }
+    return left;
+  })()`);
+  assertEquals(left, 0);
+
+  // A wheel turned by a little does, nevertheless.
   await page.mouse.move(200, 100);
   await page.mouse.wheel(0, -120);
   await untilTrue(page, "!all('.jump')[0].hidden");
@@ -163,6 +176,16 @@ async function checkEnd(page: Page): Promise<void> {
   await page.locator(".jump").click();
   await untilTrue(page, "all('.jump')[0].hidden && gapAtEnd() < 1");
   await page.evaluate("clearInterval(flood)");
+  // It goes back to the end even if the log is being scrolled.
+  assert(
+    await page.evaluate(`(async () => {
+    await scrollBy(-300);
+    log.scrollTop -= 10;
+    timeline.scrollToNewest();
+    await rendered();
+    return gapAtEnd() < 1;
+  })()`),
+  );
 }
 
 async function checkNew(page: Page): Promise<void> {
