@@ -164,7 +164,9 @@ export class Conversation {
   focus(): void {
     if (!isTouchOnly.matches) this.#composer.focus();
     // The box may be disabled.
-    if (!this.element.contains(document.activeElement)) this.#timeline.focus();
+    if (this.element.contains(document.activeElement)) return;
+    const action = this.#stateLine.element.querySelector("button");
+    action ? action.focus() : this.#timeline.focus();
   }
 
   /** Remembers where the user stopped reading, because the page is not visible any more. */

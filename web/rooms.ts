@@ -71,7 +71,7 @@ export class Rooms {
     this.#joinField = h("input", {
       ...{ "aria-label": text("joinRoom"), placeholder: text("joinRoom"), maxlength: "64" },
       ...{ autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "go" },
-      "aria-describedby": error.id,
+      ...{ "aria-describedby": error.id, oninput: () => error.textContent = "" },
     });
     const onsubmit = (event: Event) => {
       event.preventDefault();
