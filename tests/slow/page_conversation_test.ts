@@ -153,7 +153,7 @@ async function reloadWithoutNetwork(browser: Browser, instance: Instance): Promi
   await using proxy = await startProxy(instance.port);
   await using context = await browser.newContext({ viewport: VIEWPORT });
   const page = await join(context, { http: `http://127.0.0.1:${proxy.port}` }, "reload", "anna");
-  await page.evaluate("navigator.serviceWorker.ready");
+  await untilTrue(page, "navigator.serviceWorker.controller");
   await checkCut(page, instance, "reload", async (pass) => {
     proxy.block();
     await pass();
@@ -315,6 +315,13 @@ async function moderate(browser: Browser): Promise<void> {
   await page.locator("#join-name").waitFor();
   await page.keyboard.press("Enter");
   await page.locator(".join-error >> text=This chat needs an invitation link.").waitFor();
+
+  await page.goto("about:blank");
+  await page.goto(`${server.origin}/r/red#token=no.valid.token`);
+  await page.locator("#join-name").waitFor();
+  assertEquals(await page.evaluate("location.href"), `${server.origin}/r/red`);
+  await page.keyboard.press("Enter");
+  await page.locator(".join-error >> text=the token is no valid JWT").waitFor();
 
   // The link of the invitation, in a tab that is here already.
   await page.goto(`${server.origin}/r/red#token=${token}`);
