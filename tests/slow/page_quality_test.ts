@@ -215,14 +215,14 @@ async function checkSettings(browser: Browser): Promise<void> {
     untilTrue(page, `JSON.parse(localStorage.settings).notifications === "${value}"`);
   await page.locator(".icon-settings").click();
   await page.evaluate("globalThis.answer = 'denied'");
-  await page.locator("text=Bei allen Nachrichten").click();
+  await page.locator('label:has-text("Bei allen Nachrichten")').click();
   await page.locator("text=Dein Browser blockiert sie").waitFor();
   await notificationsAre("off");
   await page.keyboard.press("Escape");
   await page.evaluate("answer = 'granted'; Notification.permission = 'default'");
   await page.locator(".icon-settings").click();
-  await page.locator("text=Wenn ich erwähnt werde").click();
-  await page.locator("text=Dunkel").click();
+  await page.locator('label:has-text("Wenn ich erwähnt werde")').click();
+  await page.locator('label:has-text("Dunkel")').click();
   await notificationsAre("mentions");
   await page.keyboard.press("Escape");
 
