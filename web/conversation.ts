@@ -6,6 +6,7 @@
 import { ChatClient } from "../chat/client/client.ts";
 import type {
   ChatError,
+  ChatEventMap,
   Message,
   StateChange,
   UnsentMessage,
@@ -203,35 +204,33 @@ export class Conversation {
     this.#chat = chat;
     this.#connection = { user: this.user, state: "connecting", reason: "" };
     this.#render();
-    chat.addEventListener("state", ({ detail }) => this.#onState(detail), { signal });
-    chat.addEventListener("welcome", ({ detail }) => this.#onWelcome(detail), { signal });
-    chat.addEventListener("message", ({ detail }) => this.#onMessage(detail), { signal });
-    chat.addEventListener("gap", () => this.#timeline.addGap(), { signal });
-    chat.addEventListener("removed", ({ detail: { id, by } }) => {
-      this.#timeline.remove(id, by);
-    }, { signal });
-    chat.addEventListener("notice", ({ detail }) => {
-      this.#timeline.addNotice(detail.text);
-    }, { signal });
-    chat.addEventListener("joined", ({ detail }) => this.#onPresence(detail), { signal });
-    chat.addEventListener("left", ({ detail }) => this.#onPresence(detail), { signal });
-    chat.addEventListener("typing", ({ detail: { user } }) => {
+    function on<K extends keyof ChatEventMap>(
+      type: K,
+      listener: (detail: ChatEventMap[K]["detail"]) => void,
+    ): void {
+      chat.addEventListener(type, ({ detail }) => listener(detail), { signal });
+    }
+    on("state", (change) => this.#onState(change));
+    on("welcome", (welcome) => this.#onWelcome(welcome));
+    on("restored", (unsent) => unsent.forEach((each) => this.#follow(each)));
+    on("message", (message) => this.#onMessage(message));
+    on("gap", () => this.#timeline.addGap());
+    on("removed", ({ id, by }) => this.#timeline.remove(id, by));
+    on("notice", (notice) => this.#timeline.addNotice(notice.text));
+    on("joined", (joined) => this.#onPresence(joined));
+    on("left", (left) => this.#onPresence(left));
+    on("typing", ({ user }) => {
       this.#typing.set(user, Date.now() + TYPING_MS);
       this.#render();
-    }, { signal });
-    chat.addEventListener("kicked", ({ detail: { user, by } }) => {
-      this.#timeline.addNotice(text("kickedOther", { user, by }));
-    }, { signal });
-    chat.addEventListener("banned", ({ detail: { user, by, until } }) => {
+    });
+    on("kicked", ({ user, by }) => this.#timeline.addNotice(text("kickedOther", { user, by })));
+    on("banned", ({ user, by, until }) => {
       this.#timeline.addNotice(text(until > 0 ? "bannedOther" : "unbannedOther", { user, by }));
-    }, { signal });
-    chat.addEventListener("muted", ({ detail: { user, by, until } }) => {
+    });
+    on("muted", ({ user, by, until }) => {
       this.#timeline.addNotice(text(until > 0 ? "mutedOther" : "unmutedOther", { user, by }));
       if (user === this.user) this.#setConnection({ mutedUntil: until });
-    }, { signal });
-    chat.addEventListener("restored", ({ detail }) => {
-      for (const unsent of detail) this.#follow(unsent);
-    }, { signal });
+    });
   }
 
   #onWelcome({ last, canModerate, canPublish, maxMessageBytes }: Welcome): void {

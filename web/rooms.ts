@@ -116,6 +116,9 @@ export class Rooms {
     document.getElementById("app")!.addEventListener("click", ({ target, currentTarget }) => {
       if (target === currentTarget) this.closeDrawer();
     });
+    addEventListener("resize", () => {
+      if (this.#openDrawer && !this.#isDrawer(this.#openDrawer)) this.closeDrawer();
+    });
   }
 
   /** All conversations, in the order of the list. */
@@ -229,15 +232,19 @@ export class Rooms {
 
   async #open(side: Side): Promise<void> {
     this.closeDrawer();
-    const button = this.#drawerButton(side);
-    // Where the panel is a column, there is no button.
-    if (!button || getComputedStyle(button).display === "none") return;
+    if (!this.#isDrawer(side)) return;
     this.#openDrawer = side;
     this.#asides[side].classList.add("drawer-open");
     this.#setInert(side, true);
     const aside = this.#asides[side];
     await Promise.allSettled(aside.getAnimations().map(({ finished }) => finished));
     aside.querySelector<HTMLElement>("button, input")?.focus();
+  }
+
+  /** Where a panel is a column, the style sheet hides its button. */
+  #isDrawer(side: Side): boolean {
+    const button = this.#drawerButton(side);
+    return button !== undefined && getComputedStyle(button).display !== "none";
   }
 
   #drawerButton(side: Side): HTMLElement | undefined {
