@@ -151,6 +151,7 @@ async function checkEnd(page: Page): Promise<void> {
 
   // Messages that come before, in and after every frame do not leave it.
   const left = await page.evaluate<number>(`(async () => {
+    timeline.drop("r");
     globalThis.flood = setInterval(() => say("ben", "flood"), 1);
     log.addEventListener("scroll", () => say("ben", "before a rendering"), { capture: true });
     let left = 0;
@@ -501,6 +502,7 @@ async function checkPeople(page: Page): Promise<void> {
     "guest 1",
     "guest 2",
   ]);
+  await page.evaluate("people.delete('guest 7'); people.add('guest 7'); people.add('guest 7')");
   for (const part of [0.3, 0.8, 1]) {
     const names = await page.evaluate<string[]>(`(async () => {
       const list = all(".people-list")[0];
