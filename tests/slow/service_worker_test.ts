@@ -69,6 +69,23 @@ async function clearHttpCache(tab: Tab): Promise<void> {
   await session.send("Network.clearBrowserCache");
 }
 
+/** Collects what goes wrong in a page: errors, and what its Content-Security-Policy refuses. */
+function collectErrors(tab: Tab): string[] {
+  const errors: string[] = [];
+  const { on } = tab as unknown as { on(event: string, listener: (event: Problem) => void): void };
+  on.call(tab, "pageerror", (error) => errors.push(`${error}`));
+  on.call(tab, "console", (line) => {
+    if (line.type() === "error") errors.push(line.text());
+  });
+  return errors;
+}
+
+/** An error, or a line of the console. */
+interface Problem {
+  type(): string;
+  text(): string;
+}
+
 /** The protocol of Chromium's developer tools. */
 interface Cdp {
   send(command: string): Promise<unknown>;
@@ -154,21 +171,26 @@ Deno.test("the page opens without a network, and a new one is there at once", as
   await t.step("at another host without TLS, the page does without a service worker", async () => {
     await using server = servePage(await loadPage());
     const tab = await browser.newPage();
+    const errors = collectErrors(tab);
     await tab.goto(`http://${INSECURE_HOST}:${server.port}/`);
     await untilTrue(tab, 'document.querySelector("form")');
     assertEquals(await tab.evaluate("navigator.serviceWorker === undefined"), true);
     assert(!server.requests.includes("/sw.js"));
+    assertEquals(errors.filter((error) => !error.includes("Cross-Origin-Opener-Policy")), []);
     await tab.close();
   });
 
   await t.step("of the page no file is asked for twice, and it can be used after few", async () => {
     await using server = servePage(await loadPage());
-    const tab = await open(browser, server.port);
+    const tab = await browser.newPage();
+    const errors = collectErrors(tab);
+    await tab.goto(`http://localhost:${server.port}/`);
     await untilTrue(tab, 'document.querySelector("form")');
     await untilKept(tab, await loadPage());
     const counts = Map.groupBy(server.requests, withoutVersion);
     const twice = [...counts].filter(([, { length }]) => length > 1).map(([path]) => path);
     assertEquals(twice, []);
+    assertEquals(errors, []);
     await tab.close();
   });
 });
