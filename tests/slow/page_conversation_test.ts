@@ -23,6 +23,7 @@ Deno.test("people talk with the page", async (t) => {
   await using browser = await startChromium();
   await t.step("two browsers on two instances, and a text client", () => talk(browser, one, two));
   await t.step("rooms side by side, and a reload keeps them", () => switchRooms(browser, one));
+  await t.step("drawers on a phone", () => openDrawers(browser, one));
   await t.step("a network that is silently away", () => cutOff(browser, one));
   await t.step("a reload without a network", () => reloadWithoutNetwork(browser, one));
   await t.step("a duplicated tab does not fight", () => duplicate(browser, one));
@@ -114,6 +115,20 @@ async function switchRooms(browser: Browser, { port, http }: Instance): Promise<
   await pi.find("left", (event) => event.user === "anna" && !isBefore.has(event));
   assertEquals(await page.evaluate("document.querySelectorAll('.room').length"), 1);
   await pi.leave();
+}
+
+async function openDrawers(browser: Browser, { http }: Instance): Promise<void> {
+  await using context = await browser.newContext({ viewport: { width: 360, height: 640 } });
+  const page = await join(context, { http }, "phone", "anna");
+  await page.locator(".open-people").click();
+  await untilTrue(page, "document.activeElement.closest('#people')");
+  assertEquals(await page.evaluate("document.getElementById('main').inert"), true);
+  await page.keyboard.press("Escape");
+  await untilTrue(page, "document.activeElement.matches('.open-people[aria-expanded=false]')");
+  await page.keyboard.press("Control+k");
+  await untilTrue(page, "document.activeElement.matches('#rooms.drawer-open input')");
+  await page.setViewportSize(VIEWPORT);
+  await untilTrue(page, "!document.querySelector('.drawer-open, [inert]')");
 }
 
 /** Without a service worker, a clipboard, Web Locks and `randomUUID`, the rest works. */
