@@ -228,6 +228,25 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
   await anna.locator(".state-action >> text=Use it here").click();
   await untilTrue(anna, `${LAST} === "from here"`);
   await untilState(copy, "You are here in another tab.");
+
+  // What a tab had not sent when another one took over, it can send later.
+  proxy.block();
+  await anna.keyboard.type("sent later");
+  await anna.keyboard.press("Enter");
+  await copy.locator(".state-action >> text=Use it here").click();
+  await untilState(anna, "You are here in another tab.");
+  proxy.unblock();
+  const failed = `${SHOWN}?.querySelector(".message-failed .message-text")?.textContent`;
+  await untilTrue(anna, `${failed} === "sent later"`);
+  await anna.reload();
+  await untilState(anna, "You are here in another tab.");
+  await untilTrue(anna, `${failed} === "sent later"`);
+  await anna.locator(".state-action >> text=Use it here").click();
+  await untilTrue(anna, `${STATE} === ""`);
+  await anna.locator(".message-failed >> text=Retry").click();
+  await untilTrue(ben, `${LAST} === "sent later"`);
+  await untilTrue(anna, `!${failed} && ${LAST} === "sent later"`);
+  assertEquals(await anna.evaluate("Object.keys(sessionStorage).includes('failed tabs')"), false);
 }
 
 /**
