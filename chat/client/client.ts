@@ -44,12 +44,7 @@ import { BEFORE_FIRST_ID, isId, isLater } from "../protocol/ids.ts";
 import { checkRoom, checkUser, DEFAULT_ROOM, quote } from "../protocol/names.ts";
 import type { Ack, Done, Pong, Reply, Welcome } from "../protocol/protocol.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
-import type {
-  ChatEventMap,
-  ChatEventTarget,
-  ChatState,
-  StateChange,
-} from "./chat_events.ts";
+import type { ChatEventMap, ChatEventTarget, ChatState, StateChange } from "./chat_events.ts";
 import { iterateMessages } from "./iterate_messages.ts";
 import { leave } from "./leave.ts";
 import { type NameSecret, secretOf, type SecretStorage } from "./name_secret.ts";

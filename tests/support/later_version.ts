@@ -4,7 +4,7 @@ const CHANGES: readonly (readonly [file: string, before: string, after: string])
   [
     "chat/protocol/events.ts",
     "  left: hasUser,",
-    '  reacted: hasUser,\n  left: hasUser,',
+    "  reacted: hasUser,\n  left: hasUser,",
   ],
   [
     "chat/protocol/text.ts",

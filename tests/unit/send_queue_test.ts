@@ -356,31 +356,31 @@ Deno.test("what was refused as too many is repeated in order, when the server sa
 });
 
 Deno.test("a queue sends first what a former one has left, with the same refs", async () => {
-  const { queue, clock, takeLines } = makeQueue();
+  const { queue, clock, takeLines, fail } = makeQueue();
   const stored: string[] = [];
   const later = queue.send("later");
-  const left = ["old", "sent", "not sent"].map((text, i) => ({ text, ref: `r${i}` }));
+  const left = ["old", "sent", "refused", "not sent"].map((text, i) => ({ text, ref: `r${i}` }));
   clock.ms = 300_001;
   const restored = queue.restore(
-    JSON.stringify(left.map((one, i) => ({ ...one, firstSentAt: [30_000, 30_001][i] }))),
+    JSON.stringify(left.map((one, i) => ({ ...one, firstSentAt: [30_000, 30_001, 30_001][i] }))),
     (unsent) => stored.push(unsent),
   );
   assertEquals(restored.map(({ text, ref }) => ({ text, ref })), left);
-  assertEquals(queue.unsent.map(({ text }) => text), ["old", "sent", "not sent", "later"]);
+  assertEquals(queue.unsent.map(({ text }) => text), [...left.map(({ text }) => text), "later"]);
   queue.onWelcome({ features: ["after"] });
   // It is too late for the first one: the server may have forgotten its ref.
   await assertCode(restored[0].id, "unknown");
   const lines = takeLines();
-  assertEquals(chain(lines), [
-    "sent after undefined",
-    "not sent after sent",
-    "later after not sent",
-  ]);
-  assertEquals(lines.slice(0, 2).map(({ ref }) => ref), ["r1", "r2"]);
+  const after = ["sent after undefined", "refused after sent", "not sent after refused"];
+  assertEquals(chain(lines), [...after, "later after not sent"]);
+  assertEquals(lines.slice(0, 3).map(({ ref }) => ref), ["r1", "r2", "r3"]);
+  // The attempt of the former queue may have been delivered.
+  fail("bad_message", lines[1]);
+  await assertCode(restored[2].id, "unknown");
   queue.onAck({ ref: "r1", id: "1-0" });
   assertEquals(await restored[1].id, "1-0");
   queue.close(END);
-  // Nobody has to handle what becomes of the third one.
+  // Nobody has to handle what becomes of the fourth one.
   await assertCode(later, "unknown");
   assertEquals(stored.at(-1), "");
 });
