@@ -6,7 +6,7 @@
  */
 import { lockForPage } from "./page_lock.ts";
 
-/** Where a page keeps its secrets while it is reloaded: `sessionStorage`. */
+/** Where a page keeps what a reload must not lose: `sessionStorage`. */
 export interface SecretStorage {
   /** Returns what is stored under a key, `null` if there is nothing. */
   getItem(key: string): string | null;
@@ -33,6 +33,11 @@ export function secretOf(
   return secret;
 }
 
+/** Makes up to 40 digits that nobody can guess, also in a page that was loaded over plain HTTP. */
+export function makeRandomId(): string {
+  return crypto.getRandomValues(new BigUint64Array(2)).join("");
+}
+
 /** A secret that all clients of a page share which use the same name. */
 export class NameSecret {
   /** The client that has the name or is about to get it: the newest one that is not closed. */
@@ -40,6 +45,8 @@ export class NameSecret {
   readonly #key: string;
   readonly #storage: SecretStorage | undefined;
   readonly #secret: Promise<string>;
+  /** Whether this page was reloaded, and its tab is not a duplicate. */
+  #isReload = false;
   #attempt = 0;
 
   /**
@@ -58,31 +65,53 @@ export class NameSecret {
     const secret = await this.#secret;
     this.#attempt = Math.max(this.#attempt + 1, Date.now());
     const subprotocol = `secret.${secret}.${this.#attempt}`;
-    try {
-      this.#storage?.setItem(this.#key, subprotocol);
-    } catch {
-      // The browser may not allow it. The secret is lost when the page is reloaded.
-    }
+    this.#write(this.#key, subprotocol);
     return subprotocol;
   }
 
+  /** Returns what this page stored before it was reloaded; `""` if it was not. */
+  async readUnsent(): Promise<string> {
+    await this.#secret;
+    return this.#isReload ? this.#read(this.#unsentKey) : "";
+  }
+
+  /** Stores what a client has not sent yet. */
+  storeUnsent(unsent: string): void {
+    // What is there already must not be taken for what is unsent now.
+    if (!this.#write(this.#unsentKey, unsent)) this.#write(this.#unsentKey, "");
+  }
+
+  get #unsentKey(): string {
+    return `${this.#key} unsent`;
+  }
+
   async #restore(): Promise<string> {
-    const [, stored, attempt] = SUBPROTOCOL.exec(this.#read()) ?? [];
+    const [, stored, attempt] = SUBPROTOCOL.exec(this.#read(this.#key)) ?? [];
     if (stored && await lockForPage(stored)) {
+      this.#isReload = true;
       this.#attempt = Number(attempt);
       return stored;
     }
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    const secret = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const secret = makeRandomId();
     if (this.#storage) lockForPage(secret);
     return secret;
   }
 
-  #read(): string {
+  #read(key: string): string {
     try {
-      return this.#storage?.getItem(this.#key) ?? "";
+      return this.#storage?.getItem(key) ?? "";
     } catch {
       return "";
+    }
+  }
+
+  /** Returns whether it is stored: it may be too much, or the browser may not allow it. */
+  #write(key: string, value: string): boolean {
+    try {
+      this.#storage?.setItem(key, value);
+      return true;
+    } catch {
+      return false;
     }
   }
 }

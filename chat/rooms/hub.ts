@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Access } from "../auth/access.ts";
+import type { UnloggedEvent } from "../protocol/events.ts";
 import type { Moderation } from "../protocol/from_client.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
@@ -148,6 +149,11 @@ export class Hub {
   async noteModerator(name: string, { user, canModerate, expiresAtMs }: Access): Promise<void> {
     if (user === undefined || !canModerate) return;
     await this.#store.moderation.noteModerator(name, user, expiresAtMs);
+  }
+
+  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
+  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
+    return this.#store.publishUnlogged(name, event);
   }
 
   /** Does what a moderator asks for: see {@linkcode moderate}. */

@@ -240,7 +240,8 @@ export interface Store {
   ): Promise<string>;
 
   /**
-   * Publishes an event that is not logged, other than those of `claim` and `release`.
+   * Publishes an event that is not logged, other than those of `claim` and `release`. If a user is
+   * muted, and can be, `typing` is not published.
    *
    * @param room the room's name
    * @param event the event

@@ -31,7 +31,7 @@ const CHANGES: readonly (readonly [file: string, before: string, after: string])
 export async function makeLaterVersion(): Promise<AsyncDisposable & { readonly folder: string }> {
   const folder = await Deno.makeTempDir();
   const project = new URL("../..", import.meta.url).pathname;
-  const copied = ["chat", "main.ts", "deno.json", "deno.lock", "vendor"];
+  const copied = ["chat", "main.ts", "deno.json", "deno.lock", "vendor", "web"];
   const { success } = await new Deno.Command("cp", {
     args: ["-r", ...copied.map((name) => `${project}${name}`), folder],
   }).output();
