@@ -2,9 +2,6 @@ import { h } from "./dom.ts";
 import { tab } from "./settings.ts";
 import { text } from "./texts.ts";
 
-/** The shortest time between two calls of `onTyping`. */
-const TYPING_PAUSE_MS = 3_000;
-
 /** The most bytes that a UTF-16 code unit has in JSON: that of a control character, `\u0001`. */
 const MAX_BYTES_PER_UNIT = 6;
 
@@ -14,7 +11,7 @@ const isTouchOnly = matchMedia("(hover: none) and (pointer: coarse)");
 /** What happens in a composer. */
 export interface ComposerHandlers {
   onSend(text: string): void;
-  /** The user types; called at most every three seconds. */
+  /** The user types; called for each change. */
   onTyping(): void;
 }
 
@@ -28,7 +25,6 @@ export class Composer {
   readonly #send: HTMLButtonElement;
   readonly #hint: HTMLElement;
   #maxBytes = Infinity;
-  #typedAt = -Infinity;
 
   constructor(handlers: ComposerHandlers, room: string) {
     this.#handlers = handlers;
@@ -94,10 +90,7 @@ export class Composer {
     tab.set(this.#draftKey, value || undefined);
     this.#fit();
     this.#check();
-    const now = performance.now();
-    if (!isByUser || value === "" || now - this.#typedAt < TYPING_PAUSE_MS) return;
-    this.#typedAt = now;
-    this.#handlers.onTyping();
+    if (isByUser && value !== "") this.#handlers.onTyping();
   }
 
   #onKey(event: KeyboardEvent): void {
@@ -114,7 +107,6 @@ export class Composer {
     const trimmed = this.#box.value.replace(/^\s*\n/, "").trimEnd();
     if (trimmed === "" || !this.#check()) return;
     this.#box.value = "";
-    this.#typedAt = -Infinity;
     this.#onInput(false);
     this.focus();
     this.#handlers.onSend(trimmed);

@@ -6,6 +6,7 @@
 import { ChatClient } from "../chat/client/client.ts";
 import type {
   ChatError,
+  ChatEventMap,
   Message,
   StateChange,
   UnsentMessage,
@@ -23,6 +24,8 @@ import { type Connection, makeStateLine } from "./state_line.ts";
 import { announce, isInOtherTab, takeFromOtherTab } from "./tabs.ts";
 import { listNames, text } from "./texts.ts";
 import { Timeline } from "./timeline.ts";
+
+const isTouchOnly = matchMedia("(hover: none) and (pointer: coarse)");
 
 /** Who typed is shown for so long. */
 const TYPING_MS = 5_000;
@@ -54,7 +57,8 @@ interface Sent {
   readonly text: string;
   /** Its id, once it is acknowledged. */
   id?: string;
-  hasFailed?: boolean;
+  /** Why it was not sent. */
+  failure?: string;
 }
 
 /** A user in a room, until {@linkcode Conversation.leave}. */
@@ -157,8 +161,13 @@ export class Conversation {
     this.#timeline.show(isShown);
   }
 
+  /** Puts the focus into the message box, but on a phone, whose keyboard hides what one reads. */
   focus(): void {
-    this.#composer.focus();
+    if (!isTouchOnly.matches) this.#composer.focus();
+    // The box may be disabled.
+    if (this.element.contains(document.activeElement)) return;
+    const action = this.#stateLine.element.querySelector("button");
+    action ? action.focus() : this.#timeline.focus();
   }
 
   /** Remembers where the user stopped reading, because the page is not visible any more. */
@@ -195,35 +204,33 @@ export class Conversation {
     this.#chat = chat;
     this.#connection = { user: this.user, state: "connecting", reason: "" };
     this.#render();
-    chat.addEventListener("state", ({ detail }) => this.#onState(detail), { signal });
-    chat.addEventListener("welcome", ({ detail }) => this.#onWelcome(detail), { signal });
-    chat.addEventListener("message", ({ detail }) => this.#onMessage(detail), { signal });
-    chat.addEventListener("gap", () => this.#timeline.addGap(), { signal });
-    chat.addEventListener("removed", ({ detail: { id, by } }) => {
-      this.#timeline.remove(id, by);
-    }, { signal });
-    chat.addEventListener("notice", ({ detail }) => {
-      this.#timeline.addNotice(detail.text);
-    }, { signal });
-    chat.addEventListener("joined", ({ detail }) => this.#onPresence(detail), { signal });
-    chat.addEventListener("left", ({ detail }) => this.#onPresence(detail), { signal });
-    chat.addEventListener("typing", ({ detail: { user } }) => {
+    function on<K extends keyof ChatEventMap>(
+      type: K,
+      listener: (detail: ChatEventMap[K]["detail"]) => void,
+    ): void {
+      chat.addEventListener(type, ({ detail }) => listener(detail), { signal });
+    }
+    on("state", (change) => this.#onState(change));
+    on("welcome", (welcome) => this.#onWelcome(welcome));
+    on("restored", (unsent) => unsent.forEach((each) => this.#follow(each)));
+    on("message", (message) => this.#onMessage(message));
+    on("gap", () => this.#timeline.addGap());
+    on("removed", ({ id, by }) => this.#timeline.remove(id, by));
+    on("notice", (notice) => this.#timeline.addNotice(notice.text));
+    on("joined", (joined) => this.#onPresence(joined));
+    on("left", (left) => this.#onPresence(left));
+    on("typing", ({ user }) => {
       this.#typing.set(user, Date.now() + TYPING_MS);
       this.#render();
-    }, { signal });
-    chat.addEventListener("kicked", ({ detail: { user, by } }) => {
-      this.#timeline.addNotice(text("kickedOther", { user, by }));
-    }, { signal });
-    chat.addEventListener("banned", ({ detail: { user, by, until } }) => {
+    });
+    on("kicked", ({ user, by }) => this.#timeline.addNotice(text("kickedOther", { user, by })));
+    on("banned", ({ user, by, until }) => {
       this.#timeline.addNotice(text(until > 0 ? "bannedOther" : "unbannedOther", { user, by }));
-    }, { signal });
-    chat.addEventListener("muted", ({ detail: { user, by, until } }) => {
+    });
+    on("muted", ({ user, by, until }) => {
       this.#timeline.addNotice(text(until > 0 ? "mutedOther" : "unmutedOther", { user, by }));
       if (user === this.user) this.#setConnection({ mutedUntil: until });
-    }, { signal });
-    chat.addEventListener("restored", ({ detail }) => {
-      for (const unsent of detail) this.#follow(unsent);
-    }, { signal });
+    });
   }
 
   #onWelcome({ last, canModerate, canPublish, maxMessageBytes }: Welcome): void {
@@ -335,20 +342,25 @@ export class Conversation {
   }
 
   /** Shows a message as pending until it is delivered, and tells if that fails. */
-  #follow({ ref, text, id }: UnsentMessage): void {
-    const sent: Sent = { text };
+  #follow({ ref, text: words, id }: UnsentMessage): void {
+    const sent: Sent = { text: words };
     this.#sent.set(ref, sent);
-    this.#timeline.addPending(ref, text);
+    this.#timeline.addPending(ref, words);
     id.then((id) => {
       sent.id = id;
       this.#dropDelivered();
-    }, ({ message }: Error) => {
+    }, ({ code, message }: ChatError) => {
       // If it is not there any more, it was delivered.
-      if (this.#sent.get(ref) !== sent) return;
-      sent.hasFailed = true;
-      this.#timeline.fail(ref, message);
-      this.#storeFailed();
+      if (this.#sent.get(ref) === sent) {
+        this.#fail(ref, words, code === "closed" ? text("taken") : message);
+      }
     });
+  }
+
+  #fail(ref: string, text: string, failure: string): void {
+    this.#sent.set(ref, { text, failure });
+    this.#timeline.fail(ref, failure);
+    this.#storeFailed();
   }
 
   #retry(ref: string): void {
@@ -363,7 +375,7 @@ export class Conversation {
   }
 
   #delete(ref: string): void {
-    const hadFailed = this.#sent.get(ref)?.hasFailed;
+    const hadFailed = this.#sent.get(ref)?.failure !== undefined;
     this.#sent.delete(ref);
     if (hadFailed) this.#storeFailed();
   }
@@ -375,18 +387,20 @@ export class Conversation {
   }
 
   #storeFailed(): void {
-    const failed = [...this.#sent].filter(([, { hasFailed }]) => hasFailed);
-    const value = failed.length === 0 ? undefined : failed.map(([ref, { text }]) => [ref, text]);
-    tab.set(`failed ${this.room}`, value && JSON.stringify(value));
+    const failed = [...this.#sent].filter(([, { failure }]) => failure !== undefined);
+    tab.set(this.#failedKey, failed.length === 0 ? undefined : JSON.stringify(failed));
   }
 
   #restoreFailed(): void {
-    for (const [ref, message] of JSON.parse(tab.get(`failed ${this.room}`) ?? "[]")) {
-      if (this.#sent.has(ref)) continue;
-      this.#sent.set(ref, { text: message, hasFailed: true });
-      this.#timeline.addPending(ref, message);
-      this.#timeline.fail(ref, text("notSent"));
+    const stored: [string, Required<Sent>][] = JSON.parse(tab.get(this.#failedKey) ?? "[]");
+    for (const [ref, { text, failure }] of stored) {
+      this.#timeline.addPending(ref, text);
+      this.#fail(ref, text, failure);
     }
+  }
+
+  get #failedKey(): string {
+    return `failed ${this.room}`;
   }
 
   async #openUserMenu(user: string, anchor: HTMLElement): Promise<void> {

@@ -12,8 +12,8 @@ export interface MenuItem {
 const MARGIN_PX = 4;
 
 /**
- * Opens a menu beside an element, which gets the focus back afterwards. The browser closes it at
- * Escape, and at a click elsewhere.
+ * Opens a menu beside an element. The browser closes it at Escape, and at a click elsewhere, and
+ * gives the focus back.
  *
  * @param label what the menu is about, for screen readers
  */
@@ -35,12 +35,6 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
     removeEventListener("resize", placeAgain);
     anchor.ariaExpanded = "false";
     menu.remove();
-  });
-  // Before it is gone, so that the focus is not lost.
-  menu.addEventListener("beforetoggle", (event) => {
-    if ((event as ToggleEvent).newState === "closed" && menu.contains(document.activeElement)) {
-      anchor.focus({ preventScroll: true });
-    }
   });
   // In a landmark, where screen readers look for what belongs to it.
   (anchor.closest("#main, #rooms, #people") ?? document.body).append(menu);

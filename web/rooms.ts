@@ -71,7 +71,7 @@ export class Rooms {
     this.#joinField = h("input", {
       ...{ "aria-label": text("joinRoom"), placeholder: text("joinRoom"), maxlength: "64" },
       ...{ autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "go" },
-      "aria-describedby": error.id,
+      ...{ "aria-describedby": error.id, oninput: () => error.textContent = "" },
     });
     const onsubmit = (event: Event) => {
       event.preventDefault();
@@ -115,6 +115,9 @@ export class Rooms {
     );
     document.getElementById("app")!.addEventListener("click", ({ target, currentTarget }) => {
       if (target === currentTarget) this.closeDrawer();
+    });
+    addEventListener("resize", () => {
+      if (this.#openDrawer && !this.#isDrawer(this.#openDrawer)) this.closeDrawer();
     });
   }
 
@@ -229,15 +232,19 @@ export class Rooms {
 
   async #open(side: Side): Promise<void> {
     this.closeDrawer();
-    const button = this.#drawerButton(side);
-    // Where the panel is a column, there is no button.
-    if (!button || getComputedStyle(button).display === "none") return;
+    if (!this.#isDrawer(side)) return;
     this.#openDrawer = side;
     this.#asides[side].classList.add("drawer-open");
     this.#setInert(side, true);
     const aside = this.#asides[side];
     await Promise.allSettled(aside.getAnimations().map(({ finished }) => finished));
     aside.querySelector<HTMLElement>("button, input")?.focus();
+  }
+
+  /** Where a panel is a column, the style sheet hides its button. */
+  #isDrawer(side: Side): boolean {
+    const button = this.#drawerButton(side);
+    return button !== undefined && getComputedStyle(button).display !== "none";
   }
 
   #drawerButton(side: Side): HTMLElement | undefined {

@@ -137,6 +137,8 @@ export class Timeline {
   #isShown = false;
   #frame = 0;
   #isAtEnd = true;
+  /** Whether the newest item was in the document after the last rendering. */
+  #isEndRendered = true;
   #anchor: Anchor | undefined;
   #scrollTop = 0;
   #scrollHeight = 0;
@@ -304,10 +306,8 @@ export class Timeline {
     this.#epoch++;
     this.#older = "more";
     this.#from = this.#to = 0;
-    this.#isAtEnd = true;
-    this.#unread = 0;
     this.#line = undefined;
-    this.#schedule();
+    this.#goToEnd();
   }
 
   /** The user looks away: what comes from now on is new. */
@@ -319,10 +319,7 @@ export class Timeline {
   }
 
   scrollToNewest(): void {
-    if (this.#isCut) return this.startOver();
-    this.#isAtEnd = true;
-    this.#unread = 0;
-    this.#schedule();
+    this.#isCut ? this.startOver() : this.#goToEnd();
   }
 
   /** Tells whether this room is the one in view. Otherwise nothing is rendered. */
@@ -333,6 +330,13 @@ export class Timeline {
 
   focus(): void {
     this.#log.focus({ preventScroll: true });
+  }
+
+  #goToEnd(): void {
+    this.#isAtEnd = true;
+    this.#unread = 0;
+    // At once, because a scroll event before the next frame would tell another place.
+    this.#render();
   }
 
   /** Makes the next item. Its time is not before that of the last one, whatever the clock says. */
@@ -432,6 +436,7 @@ export class Timeline {
       this.#schedule();
       break;
     }
+    this.#isEndRendered = this.#to === this.#items.length && !this.#isCut;
     if (this.#anchor?.edge === "top") this.#isAtEnd = this.#isEndInView(AT_END_PX);
     this.#rememberPlace();
     this.#noteRead();
@@ -582,8 +587,7 @@ export class Timeline {
 
   #isEndInView(tolerancePx: number): boolean {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
-    return this.#to === this.#items.length && !this.#isCut &&
-      scrollHeight - clientHeight - scrollTop <= tolerancePx;
+    return this.#isEndRendered && scrollHeight - clientHeight - scrollTop <= tolerancePx;
   }
 
   /** Scrolls so that the end, or the anchor, is where it was. */

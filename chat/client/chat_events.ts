@@ -103,6 +103,3 @@ export interface ChatEventTarget extends EventTarget {
     options?: boolean | EventListenerOptions,
   ): void;
 }
-
-/** What clients extend. */
-export const ChatEventTarget = EventTarget as new () => ChatEventTarget;

@@ -44,12 +44,7 @@ import { BEFORE_FIRST_ID, isId, isLater } from "../protocol/ids.ts";
 import { checkRoom, checkUser, DEFAULT_ROOM, quote } from "../protocol/names.ts";
 import type { Ack, Done, Pong, Reply, Welcome } from "../protocol/protocol.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
-import {
-  type ChatEventMap,
-  ChatEventTarget,
-  type ChatState,
-  type StateChange,
-} from "./chat_events.ts";
+import type { ChatEventMap, ChatEventTarget, ChatState, StateChange } from "./chat_events.ts";
 import { iterateMessages } from "./iterate_messages.ts";
 import { leave } from "./leave.ts";
 import { type NameSecret, secretOf, type SecretStorage } from "./name_secret.ts";
@@ -137,7 +132,9 @@ const CLOSING_ERRORS: readonly ErrorCode[] = ["name_taken", "unavailable", "forb
 const REFUSALS = [400, 401, 403];
 
 /** What a client only passes on. */
-type PlainEvent = Banned | Joined | Kicked | Left | Muted | Notice | Removed | Typing;
+type PlainEvent = (Banned | Joined | Kicked | Left | Muted | Notice | Removed | Typing) & {
+  readonly user?: string;
+};
 
 /** How many users are read at once. */
 const USERS_LIMIT = 200;
@@ -164,11 +161,14 @@ const TYPING_INTERVAL_MS = 3_500;
 /** How long a server that knows no secrets may hold a name for a connection that was lost. */
 const OWN_NAME_TIMEOUT_MS = 120_000;
 
+/** The same as JavaScript has it. */
+const TypedEventTarget = EventTarget as new () => ChatEventTarget;
+
 /**
  * Keeps one user in one room until it is closed. It calls its `on…` properties and the listeners
  * of `addEventListener` with what happens. `for await (const message of chat)` loops over messages.
  */
-export class ChatClient extends ChatEventTarget {
+export class ChatClient extends TypedEventTarget {
   /**
    * Called for each message of the room, including the user's own. Each message is delivered once,
    * and in the same order to everyone.
@@ -362,8 +362,8 @@ export class ChatClient extends ChatEventTarget {
    * }
    * ```
    */
-  history({ before, limit }: HistoryOptions = {}): Promise<HistoryPage> {
-    return this.#read("messages", { before, limit });
+  history(options: HistoryOptions = {}): Promise<HistoryPage> {
+    return this.#read("messages", { ...options });
   }
 
   /**
@@ -373,14 +373,14 @@ export class ChatClient extends ChatEventTarget {
    * @throws {ChatError} as {@linkcode ChatClient.history} does
    */
   async users(): Promise<string[]> {
-    const users = new Set<string>();
+    const users: string[] = [];
     let from: string | null | undefined;
     do {
       const page: UsersPage = await this.#read("users", { from, limit: USERS_LIMIT });
-      for (const user of page.users) users.add(user);
+      users.push(...page.users);
       from = page.from;
     } while (from !== null);
-    return [...users];
+    return [...new Set(users)];
   }
 
   /**
@@ -428,8 +428,7 @@ export class ChatClient extends ChatEventTarget {
   }
 
   async #connect(): Promise<void> {
-    clearTimeout(this.#reconnectTimer);
-    this.#reconnectTimer = undefined;
+    this.#detach();
     const server = this.#servers[this.#turn];
     this.#refusal = undefined;
     this.#welcome = undefined;
@@ -527,16 +526,14 @@ export class ChatClient extends ChatEventTarget {
         return this.#sendQueue.onError(event);
       case "token":
         return this.#planRenewal(event.expires);
-      case "typing":
-        if (event.user === this.#user) return;
-        return this.#tell("typing", event, event);
       case "done":
       case "pong":
         return;
       default: {
-        const { type } = event;
+        const { type } = event satisfies PlainEvent;
+        if (type === "typing" && event.user === this.#user) return;
         // A newer server may send types that this client does not know. It ignores them.
-        if (`on${type}` in this) this.#tell(type, event satisfies PlainEvent, event);
+        if (`on${type}` in this) this.#tell(type, event, event);
       }
     }
   }
@@ -660,7 +657,6 @@ export class ChatClient extends ChatEventTarget {
     const socket = this.#socket;
     this.#detach();
     if (socket) this.#left = leave(socket, this.#offers("leave"));
-    clearTimeout(this.#reconnectTimer);
     clearInterval(this.#heartbeatTimer);
     this.#closed.abort();
     this.#ready.reject(error);
@@ -672,12 +668,12 @@ export class ChatClient extends ChatEventTarget {
     return this.#welcome?.features?.includes(feature) ?? false;
   }
 
-  /** Ignores what the socket still receives. */
+  /** Ignores what the socket still receives, and awaits nothing. */
   #detach(): void {
     const socket = this.#socket;
-    this.#socket = undefined;
     clearTimeout(this.#answerTimer);
-    this.#answerTimer = undefined;
+    clearTimeout(this.#reconnectTimer);
+    this.#socket = this.#answerTimer = this.#reconnectTimer = undefined;
     if (socket) socket.onmessage = socket.onclose = socket.onerror = null;
   }
 
@@ -690,7 +686,7 @@ export class ChatClient extends ChatEventTarget {
   /**
    * Calls the property of an event, and its listeners.
    *
-   * @param args what the property is given, if that is not the event's detail alone
+   * @param args what the property is given
    */
   #tell<K extends keyof ChatEventMap>(
     type: K,

@@ -14,6 +14,10 @@ export interface SecretStorage {
   setItem(key: string, value: string): void;
 }
 
+/** What is stored, as the end of its key. */
+const SECRET = "";
+const UNSENT = " unsent";
+
 const SUBPROTOCOL = /^secret\.([\w-]{16,64})\.(\d{1,15})$/;
 
 /** The secrets of this page. They are kept after a client is closed: the next one may be near. */
@@ -65,50 +69,46 @@ export class NameSecret {
     const secret = await this.#secret;
     this.#attempt = Math.max(this.#attempt + 1, Date.now());
     const subprotocol = `secret.${secret}.${this.#attempt}`;
-    this.#write(this.#key, subprotocol);
+    this.#write(SECRET, subprotocol);
     return subprotocol;
   }
 
   /** Returns what this page stored before it was reloaded; `""` if it was not. */
   async readUnsent(): Promise<string> {
     await this.#secret;
-    return this.#isReload ? this.#read(this.#unsentKey) : "";
+    return this.#isReload ? this.#read(UNSENT) : "";
   }
 
   /** Stores what a client has not sent yet. */
   storeUnsent(unsent: string): void {
     // What is there already must not be taken for what is unsent now.
-    if (!this.#write(this.#unsentKey, unsent)) this.#write(this.#unsentKey, "");
-  }
-
-  get #unsentKey(): string {
-    return `${this.#key} unsent`;
+    if (!this.#write(UNSENT, unsent)) this.#write(UNSENT, "");
   }
 
   async #restore(): Promise<string> {
-    const [, stored, attempt] = SUBPROTOCOL.exec(this.#read(this.#key)) ?? [];
+    const [, stored, attempt] = SUBPROTOCOL.exec(this.#read(SECRET)) ?? [];
     if (stored && await lockForPage(stored)) {
       this.#isReload = true;
       this.#attempt = Number(attempt);
       return stored;
     }
     const secret = makeRandomId();
-    if (this.#storage) lockForPage(secret);
+    lockForPage(secret);
     return secret;
   }
 
-  #read(key: string): string {
+  #read(what: string): string {
     try {
-      return this.#storage?.getItem(key) ?? "";
+      return this.#storage?.getItem(this.#key + what) ?? "";
     } catch {
       return "";
     }
   }
 
   /** Returns whether it is stored: it may be too much, or the browser may not allow it. */
-  #write(key: string, value: string): boolean {
+  #write(what: string, value: string): boolean {
     try {
-      this.#storage?.setItem(key, value);
+      this.#storage?.setItem(this.#key + what, value);
       return true;
     } catch {
       return false;

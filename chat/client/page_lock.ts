@@ -34,12 +34,12 @@ export async function lockForPage(name: string): Promise<boolean> {
 
 function requestLock(locks: Locks, name: string): Promise<boolean> {
   return new Promise((resolve) => {
-    function hold(): Promise<never> {
+    const signal = AbortSignal.timeout(LOCK_TIMEOUT_MS);
+    locks.request(name, { signal }, () => {
       resolve(true);
+      // The page holds the lock for as long as it lives.
       return new Promise(() => {});
-    }
-    const options = { signal: AbortSignal.timeout(LOCK_TIMEOUT_MS) };
-    locks.request(name, options, hold).catch(() => resolve(false));
+    }).catch(() => resolve(false));
   });
 }
 

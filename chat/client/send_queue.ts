@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ErrorReply } from "../protocol/errors.ts";
+import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
 import type { Ack, Welcome } from "../protocol/protocol.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
 import { byteLength, jsonByteLength } from "../protocol/utf8.ts";
@@ -51,6 +51,9 @@ const MAX_STORED_BYTES = 262_144;
 /** What is stored of each message. */
 const STORED_FIELDS = ["ref", "text", "firstSentAt"];
 
+/** After these errors a message is sent again. */
+const RETRIED: readonly ErrorCode[] = ["not_delivered", "unknown", "too_many"];
+
 const OUTCOME_UNKNOWN = "message may not have been delivered";
 
 /** A message that the server has not acknowledged yet. */
@@ -81,7 +84,7 @@ export class SendQueue {
   readonly #now: () => number;
   readonly #monotonicNow: () => number;
   /** The start of all refs of one client, which no other client's refs have. */
-  readonly #refPrefix = makeRandomId();
+  readonly #refPrefix = makeRandomId().slice(0, 18);
   #lastRef = 0;
   #pending = new Map<string, PendingSend>();
   /** Stores what is not acknowledged; `undefined` before {@linkcode SendQueue.restore}. */
@@ -173,7 +176,7 @@ export class SendQueue {
     if (retryAfterMs !== undefined) this.#pause(retryAfterMs);
     const pending = ref === undefined ? undefined : this.#pending.get(ref);
     if (!pending) return;
-    if (code !== "not_delivered" && code !== "unknown" && code !== "too_many") {
+    if (!RETRIED.includes(code)) {
       this.#reject(pending, code, message);
       return this.#flush();
     }
@@ -252,8 +255,7 @@ export class SendQueue {
       // A line has at least as many UTF-8 bytes as its text has UTF-16 units, and the overhead
       // covers the rest. So this sum keeps to both limits, of frames and of messages.
       bytesInFlight += lineBytes + OVERHEAD_BYTES;
-      const isAlone = this.#inFlight.size === 0;
-      if (!isAlone && bytesInFlight > this.#limits.maxInFlightBytes) break;
+      if (this.#inFlight.size > 0 && bytesInFlight > this.#limits.maxInFlightBytes) break;
       const waitMs = Math.max(
         this.#messages.msUntil(1, monotonicNow),
         this.#bytes.msUntil(lineBytes + OVERHEAD_BYTES, monotonicNow),
@@ -295,8 +297,10 @@ export class SendQueue {
   #reject(pending: PendingSend, code: ChatErrorCode, message: string): void {
     this.#remove(pending);
     // Whatever is wrong with this attempt, an earlier one may have been delivered.
-    if (pending.isInDoubt) pending.reject(new ChatError("unknown", OUTCOME_UNKNOWN));
-    else pending.reject(new ChatError(code, message));
+    const outcome = pending.isInDoubt
+      ? ["unknown", OUTCOME_UNKNOWN] as const
+      : [code, message] as const;
+    pending.reject(new ChatError(...outcome));
   }
 
   #remove(pending: PendingSend): void {
@@ -307,11 +311,11 @@ export class SendQueue {
 }
 
 function makePending(text: string, ref: string, firstSentAt?: number): PendingSend {
-  const { promise: id, resolve, reject } = Promise.withResolvers<string>();
+  const { promise: id, ...settle } = Promise.withResolvers<string>();
   const line = JSON.stringify({ type: "message", text, ref });
   return {
-    ...{ ref, text, id, line, lineBytes: byteLength(line) },
-    ...{ resolve, reject, firstSentAt, isInDoubt: firstSentAt !== undefined },
+    ...{ ref, text, id, ...settle, line, lineBytes: byteLength(line) },
+    ...{ firstSentAt, isInDoubt: firstSentAt !== undefined },
   };
 }
 

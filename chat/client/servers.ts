@@ -20,10 +20,10 @@ export function parseServers(urls: readonly string[]): URL[] {
     const url = new URL(given);
     url.protocol = url.protocol.replace("ws", "http");
     if (!/^https?:$/.test(url.protocol)) {
-      throw new TypeError(`${given} is no server: give a URL that begins with ws:// or wss://`);
+      throw new TypeError(`${given} is no server: give a URL, such as ws://localhost`);
     }
     url.search = url.hash = "";
-    if (!url.pathname.endsWith("/")) url.pathname += "/";
+    url.pathname = url.pathname.replace(/\/?$/, "/");
     return [url.href, url];
   }));
   if (servers.size === 0) throw new TypeError("no server is given");
@@ -58,7 +58,7 @@ export async function readJson<T>(
   let message: string;
   try {
     const response = await fetch(url, {
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      headers: { ...token && { authorization: `Bearer ${token}` } },
       signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
     });
     if (response.ok) return await response.json();

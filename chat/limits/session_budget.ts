@@ -155,11 +155,6 @@ export class SessionBudget {
     };
   }
 
-  /** Takes the check of a later token: see {@linkcode AddressBudget.takeTokenCheck}. */
-  takeTokenCheck(): boolean {
-    return this.#address.takeTokenCheck();
-  }
-
   /** Takes the last line, which tells that the user is typing; returns whether it was taken. */
   takeTyping(receivers: number): boolean {
     const now = this.#nowMs;
@@ -167,6 +162,11 @@ export class SessionBudget {
     if (this.#address.takeDelivery(this.#deliveredBytes(receivers), now) > 0) return false;
     this.#lastTypingMs = now;
     return true;
+  }
+
+  /** Takes the check of a later token: see {@linkcode AddressBudget.takeTokenCheck}. */
+  takeTokenCheck(): boolean {
+    return this.#address.takeTokenCheck();
   }
 
   /** Notes that the client was disconnected because it sent too much. */

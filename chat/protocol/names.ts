@@ -87,7 +87,7 @@ export function checkRoom(room: string): string {
 export function quote(given: string): string {
   return JSON.stringify(given.length > 100 ? given.slice(0, 100) + "…" : given)
     .replace(
-      /[\u007f-\u009f]|\p{Cf}|\p{Zl}|\p{Zp}/gu,
+      /[\x7f-\x9f\p{Cf}\p{Zl}\p{Zp}]/gu,
       (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`,
     );
 }

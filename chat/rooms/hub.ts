@@ -145,6 +145,11 @@ export class Hub {
     return published;
   }
 
+  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
+  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
+    return this.#store.publishUnlogged(name, event);
+  }
+
   /** Notes a client that moderates a room: no other moderator may put it out. */
   async noteModerator(name: string, { user, canModerate, expiresAtMs }: Access): Promise<void> {
     if (user === undefined || !canModerate) return;

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Browser, type Context, startChromium, untilTrue } from "../support/browser.ts";
-import type { Page } from "../support/browser.ts";
+import { INSECURE_HOST, startChromium, untilTrue } from "../support/browser.ts";
+import type { Browser, Context, Page } from "../support/browser.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
@@ -23,9 +23,11 @@ Deno.test("people talk with the page", async (t) => {
   await using browser = await startChromium();
   await t.step("two browsers on two instances, and a text client", () => talk(browser, one, two));
   await t.step("rooms side by side, and a reload keeps them", () => switchRooms(browser, one));
+  await t.step("drawers on a phone", () => openDrawers(browser, one));
   await t.step("a network that is silently away", () => cutOff(browser, one));
   await t.step("a reload without a network", () => reloadWithoutNetwork(browser, one));
   await t.step("a duplicated tab does not fight", () => duplicate(browser, one));
+  await t.step("a page without a secure context", () => talkInsecurely(browser, one));
   await t.step("an instance that is killed, and started again", async () => {
     await using restarted = await killInstance(browser, one, redis.env);
     assertEquals(restarted.port, one.port);
@@ -57,7 +59,8 @@ async function talk(browser: Browser, one: Instance, two: Instance): Promise<voi
   await untilTrue(anna, `${typing} === "ben is typing …"`);
   await ben.keyboard.press("Enter");
   await pi.until("ben: hello <b>anna</b>, hi pi");
-  await untilTrue(anna, `${typing} === ""`);
+  await untilCount(anna, 1);
+  assertEquals(await anna.evaluate(typing), "");
   pi.send("hi both");
   const all = ["ben: hello <b>anna</b>, hi pi", "pi: hi both", "anna: two\nlines"];
   await untilCount(anna, 2);
@@ -101,15 +104,50 @@ async function switchRooms(browser: Browser, { port, http }: Instance): Promise<
 
   await page.reload();
   await untilTrue(page, `${SHOWN}?.querySelector("textarea").value === "a draft"`);
+  await untilTrue(page, "[...document.querySelectorAll('.state')].every(({ hidden }) => hidden)");
   await pi.publish("three");
   await untilTrue(page, "document.title === '(1) right · Chat'");
   await page.keyboard.press("Alt+ArrowUp");
   await untilCount(page, 3);
+  const isBefore = new Set<unknown>(pi.all("left"));
   await page.locator("[aria-label='Leave left']").click();
   await untilTrue(page, "location.pathname === '/r/right'");
-  await pi.find("left", ({ user }) => user === "anna");
+  await pi.find("left", (event) => event.user === "anna" && !isBefore.has(event));
   assertEquals(await page.evaluate("document.querySelectorAll('.room').length"), 1);
   await pi.leave();
+}
+
+async function openDrawers(browser: Browser, { http }: Instance): Promise<void> {
+  await using context = await browser.newContext({ viewport: { width: 360, height: 640 } });
+  const page = await join(context, { http }, "phone", "anna");
+  await page.locator(".open-people").click();
+  await untilTrue(page, "document.activeElement.closest('#people')");
+  assertEquals(await page.evaluate("document.getElementById('main').inert"), true);
+  await page.keyboard.press("Escape");
+  await untilTrue(page, "document.activeElement.matches('.open-people[aria-expanded=false]')");
+  await page.keyboard.press("Control+k");
+  await untilTrue(page, "document.activeElement.matches('#rooms.drawer-open input')");
+  await page.setViewportSize(VIEWPORT);
+  await untilTrue(page, "!document.querySelector('.drawer-open, [inert]')");
+}
+
+/** Without a service worker, a clipboard, Web Locks and `randomUUID`, the rest works. */
+async function talkInsecurely(browser: Browser, { port }: Instance): Promise<void> {
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  const page = await join(context, { http: `http://${INSECURE_HOST}:${port}` }, "plain", "anna");
+  assertEquals(await page.evaluate("isSecureContext"), false);
+  assertEquals(await page.evaluate(`${SHOWN}.querySelectorAll(".icon-link").length`), 0);
+  await page.keyboard.type("hello");
+  await page.keyboard.press("Enter");
+  await untilTrue(page, `${LAST} === "hello"`);
+  const opened = page.waitForEvent("popup");
+  await page.evaluate("void open(location.href)");
+  const copy = await opened;
+  await untilState(copy, "You are here in another tab.");
+  await copy.locator(".state-action >> text=Use it here").click();
+  await untilState(page, "You are here in another tab.");
+  await copy.reload();
+  await untilTrue(copy, `${LAST} === "hello" && ${STATE} === ""`);
 }
 
 /** Nothing tells the page that its connection is gone: it asks when the browser is online again. */
@@ -130,7 +168,7 @@ async function reloadWithoutNetwork(browser: Browser, instance: Instance): Promi
   await using proxy = await startProxy(instance.port);
   await using context = await browser.newContext({ viewport: VIEWPORT });
   const page = await join(context, { http: `http://127.0.0.1:${proxy.port}` }, "reload", "anna");
-  await page.evaluate("navigator.serviceWorker.ready");
+  await untilTrue(page, "navigator.serviceWorker.controller");
   await checkCut(page, instance, "reload", async (pass) => {
     proxy.block();
     await pass();
@@ -190,6 +228,25 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
   await anna.locator(".state-action >> text=Use it here").click();
   await untilTrue(anna, `${LAST} === "from here"`);
   await untilState(copy, "You are here in another tab.");
+
+  // What a tab had not sent when another one took over, it can send later.
+  proxy.block();
+  await anna.keyboard.type("sent later");
+  await anna.keyboard.press("Enter");
+  await copy.locator(".state-action >> text=Use it here").click();
+  await untilState(anna, "You are here in another tab.");
+  proxy.unblock();
+  const failed = `${SHOWN}?.querySelector(".message-failed .message-text")?.textContent`;
+  await untilTrue(anna, `${failed} === "sent later"`);
+  await anna.reload();
+  await untilState(anna, "You are here in another tab.");
+  await untilTrue(anna, `${failed} === "sent later"`);
+  await anna.locator(".state-action >> text=Use it here").click();
+  await untilTrue(anna, `${STATE} === ""`);
+  await anna.locator(".message-failed >> text=Retry").click();
+  await untilTrue(ben, `${LAST} === "sent later"`);
+  await untilTrue(anna, `!${failed} && ${LAST} === "sent later"`);
+  assertEquals(await anna.evaluate("Object.keys(sessionStorage).includes('failed tabs')"), false);
 }
 
 /**
@@ -219,9 +276,11 @@ async function checkCut(
   await pi.find("message", ({ text }) => text === OWN[2]);
   await pi.publish("after");
   await untilTrue(page, `${LAST} === "after"`);
-  const shown = await messagesOf(page);
   const response = await fetch(`${http}/rooms/${room}/messages?limit=200`);
   const { messages } = await response.json();
+  // After a reload, the older ones come one page later.
+  await untilCount(page, messages.length);
+  const shown = await messagesOf(page);
   assertEquals(shown, messages.map((message: Line) => `${message.user}: ${message.text}`));
   const pis = ["before", ...missed, "after"].map((text) => `pi: ${text}`);
   assertEquals(shown.filter((line) => line.startsWith("pi: ")), pis);
@@ -290,6 +349,13 @@ async function moderate(browser: Browser): Promise<void> {
   await page.locator("#join-name").waitFor();
   await page.keyboard.press("Enter");
   await page.locator(".join-error >> text=This chat needs an invitation link.").waitFor();
+
+  await page.goto("about:blank");
+  await page.goto(`${server.origin}/r/red#token=no.valid.token`);
+  await page.locator("#join-name").waitFor();
+  assertEquals(await page.evaluate("location.href"), `${server.origin}/r/red`);
+  await page.keyboard.press("Enter");
+  await page.locator(".join-error >> text=the token is no valid JWT").waitFor();
 
   // The link of the invitation, in a tab that is here already.
   await page.goto(`${server.origin}/r/red#token=${token}`);

@@ -13,6 +13,8 @@ Deno.test("everyone can use the page", async (t) => {
     () => checkAllStates(browser),
   );
   await t.step("the keyboard alone suffices", () => walkByKeyboard(browser));
+  await t.step("the box: input methods, drafts, typing, too long texts", () => checkBox(browser));
+  await t.step("settings hold, and notifications are asked for", () => checkSettings(browser));
 });
 
 interface Violation {
@@ -135,6 +137,108 @@ async function walkByKeyboard(browser: Browser): Promise<void> {
   await page.keyboard.press("Enter");
   await page.locator("h1:visible >> text=team").waitFor();
   await untilTrue(page, "document.activeElement.matches('.composer-box')");
+  await ben.leave();
+}
+
+async function checkBox(browser: Browser): Promise<void> {
+  await using server = await startHttpServer();
+  await using context = await browser.newContext();
+  const ben = await JsonClient.join(server.port, "ben", { room: "team" });
+  const page = await context.newPage();
+  await page.goto(`${server.origin}/r/team`);
+  await page.locator("#join-name").fill("anna");
+  await page.keyboard.press("Enter");
+  await page.locator(".composer-box:visible").waitFor();
+  await untilTrue(page, "document.activeElement.matches('.composer-box')");
+
+  // An Enter that ends the composition of an input method sends nothing.
+  await page.keyboard.type("draft");
+  for (const init of ["isComposing: true", "keyCode: 229"]) {
+    await page.evaluate(`document.activeElement.dispatchEvent(new KeyboardEvent("keydown",
+      { key: "Enter", bubbles: true, cancelable: true, ${init} }))`);
+  }
+  // So does one with nothing but white space.
+  assertEquals(await page.evaluate("document.activeElement.value"), "draft");
+
+  // The draft is there again after a reload, and is sent once.
+  await page.reload();
+  await untilTrue(page, "document.activeElement.matches('.composer-box')");
+  assertEquals(await page.evaluate("document.activeElement.value"), "draft");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type(" ");
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Backspace");
+  await page.keyboard.type("second");
+  await page.keyboard.press("Enter");
+  await ben.receivedMessages(2);
+  assertEquals(ben.texts, ["draft", "second"]);
+  // Not one for each key: one for each message, unless that was within three seconds.
+  const typed = ben.all("typing").map(({ user }) => user);
+  assert(typed.length === 1 || typed.length === 2, `${typed}`);
+
+  // A text that is too long is not sent, and the user learns by how much.
+  await page.locator(".composer-box").fill("x".repeat(65_536 + 7));
+  await page.keyboard.press("Enter");
+  await page.locator(".composer-hint >> text=7 characters too long").waitFor();
+  await page.locator(".composer-box").fill("x".repeat(65_536));
+  await page.keyboard.press("Enter");
+  await ben.receivedMessages(3);
+  assertEquals(ben.texts[2].length, 65_536);
+  await ben.leave();
+}
+
+async function checkSettings(browser: Browser): Promise<void> {
+  await using server = await startHttpServer();
+  await using context = await browser.newContext({ locale: "de-DE" });
+  const ben = await JsonClient.join(server.port, "ben", { room: "team" });
+  const page = await context.newPage();
+  await page.goto(`${server.origin}/r/team`);
+  await page.locator("#join-name").fill("anna");
+  await page.locator("text=Beitreten").click();
+  await page.locator(".composer-box:visible").waitFor();
+  assertEquals(await page.evaluate("document.documentElement.lang"), "de");
+  // The permission of a real browser cannot be asked for without a window.
+  await page.evaluate(`{
+    globalThis.shown = [];
+    globalThis.Notification = class {
+      static permission = "default";
+      static requestPermission() {
+        return Promise.resolve(this.permission = globalThis.answer);
+      }
+      constructor(title, { body }) {
+        shown.push(title + ": " + body);
+      }
+    };
+    Object.defineProperty(document, "hasFocus", { value: () => !globalThis.isAway });
+  }`);
+  const notificationsAre = (value: string) =>
+    untilTrue(page, `JSON.parse(localStorage.settings).notifications === "${value}"`);
+  await page.locator(".icon-settings").click();
+  await page.evaluate("globalThis.answer = 'denied'");
+  await page.locator('label:has-text("Bei allen Nachrichten")').click();
+  await page.locator("text=Dein Browser blockiert sie").waitFor();
+  await notificationsAre("off");
+  await page.keyboard.press("Escape");
+  await page.evaluate("answer = 'granted'; Notification.permission = 'default'");
+  await page.locator(".icon-settings").click();
+  await page.locator('label:has-text("Wenn ich erwähnt werde")').click();
+  await page.locator('label:has-text("Dunkel")').click();
+  await notificationsAre("mentions");
+  await page.keyboard.press("Escape");
+
+  // Only mentions, and only while the user looks at something else.
+  await ben.publish("anna, you see this");
+  await page.locator(".message >> text=you see this").waitFor();
+  await page.evaluate("globalThis.isAway = true");
+  await ben.publish("not for her");
+  await ben.publish("@anna are you there?");
+  await untilTrue(page, "shown.length > 0");
+  assertEquals(await page.evaluate("shown"), ["ben in team: @anna are you there?"]);
+
+  // What was chosen outlives the page.
+  await page.reload();
+  await untilTrue(page, "document.documentElement.dataset.theme === 'dark'");
+  await notificationsAre("mentions");
   await ben.leave();
 }
 

@@ -37,7 +37,7 @@ async function checkMany(page: Page): Promise<void> {
     let most = 0;
     for (let i = 0; i < 10_000; i++) {
       say("ben", "message " + i);
-      if (i % 500 === 0) {
+      if (i % (i < 1_000 ? 20 : 500) === 0) {
         await rendered();
         most = Math.max(most, all(".row").length);
       }
@@ -149,8 +149,22 @@ async function checkEnd(page: Page): Promise<void> {
   assert(await page.evaluate("rendered().then(() => gapAtEnd() < 1)"));
   assert(await page.evaluate("all('.jump')[0].hidden"));
 
-  // A wheel turned by a little leaves the end, while messages come at every frame.
-  await page.evaluate(`globalThis.flood = setInterval(() => say("ben", "flood"), 5); rendered()`);
+  // Messages that come before, in and after every frame do not leave it.
+  const left = await page.evaluate<number>(`(async () => {
+    timeline.drop("r");
+    globalThis.flood = setInterval(() => say("ben", "flood"), 1);
+    log.addEventListener("scroll", () => say("ben", "before a rendering"), { capture: true });
+    let left = 0;
+    for (let i = 0; i < 60; i++) {
+      await new Promise(requestAnimationFrame);
+      say("ben", "in a frame");
+      if (!all(".jump")[0].hidden) left++;
+    }
+    return left;
+  })()`);
+  assertEquals(left, 0);
+
+  // A wheel turned by a little does, nevertheless.
   await page.mouse.move(200, 100);
   await page.mouse.wheel(0, -120);
   await untilTrue(page, "!all('.jump')[0].hidden");
@@ -163,6 +177,16 @@ async function checkEnd(page: Page): Promise<void> {
   await page.locator(".jump").click();
   await untilTrue(page, "all('.jump')[0].hidden && gapAtEnd() < 1");
   await page.evaluate("clearInterval(flood)");
+  // It goes back to the end even if the log is being scrolled.
+  assert(
+    await page.evaluate(`(async () => {
+    await scrollBy(-300);
+    log.scrollTop -= 10;
+    timeline.scrollToNewest();
+    await rendered();
+    return gapAtEnd() < 1;
+  })()`),
+  );
 }
 
 async function checkNew(page: Page): Promise<void> {
@@ -452,7 +476,11 @@ async function checkKeyboard(page: Page): Promise<void> {
   }
   await page.keyboard.press("ArrowUp");
   assertEquals(await focused(), "message 99");
-  for (let i = 0; i < 70; i++) await page.keyboard.press("ArrowUp");
+  for (let i = 0; i < 70; i++) {
+    await page.keyboard.press("ArrowUp");
+    // The rows above come with the next frame.
+    if (i % 5 === 0) await page.evaluate("rendered()");
+  }
   assertEquals(await focused(), "message 29");
   // The row with the focus leaves the document: the log has it then.
   await page.evaluate("timeline.scrollToNewest(); rendered()");
@@ -474,6 +502,7 @@ async function checkPeople(page: Page): Promise<void> {
     "guest 1",
     "guest 2",
   ]);
+  await page.evaluate("people.delete('guest 7'); people.add('guest 7'); people.add('guest 7')");
   for (const part of [0.3, 0.8, 1]) {
     const names = await page.evaluate<string[]>(`(async () => {
       const list = all(".people-list")[0];

@@ -62,6 +62,35 @@ async function open(browser: Browser, port: number) {
   return tab;
 }
 
+/** Leaves the page nothing but what its service worker keeps. */
+async function clearHttpCache(tab: Tab): Promise<void> {
+  const { context } = tab as unknown as { context(): { newCDPSession(tab: Tab): Promise<Cdp> } };
+  const session = await context.call(tab).newCDPSession(tab);
+  await session.send("Network.clearBrowserCache");
+}
+
+/** Collects what goes wrong in a page: errors, and what its Content-Security-Policy refuses. */
+function collectErrors(tab: Tab): string[] {
+  const errors: string[] = [];
+  const { on } = tab as unknown as { on(event: string, listener: (event: Problem) => void): void };
+  on.call(tab, "pageerror", (error) => errors.push(`${error}`));
+  on.call(tab, "console", (line) => {
+    if (line.type() === "error") errors.push(line.text());
+  });
+  return errors;
+}
+
+/** An error, or a line of the console. */
+interface Problem {
+  type(): string;
+  text(): string;
+}
+
+/** The protocol of Chromium's developer tools. */
+interface Cdp {
+  send(command: string): Promise<unknown>;
+}
+
 /** Waits until the files of a version are kept, and those of no other. */
 async function untilKept(tab: Tab, { hash, files }: Page): Promise<void> {
   const kept = `caches.keys().then((names) => Promise.all(names.map(async (name) =>
@@ -77,11 +106,13 @@ Deno.test("the page opens without a network, and a new one is there at once", as
     const server = servePage(one);
     const tab = await open(browser, server.port);
     await server[Symbol.asyncDispose]();
+    await clearHttpCache(tab);
     for (const path of ["/", "/r/red", "/chat/foo?room=red", "/r/red#token=x"]) {
       await tab.goto(`http://localhost:${server.port}${path}`);
       await untilTrue(tab, 'document.title === "1 1"');
     }
     assertEquals(await tab.evaluate("importMore()"), 1);
+    assertEquals(await tab.evaluate('fetch("/").catch(() => "not here")'), "not here");
     await assertRejects(() => tab.goto(`http://localhost:${server.port}/healthz`));
     await tab.close();
   });
@@ -140,21 +171,26 @@ Deno.test("the page opens without a network, and a new one is there at once", as
   await t.step("at another host without TLS, the page does without a service worker", async () => {
     await using server = servePage(await loadPage());
     const tab = await browser.newPage();
+    const errors = collectErrors(tab);
     await tab.goto(`http://${INSECURE_HOST}:${server.port}/`);
     await untilTrue(tab, 'document.querySelector("form")');
     assertEquals(await tab.evaluate("navigator.serviceWorker === undefined"), true);
     assert(!server.requests.includes("/sw.js"));
+    assertEquals(errors.filter((error) => !error.includes("Cross-Origin-Opener-Policy")), []);
     await tab.close();
   });
 
   await t.step("of the page no file is asked for twice, and it can be used after few", async () => {
     await using server = servePage(await loadPage());
-    const tab = await open(browser, server.port);
+    const tab = await browser.newPage();
+    const errors = collectErrors(tab);
+    await tab.goto(`http://localhost:${server.port}/`);
     await untilTrue(tab, 'document.querySelector("form")');
     await untilKept(tab, await loadPage());
     const counts = Map.groupBy(server.requests, withoutVersion);
     const twice = [...counts].filter(([, { length }]) => length > 1).map(([path]) => path);
     assertEquals(twice, []);
+    assertEquals(errors, []);
     await tab.close();
   });
 });

@@ -221,6 +221,19 @@ async function visitServerWithTokens(
   await visit("banned", guest);
   await guest.close();
 
+  const sender = await context.newPage();
+  await sender.goto(`${origin}/r/team#token=${await makeToken({ sub: "jo" })}`);
+  await sender.locator(".composer-box:visible").waitFor();
+  await untilTrue(sender, "document.querySelector('.header-note')?.textContent");
+  proxy.block();
+  await sender.locator(".state:visible").waitFor();
+  await send(sender, "Nobody will read this.");
+  await put("bans/jo", { seconds: 3_600 });
+  proxy.unblock();
+  await sender.locator(".message-failed").waitFor();
+  await visit("failed", sender);
+  await sender.close();
+
   const reader = await context.newPage();
   await reader.goto(
     `${origin}/r/team#token=${await makeToken({ sub: "ida", publish: false })}`,

@@ -17,7 +17,7 @@ function linksOf(text: string): string[] {
   return parseText(text).flatMap((part) => part.kind === "link" ? [part.text] : []);
 }
 
-Deno.test("a link ends before the punctuation of its sentence, and brackets belong to it in pairs", () => {
+Deno.test("a link ends before punctuation, and has brackets in pairs", () => {
   const cases: Record<string, string[]> = {
     "see https://example.org.": ["https://example.org"],
     "(https://example.org/a)": ["https://example.org/a"],

@@ -18,9 +18,8 @@ export const de: Texts = {
   joining: "Einen Moment …",
   nameMissing: "Gib einen Namen ein.",
   nameTooLong: "Ein Name hat höchstens 64 Zeichen.",
-  nameInvalid: "Dieser Name geht nicht: kein „:“, kein „/“, keine unsichtbaren Zeichen.",
-  roomInvalid:
-    "Der Name eines Raums hat 1 bis 64 Buchstaben (A bis Z), Ziffern, „.“, „_“ oder „-“.",
+  nameInvalid: "Dieser Name geht nicht: kein „:“ oder „/“, keine unsichtbaren Zeichen.",
+  roomInvalid: "Ein Raum heißt mit 1 bis 64 Buchstaben (A–Z), Ziffern, „.“, „_“ oder „-“.",
   nameTaken: "Jemand in diesem Raum hat diesen Namen schon oder einen, der so aussieht.",
 
   joinRoom: "Raum beitreten",

@@ -1,6 +1,6 @@
 /**
- * What the page says, in English. `{name}` stands for a value. Where a sentence depends on a number,
- * it has one text for each plural of the language, and the value `count` chooses among them.
+ * What the page says, in English. `{name}` stands for a value. Where a sentence depends on a
+ * number, it has one text for each plural of the language: the value `count` chooses among them.
  */
 export const en = {
   // Names of places and things
