@@ -324,7 +324,6 @@ export class StoreUnavailable extends Error {
 
 /** The message that a message names as the one before it is not in the log. */
 export class OutOfOrder extends StoreUnavailable {
-  /** Creates the error, always with the same words. */
   constructor() {
     super("the message before it is not in the log");
   }
@@ -332,7 +331,6 @@ export class OutOfOrder extends StoreUnavailable {
 
 /** The store remembers too many refs of the user: see {@linkcode maxRefs}. */
 export class TooManyRefs extends StoreUnavailable {
-  /** Creates the error, always with the same words. */
   constructor() {
     super("the user has sent too many messages with a ref in five minutes");
   }
@@ -340,7 +338,6 @@ export class TooManyRefs extends StoreUnavailable {
 
 /** The sender is muted in the room. */
 export class Muted extends StoreUnavailable {
-  /** Creates the error, always with the same words. */
   constructor() {
     super("the sender is muted");
   }
