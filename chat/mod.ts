@@ -39,7 +39,6 @@ export {
   SETTINGS,
   type TextSetting,
 } from "./config/settings.ts";
-export type { AuthSettings } from "./config/auth_settings.ts";
 export type { RedisSettings } from "./config/redis_settings.ts";
 export { type Instance, makeInstanceId, startInstance } from "./instance.ts";
 export { startWorkers } from "./workers/start_workers.ts";

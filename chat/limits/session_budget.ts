@@ -15,7 +15,7 @@ export interface ClientRates {
 /** What all sessions of one address share. */
 export type SharedBudget = Pick<
   AddressBudget,
-  "bytes" | "lines" | "reads" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
+  "bytes" | "lines" | "reads" | "takeNewRoom" | "takeDelivery" | "takeTokenCheck" | "chargeExcess"
 >;
 
 /** A client that exceeds its budget for so long is disconnected with 4429. */
@@ -148,6 +148,11 @@ export class SessionBudget {
       isFirst,
       isExcessive: now - this.#firstRefusalMs >= MAX_EXCESS_MS,
     };
+  }
+
+  /** Takes the check of a later token: see {@linkcode AddressBudget.takeTokenCheck}. */
+  takeTokenCheck(): boolean {
+    return this.#address.takeTokenCheck();
   }
 
   /** Notes that the client was disconnected because it sent too much. */
