@@ -8,7 +8,7 @@ import type { Member, Receiver } from "./member.ts";
 
 const NOBODY: readonly Member[] = [];
 
-/** How many removals a room remembers: after an outage it is told of some that it knows. */
+/** How many of the last removals a room remembers. */
 const MAX_KNOWN_REMOVALS = 1_000;
 
 /** A session that is claiming a name. */
@@ -132,6 +132,11 @@ export class Room {
     for (const receiver of receivers) receiver.onPutOut(event);
   }
 
+  /** Tells whether one of the last removals was of this message. */
+  hasSeenRemoval(id: string): boolean {
+    return this.#removed.has(id);
+  }
+
   /** Tells a session that another session has its name. */
   handleNameLost(user: string, session: string, loss: NameLoss): void {
     const member = this.#members.of(user).find(({ id }) => id === session) ??
@@ -176,7 +181,6 @@ export class Room {
         this.handleNameLost(event.user, event.former, "replaced");
         return this.#admit(event.session, event.users);
       case "removed":
-        if (this.#removed.has(event.id)) return;
         this.#removed.add(event.id);
         if (this.#removed.size > MAX_KNOWN_REMOVALS) {
           this.#removed.delete(this.#removed.values().next().value!);

@@ -68,21 +68,6 @@ Deno.test("a session joins by its own joined event, not by a namesake's", async 
   assertEquals(foo.log, ["admitted after 5-1, 2 are there", "bar: hi"]);
 });
 
-Deno.test("a removal that is read again after an outage is told once", async () => {
-  const { room, foo } = await makeRoom();
-  const removal = (n: number) => receive(room, { type: "removed", id: `${n}-0`, by: "ann" });
-  for (const n of [1, 2, 1, 2]) removal(n);
-  await endOfTurn();
-  assertEquals(foo.log.join("\n").split("\n").length, 2);
-  // A room remembers the last ones only.
-  for (let n = 3; n <= 1_002; n++) removal(n);
-  await endOfTurn();
-  foo.log.length = 0;
-  for (const n of [1, 1_002, 4]) removal(n);
-  await endOfTurn();
-  assertEquals(foo.log, ["* a message was removed by ann"]);
-});
-
 Deno.test("a session whose reservation was cancelled does not join", () => {
   const room = new Room(OPTIONS);
   const foo = makeMember("foo");
