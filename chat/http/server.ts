@@ -29,7 +29,7 @@ import { moduleRoutes } from "./modules.ts";
 import { publishRoutes } from "./publish_api.ts";
 import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
-import { type Admission, roomOfPath, type RoomRequest, type Route } from "./route.ts";
+import { type Admission, type RoomRequest, type Route, routeInRoom } from "./route.ts";
 import { respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
@@ -154,13 +154,7 @@ export class ChatServer {
         room: ({ url }) => parseRoom(url.searchParams.getAll("room")),
         handle: (request) => this.#startSession(request),
       },
-      {
-        method: "GET",
-        path: /^\/rooms\/([^/]+)\/events$/,
-        needs: "read",
-        room: roomOfPath,
-        handle: (request) => this.#startEventStream(request),
-      },
+      routeInRoom("GET", "events", "read", (request) => this.#startEventStream(request)),
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store, hub.history),
       ...publishRoutes(hub, options, charge),
