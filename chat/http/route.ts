@@ -60,7 +60,13 @@ interface RoomRoute extends RouteOfPath {
 /** One entry of the table of routes. A `GET` route responds to `HEAD` too. */
 export type Route = OpenRoute | RoomRoute;
 
-/** Finds the room of a route whose path begins with `/rooms/{room}/`. */
-export function roomOfPath({ segments: [room] }: RouteRequest): string {
-  return parseRoom([room]);
+/** Makes a route whose path is `/rooms/{room}/` and a pattern. */
+export function routeInRoom(
+  method: RoomRoute["method"],
+  pattern: string,
+  needs: Need,
+  handle: RoomRoute["handle"],
+): RoomRoute {
+  const path = new RegExp(`^/rooms/([^/]+)/${pattern}$`);
+  return { method, path, needs, room: ({ segments: [room] }) => parseRoom([room]), handle };
 }

@@ -30,7 +30,7 @@ import { pageRoutes } from "./page_routes.ts";
 import { publishRoutes } from "./publish_api.ts";
 import { allowOrigin, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
-import { type Admission, roomOfPath, type RoomRequest, type Route } from "./route.ts";
+import { type Admission, type RoomRequest, type Route, routeInRoom } from "./route.ts";
 import { respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
@@ -152,13 +152,7 @@ export class ChatServer {
         room: ({ url }) => parseRoom(url.searchParams.getAll("room")),
         handle: (request) => this.#startSession(request),
       },
-      {
-        method: "GET",
-        path: /^\/rooms\/([^/]+)\/events$/,
-        needs: "read",
-        room: roomOfPath,
-        handle: (request) => this.#startEventStream(request),
-      },
+      routeInRoom("GET", "events", "read", (request) => this.#startEventStream(request)),
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store, hub.history),
       ...publishRoutes(hub, options, charge),

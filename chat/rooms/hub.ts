@@ -156,6 +156,11 @@ export class Hub {
     await this.#store.moderation.noteModerator(name, user, expiresAtMs);
   }
 
+  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
+  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
+    return this.#store.publishUnlogged(name, event);
+  }
+
   /** Does what a moderator asks for: see {@linkcode moderate}. */
   moderate(name: string, access: Access, action: Moderation): Promise<boolean> {
     return moderate(this.#store, name, access, action);
@@ -217,7 +222,9 @@ export class Hub {
     while (room.isAuthenticated) {
       try {
         const removals = await this.#store.readRemovals(name, last);
-        for (const event of removals) room.handleEvent(event, JSON.stringify(event));
+        // Some of them may have been made before.
+        const missed = removals.filter(({ id }) => !room.hasSeenRemoval(id));
+        for (const event of missed) room.handleEvent(event, JSON.stringify(event));
         const bans = await this.#store.moderation.listRestricted("banned", name);
         for (const ban of bans) room.putOut({ type: "banned", ...ban });
         return;
