@@ -19,7 +19,7 @@ export const de: Texts = {
   nameMissing: "Gib einen Namen ein.",
   nameTooLong: "Ein Name hat höchstens 64 Zeichen.",
   nameInvalid: "Dieser Name geht nicht: kein „:“ oder „/“, keine unsichtbaren Zeichen.",
-  roomInvalid: "Der Name eines Raums: bis zu 64 Zeichen aus A–Z, Ziffern, „.“, „_“, „-“.",
+  roomInvalid: "Ein Raumname hat bis zu 64 Zeichen: A–Z, Ziffern, „.“, „_“ oder „-“.",
   nameTaken: "Jemand in diesem Raum hat diesen Namen schon oder einen, der so aussieht.",
 
   joinRoom: "Raum beitreten",
