@@ -15,8 +15,11 @@ export interface ClientRates {
 /** What all sessions of one address share. */
 export type SharedBudget = Pick<
   AddressBudget,
-  "bytes" | "lines" | "reads" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
+  "bytes" | "lines" | "waiting" | "reads" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
 >;
+
+/** While too much of an address waits, a client of it may have less waiting than this. */
+const MAX_FAIR_WAITING_BYTES = 64 * 1024;
 
 /** A client that exceeds its budget for so long is disconnected with 4429. */
 export const MAX_EXCESS_MS = 10_000;
@@ -49,7 +52,8 @@ export class SessionBudget {
   readonly #address: SharedBudget;
   readonly #now: () => number;
   #nowMs = 0;
-  #lineChars = 0;
+  #lineBytes = 0;
+  #waitingBytes = 0;
   #refusesUntilMs = -Infinity;
   /** The client has waited as it was told if it was quiet for so long. */
   #quietMs = 0;
@@ -89,25 +93,47 @@ export class SessionBudget {
     return this.#nowMs;
   }
 
+  /** What the last line took, in bytes. */
+  get lineBytes(): number {
+    return this.#lineBytes;
+  }
+
+  /** How many bytes wait to be read. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Notes that more bytes wait, or, if negative, fewer. */
+  addWaiting(bytes: number): void {
+    this.#waitingBytes += bytes;
+    this.#address.waiting.bytes += bytes;
+  }
+
+  /** Whether too many bytes of the address wait, and the client has a large part in it. */
+  get isTooMuchWaiting(): boolean {
+    const { bytes, maxBytes } = this.#address.waiting;
+    return bytes > maxBytes && this.#waitingBytes > MAX_FAIR_WAITING_BYTES;
+  }
+
   /**
-   * Takes a line with so many characters.
+   * Takes a line with so many bytes.
    *
    * @returns 0 if the line was taken, else in how many milliseconds it can be
    */
-  takeLine(chars: number): number {
+  takeLine(bytes: number): number {
     const now = this.#nowMs = this.#now();
     const waitMs = Math.max(
       this.#lines.msUntil(1, now),
-      this.#bytes.msUntil(chars, now),
+      this.#bytes.msUntil(bytes, now),
       this.#address.lines.msUntil(1, now),
-      this.#address.bytes.msUntil(chars, now),
+      this.#address.bytes.msUntil(bytes, now),
     );
     if (waitMs > 0) return waitMs;
     this.#lines.charge(1, now);
-    this.#bytes.charge(chars, now);
+    this.#bytes.charge(bytes, now);
     this.#address.lines.charge(1, now);
-    this.#address.bytes.charge(chars, now);
-    this.#lineChars = chars;
+    this.#address.bytes.charge(bytes, now);
+    this.#lineBytes = bytes;
     return 0;
   }
 
@@ -160,7 +186,7 @@ export class SessionBudget {
     const now = this.#nowMs;
     if (!this.#messages.take(1, now)) return this.#messages.msUntilHalfFull(now);
     const waitMs = opensRoom ? this.#address.takeNewRoom() : 0;
-    const bytes = (this.#lineChars + DELIVERY_OVERHEAD_BYTES) * receivers;
+    const bytes = (this.#lineBytes + DELIVERY_OVERHEAD_BYTES) * receivers;
     return waitMs || this.#address.takeDelivery(bytes, now);
   }
 }

@@ -1,25 +1,38 @@
 import { MAX_EXCESS_MS, type SessionBudget } from "../limits/session_budget.ts";
 import { jsonByteLength } from "../protocol/utf8.ts";
 
-/** How much is read at once. Then the server has its turn for everything else. */
-const LINES_PER_TURN = 32;
-const CHARS_PER_TURN = 64 * 1024;
+/** How long lines are read in a turn of the event loop, for all clients together. */
+const MAX_TURN_MS = 2;
 
-/** A longer frame is not read at once, unless nobody else has the turn. */
+/**
+ * No more lines are read while more bytes of messages than this are on their way to the store: all
+ * later ones, whoever sends them, come after these.
+ */
+const MAX_IN_FLIGHT_BYTES = 128 * 1024;
+
+/** How much is read for one client before the next one that waits. */
+const LINES_PER_PORTION = 32;
+const CHARS_PER_PORTION = 64 * 1024;
+
+/** A client's first frame in a turn is read in any case, unless it is longer. */
 const MAX_SHORT_CHARS = 4 * 1024;
 
-/** Those that have more lines to read. In each turn of the event loop, one of them does. */
-const turns: (() => void)[] = [];
-let isTurnTaken = false;
+/** Counts the turns of the event loop in which lines are read. */
+let turn = 0;
+let isTurnScheduled = false;
+/** When the first line of this turn was read; `undefined` if none was. */
+let turnStartedMs: number | undefined;
+/** Whether lines have been read for long enough in this turn. */
+let isTurnOver = false;
+let inFlightBytes = 0;
+/** Those who have more to read, in the order in which they do. */
+const waiting: (() => void)[] = [];
 
 /** So long after a wait, the next one counts as the first. */
 const QUIET_MS = 5_000;
 
-/** What a frame that waits takes beside its text. */
-const FRAME_OVERHEAD_BYTES = 100;
-
-/** The most frames that may wait: what each of them costs is mostly time. */
-export const MAX_QUEUED_FRAMES = 512;
+/** What a frame that waits counts beside its text: what a short one costs is mostly time. */
+const FRAME_OVERHEAD_BYTES = 2 * 1024;
 
 /** Such characters take six bytes each as JSON, which is what everyone else gets. */
 // deno-lint-ignore no-control-regex -- they are what it looks for
@@ -37,8 +50,8 @@ export interface InboundHandler {
 
 /**
  * Reads a client's frames line by line and in order, as fast as its budget allows. What has to wait
- * stays in a queue. If nothing waits, a short frame of one line is read at once. All others are
- * read in turns that all clients share, so that they delay nobody, however many there are.
+ * stays in a queue. In each turn of the event loop, a short frame of one line from each client is
+ * read at once. For all others, all clients share a time: those who send much delay nobody.
  */
 export class Inbound {
   readonly #budget: SessionBudget;
@@ -48,7 +61,8 @@ export class Inbound {
   #queue: string[] = [];
   /** Where in the first frame of the queue the next line begins. */
   #position = 0;
-  #queuedBytes = 0;
+  /** The last turn in which a frame was read at once. */
+  #turn = -1;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Since when the queue has not been empty because of the budget. */
   #waitsSinceMs: number | undefined;
@@ -65,27 +79,17 @@ export class Inbound {
     this.#handler = handler;
   }
 
-  /** What waits, roughly in bytes. */
-  get queuedBytes(): number {
-    return this.#queuedBytes;
-  }
-
-  /** How many frames wait. */
-  get queuedFrames(): number {
-    return this.#queue.length;
-  }
-
   /** Reads a frame now or later. */
   receive(frame: string): void {
     const isIdle = this.#isStarted && this.#queue.length === 0;
-    const isShort = frame.length <= MAX_SHORT_CHARS &&
-      (!this.#hasLines || !frame.includes("\n"));
-    if (isIdle && isShort && this.#budget.takeLine(this.#costOf(frame)) === 0) {
+    if (isIdle && this.#isReadAtOnce(frame) && this.#budget.takeLine(this.#costOf(frame)) === 0) {
+      this.#turn = turn;
+      spendTurn(this.#budget.nowMs);
       return this.#handler.onLine(frame, true);
     }
     this.#queue.push(frame);
-    this.#queuedBytes += frame.length + FRAME_OVERHEAD_BYTES;
-    if (isIdle) takeTurn(() => this.#read());
+    this.#budget.addWaiting(frame.length + FRAME_OVERHEAD_BYTES);
+    if (isIdle) this.#read();
   }
 
   /** Starts to read. */
@@ -99,7 +103,7 @@ export class Inbound {
     clearTimeout(this.#timer);
     this.#isStarted = false;
     this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#budget.addWaiting(-this.#budget.waitingBytes);
   }
 
   /** What a line takes of the budget of bytes. */
@@ -108,25 +112,35 @@ export class Inbound {
     return 1 + (isRaw ? jsonByteLength(line) : line.length);
   }
 
+  #isReadAtOnce(frame: string): boolean {
+    if (frame.length > MAX_SHORT_CHARS || this.#hasLines && frame.includes("\n")) return false;
+    return canRead() || this.#turn !== turn;
+  }
+
   #read(): void {
-    let chars = 0;
-    for (let lines = 0; lines < LINES_PER_TURN && chars < CHARS_PER_TURN; lines++) {
-      if (this.#queue.length === 0) break;
+    let lines = 0, chars = 0;
+    while (this.#queue.length > 0) {
+      if (!canRead() || lines === LINES_PER_PORTION || chars >= CHARS_PER_PORTION) {
+        return void waiting.push(this.#readLater);
+      }
       const [frame] = this.#queue;
       const lineBreak = this.#hasLines ? frame.indexOf("\n", this.#position) : -1;
       const isLast = lineBreak === -1;
       const line = frame.slice(this.#position, isLast ? undefined : lineBreak);
       const waitMs = this.#budget.takeLine(this.#costOf(line));
       if (waitMs > 0) return this.#wait(waitMs);
+      spendTurn(this.#budget.nowMs);
+      lines++;
       chars += line.length;
-      this.#queuedBytes -= isLast ? line.length + FRAME_OVERHEAD_BYTES : line.length + 1;
+      this.#budget.addWaiting(-line.length - (isLast ? FRAME_OVERHEAD_BYTES : 1));
       this.#position = isLast ? 0 : lineBreak + 1;
       if (isLast) this.#queue.shift();
       this.#handler.onLine(line, isLast);
     }
-    if (this.#queue.length > 0) takeTurn(() => this.#read());
-    else this.#waitsSinceMs = undefined;
+    this.#waitsSinceMs = undefined;
   }
+
+  readonly #readLater = (): void => this.#read();
 
   #wait(waitMs: number): void {
     const now = this.#budget.nowMs;
@@ -139,16 +153,36 @@ export class Inbound {
   }
 }
 
-/** Calls a function at once, or in the next turn that is free. */
-function takeTurn(read: () => void): void {
-  if (isTurnTaken) return void turns.push(read);
-  isTurnTaken = true;
-  setImmediate(endTurn);
-  read();
+/**
+ * Notes that bytes of a message are on their way to the store, or, if negative, that the store has
+ * replied.
+ */
+export function addInFlight(bytes: number): void {
+  inFlightBytes += bytes;
+  if (waiting.length > 0 && canRead()) scheduleTurn();
 }
 
-function endTurn(): void {
-  isTurnTaken = false;
-  const next = turns.shift();
-  if (next) takeTurn(next);
+function canRead(): boolean {
+  return !isTurnOver && inFlightBytes <= MAX_IN_FLIGHT_BYTES;
+}
+
+/** Notes that a line is read, and when. */
+function spendTurn(nowMs: number): void {
+  if (turnStartedMs === undefined) {
+    turnStartedMs = nowMs;
+    scheduleTurn();
+  } else if (nowMs - turnStartedMs > MAX_TURN_MS) isTurnOver = true;
+}
+
+function scheduleTurn(): void {
+  if (isTurnScheduled) return;
+  isTurnScheduled = true;
+  setImmediate(beginTurn);
+}
+
+function beginTurn(): void {
+  turn++;
+  isTurnScheduled = isTurnOver = false;
+  turnStartedMs = undefined;
+  while (waiting.length > 0 && canRead()) waiting.shift()!();
 }
