@@ -128,7 +128,7 @@ export class ConfigError extends Error {
  *                               for MAX_BYTES_PER_SECOND; 0 for no limit
  *                               values: 0 to 1073741824; default: 1048576
  * MAX_ADDRESS_LINES_PER_SECOND  lines of any kind that the server reads from all chat connections
- *                               of one address a second, after ten times as many at once; 0 for no
+ *                               of one address a second, after twice as many at once; 0 for no
  *                               limit
  *                               values: 0 to 1000000; default: 1000
  * MAX_DELIVERED_BYTES_PER_SECONDbytes that the messages of one address may cause a second, after

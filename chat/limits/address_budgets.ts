@@ -18,7 +18,7 @@ export interface AddressLimits {
   readonly maxNewRoomsPerSecond: number;
   /** Bytes a second that its clients may send, after eight times as many at once. */
   readonly maxAddressBytesPerSecond: number;
-  /** Lines a second that its clients may send, after ten times as many at once. */
+  /** Lines a second that its clients may send, after twice as many at once. */
   readonly maxAddressLinesPerSecond: number;
   /** Bytes a second that its clients may cause to be delivered, after twice as many at once. */
   readonly maxDeliveredBytesPerSecond: number;
@@ -122,7 +122,7 @@ export class AddressBudget {
     this.#newRooms = new TokenBucket(limits.maxNewRoomsPerSecond, 20);
     this.#deliveredBytes = new TokenBucket(limits.maxDeliveredBytesPerSecond, 2);
     this.bytes = new TokenBucket(limits.maxAddressBytesPerSecond, 8);
-    this.lines = new TokenBucket(limits.maxAddressLinesPerSecond, 10);
+    this.lines = new TokenBucket(limits.maxAddressLinesPerSecond, 2);
     const maxBytes = MAX_WAITING_SECONDS * limits.maxAddressBytesPerSecond || Infinity;
     this.waiting = { bytes: 0, maxBytes };
     this.#now = now;

@@ -18,8 +18,14 @@ export type SharedBudget = Pick<
   "bytes" | "lines" | "waiting" | "reads" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
 >;
 
-/** While too much of an address waits, a client of it may have less waiting than this. */
-const MAX_FAIR_WAITING_BYTES = 64 * 1024;
+/** The most frames of a client that may wait. */
+const MAX_WAITING_FRAMES = 1_024;
+
+/** What a frame that waits counts beside its text: what a short one costs is mostly time. */
+const FRAME_COST_BYTES = 1_024;
+
+/** While too much of an address waits, each of its clients may have so much waiting. */
+const MAX_FAIR_WAITING_BYTES = 66 * 1024;
 
 /** A client that exceeds its budget for so long is disconnected with 4429. */
 export const MAX_EXCESS_MS = 10_000;
@@ -53,6 +59,7 @@ export class SessionBudget {
   readonly #now: () => number;
   #nowMs = 0;
   #lineBytes = 0;
+  #waitingFrames = 0;
   #waitingBytes = 0;
   #refusesUntilMs = -Infinity;
   /** The client has waited as it was told if it was quiet for so long. */
@@ -103,16 +110,24 @@ export class SessionBudget {
     return this.#waitingBytes;
   }
 
-  /** Notes that more bytes wait, or, if negative, fewer. */
-  addWaiting(bytes: number): void {
+  /** Notes that more frames and bytes wait, or, if negative, fewer. */
+  addWaiting(frames: number, bytes: number): void {
+    this.#waitingFrames += frames;
     this.#waitingBytes += bytes;
-    this.#address.waiting.bytes += bytes;
+    this.#address.waiting.bytes += bytes + FRAME_COST_BYTES * frames;
   }
 
-  /** Whether too many bytes of the address wait, and the client has a large part in it. */
+  /** Notes that nothing waits any more. */
+  clearWaiting(): void {
+    this.addWaiting(-this.#waitingFrames, -this.#waitingBytes);
+  }
+
+  /** Whether too much waits: of the client, or of its address, if its part is more than fair. */
   get isTooMuchWaiting(): boolean {
+    const cost = this.#waitingBytes + FRAME_COST_BYTES * this.#waitingFrames;
     const { bytes, maxBytes } = this.#address.waiting;
-    return bytes > maxBytes && this.#waitingBytes > MAX_FAIR_WAITING_BYTES;
+    return this.#waitingFrames > MAX_WAITING_FRAMES ||
+      bytes > maxBytes && cost > MAX_FAIR_WAITING_BYTES;
   }
 
   /**

@@ -1,38 +1,35 @@
 import { MAX_EXCESS_MS, type SessionBudget } from "../limits/session_budget.ts";
 import { jsonByteLength } from "../protocol/utf8.ts";
 
-/** How long lines are read in a turn of the event loop, for all clients together. */
+/** How long lines that have waited are read in a turn of the event loop, for all clients. */
 const MAX_TURN_MS = 2;
-
-/**
- * No more lines are read while more bytes of messages than this are on their way to the store: all
- * later ones, whoever sends them, come after these.
- */
-const MAX_IN_FLIGHT_BYTES = 128 * 1024;
 
 /** How much is read for one client before the next one that waits. */
 const LINES_PER_PORTION = 32;
 const CHARS_PER_PORTION = 64 * 1024;
 
-/** A client's first frame in a turn is read in any case, unless it is longer. */
+/**
+ * While more bytes of messages than this are on their way to the store, lines wait. All messages
+ * take the same way, so a later one comes after all of these, whoever sends it.
+ */
+const MAX_IN_FLIGHT_BYTES = 128 * 1024;
+
+/** A longer frame is not read at once, unless nobody else waits. */
 const MAX_SHORT_CHARS = 4 * 1024;
 
-/** Counts the turns of the event loop in which lines are read. */
-let turn = 0;
+/** Those who have more lines to read, in the order in which they do. */
+const waiting: (() => void)[] = [];
 let isTurnScheduled = false;
 /** When the first line of this turn was read; `undefined` if none was. */
 let turnStartedMs: number | undefined;
-/** Whether lines have been read for long enough in this turn. */
 let isTurnOver = false;
 let inFlightBytes = 0;
-/** Those who have more to read, in the order in which they do. */
-const waiting: (() => void)[] = [];
 
 /** So long after a wait, the next one counts as the first. */
 const QUIET_MS = 5_000;
 
-/** What a frame that waits counts beside its text: what a short one costs is mostly time. */
-const FRAME_OVERHEAD_BYTES = 2 * 1024;
+/** What a frame that waits takes beside its text. */
+const FRAME_OVERHEAD_BYTES = 100;
 
 /** Such characters take six bytes each as JSON, which is what everyone else gets. */
 // deno-lint-ignore no-control-regex -- they are what it looks for
@@ -50,8 +47,8 @@ export interface InboundHandler {
 
 /**
  * Reads a client's frames line by line and in order, as fast as its budget allows. What has to wait
- * stays in a queue. In each turn of the event loop, a short frame of one line from each client is
- * read at once. For all others, all clients share a time: those who send much delay nobody.
+ * stays in a queue. If nothing waits, a short frame of one line is read at once. All others are
+ * read in turns that all clients share, so that they delay nobody, however many there are.
  */
 export class Inbound {
   readonly #budget: SessionBudget;
@@ -61,8 +58,8 @@ export class Inbound {
   #queue: string[] = [];
   /** Where in the first frame of the queue the next line begins. */
   #position = 0;
-  /** The last turn in which a frame was read at once. */
-  #turn = -1;
+  /** The bytes of this client's messages that are on their way to the store. */
+  #inFlightBytes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Since when the queue has not been empty because of the budget. */
   #waitsSinceMs: number | undefined;
@@ -83,12 +80,10 @@ export class Inbound {
   receive(frame: string): void {
     const isIdle = this.#isStarted && this.#queue.length === 0;
     if (isIdle && this.#isReadAtOnce(frame) && this.#budget.takeLine(this.#costOf(frame)) === 0) {
-      this.#turn = turn;
-      spendTurn(this.#budget.nowMs);
       return this.#handler.onLine(frame, true);
     }
     this.#queue.push(frame);
-    this.#budget.addWaiting(frame.length + FRAME_OVERHEAD_BYTES);
+    this.#budget.addWaiting(1, frame.length + FRAME_OVERHEAD_BYTES);
     if (isIdle) this.#read();
   }
 
@@ -98,12 +93,22 @@ export class Inbound {
     this.#read();
   }
 
+  /**
+   * Notes that bytes of a message are on their way to the store, or, if negative, that the store
+   * has replied.
+   */
+  addInFlight(bytes: number): void {
+    this.#inFlightBytes += bytes;
+    inFlightBytes += bytes;
+    if (waiting.length > 0 && canRead()) scheduleTurn();
+  }
+
   /** Reads nothing from here on, and forgets what waits. */
   close(): void {
     clearTimeout(this.#timer);
     this.#isStarted = false;
     this.#queue = [];
-    this.#budget.addWaiting(-this.#budget.waitingBytes);
+    this.#budget.clearWaiting();
   }
 
   /** What a line takes of the budget of bytes. */
@@ -114,7 +119,7 @@ export class Inbound {
 
   #isReadAtOnce(frame: string): boolean {
     if (frame.length > MAX_SHORT_CHARS || this.#hasLines && frame.includes("\n")) return false;
-    return canRead() || this.#turn !== turn;
+    return this.#inFlightBytes === 0 || inFlightBytes <= MAX_IN_FLIGHT_BYTES;
   }
 
   #read(): void {
@@ -132,7 +137,8 @@ export class Inbound {
       spendTurn(this.#budget.nowMs);
       lines++;
       chars += line.length;
-      this.#budget.addWaiting(-line.length - (isLast ? FRAME_OVERHEAD_BYTES : 1));
+      if (isLast) this.#budget.addWaiting(-1, -line.length - FRAME_OVERHEAD_BYTES);
+      else this.#budget.addWaiting(0, -line.length - 1);
       this.#position = isLast ? 0 : lineBreak + 1;
       if (isLast) this.#queue.shift();
       this.#handler.onLine(line, isLast);
@@ -151,15 +157,6 @@ export class Inbound {
     this.#handler.onWait(now - this.#lastWaitMs > QUIET_MS);
     this.#lastWaitMs = now;
   }
-}
-
-/**
- * Notes that bytes of a message are on their way to the store, or, if negative, that the store has
- * replied.
- */
-export function addInFlight(bytes: number): void {
-  inFlightBytes += bytes;
-  if (waiting.length > 0 && canRead()) scheduleTurn();
 }
 
 function canRead(): boolean {
@@ -181,7 +178,6 @@ function scheduleTurn(): void {
 }
 
 function beginTurn(): void {
-  turn++;
   isTurnScheduled = isTurnOver = false;
   turnStartedMs = undefined;
   while (waiting.length > 0 && canRead()) waiting.shift()!();

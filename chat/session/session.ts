@@ -19,7 +19,7 @@ import {
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
-import { addInFlight, Inbound } from "./inbound.ts";
+import { Inbound } from "./inbound.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { prepareReplay, sendReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
@@ -399,10 +399,10 @@ export class Session implements Member {
     this.#checkInFlight();
     if (this.#hasLeft) return;
     const { lineBytes } = this.#budget;
-    addInFlight(lineBytes);
+    this.#inbound.addInFlight(lineBytes);
     const settle = () => {
       this.#inFlightBytes -= inFlightCost(text);
-      addInFlight(-lineBytes);
+      this.#inbound.addInFlight(-lineBytes);
     };
     const { room } = this.#request;
     this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), this.#sender).then(
