@@ -33,7 +33,7 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
     importedBy: ["chat/mod.ts", "chat/instance.ts"],
   },
   "chat/config/": {
-    imports: [],
+    imports: ["chat/auth/"],
     importedBy: [
       "main.ts",
       "chat/mod.ts",
@@ -44,7 +44,14 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
   },
   "chat/auth/": {
     imports: ["chat/protocol/"],
-    importedBy: ["chat/mod.ts", "chat/instance.ts", "chat/http/", "chat/session/", "chat/rooms/"],
+    importedBy: [
+      "chat/mod.ts",
+      "chat/instance.ts",
+      "chat/http/",
+      "chat/session/",
+      "chat/rooms/",
+      "chat/config/",
+    ],
   },
   "chat/limits/": {
     imports: ["chat/protocol/"],

@@ -1,31 +1,12 @@
-/**
- * Writes the table of settings into README.md and into the documentation of `readConfig`. A test
- * fails if one of them is out of date.
- */
-import { renderSettings } from "../chat/config/help.ts";
+/** Writes the table of settings into README.md. A test fails if it is out of date. */
 import { describeSettings } from "../chat/config/settings.ts";
 
-/** A file that shows the settings, where it does so, and what has to stand there. */
-export interface Copy {
-  readonly file: URL;
-  readonly place: RegExp;
-  readonly text: string;
-}
+/** The file that shows the settings, and where. */
+export const README = new URL("../README.md", import.meta.url);
+export const PLACE = /(?<=<!-- settings: [^>]*-->\n\n).*?(?=\n\n<!-- end of settings -->)/s;
 
-export const COPIES: readonly Copy[] = [
-  {
-    file: new URL("../README.md", import.meta.url),
-    place: /(?<=<!-- settings: [^>]*-->\n\n).*?(?=\n\n<!-- end of settings -->)/s,
-    text: renderMarkdown(),
-  },
-  {
-    file: new URL("../chat/config/config.ts", import.meta.url),
-    place: /(?<= \* ```text\n).*?(?=\n \* ```\n)/s,
-    text: renderSettings().replaceAll(/^/gm, " * "),
-  },
-];
-
-function renderMarkdown(): string {
+/** Renders the settings as a table in Markdown. */
+export function renderMarkdown(): string {
   const rows = describeSettings()
     .map((
       { name, defaultValue, values, meaning },
@@ -39,8 +20,6 @@ function renderMarkdown(): string {
 }
 
 if (import.meta.main) {
-  for (const { file, place, text } of COPIES) {
-    const before = await Deno.readTextFile(file);
-    await Deno.writeTextFile(file, before.replace(place, () => text));
-  }
+  const before = await Deno.readTextFile(README);
+  await Deno.writeTextFile(README, before.replace(PLACE, () => renderMarkdown()));
 }

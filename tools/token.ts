@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { parseArgs } from "node:util";
 import { SignJWT } from "jose";
 import { parseUser } from "../chat/protocol/names.ts";
 import { ConfigError, readConfig } from "../chat/mod.ts";
@@ -17,17 +18,7 @@ Prints a token that is signed with AUTH_SECRET.
 --moderate          the user may moderate
 --seconds=3600      for how long the token is valid`;
 
-const [user, ...options] = Deno.args;
-const given = new Map(options.map((option): [string, string] => {
-  const [name, value = ""] = option.split("=", 2);
-  return [name, value];
-}));
-const unknown = [...given.keys()].find((name) =>
-  !["--rooms", "--listen", "--moderate", "--seconds"].includes(name)
-);
-const seconds = Number(given.get("--seconds") ?? 3600);
-if (!user || user.startsWith("-") || unknown !== undefined || !(seconds > 0)) fail(USAGE);
-
+const { user, rooms = "", listen, moderate, seconds } = readArguments();
 const { auth } = readConfigOrFail();
 if (auth?.secret === undefined) {
   fail("set AUTH_SECRET to the server's; with AUTH_JWKS_URL, its issuer makes the tokens");
@@ -35,18 +26,40 @@ if (auth?.secret === undefined) {
 checkUser(user);
 const claims = {
   [auth.userClaim]: user,
-  rooms: given.get("--rooms")?.split(",") ?? [],
-  publish: !given.has("--listen"),
-  moderate: given.has("--moderate"),
+  rooms: rooms.split(","),
+  publish: !listen,
+  moderate: moderate === true,
   aud: auth.audience,
   iss: auth.issuer,
 };
 const token = await new SignJWT(claims)
   .setProtectedHeader({ alg: "HS256" })
   .setIssuedAt()
-  .setExpirationTime(`${seconds} seconds`)
+  .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
   .sign(new TextEncoder().encode(auth.secret));
 console.log(token);
+
+function readArguments() {
+  try {
+    const { values, positionals: [user, ...more] } = parseArgs({
+      args: Deno.args,
+      allowPositionals: true,
+      options: {
+        rooms: { type: "string" },
+        listen: { type: "boolean" },
+        moderate: { type: "boolean" },
+        seconds: { type: "string", default: "3600" },
+      },
+    });
+    const seconds = Number(values.seconds);
+    if (user && more.length === 0 && Number.isSafeInteger(seconds) && seconds > 0) {
+      return { ...values, user, seconds };
+    }
+  } catch {
+    // The usage says it.
+  }
+  fail(USAGE);
+}
 
 function checkUser(user: string): void {
   try {

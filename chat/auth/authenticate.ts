@@ -3,7 +3,7 @@ import { type Authenticate, KeysUnavailable, TokenRefused } from "./access.ts";
 import { readAccess } from "./claims.ts";
 import { openKeyServer } from "./key_server.ts";
 
-/** How tokens are checked. */
+/** How tokens are checked: with a secret, or with the keys of a key server. */
 export interface AuthOptions {
   /** The secret of HS256; `undefined` if a key server has the keys. */
   readonly secret?: string;

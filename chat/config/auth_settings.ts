@@ -1,18 +1,5 @@
+import type { AuthOptions } from "../auth/authenticate.ts";
 import type { Environment } from "./settings.ts";
-
-/** How tokens are checked: with a secret, or with the keys of a key server. */
-export interface AuthSettings {
-  /** The secret of HS256; `undefined` if a key server has the keys. */
-  readonly secret?: string;
-  /** The URL of the key server's JSON Web Key Set; `undefined` with a secret. */
-  readonly jwksUrl?: string;
-  /** What `aud` must have in it; `undefined` for anything. */
-  readonly audience?: string;
-  /** What `iss` must be; `undefined` for anything. */
-  readonly issuer?: string;
-  /** The name of the claim with the user's name. */
-  readonly userClaim: string;
-}
 
 /** RFC 7518, section 3.2: the secret is at least as long as the hash. */
 const MIN_SECRET_BYTES = 32;
@@ -23,7 +10,7 @@ const MIN_SECRET_BYTES = 32;
  * @param problems gets a line for each value that cannot be used
  * @returns `undefined` without authentication
  */
-export function readAuth(env: Environment, problems: string[]): AuthSettings | undefined {
+export function readAuth(env: Environment, problems: string[]): AuthOptions | undefined {
   const secret = env.AUTH_SECRET;
   const jwksUrl = env.AUTH_JWKS_URL;
   if (!secret && !jwksUrl) {

@@ -1,11 +1,11 @@
 import { describeSettings } from "./settings.ts";
 
-const NAME_CHARS = 30;
+const NAME_CHARS = 32;
 const TEXT_CHARS = 66;
 
 /**
  * Renders the settings as plain text in two columns: names on the left; meanings, values and
- * defaults on the right. No line has more than 96 characters.
+ * defaults on the right. No line has more than 98 characters.
  */
 export function renderSettings(): string {
   return describeSettings().map(({ name, meaning, values, defaultValue }) => {

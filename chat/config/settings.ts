@@ -44,7 +44,7 @@ type Setting = IntegerSetting | ChoiceSetting | TextSetting;
 
 /**
  * Describes every environment variable that the server reads, by name. The parser, `--help` and the
- * tables in the documentation are made from it: after a change, run `deno task settings`.
+ * table in README.md are made from it: after a change, run `deno task settings`.
  */
 export const SETTINGS = {
   PORT: {

@@ -1,6 +1,9 @@
 import { STATUS_CODE } from "@std/http/status";
 import { BadRequest } from "../protocol/bad_request.ts";
+import type { FromClient } from "../protocol/from_client.ts";
+import { validate } from "../protocol/json.ts";
 import { Refused } from "./responses.ts";
+import type { RoomRequest } from "./route.ts";
 
 /** How long a body may take. */
 const BODY_TIMEOUT_MS = 10_000;
@@ -9,10 +12,20 @@ const BODY_TIMEOUT_MS = 10_000;
  * Reads the body of a request as text.
  *
  * @param maxBytes how long it may be
- * @throws {Refused} with 413 if it is longer, with 408 if it does not come within ten seconds
+ * @throws {Refused} with 413 if it is longer, with 408 if it does not come within ten seconds, and
+ * with 401 or 403 if the client may not do this any more when it has come
  * @throws {BadRequest} if it is not UTF-8
  */
-export async function readBody(request: Request, maxBytes: number): Promise<string> {
+export async function readBody(
+  { request, admitAgain }: RoomRequest,
+  maxBytes: number,
+): Promise<string> {
+  const text = await readText(request, maxBytes);
+  await admitAgain();
+  return text;
+}
+
+async function readText(request: Request, maxBytes: number): Promise<string> {
   const reader = request.body?.getReader();
   if (!reader) return "";
   const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -30,11 +43,15 @@ export async function readBody(request: Request, maxBytes: number): Promise<stri
       }
       text += decoder.decode(chunk.value, { stream: true });
     }
-    if (isLate) throw new Refused(STATUS_CODE.RequestTimeout, "the body does not come");
+    if (isLate) {
+      const line = "the body does not come";
+      throw new Refused(STATUS_CODE.RequestTimeout, line, { connection: "close" });
+    }
     return text + decoder.decode();
   } catch (error) {
     if (error instanceof TypeError) throw new BadRequest("the body is not UTF-8");
-    throw error;
+    if (error instanceof Refused) throw error;
+    throw new BadRequest("the connection ended before the body");
   } finally {
     clearTimeout(timer);
     reader.cancel().catch(() => {});
@@ -55,4 +72,15 @@ export function parseObject(body: string, example: string): object {
     // The error below says it.
   }
   throw new BadRequest(`the body is no JSON object: give one such as ${example}`);
+}
+
+/**
+ * Checks the fields that a request has, as if they came in a line of the JSON protocol.
+ *
+ * @throws {BadRequest} if one of them is not valid
+ */
+export function checkFields(fields: object): FromClient {
+  const line = validate(fields);
+  if (line.type === "error") throw new BadRequest(line.message);
+  return line;
 }

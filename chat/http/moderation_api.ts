@@ -1,14 +1,12 @@
 import { STATUS_CODE } from "@std/http/status";
-import * as v from "valibot";
-import { BadRequest } from "../protocol/bad_request.ts";
 import type { Moderation } from "../protocol/from_client.ts";
-import { FromClientSchema } from "../protocol/from_client_schema.ts";
 import { parseUser } from "../protocol/names.ts";
-import { moderate } from "../rooms/moderation.ts";
+import type { Hub } from "../rooms/hub.ts";
 import type { RestrictionKind } from "../store/moderation.ts";
 import type { Store } from "../store/store.ts";
 import { forbid } from "./admission.ts";
-import { parseObject, readBody } from "./body.ts";
+import { checkFields, parseObject, readBody } from "./body.ts";
+import type { Charge } from "./charge.ts";
 import { json, jsonHead } from "./responses.ts";
 import { type Need, roomOfPath, type RoomRequest, type Route } from "./route.ts";
 
@@ -20,44 +18,50 @@ const EXAMPLE = '{"seconds":3600}';
 const LISTS = [["bans", "banned", "ban"], ["mutes", "muted", "mute"]] as const;
 
 /** Makes the routes for moderators, and for senders who remove their own messages. */
-export function moderationRoutes(store: Store): Route[] {
+export function moderationRoutes(hub: Hub, store: Store, charge: Charge): Route[] {
   function route(
     method: Route["method"],
     path: string,
-    handle: (request: RoomRequest) => Response | Promise<Response>,
+    handle: (request: RoomRequest) => Promise<Response>,
     needs: Need = "moderate",
   ): Route {
-    return {
-      method,
-      path: new RegExp(`^/rooms/([^/]+)/${path}$`),
-      needs,
-      room: roomOfPath,
-      handle,
-    };
+    const pattern = new RegExp(`^/rooms/([^/]+)/${path}$`);
+    return { method, path: pattern, needs, room: roomOfPath, handle };
+  }
+
+  /** Does what a moderator asks for; the fields are those of a line of the JSON protocol. */
+  async function act(request: RoomRequest, fields: object, bodyChars = 0): Promise<Response> {
+    const action = checkFields(fields) as Moderation;
+    charge(request, bodyChars);
+    if (!await hub.moderate(request.room, request.access, action)) {
+      throw forbid("you may not do this");
+    }
+    return new Response(null, { status: STATUS_CODE.NoContent });
   }
 
   return [
     route(
       "DELETE",
       "messages/([^/]+)",
-      (request) => respond(store, request, { type: "remove", id: request.segments[1] }),
+      (request) => act(request, { type: "remove", id: request.segments[1] }),
       "read",
     ),
     route(
       "DELETE",
       "users/([^/]+)",
-      (request) => respond(store, request, { type: "kick", user: userOf(request) }),
+      async (request) => await act(request, { type: "kick", user: userOf(request) }),
     ),
     ...LISTS.flatMap(([name, kind, type]) => [
-      route("GET", name, (request) => respondList(store, request, name, kind)),
+      route("GET", name, (request) => list(store, request, name, kind)),
       route("PUT", `${name}/([^/]+)`, async (request) => {
-        const given = parseObject(await readBody(request.request, MAX_BODY_BYTES), EXAMPLE);
-        return respond(store, request, { ...given, type, user: userOf(request) });
+        const body = await readBody(request, MAX_BODY_BYTES);
+        const fields = { ...parseObject(body, EXAMPLE), type, user: userOf(request) };
+        return await act(request, fields, body.length);
       }),
       route(
         "DELETE",
         `${name}/([^/]+)`,
-        (request) => respond(store, request, { type, user: userOf(request), seconds: 0 }),
+        async (request) => await act(request, { type, user: userOf(request), seconds: 0 }),
       ),
     ]),
   ];
@@ -67,26 +71,8 @@ function userOf({ segments: [, user] }: RoomRequest): string {
   return parseUser(user);
 }
 
-/**
- * Does what a moderator asks for.
- *
- * @param given the same as a client would send it in the JSON protocol
- */
-async function respond(
-  store: Store,
-  { room, access }: RoomRequest,
-  given: Readonly<Record<string, unknown>>,
-): Promise<Response> {
-  const { success, output, issues } = v.safeParse(FromClientSchema, given);
-  if (!success) throw new BadRequest(`${v.getDotPath(issues[0])}: ${issues[0].message}`);
-  if (!await moderate(store, room, access, output as Moderation)) {
-    throw forbid("you may not do this");
-  }
-  return new Response(null, { status: STATUS_CODE.NoContent });
-}
-
 /** Lists who is banned or muted. The addresses are shown to nobody. */
-async function respondList(
+async function list(
   store: Store,
   { request, room }: RoomRequest,
   name: string,
@@ -94,6 +80,7 @@ async function respondList(
 ): Promise<Response> {
   if (request.method === "HEAD") return jsonHead();
   const users = await store.moderation.listRestricted(kind, room);
-  const list = users.map(({ user, by, until }) => ({ user, by, until }));
-  return json(JSON.stringify({ [name]: list }));
+  return json(
+    JSON.stringify({ [name]: users.map(({ user, by, until }) => ({ user, by, until })) }),
+  );
 }

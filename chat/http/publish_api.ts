@@ -1,38 +1,26 @@
 import { STATUS_CODE } from "@std/http/status";
-import type { AddressBudget } from "../limits/address_budgets.ts";
-import { BudgetMap } from "../limits/budget_map.ts";
-import { countExcess } from "../limits/excess.ts";
-import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
 import { BadRequest } from "../protocol/bad_request.ts";
 import { errorReply } from "../protocol/errors.ts";
 import type { ClientMessage } from "../protocol/from_client.ts";
-import { validate } from "../protocol/json.ts";
 import { quote } from "../protocol/names.ts";
 import { exceedsJsonBytes } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { SessionLimits } from "../session/session.ts";
 import { Muted, StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
 import { forbid } from "./admission.ts";
-import { parseObject, readBody } from "./body.ts";
+import { checkFields, parseObject, readBody } from "./body.ts";
+import { type Charge, refuseTooMany } from "./charge.ts";
 import { json, Refused } from "./responses.ts";
 import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
 
-/**
- * Makes the route for services that publish messages without being in the room.
- *
- * @param limits what a session may take: a user of an address may publish as much this way
- */
-export function publishRoutes(hub: Hub, limits: SessionLimits & ClientRates): Route[] {
-  const budgets = new BudgetMap<SessionBudget>();
-  function budgetOf(user: string, client: AddressBudget): SessionBudget {
-    return budgets.of(`${client.name} ${user}`, () => new SessionBudget(limits, client));
-  }
+/** Makes the route for services that publish messages without being in the room. */
+export function publishRoutes(hub: Hub, limits: SessionLimits, charge: Charge): Route[] {
   return [{
     method: "POST",
     path: /^\/rooms\/([^/]+)\/messages$/,
     needs: "publish",
     room: roomOfPath,
-    handle: (request) => publish(hub, limits, budgetOf, request),
+    handle: (request) => publish(hub, limits, charge, request),
   }];
 }
 
@@ -45,27 +33,21 @@ export function publishRoutes(hub: Hub, limits: SessionLimits & ClientRates): Ro
 async function publish(
   hub: Hub,
   { maxMessageBytes, maxBufferedBytes }: SessionLimits,
-  budgetOf: (user: string, client: AddressBudget) => SessionBudget,
-  { request, room, access, client }: RoomRequest,
+  charge: Charge,
+  roomRequest: RoomRequest,
 ): Promise<Response> {
-  const user = access.user!;
-  const parse = parserOf(request.headers.get("content-type"));
-  const body = await readBody(request, maxBufferedBytes);
-  const { text, ref, after } = readMessage(parse(body), request.headers.get("idempotency-key"));
+  const { request: { headers }, room, access, client } = roomRequest;
+  const parse = parserOf(headers.get("content-type"));
+  const body = await readBody(roomRequest, maxBufferedBytes);
+  const { text, ref, after } = readMessage(parse(body), headers.get("idempotency-key"));
   if (exceedsJsonBytes(text, maxMessageBytes)) {
     throw new Refused(STATUS_CODE.ContentTooLarge, errorReply.tooLarge(maxMessageBytes).message);
   }
-  const budget = budgetOf(user, client);
-  const waitMs = budget.takeLine(body.length) ||
-    budget.takeMessage(await hub.isNew(room), hub.countReceivers(room))?.retryAfterMs;
-  if (waitMs) {
-    countExcess(user, room);
-    throw new Refused(STATUS_CODE.TooManyRequests, "message not delivered: too many", {
-      "retry-after": `${Math.ceil(waitMs / 1000)}`,
-    });
-  }
+  charge(roomRequest, body.length);
+  const waitMs = await hub.isNew(room) ? client.takeNewRoom() : 0;
+  if (waitMs > 0) throw refuseTooMany(waitMs);
   try {
-    const id = await hub.publish(room, user, text, ref, after);
+    const id = await hub.publish(room, access.user!, text, ref, after);
     return json(JSON.stringify({ id }), STATUS_CODE.Created);
   } catch (error) {
     throw refusalOf(error);
@@ -106,9 +88,7 @@ function readMessage(fields: object, idempotencyKey: string | null): ClientMessa
     throw new BadRequest("ref and Idempotency-Key are both given: give one of them");
   }
   const ref = idempotencyKey === null ? {} : { ref: idempotencyKey };
-  const message = validate({ ...fields, ...ref, type: "message" });
-  if (message.type === "error") throw new BadRequest(message.message);
-  return message as ClientMessage;
+  return checkFields({ ...fields, ...ref, type: "message" }) as ClientMessage;
 }
 
 /** Makes the refusal for a message that the store did not take, or may have taken. */

@@ -38,9 +38,9 @@ export function plain(status: number, text: string, headers: HeadersInit = {}): 
   });
 }
 
-/** Makes a response that refuses a request, with one line that says why. */
+/** Makes a response that refuses a request, with one line that says why: it may quote anything. */
 export function refuse(status: number, line: string, headers: HeadersInit = {}): Response {
-  return plain(status, `${line}\n`, headers);
+  return plain(status, `${line.replaceAll(/\p{C}|\p{Zl}|\p{Zp}/gu, "\ufffd")}\n`, headers);
 }
 
 /** Makes a response that refuses a newcomer, and closes the connection. */

@@ -3,7 +3,7 @@ import { isId } from "../protocol/ids.ts";
 import { quote } from "../protocol/names.ts";
 import type { History } from "../rooms/history.ts";
 import type { Store } from "../store/store.ts";
-import { parseCount } from "./query.ts";
+import { findParameter, parseCount } from "./query.ts";
 import { json, jsonHead } from "./responses.ts";
 import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
 
@@ -46,7 +46,7 @@ async function listMessages(
   { request, url: { searchParams: query }, room, client }: RoomRequest,
 ): Promise<Response> {
   const limit = parseLimit(query);
-  const before = query.get("before") ?? undefined;
+  const before = findParameter(query, "before");
   if (before !== undefined && !isId(before)) {
     throw new BadRequest(`before is ${quote(before)}: give the id of a message`);
   }
@@ -71,7 +71,7 @@ async function listUsers(
   { request, url: { searchParams: query }, room }: RoomRequest,
 ): Promise<Response> {
   const limit = parseLimit(query);
-  const from = query.get("from") ?? undefined;
+  const from = findParameter(query, "from");
   if (from !== undefined && !/^\d{1,19}$/.test(from)) {
     throw new BadRequest(`from is ${quote(from)}: give what the page before has in it`);
   }
@@ -81,5 +81,5 @@ async function listUsers(
 }
 
 function parseLimit(query: URLSearchParams): number {
-  return parseCount("limit", query.get("limit") ?? `${DEFAULT_LIMIT}`, 1, MAX_LIMIT);
+  return parseCount(query, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT);
 }

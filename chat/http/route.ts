@@ -19,6 +19,8 @@ export interface RoomRequest extends RouteRequest {
   readonly room: string;
   /** What the client may do. */
   readonly access: Access;
+  /** Checks it again: meanwhile the token may have expired, or the user been banned. */
+  readonly admitAgain: () => Promise<Access>;
 }
 
 /** What a client must be allowed to do in a room. */

@@ -24,8 +24,10 @@ export async function respond(
   client: AddressBudget,
   charge: () => Refusal | undefined,
 ): Promise<Response> {
+  // After an upgrade, Deno does not give the headers any more.
+  const origin = request.headers.get("origin");
   const response = await handle(router, request, client, charge);
-  return allowOrigin(response, request.headers.get("origin"), router.allowedOrigins);
+  return allowOrigin(response, origin, router.allowedOrigins);
 }
 
 async function handle(
@@ -54,8 +56,10 @@ async function handle(
     const routeRequest = { request, url, segments, client };
     if (route.needs === "nothing") return await route.handle(routeRequest);
     const room = route.room(routeRequest);
-    const access = await admit(routeRequest, route.needs, room);
-    return await route.handle({ ...routeRequest, room, access });
+    const { needs } = route;
+    const admitAgain = () => admit(routeRequest, needs, room);
+    const access = await admitAgain();
+    return await route.handle({ ...routeRequest, room, access, admitAgain });
   } catch (error) {
     return refuseFor(error);
   }

@@ -20,6 +20,7 @@ import { STALL_CHECKS } from "../session/writer.ts";
 import { deadline } from "../store/deadline.ts";
 import type { Store } from "../store/store.ts";
 import { makeAdmission } from "./admission.ts";
+import { makeCharge } from "./charge.ts";
 import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts";
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
@@ -113,7 +114,6 @@ function refuseFull(): Response {
 export class ChatServer {
   readonly #options: ServerOptions;
   readonly #hub: Hub;
-  readonly #admit: Admission;
   readonly #sessions = new Set<Session>();
   readonly #eventStreams = new Set<EventStream>();
   readonly #connectionLimit: ConnectionLimit;
@@ -138,8 +138,8 @@ export class ChatServer {
   ) {
     this.#options = options;
     this.#hub = hub;
-    this.#admit = admit;
     this.#addresses = new AddressBudgets(options);
+    const charge = makeCharge(hub, options);
     this.#routes = [
       {
         method: "GET",
@@ -163,8 +163,8 @@ export class ChatServer {
       },
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store, hub.history),
-      ...publishRoutes(hub, options),
-      ...moderationRoutes(store),
+      ...publishRoutes(hub, options, charge),
+      ...moderationRoutes(hub, store, charge),
       ...moduleRoutes(),
     ];
     const router = { routes: this.#routes, admit, allowedOrigins: options.allowedOrigins };
@@ -312,7 +312,7 @@ export class ChatServer {
     try {
       await stream.start();
       // The user may have been banned before the stream could receive that.
-      await this.#admit(roomRequest, "read", listenRequest.room);
+      await roomRequest.admitAgain();
     } catch (error) {
       stream.close(CLOSE.tryLater);
       throw error;

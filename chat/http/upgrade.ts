@@ -9,7 +9,7 @@ import { TEXT } from "../protocol/text.ts";
 import type { JoinRequest } from "../session/join_request.ts";
 import type { NameSecret } from "../store/store.ts";
 import { forbid, isTokenSubprotocol, listSubprotocols } from "./admission.ts";
-import { parseCount } from "./query.ts";
+import { findParameter, parseCount } from "./query.ts";
 import type { RoomRequest } from "./route.ts";
 
 /** The most messages that a client can ask for when it joins. */
@@ -63,15 +63,15 @@ export function parseJoinRequest(
  * @throws {BadRequest} if a parameter is not valid
  */
 export function parseReplay(query: URLSearchParams): Pick<JoinRequest, "since" | "history"> {
-  const since = query.get("since") ?? undefined;
+  const since = findParameter(query, "since");
   if (since !== undefined && query.has("history")) {
     throw new BadRequest("since and history are both given: give one of them");
   }
-  return { since, history: parseCount("history", query.get("history") ?? "0", 0, MAX_HISTORY) };
+  return { since, history: parseCount(query, "history", 0, 0, MAX_HISTORY) };
 }
 
 function parseSubprotocols(headers: Headers): Pick<JoinRequest, "protocol" | "secret"> {
-  if (!headers.has("sec-websocket-protocol")) return { protocol: TEXT };
+  if (headers.get("sec-websocket-protocol") === null) return { protocol: TEXT };
   const asked = listSubprotocols(headers).filter((name) => !isTokenSubprotocol(name));
   const [secret, ...more] = asked.filter((name) => name.startsWith(SECRET_PREFIX));
   if (!asked.includes(JSON_LINES.name)) {
@@ -128,11 +128,15 @@ export function upgrade(
 export function untilOpen(socket: WebSocket, { signal }: Request): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(false), OPEN_TIMEOUT_MS);
+    const onOpen = () => settle(true);
+    const onAbort = () => settle(false);
     function settle(isOpen: boolean): void {
       clearTimeout(timer);
+      socket.removeEventListener("open", onOpen);
+      signal.removeEventListener("abort", onAbort);
       resolve(isOpen);
     }
-    socket.addEventListener("open", () => settle(true));
-    signal.addEventListener("abort", () => settle(false));
+    socket.addEventListener("open", onOpen);
+    signal.addEventListener("abort", onAbort);
   });
 }

@@ -192,6 +192,13 @@ export class AddressBudget {
     return Math.max(bucket.msUntil(bytes, nowMs), bucket.msUntilHalfFull(nowMs));
   }
 
+  /** Takes the check of a later token, which costs as much as a request; returns whether it may. */
+  takeTokenCheck(): boolean {
+    const isTaken = this.#requests.take(1, this.#now());
+    if (!isTaken) this.#onRefused("MAX_REQUESTS_PER_SECOND");
+    return isTaken;
+  }
+
   /** Charges a client that was disconnected because it sent too much: it may come back later. */
   chargeExcess(): void {
     this.#joins.charge(EXCESS_JOINS, this.#now());

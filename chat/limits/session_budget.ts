@@ -15,7 +15,14 @@ export interface ClientRates {
 /** What all sessions of one address share. */
 export type SharedBudget = Pick<
   AddressBudget,
-  "bytes" | "lines" | "waiting" | "reads" | "takeNewRoom" | "takeDelivery" | "chargeExcess"
+  | "bytes"
+  | "lines"
+  | "waiting"
+  | "reads"
+  | "takeNewRoom"
+  | "takeDelivery"
+  | "takeTokenCheck"
+  | "chargeExcess"
 >;
 
 /** The most frames of a client that may wait. */
@@ -189,6 +196,11 @@ export class SessionBudget {
       isFirst,
       isExcessive: now - this.#firstRefusalMs >= MAX_EXCESS_MS,
     };
+  }
+
+  /** Takes the check of a later token: see {@linkcode AddressBudget.takeTokenCheck}. */
+  takeTokenCheck(): boolean {
+    return this.#address.takeTokenCheck();
   }
 
   /** Notes that the client was disconnected because it sent too much. */

@@ -28,8 +28,8 @@ const Refs = v.fallback(v.object({ ref: ValidRef, after: ValidRef }), {});
 /** A batched frame ends after about this many characters, unless a single line is longer. */
 const BATCHED_FRAME_CHARS = 64 * 1024;
 
-/** How much of a line or of an issue an error quotes. */
-const MAX_QUOTED_CHARS = 100;
+/** How much of an issue an error tells. */
+const MAX_ISSUE_CHARS = 100;
 
 function batch(lines: string[]): string[] {
   const frames: string[] = [];
@@ -53,8 +53,11 @@ function decode(line: string): Decoded | undefined {
   let value: unknown;
   try {
     value = JSON.parse(line);
-  } catch {
-    return errorReply.badMessage(`${JSON.stringify(line.slice(0, MAX_QUOTED_CHARS))} is not JSON`);
+  } catch (error) {
+    // The line may have a token in it, so nothing of it is quoted.
+    const [place] =
+      / at position \d+(?= \(line \d+ column \d+\)$)/.exec((error as Error).message) ?? [""];
+    return errorReply.badMessage(`the line is not JSON${place}`);
   }
   return validate(value);
 }
@@ -68,7 +71,7 @@ export function validate(value: unknown): FromClient | BadLine {
 
 function explain(issue: v.BaseIssue<unknown>, value: unknown): BadLine {
   const path = v.getDotPath(issue);
-  const words = `${path === null ? "" : `${path}: `}${issue.message}`.slice(0, MAX_QUOTED_CHARS);
+  const words = `${path === null ? "" : `${path}: `}${issue.message}`.slice(0, MAX_ISSUE_CHARS);
   const { ref, after } = v.parse(Refs, value);
   return { ...errorReply.badMessage(words, ref), after };
 }

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Access } from "../auth/access.ts";
-import type { UnloggedEvent } from "../protocol/events.ts";
 import type { Moderation } from "../protocol/from_client.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
@@ -35,10 +34,6 @@ export class Hub {
   readonly #rooms = new Map<string, ActiveRoom>();
   readonly #pending = new Set<Promise<unknown>>();
 
-  /**
-   * @param store the store behind the rooms
-   * @param options how long events may wait to be sent together
-   */
   constructor(store: Store, options: BroadcasterOptions) {
     this.#store = store;
     this.#options = options;
@@ -67,16 +62,15 @@ export class Hub {
 
   async #join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     const { room, subscribed } = this.#activate(name);
-    const { user, id, secret, nameKeys, maxDevices, access } = member;
+    const { user, id, secret, nameKeys: keys, maxDevices, access } = member;
     const joined = room.reserve(member);
     try {
       await subscribed;
       await this.noteModerator(name, access);
       const canBeBanned = access.user !== undefined && !access.canModerate;
       const address = canBeBanned ? member.address : undefined;
-      const outcome = await this.#store.claim(
-        ...[name, user, id, secret, nameKeys, maxDevices, address] as const,
-      );
+      const options = { secret, keys, maxDevices, address };
+      const outcome = await this.#store.claim(name, user, id, options);
       if (outcome === "claimed") await deadline(joined, JOINED_TIMEOUT_MS);
       return outcome;
     } catch (error) {
@@ -148,11 +142,6 @@ export class Hub {
     const published = this.#store.publish(name, user, text, ref, after, sender);
     room?.trackPublish(published);
     return published;
-  }
-
-  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
-  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
-    return this.#store.publishUnlogged(name, event);
   }
 
   /** Notes a client that moderates a room: no other moderator may put it out. */

@@ -35,7 +35,6 @@ export class Room {
   /** How many messages this instance has sent to the store without a reply so far. */
   #inFlight = 0;
 
-  /** @param options how long events may wait to be sent together */
   constructor(options: BroadcasterOptions) {
     this.#options = options;
   }

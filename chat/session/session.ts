@@ -70,9 +70,9 @@ export class Session implements Member {
   /** Whether the room had no message when the session joined, and the session has sent none. */
   #isRoomNew = false;
   /** The refs of messages that may be in the log, although a repetition is refused. */
-  readonly #refsInDoubt = new Set<string>();
+  #refsInDoubt: Set<string> | undefined;
   /** The refs of the last messages that were refused for good, and what each of them is after. */
-  readonly #settledRefs = new Map<string, string | undefined>();
+  #settledRefs: Map<string, string | undefined> | undefined;
   /** The ref of the last message that was acknowledged. */
   #lastAckedRef: string | undefined;
   /** What the store was sent and has not answered, roughly in bytes. */
@@ -370,17 +370,16 @@ export class Session implements Member {
   /** Refuses a message that no repetition can save, so that others need not wait for it. */
   #refuseForGood(reply: ErrorReply, after: string | undefined): void {
     if (reply.ref !== undefined) {
-      this.#settledRefs.set(reply.ref, this.#skipSettled(after));
-      if (this.#settledRefs.size > MAX_SETTLED_REFS) {
-        this.#settledRefs.delete(this.#settledRefs.keys().next().value!);
-      }
+      const settledRefs = this.#settledRefs ??= new Map();
+      settledRefs.set(reply.ref, this.#skipSettled(after));
+      if (settledRefs.size > MAX_SETTLED_REFS) settledRefs.delete(settledRefs.keys().next().value!);
     }
     this.#writer.reply(reply);
   }
 
   /** Finds the message that the store must have taken before, where the client gives one. */
   #skipSettled(after: string | undefined): string | undefined {
-    const ref = after !== undefined && this.#settledRefs.has(after)
+    const ref = after !== undefined && this.#settledRefs?.has(after)
       ? this.#settledRefs.get(after)
       : after;
     return ref === this.#lastAckedRef ? undefined : ref;
@@ -419,8 +418,8 @@ export class Session implements Member {
           return this.#refuseForGood(reply, after);
         }
         const isInDoubt = !(error instanceof StoreUnavailable) ||
-          ref !== undefined && this.#refsInDoubt.has(ref);
-        if (isInDoubt && ref !== undefined) this.#refsInDoubt.add(ref);
+          ref !== undefined && this.#refsInDoubt?.has(ref) === true;
+        if (isInDoubt && ref !== undefined) (this.#refsInDoubt ??= new Set()).add(ref);
         this.#writer.reply(isInDoubt ? errorReply.unknown(ref) : errorReply.notDelivered(ref));
       },
     );
@@ -442,6 +441,9 @@ export class Session implements Member {
   async #checkRenewal(token: string): Promise<Access> {
     const { room, access: { renew } } = this.#request;
     if (!renew) throw new TokenRefused("this server asks for no tokens");
+    if (!this.#budget.takeTokenCheck()) {
+      throw new TokenRefused("too many requests a second from your address");
+    }
     const access = await renew(token);
     if (access.user !== this.user) throw new TokenRefused("the token is of another user");
     if (access.allowsRoom(room)) return access;

@@ -23,6 +23,18 @@ export function areRivals(
   return maxDevices === 1 || secret !== undefined && secret.hash === other.secret?.hash;
 }
 
+/** What a session gives with its claim to a name. */
+export interface ClaimOptions {
+  /** The secret of the user's device, if it has one. */
+  readonly secret?: NameSecret;
+  /** What the name has in common with names that look like it, without white space. */
+  readonly keys?: readonly string[];
+  /** How many sessions can have the name; 1, the default, for only this one. */
+  readonly maxDevices?: number;
+  /** The client's address, if the user or the address can be banned. */
+  readonly address?: string;
+}
+
 /** Receives what happens in one room. */
 export interface RoomListener {
   /**
@@ -176,10 +188,6 @@ export interface Store {
    * @param room a room that this store is subscribed to
    * @param user the name
    * @param session the id of the session that claims it; part of the event
-   * @param secret the secret of the user's device, if it has one
-   * @param keys what the name has in common with names that look like it, without white space
-   * @param maxDevices how many sessions can have the name, by default 1
-   * @param address the client's address, if the user or the address can be banned
    * @returns whether the session got the name
    * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the name must be released,
    * unless the listener has received the event
@@ -188,10 +196,7 @@ export interface Store {
     room: string,
     user: string,
     session: string,
-    secret?: NameSecret,
-    keys?: readonly string[],
-    maxDevices?: number,
-    address?: string,
+    options?: ClaimOptions,
   ): Promise<"claimed" | NameLoss>;
 
   /**

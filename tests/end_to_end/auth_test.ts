@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { messageOf, NOTHING_SET, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { TextClient } from "../support/text_client.ts";
 import { makeToken, secondsFromNow, SECRET } from "../support/tokens.ts";
-import { until } from "../support/wait.ts";
+import { TIMEOUT_MS, until } from "../support/wait.ts";
 
 const startServer = () => startHttpServer(undefined, { AUTH_SECRET: SECRET });
 
@@ -13,6 +14,13 @@ const startServer = () => startHttpServer(undefined, { AUTH_SECRET: SECRET });
 async function ask(url: string, headers: HeadersInit): Promise<[number, string]> {
   const response = await fetch(url, { headers });
   return [response.status, await response.text()];
+}
+
+/** Waits until the server has closed a connection, but not for ever if it never does. */
+async function ended(
+  { closed }: JsonClient | TextClient,
+): Promise<{ code: number; reason: string }> {
+  return await deadline(closed, TIMEOUT_MS);
 }
 
 Deno.test("a token can be given in three ways, but in one of them", async () => {
@@ -102,7 +110,7 @@ Deno.test("a session ends with 4401 when its token expires, in both protocols", 
     await TextClient.join(server.port, "bar", { token: await makeToken({ exp, sub: "bar" }) }),
   ];
   for (const client of clients) {
-    assertEquals(await client.closed, { code: 4401, reason: CLOSE.expired.reason });
+    assertEquals(await ended(client), { code: 4401, reason: CLOSE.expired.reason });
     assert(Date.now() >= exp * 1000);
   }
 });
@@ -126,7 +134,7 @@ Deno.test("a later token keeps a session open, and what it allows holds", async 
   const other = await JsonClient.join(server.port, "bar", {
     token: await makeToken({ sub: "bar", exp }),
   });
-  await other.closed;
+  await ended(other);
   client.send({ type: "ping" });
   await client.find("pong");
 });
@@ -148,7 +156,22 @@ Deno.test("a later token that is not valid, or of another user, changes nothing"
   }
   client.send({ type: "message", text: "hi", ref: "1" });
   await client.find("ack");
-  assertEquals((await client.closed).code, 4401);
+  assertEquals((await ended(client)).code, 4401);
+});
+
+Deno.test("more later tokens than an address may make requests are not checked", async () => {
+  const env = { AUTH_SECRET: SECRET, MAX_REQUESTS_PER_SECOND: "1" };
+  await using server = await startHttpServer(undefined, env);
+  const token = await makeToken();
+  const client = await JsonClient.join(server.port, "foo", { token });
+  const other = await JsonClient.join(server.port, "foo", { token });
+  for (let i = 0; i < 10; i++) client.send({ type: "token", token });
+  const { code, message } = await client.find("error");
+  assertEquals([code, message], ["bad_token", "too many requests a second from your address"]);
+  other.send({ type: "token", token });
+  await other.find("error");
+  client.send({ type: "ping" });
+  await client.find("pong");
 });
 
 Deno.test("who may only listen hears everything, and is told so when speaking", async () => {
@@ -255,10 +278,12 @@ Deno.test("deno task token makes tokens that the server takes", async () => {
     }).output();
     return new TextDecoder().decode(success ? stdout : stderr).trim();
   };
-  const [token, listener, badName] = await Promise.all([
+  const [token, listener, badName, ...badOptions] = await Promise.all([
     make("Zoë", "--rooms=red,team-*", "--moderate"),
     make("foo", "--rooms=red", "--listen", "--seconds=60"),
     make("a:b"),
+    make("foo", "--moderate=false"),
+    make("foo", "--seconds=1h"),
   ]);
   const url = `${server.origin}/rooms/team-a/bans`;
   assertEquals((await ask(url, { authorization: `Bearer ${token}` }))[0], 200);
@@ -270,4 +295,5 @@ Deno.test("deno task token makes tokens that the server takes", async () => {
   client.send({ type: "message", text: "hi", ref: "1" });
   assertEquals((await client.find("error")).code, "forbidden");
   assertEquals(badName, 'the user name "a:b" has a ":" in it');
+  for (const usage of badOptions) assertStringIncludes(usage, "Usage: deno task token USER");
 });

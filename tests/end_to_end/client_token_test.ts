@@ -1,10 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ChatClient } from "../../chat/client/client.ts";
 import { ChatError } from "../../chat/client/chat_error.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 import { sendWelcome, startFakeServer } from "../support/fake_server.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { makeToken, secondsFromNow, SECRET } from "../support/tokens.ts";
-import { until } from "../support/wait.ts";
+import { TIMEOUT_MS, until } from "../support/wait.ts";
 
 const startServer = () => startHttpServer(undefined, { AUTH_SECRET: SECRET });
 
@@ -17,35 +18,43 @@ function startClient(origin: string, ...expirations: number[]) {
   const closed = new Promise<ChatError>((resolve) =>
     client.onstate = (state, _, error) => state === "closed" && resolve(error!)
   );
-  return { client, closed, asked: () => asked };
+  return {
+    client,
+    asked: () => asked,
+    closed: () => deadline(closed, TIMEOUT_MS),
+    ready: () => deadline(client.ready, TIMEOUT_MS),
+  };
 }
 
 Deno.test("a client whose token is refused asks for another one", async () => {
   await using server = await startServer();
-  const { client, asked } = startClient(server.origin, 1, secondsFromNow(60));
-  await client.ready;
+  const { client, ready, asked } = startClient(server.origin, 1, secondsFromNow(60));
+  await ready();
   assertEquals(asked(), 2);
   await client.close();
 });
 
 Deno.test("a client whose second token is refused too ends with the reason", async () => {
   await using server = await startServer();
-  const { client, closed, asked } = startClient(server.origin, 1);
-  const error = await assertRejects(() => client.ready, ChatError, "the token has expired");
-  assertEquals([error.code, asked(), (await closed).code], ["refused", 2, "refused"]);
+  const { ready, closed, asked } = startClient(server.origin, 1);
+  const error = await assertRejects(ready, ChatError, "the token has expired");
+  assertEquals([error.code, asked(), (await closed()).code], ["refused", 2, "refused"]);
 });
 
 Deno.test("a client with a fixed token, or one of another room, ends at once", async () => {
   await using server = await startServer();
   const fixed = new ChatClient(server.origin, "foo", { token: await makeToken({ exp: 1 }) });
-  await assertRejects(() => fixed.ready, ChatError, "the token has expired");
+  await assertRejects(() => deadline(fixed.ready, TIMEOUT_MS), ChatError, "the token has expired");
   let asked = 0;
   const token = () => {
     asked++;
     return makeToken({ rooms: ["red"] });
   };
   const elsewhere = new ChatClient(server.origin, "foo", { token });
-  await assertRejects(() => elsewhere.ready, ChatError, "the token does not allow the room chat");
+  await assertRejects(
+    () => deadline(elsewhere.ready, TIMEOUT_MS),
+    ...[ChatError, "the token does not allow the room chat"] as const,
+  );
   assertEquals(asked, 1);
 });
 
@@ -54,9 +63,9 @@ Deno.test("a client whose token expires comes back with another one", async () =
   const { client, asked } = startClient(server.origin, secondsFromNow(2), secondsFromNow(60));
   const texts: string[] = [];
   client.onmessage = ({ text }) => texts.push(text);
-  await client.send("before");
+  await deadline(client.send("before"), TIMEOUT_MS);
   await until(() => client.state === "reconnecting", 10);
-  await client.send("after");
+  await deadline(client.send("after"), TIMEOUT_MS);
   assertEquals([texts, asked()], [["before", "after"], 2]);
   await client.close();
 });
@@ -65,7 +74,7 @@ Deno.test("a client whose tokens all expire at once ends", async () => {
   await using server = await startServer();
   // They are accepted, because clocks may differ, and their sessions end at once.
   const { closed, asked } = startClient(server.origin, secondsFromNow(-1));
-  const { code, message } = await closed;
+  const { code, message } = await closed();
   assertEquals([code, message, asked()], ["refused", "the token has expired", 2]);
 });
 

@@ -112,8 +112,10 @@ Deno.test("without a token for the room, no handshake opens, whatever it asks fo
         const url = `ws://127.0.0.1:${server.port}/chat/foo?room=red${query}`;
         const socket = new WebSocket(url, [...protocols, ...given]);
         const events: string[] = [];
-        socket.onopen = socket.onmessage = ({ type }: Event) => events.push(type);
-        await new Promise((resolve) => socket.onclose = socket.onerror = resolve);
+        await new Promise<void>((resolve) => {
+          socket.onclose = socket.onerror = () => resolve();
+          socket.onopen = ({ type }) => resolve(void events.push(type));
+        });
         assertEquals(events, [], `${url} ${protocols}`);
       }
     }

@@ -83,7 +83,9 @@ Deno.test("an invalid message gets an error with its cause, and the session goes
   await using chat = await startTwoInstances({ MAX_MESSAGE_BYTES: "1000" });
   const foo = await JsonClient.join(chat.one, "foo");
   const cases: [unknown, string, string, string?][] = [
-    ["hi", "bad_message", '"hi" is not JSON'],
+    ["hi", "bad_message", "the line is not JSON"],
+    ['{"type":"token","token":"eyJh', "bad_message", "the line is not JSON at position 29"],
+    ['{"type":"token","token":eyJh}', "bad_message", "the line is not JSON"],
     ["null", "bad_message", "Invalid type: Expected Object but received null"],
     [[], "bad_message", "type: "],
     [{ text: "a" }, "bad_message", "type: "],
@@ -96,7 +98,7 @@ Deno.test("an invalid message gets an error with its cause, and the session goes
     [{ type: "message", text: "a", ref: "\ud800" }, "bad_message", "ref: "],
     [{ type: "message", text: "a", reff: "1" }, "bad_message", "reff: "],
     [{ type: "message", text: "a", ref: "r3", at: 1 }, "bad_message", "at: ", "r3"],
-    ["[".repeat(100_000), "bad_message", '"[[['],
+    ["[".repeat(100_000), "bad_message", "the line is not JSON"],
     [{ type: "message", text: "é".repeat(501), ref: "r2" }, "too_large", "the text is", "r2"],
     [{ type: "message", text: "\0".repeat(167), ref: "r4" }, "too_large", "the text is", "r4"],
   ];
@@ -107,6 +109,7 @@ Deno.test("an invalid message gets an error with its cause, and the session goes
     assert(error.type === "error", JSON.stringify(error));
     assertEquals([error.code, error.ref], [code, ref], JSON.stringify(line));
     assert(error.message.startsWith(message), `${error.message} for ${JSON.stringify(line)}`);
+    assert(!error.message.includes("eyJ"), "it quotes the token");
   }
   await foo.publish("é".repeat(500));
   await foo.publish("\0".repeat(166));

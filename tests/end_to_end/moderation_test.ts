@@ -385,6 +385,10 @@ Deno.test("a request that is not as it must be is told what would be right", asy
     ['{"seconds":-1}', "seconds: Invalid value: Expected >=0 but received -1"],
     ['{"seconds":315360001}', "seconds: more than 315360000"],
     ['{"seconds":1,"for":"ever"}', 'for: Invalid key: Expected never but received "for"'],
+    [
+      '{"seconds":"\\u001b\\n"}',
+      'seconds: Invalid type: Expected number but received "\ufffd\ufffd"',
+    ],
     ['{"seconds":1,"address":1}', "address: Invalid type: Expected boolean but received 1"],
   ];
   for (const [body, line] of bad) {

@@ -2,10 +2,13 @@ import { assertEquals } from "@std/assert";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { type Store, StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
 import { startHttpServer } from "../support/http_server.ts";
+import { countDescriptors, messageOf, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
+import { RawClient } from "../support/raw_client.ts";
 import { TextClient } from "../support/text_client.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
+import { until } from "../support/wait.ts";
 
 const AUTH = { AUTH_SECRET: SECRET };
 const JSON_TYPE = "application/json";
@@ -114,26 +117,42 @@ Deno.test("a message that a service may not publish is refused with one line", a
 });
 
 Deno.test("a service that publishes too much gets 429 and Retry-After", async () => {
-  await using server = await startHttpServer(undefined, {
+  const memory = openMemoryStore({ historyLimit: 10, historySeconds: 100 });
+  const store = Object.assign(Object.create(memory) as Store, {
+    reads: 0,
+    readBefore(...given: Parameters<Store["readBefore"]>) {
+      store.reads++;
+      return memory.readBefore(...given);
+    },
+  });
+  await using server = await startHttpServer(store, {
     ...AUTH,
     MAX_MESSAGES_PER_SECOND: "1",
     MAX_BYTES_PER_SECOND: "1000",
     MAX_NEW_ROOMS_PER_SECOND: "1",
   });
   async function statusOf(sub: string, text: string, room = "red"): Promise<[number, boolean]> {
-    const response = await fetch(`${server.origin}/rooms/${room}/messages`, {
-      method: "POST",
+    return await request(sub, "POST", `${room}/messages`, JSON.stringify({ text }));
+  }
+  async function request(sub: string, method: string, path: string, body?: string) {
+    const response = await fetch(`${server.origin}/rooms/${path}`, {
+      method,
       headers: { authorization: `Bearer ${await makeToken({ sub })}`, "content-type": JSON_TYPE },
-      body: JSON.stringify({ text }),
+      body,
     });
-    await response.body!.cancel();
-    return [response.status, Number(response.headers.get("retry-after")) >= 1];
+    await response.body?.cancel();
+    return [response.status, Number(response.headers.get("retry-after")) >= 1] as [number, boolean];
   }
   const taken = [201, false], refused = [429, true];
   // A burst is two messages, and 8,000 bytes.
   assertEquals(await statusOf("foo", "1"), taken);
   assertEquals(await statusOf("foo", "2"), taken);
+  const { reads } = store;
   assertEquals(await statusOf("foo", "3"), refused);
+  assertEquals(await statusOf("foo", "3", "another"), refused);
+  assertEquals(store.reads, reads, "what is refused costs the store nothing");
+  assertEquals(await request("foo", "DELETE", "red/messages/1-0"), refused);
+  assertEquals(await request("pi", "DELETE", "red/messages/1-0"), [204, false]);
   assertEquals(await statusOf("bar", "x".repeat(9000)), taken);
   assertEquals(await statusOf("bar", ""), refused);
   // 20 new rooms, of which red is one.
@@ -173,4 +192,44 @@ Deno.test("a muted user cannot publish over HTTP either", async () => {
   ]);
   const token = await makeToken({ sub: "bar" });
   assertEquals((await post(server.origin, '{"text":"hi"}', { token }))[0], 201);
+});
+
+/** Begins to post a message, whose body is not complete. */
+async function beginPost(port: number): Promise<RawClient> {
+  const client = await RawClient.connect(port);
+  await client.write(
+    "POST /rooms/red/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13\r\n" +
+      `Content-Type: ${JSON_TYPE}\r\nAuthorization: Bearer ${await makeToken()}\r\n` +
+      'Expect: 100-continue\r\n\r\n{"text"',
+  );
+  // The server has admitted the request, and waits for the body.
+  await client.readUntil("100 Continue");
+  return client;
+}
+
+Deno.test("a user who is banned while the body comes publishes nothing", async () => {
+  const memory = openMemoryStore({ historyLimit: 10, historySeconds: 100 });
+  const answers = [false, true];
+  const moderation = Object.assign(Object.create(memory.moderation), {
+    isBanned: () => Promise.resolve(answers.shift()),
+  });
+  const store: Store = Object.assign(Object.create(memory), { moderation });
+  await using server = await startHttpServer(store, AUTH);
+  assertEquals(await post(server.origin, '{"text":"hi"}'), [
+    403,
+    "you are banned from this room\n",
+  ]);
+  assertEquals(await store.readAfter("red", "0-0", 10), []);
+});
+
+Deno.test("a client that goes before its body has come is no line of the log", async () => {
+  await using server = await startInstance(AUTH);
+  const descriptors = countDescriptors(server);
+  const client = await beginPost(server.port);
+  client.close();
+  await until(() => countDescriptors(server) <= descriptors, 10);
+  server.signal("SIGTERM");
+  const lines = (await server.output.end()).map(messageOf);
+  assertEquals(lines.filter((line) => line.includes("failed")), []);
+  assertEquals(lines.at(-1), "Stopping; a second signal ends at once");
 });

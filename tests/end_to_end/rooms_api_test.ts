@@ -157,6 +157,8 @@ Deno.test("an invalid listing request is refused with a line that says why", asy
       '400 the room name "a%20b" is not 1 to 64 of the characters A-Z a-z 0-9 . _ -',
     "/rooms/chat/users?limit=0": '400 limit is "0": give a whole number from 1 to 200',
     "/rooms/chat/messages?limit=201": '400 limit is "201": give a whole number from 1 to 200',
+    "/rooms/chat/messages?limit=1&limit=2": "400 limit is given more than once",
+    "/rooms/chat/events?since=1-0&since=2-0": "400 since is given more than once",
     "/rooms/chat/messages?before=now": '400 before is "now": give the id of a message',
     "/rooms/chat/users?from=x": '400 from is "x": give what the page before has in it',
     "/rooms/chat": "404 /rooms/chat is not here, the chat is at /chat/{user}",

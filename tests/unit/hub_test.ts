@@ -2,7 +2,11 @@ import { ANYONE } from "../../chat/auth/access.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Hub } from "../../chat/rooms/hub.ts";
 import type { Member } from "../../chat/rooms/member.ts";
-import { MemoryBackend, openMemoryStore } from "../../chat/store/memory/memory_store.ts";
+import {
+  MemoryBackend,
+  openMemoryStore,
+  openSharedStore,
+} from "../../chat/store/memory/memory_store.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { NO_MODERATION } from "../support/member.ts";
@@ -69,7 +73,7 @@ Deno.test("an overloaded room takes no message until its flush is over", async (
 Deno.test("a room stays active while a session takes over a name that was lost", async () => {
   const limits = { historyLimit: 10, historySeconds: 10 };
   const backend = new MemoryBackend(limits);
-  const hub = new Hub(openMemoryStore(limits, backend), { maxFlushMs: 20, now: () => 0 });
+  const hub = new Hub(openSharedStore(backend), { maxFlushMs: 20, now: () => 0 });
   const [former, later] = [1, 2].map((attempt) => {
     const received: string[] = [];
     const member: Member & { received: string[] } = {
@@ -105,9 +109,9 @@ Deno.test("the later of two joins of a user stays, whichever claim comes first",
     watcher.deliver = (frame) => frames.push(frame);
     const claims = new Map<string, () => void>();
     const { claim } = store;
-    store.claim = async (room, user, session, secret) => {
+    store.claim = async (room, user, session, options) => {
       await new Promise<void>((resolve) => claims.set(session, resolve));
-      return await claim.call(store, room, user, session, secret);
+      return await claim.call(store, room, user, session, options);
     };
     const lost: string[] = [];
     const joins = [1, 2].map((attempt) => {

@@ -1,0 +1,40 @@
+import { STATUS_CODE } from "@std/http/status";
+import { BudgetMap } from "../limits/budget_map.ts";
+import { countExcess } from "../limits/excess.ts";
+import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
+import type { Hub } from "../rooms/hub.ts";
+import { Refused } from "./responses.ts";
+import type { RoomRequest } from "./route.ts";
+
+/**
+ * Charges what a client does in a room: a user of an address may do as much over HTTP as over one
+ * connection.
+ *
+ * @param chars how long the body is
+ * @throws {Refused} with 429 if it is too much
+ */
+export type Charge = (request: RoomRequest, chars: number) => void;
+
+/**
+ * Makes what charges clients.
+ *
+ * @param rates what a session may take
+ */
+export function makeCharge(hub: Hub, rates: ClientRates): Charge {
+  const budgets = new BudgetMap<SessionBudget>();
+  return ({ room, access: { user }, client }, chars) => {
+    const budget = budgets.of(`${client.name} ${user}`, () => new SessionBudget(rates, client));
+    const waitMs = budget.takeLine(chars) ||
+      budget.takeMessage(false, hub.countReceivers(room))?.retryAfterMs;
+    if (!waitMs) return;
+    countExcess(user ?? client.name, room);
+    throw refuseTooMany(waitMs);
+  };
+}
+
+/** Makes the refusal of a client that may try again after a time. */
+export function refuseTooMany(waitMs: number): Refused {
+  const seconds = Math.ceil(waitMs / 1000);
+  const line = `not done: too many. please try again in ${seconds} s`;
+  return new Refused(STATUS_CODE.TooManyRequests, line, { "retry-after": `${seconds}` });
+}
