@@ -15,8 +15,24 @@ export interface ClientRates {
 /** What all sessions of one address share. */
 export type SharedBudget = Pick<
   AddressBudget,
-  "bytes" | "lines" | "reads" | "takeNewRoom" | "takeDelivery" | "takeTokenCheck" | "chargeExcess"
+  | "bytes"
+  | "lines"
+  | "waiting"
+  | "reads"
+  | "takeNewRoom"
+  | "takeDelivery"
+  | "takeTokenCheck"
+  | "chargeExcess"
 >;
+
+/** The most frames of a client that may wait. */
+const MAX_WAITING_FRAMES = 1_024;
+
+/** What a frame that waits counts beside its text: what a short one costs is mostly time. */
+const FRAME_COST_BYTES = 1_024;
+
+/** While too much of an address waits, each of its clients may have so much waiting. */
+const MAX_FAIR_WAITING_BYTES = 66 * 1024;
 
 /** A client that exceeds its budget for so long is disconnected with 4429. */
 export const MAX_EXCESS_MS = 10_000;
@@ -52,7 +68,9 @@ export class SessionBudget {
   readonly #address: SharedBudget;
   readonly #now: () => number;
   #nowMs = 0;
-  #lineChars = 0;
+  #lineBytes = 0;
+  #waitingFrames = 0;
+  #waitingBytes = 0;
   #refusesUntilMs = -Infinity;
   /** The client has waited as it was told if it was quiet for so long. */
   #quietMs = 0;
@@ -93,25 +111,55 @@ export class SessionBudget {
     return this.#nowMs;
   }
 
+  /** What the last line took, in bytes. */
+  get lineBytes(): number {
+    return this.#lineBytes;
+  }
+
+  /** How many bytes wait to be read. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Notes that more frames and bytes wait, or, if negative, fewer. */
+  addWaiting(frames: number, bytes: number): void {
+    this.#waitingFrames += frames;
+    this.#waitingBytes += bytes;
+    this.#address.waiting.bytes += bytes + FRAME_COST_BYTES * frames;
+  }
+
+  /** Notes that nothing waits any more. */
+  clearWaiting(): void {
+    this.addWaiting(-this.#waitingFrames, -this.#waitingBytes);
+  }
+
+  /** Whether too much waits: of the client, or of its address, if its part is more than fair. */
+  get isTooMuchWaiting(): boolean {
+    const cost = this.#waitingBytes + FRAME_COST_BYTES * this.#waitingFrames;
+    const { bytes, maxBytes } = this.#address.waiting;
+    return this.#waitingFrames > MAX_WAITING_FRAMES ||
+      bytes > maxBytes && cost > MAX_FAIR_WAITING_BYTES;
+  }
+
   /**
-   * Takes a line with so many characters.
+   * Takes a line with so many bytes.
    *
    * @returns 0 if the line was taken, else in how many milliseconds it can be
    */
-  takeLine(chars: number): number {
+  takeLine(bytes: number): number {
     const now = this.#nowMs = this.#now();
     const waitMs = Math.max(
       this.#lines.msUntil(1, now),
-      this.#bytes.msUntil(chars, now),
+      this.#bytes.msUntil(bytes, now),
       this.#address.lines.msUntil(1, now),
-      this.#address.bytes.msUntil(chars, now),
+      this.#address.bytes.msUntil(bytes, now),
     );
     if (waitMs > 0) return waitMs;
     this.#lines.charge(1, now);
-    this.#bytes.charge(chars, now);
+    this.#bytes.charge(bytes, now);
     this.#address.lines.charge(1, now);
-    this.#address.bytes.charge(chars, now);
-    this.#lineChars = chars;
+    this.#address.bytes.charge(bytes, now);
+    this.#lineBytes = bytes;
     return 0;
   }
 
@@ -184,6 +232,6 @@ export class SessionBudget {
 
   /** What it costs to deliver the last line. */
   #deliveredBytes(receivers: number): number {
-    return (this.#lineChars + DELIVERY_OVERHEAD_BYTES) * receivers;
+    return (this.#lineBytes + DELIVERY_OVERHEAD_BYTES) * receivers;
   }
 }

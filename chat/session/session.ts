@@ -19,7 +19,7 @@ import {
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
-import { Inbound, MAX_QUEUED_FRAMES } from "./inbound.ts";
+import { Inbound } from "./inbound.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { prepareReplay, sendReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
@@ -402,25 +402,32 @@ export class Session implements Member {
 
   /** Closes if the client has sent too much that has no reply yet. */
   #checkInFlight(): void {
-    const bytes = this.#inFlightBytes + this.#inbound.queuedBytes;
-    const isTooMuch = bytes > this.#limits.maxBufferedBytes;
-    if (isTooMuch || this.#inbound.queuedFrames > MAX_QUEUED_FRAMES) this.close(CLOSE.tooMany);
+    const bytes = this.#inFlightBytes + this.#budget.waitingBytes;
+    if (bytes > this.#limits.maxBufferedBytes || this.#budget.isTooMuchWaiting) {
+      this.close(CLOSE.tooMany);
+    }
   }
 
   #publish({ text, ref, after }: ClientMessage): void {
     this.#inFlightBytes += inFlightCost(text);
     this.#checkInFlight();
     if (this.#hasLeft) return;
+    const { lineBytes } = this.#budget;
+    this.#inbound.addInFlight(lineBytes);
+    const settle = () => {
+      this.#inFlightBytes -= inFlightCost(text);
+      this.#inbound.addInFlight(-lineBytes);
+    };
     const { room } = this.#request;
     this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), this.#sender).then(
       (id) => {
-        this.#inFlightBytes -= inFlightCost(text);
+        settle();
         if (ref === undefined) return;
         this.#lastAckedRef = ref;
         this.#writer.acknowledge({ type: "ack", ref, id }, this.#isFlushPending);
       },
       (error) => {
-        this.#inFlightBytes -= inFlightCost(text);
+        settle();
         if (error instanceof Muted) {
           const reply = errorReply.forbidden("message not delivered: you are muted", ref);
           return this.#refuseForGood(reply, after);

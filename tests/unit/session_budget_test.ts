@@ -1,4 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
+import { readConfig } from "../../chat/config/config.ts";
+import { AddressBudgets } from "../../chat/limits/address_budgets.ts";
 import { SessionBudget, type SharedBudget } from "../../chat/limits/session_budget.ts";
 import { TokenBucket } from "../../chat/protocol/token_bucket.ts";
 import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
@@ -134,4 +136,26 @@ Deno.test("a client is told of the limits that there are", () => {
     ...{ messagesPerSecond: 20, messagesBurst: 40 },
     ...{ bytesPerSecond: 1_000, bytesBurst: 8_000 },
   });
+});
+
+Deno.test("while too much of an address waits, a client may have a message waiting", () => {
+  const limits = readConfig({ LIMITS: "on", MAX_ADDRESS_BYTES_PER_SECOND: "100000" });
+  const address = new AddressBudgets(limits).of("one");
+  const [busy, quiet] = [1, 2].map(() => new SessionBudget(limits, address));
+  const areTooMuch = () => [busy, quiet].map((budget) => budget.isTooMuchWaiting);
+  quiet.addWaiting(1, 65_636);
+  busy.addWaiting(300, 26_140);
+  assertEquals(areTooMuch(), [false, false]);
+  busy.addWaiting(0, 1);
+  assertEquals(areTooMuch(), [true, false]);
+  busy.clearWaiting();
+  assertEquals([...areTooMuch(), busy.waitingBytes], [false, false, 0]);
+});
+
+Deno.test("at most 1,024 frames of a client wait", () => {
+  const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS);
+  budget.addWaiting(1_024, 1);
+  assertEquals(budget.isTooMuchWaiting, false);
+  budget.addWaiting(1, 1);
+  assertEquals(budget.isTooMuchWaiting, true);
 });
