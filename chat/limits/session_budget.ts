@@ -1,5 +1,4 @@
 import type { AddressBudget } from "./address_budgets.ts";
-import type { Semaphore } from "./semaphore.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
 
 /** How fast one client may send; 0 for no limit. */
@@ -43,10 +42,11 @@ export class SessionBudget {
     readonly bytesPerSecond?: number;
     readonly bytesBurst?: number;
   };
+  /** What it shares with other clients of its address. */
+  readonly address: SharedBudget;
   readonly #messages: TokenBucket;
   readonly #lines: TokenBucket;
   readonly #bytes: TokenBucket;
-  readonly #address: SharedBudget;
   readonly #now: () => number;
   #nowMs = 0;
   #lineChars = 0;
@@ -75,13 +75,8 @@ export class SessionBudget {
       bytesPerSecond: rates.maxBytesPerSecond || undefined,
       bytesBurst: this.#bytes.burst || undefined,
     };
-    this.#address = address;
+    this.address = address;
     this.#now = now;
-  }
-
-  /** How many reads of history its address may have at a time. */
-  get reads(): Semaphore {
-    return this.#address.reads;
   }
 
   /** The time of the last line. What is done with it needs no other one. */
@@ -99,14 +94,14 @@ export class SessionBudget {
     const waitMs = Math.max(
       this.#lines.msUntil(1, now),
       this.#bytes.msUntil(chars, now),
-      this.#address.lines.msUntil(1, now),
-      this.#address.bytes.msUntil(chars, now),
+      this.address.lines.msUntil(1, now),
+      this.address.bytes.msUntil(chars, now),
     );
     if (waitMs > 0) return waitMs;
     this.#lines.charge(1, now);
     this.#bytes.charge(chars, now);
-    this.#address.lines.charge(1, now);
-    this.#address.bytes.charge(chars, now);
+    this.address.lines.charge(1, now);
+    this.address.bytes.charge(chars, now);
     this.#lineChars = chars;
     return 0;
   }
@@ -120,7 +115,7 @@ export class SessionBudget {
 
   /** Returns in how many milliseconds half of what a client may send at once has come back. */
   msUntilHalfFull(): number {
-    const buckets = [this.#lines, this.#bytes, this.#address.lines, this.#address.bytes];
+    const buckets = [this.#lines, this.#bytes, this.address.lines, this.address.bytes];
     return Math.max(...buckets.map((bucket) => bucket.msUntilHalfFull(this.#nowMs)));
   }
 
@@ -150,22 +145,12 @@ export class SessionBudget {
     };
   }
 
-  /** Takes the check of a later token: see {@linkcode AddressBudget.takeTokenCheck}. */
-  takeTokenCheck(): boolean {
-    return this.#address.takeTokenCheck();
-  }
-
-  /** Notes that the client was disconnected because it sent too much. */
-  chargeExcess(): void {
-    this.#address.chargeExcess();
-  }
-
   /** Takes a message; returns 0, or in how many milliseconds it can be taken. */
   #msUntilTaken(opensRoom: boolean, receivers: number): number {
     const now = this.#nowMs;
     if (!this.#messages.take(1, now)) return this.#messages.msUntilHalfFull(now);
-    const waitMs = opensRoom ? this.#address.takeNewRoom() : 0;
+    const waitMs = opensRoom ? this.address.takeNewRoom() : 0;
     const bytes = (this.#lineChars + DELIVERY_OVERHEAD_BYTES) * receivers;
-    return waitMs || this.#address.takeDelivery(bytes, now);
+    return waitMs || this.address.takeDelivery(bytes, now);
   }
 }
