@@ -49,6 +49,7 @@ export type { ClientRates } from "./limits/session_budget.ts";
 export type { SessionLimits } from "./session/session.ts";
 export type * from "./protocol/events.ts";
 export {
+  type ClaimOptions,
   type LogEntry,
   type LogLimits,
   type NameLoss,
@@ -61,12 +62,5 @@ export {
   type UsersPage,
 } from "./store/store.ts";
 export type * from "./store/moderation.ts";
-export {
-  MemoryBackend,
-  type MemoryConnection,
-  type MemoryOwner,
-  openMemoryStore,
-} from "./store/memory/memory_store.ts";
-export { MemoryLog } from "./store/memory/memory_log.ts";
-export { MemoryRestrictions } from "./store/memory/memory_moderation.ts";
+export { openMemoryStore } from "./store/memory/memory_store.ts";
 export { openRedisStore } from "./store/redis/redis_store.ts";

@@ -221,7 +221,7 @@ export const SETTINGS = {
     max: 1_000_000,
     isClientLimit: true,
     meaning: "lines of any kind that the server reads from all chat connections of one address a " +
-      "second, after ten times as many at once; 0 for no limit",
+      "second, after twice as many at once; 0 for no limit",
   },
   MAX_DELIVERED_BYTES_PER_SECOND: {
     default: 33_554_432,

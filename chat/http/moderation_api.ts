@@ -1,6 +1,7 @@
 import { STATUS_CODE } from "@std/http/status";
 import type { Moderation } from "../protocol/from_client.ts";
 import { parseUser } from "../protocol/names.ts";
+import { byteLength } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { RestrictionKind } from "../store/moderation.ts";
 import type { Store } from "../store/store.ts";
@@ -20,9 +21,9 @@ const LISTS = [["bans", "banned", "ban"], ["mutes", "muted", "mute"]] as const;
 /** Makes the routes for moderators, and for senders who remove their own messages. */
 export function moderationRoutes(hub: Hub, store: Store, charge: Charge): Route[] {
   /** Does what a moderator asks for; the fields are those of a line of the JSON protocol. */
-  async function act(request: RoomRequest, fields: object, bodyChars = 0): Promise<Response> {
+  async function act(request: RoomRequest, fields: object, bodyBytes = 0): Promise<Response> {
     const action = checkFields(fields) as Moderation;
-    charge(request, bodyChars);
+    charge(request, bodyBytes);
     if (!await hub.moderate(request.room, request.access, action)) {
       throw forbid("you may not do this");
     }
@@ -47,7 +48,7 @@ export function moderationRoutes(hub: Hub, store: Store, charge: Charge): Route[
       routeInRoom("PUT", `${name}/([^/]+)`, "moderate", async (request) => {
         const body = await readBody(request, MAX_BODY_BYTES);
         const fields = { ...parseObject(body, EXAMPLE), type, user: userOf(request) };
-        return await act(request, fields, body.length);
+        return await act(request, fields, byteLength(body));
       }),
       routeInRoom(
         "DELETE",

@@ -37,6 +37,8 @@ interface RouteOfPath {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Matches the whole path, still percent-encoded; its groups are the segments. */
   readonly path: RegExp;
+  /** Tells whether it is for a request, where a later route has the same path and method. */
+  readonly isFor?: (request: Request) => boolean;
 }
 
 /** A route that gives nothing of a room. */

@@ -25,9 +25,10 @@ import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts"
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moderationRoutes } from "./moderation_api.ts";
-import { moduleRoutes } from "./modules.ts";
+import { loadPage, type Page } from "./page.ts";
+import { pageRoutes } from "./page_routes.ts";
 import { publishRoutes } from "./publish_api.ts";
-import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
+import { allowOrigin, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
 import { type Admission, type RoomRequest, type Route, routeInRoom } from "./route.ts";
 import { respond } from "./routes.ts";
@@ -100,10 +101,11 @@ export async function startServer(
 ): Promise<ChatServer> {
   const now = performance.now.bind(performance);
   const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
+  const page = await loadPage();
   await hub.start();
   const authenticate = options.auth && await makeAuthenticate(options.auth);
   const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
-  return new ChatServer(options, store, hub, ready, admit);
+  return new ChatServer(options, store, hub, ready, admit, page);
 }
 
 function refuseFull(): Response {
@@ -135,18 +137,14 @@ export class ChatServer {
     hub: Hub,
     ready: () => Promise<void>,
     admit: Admission,
+    page: Page,
   ) {
     this.#options = options;
     this.#hub = hub;
     this.#addresses = new AddressBudgets(options);
     const charge = makeCharge(hub, options);
     this.#routes = [
-      {
-        method: "GET",
-        path: /^\/$/,
-        needs: "nothing",
-        handle: () => plain(STATUS_CODE.OK, "you are good to go!"),
-      },
+      ...pageRoutes(page),
       {
         method: "GET",
         path: /^\/chat(?:\/(.*))?$/,
@@ -159,7 +157,6 @@ export class ChatServer {
       ...roomRoutes(store, hub.history),
       ...publishRoutes(hub, options, charge),
       ...moderationRoutes(hub, store, charge),
-      ...moduleRoutes(),
     ];
     const router = { routes: this.#routes, admit, allowedOrigins: options.allowedOrigins };
     this.#listener = listen(

@@ -71,7 +71,7 @@ export function parseReplay(query: URLSearchParams): Pick<JoinRequest, "since" |
 }
 
 function parseSubprotocols(headers: Headers): Pick<JoinRequest, "protocol" | "secret"> {
-  if (!headers.has("sec-websocket-protocol")) return { protocol: TEXT };
+  if (headers.get("sec-websocket-protocol") === null) return { protocol: TEXT };
   const asked = listSubprotocols(headers).filter((name) => !isTokenSubprotocol(name));
   const [secret, ...more] = asked.filter((name) => name.startsWith(SECRET_PREFIX));
   if (!asked.includes(JSON_LINES.name)) {
@@ -128,11 +128,15 @@ export function upgrade(
 export function untilOpen(socket: WebSocket, { signal }: Request): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(false), OPEN_TIMEOUT_MS);
+    const onOpen = () => settle(true);
+    const onAbort = () => settle(false);
     function settle(isOpen: boolean): void {
       clearTimeout(timer);
+      socket.removeEventListener("open", onOpen);
+      signal.removeEventListener("abort", onAbort);
       resolve(isOpen);
     }
-    socket.addEventListener("open", () => settle(true));
-    signal.addEventListener("abort", () => settle(false));
+    socket.addEventListener("open", onOpen);
+    signal.addEventListener("abort", onAbort);
   });
 }

@@ -18,7 +18,7 @@ export interface AddressLimits {
   readonly maxNewRoomsPerSecond: number;
   /** Bytes a second that its clients may send, after eight times as many at once. */
   readonly maxAddressBytesPerSecond: number;
-  /** Lines a second that its clients may send, after ten times as many at once. */
+  /** Lines a second that its clients may send, after twice as many at once. */
   readonly maxAddressLinesPerSecond: number;
   /** Bytes a second that its clients may cause to be delivered, after twice as many at once. */
   readonly maxDeliveredBytesPerSecond: number;
@@ -37,6 +37,9 @@ const RETRY_CONNECTION_SECONDS = 10;
 
 /** A client that was disconnected because it sent too much costs as much as so many joins. */
 const EXCESS_JOINS = 5;
+
+/** So many seconds' worth of bytes may wait to be read from the clients of an address. */
+const MAX_WAITING_SECONDS = 4;
 
 /** How many pages of history are read for an address at a time. */
 const MAX_READS = 4;
@@ -89,6 +92,8 @@ export class AddressBudget {
   readonly bytes: TokenBucket;
   /** The lines that they may send. */
   readonly lines: TokenBucket;
+  /** The bytes that wait to be read from them, and the most that should. */
+  readonly waiting: { bytes: number; readonly maxBytes: number };
   /** The reads of history that are made for them at a time. */
   readonly reads: Semaphore = new Semaphore(MAX_READS);
   readonly #maxOpen: number;
@@ -117,7 +122,9 @@ export class AddressBudget {
     this.#newRooms = new TokenBucket(limits.maxNewRoomsPerSecond, 20);
     this.#deliveredBytes = new TokenBucket(limits.maxDeliveredBytesPerSecond, 2);
     this.bytes = new TokenBucket(limits.maxAddressBytesPerSecond, 8);
-    this.lines = new TokenBucket(limits.maxAddressLinesPerSecond, 10);
+    this.lines = new TokenBucket(limits.maxAddressLinesPerSecond, 2);
+    const maxBytes = MAX_WAITING_SECONDS * limits.maxAddressBytesPerSecond || Infinity;
+    this.waiting = { bytes: 0, maxBytes };
     this.#now = now;
     this.#onRefused = onRefused;
   }
@@ -128,7 +135,7 @@ export class AddressBudget {
     return this.#openCount === 0 && [
       ...[this.#joins, this.#requests, this.#newRooms],
       ...[this.#deliveredBytes, this.bytes, this.lines],
-    ].every((bucket) => bucket.isFull(now));
+    ].every((bucket) => bucket.msUntil(bucket.burst, now) === 0);
   }
 
   /**
@@ -182,7 +189,7 @@ export class AddressBudget {
     const bucket = this.#deliveredBytes;
     if (bucket.take(bytes, nowMs)) return 0;
     this.#onRefused("MAX_DELIVERED_BYTES_PER_SECOND");
-    return Math.max(bucket.msUntil(bytes, nowMs), bucket.msUntilHalfFull(nowMs));
+    return Math.max(bucket.msUntil(bytes, nowMs), bucket.msUntil(bucket.burst / 2, nowMs));
   }
 
   /** Takes the check of a later token, which costs as much as a request; returns whether it may. */

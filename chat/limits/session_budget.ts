@@ -14,14 +14,33 @@ export interface ClientRates {
 /** What all sessions of one address share. */
 export type SharedBudget = Pick<
   AddressBudget,
-  "bytes" | "lines" | "reads" | "takeNewRoom" | "takeDelivery" | "takeTokenCheck" | "chargeExcess"
+  | "bytes"
+  | "lines"
+  | "waiting"
+  | "reads"
+  | "takeNewRoom"
+  | "takeDelivery"
+  | "takeTokenCheck"
+  | "chargeExcess"
 >;
+
+/** The most frames of a client that may wait. */
+const MAX_WAITING_FRAMES = 1_024;
+
+/** What a frame that waits counts beside its text: what a short one costs is mostly time. */
+const FRAME_COST_BYTES = 1_024;
+
+/** While too much of an address waits, each of its clients may have so much waiting. */
+const MAX_FAIR_WAITING_BYTES = 66 * 1024;
 
 /** A client that exceeds its budget for so long is disconnected with 4429. */
 export const MAX_EXCESS_MS = 10_000;
 
 /** What a delivery costs beside the line of the message, counted in bytes. */
 const DELIVERY_OVERHEAD_BYTES = 500;
+
+/** How often a client may tell that its user is typing. */
+const TYPING_INTERVAL_MS = 3_000;
 
 /** Why a message is not taken. */
 export interface MessageRefusal {
@@ -49,11 +68,14 @@ export class SessionBudget {
   readonly #bytes: TokenBucket;
   readonly #now: () => number;
   #nowMs = 0;
-  #lineChars = 0;
+  #lineBytes = 0;
+  #waitingFrames = 0;
+  #waitingBytes = 0;
   #refusesUntilMs = -Infinity;
   /** The client has waited as it was told if it was quiet for so long. */
   #quietMs = 0;
   #firstRefusalMs = -Infinity;
+  #lastTypingMs = -Infinity;
   #lastRefusalMs = -Infinity;
 
   /**
@@ -84,25 +106,55 @@ export class SessionBudget {
     return this.#nowMs;
   }
 
+  /** What the last line took, in bytes. */
+  get lineBytes(): number {
+    return this.#lineBytes;
+  }
+
+  /** How many bytes wait to be read. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Notes that more frames and bytes wait, or, if negative, fewer. */
+  addWaiting(frames: number, bytes: number): void {
+    this.#waitingFrames += frames;
+    this.#waitingBytes += bytes;
+    this.address.waiting.bytes += bytes + FRAME_COST_BYTES * frames;
+  }
+
+  /** Notes that nothing waits any more. */
+  clearWaiting(): void {
+    this.addWaiting(-this.#waitingFrames, -this.#waitingBytes);
+  }
+
+  /** Whether too much waits: of the client, or of its address, if its part is more than fair. */
+  get isTooMuchWaiting(): boolean {
+    const cost = this.#waitingBytes + FRAME_COST_BYTES * this.#waitingFrames;
+    const { bytes, maxBytes } = this.address.waiting;
+    return this.#waitingFrames > MAX_WAITING_FRAMES ||
+      bytes > maxBytes && cost > MAX_FAIR_WAITING_BYTES;
+  }
+
   /**
-   * Takes a line with so many characters.
+   * Takes a line with so many bytes.
    *
    * @returns 0 if the line was taken, else in how many milliseconds it can be
    */
-  takeLine(chars: number): number {
+  takeLine(bytes: number): number {
     const now = this.#nowMs = this.#now();
     const waitMs = Math.max(
       this.#lines.msUntil(1, now),
-      this.#bytes.msUntil(chars, now),
+      this.#bytes.msUntil(bytes, now),
       this.address.lines.msUntil(1, now),
-      this.address.bytes.msUntil(chars, now),
+      this.address.bytes.msUntil(bytes, now),
     );
     if (waitMs > 0) return waitMs;
     this.#lines.charge(1, now);
-    this.#bytes.charge(chars, now);
+    this.#bytes.charge(bytes, now);
     this.address.lines.charge(1, now);
-    this.address.bytes.charge(chars, now);
-    this.#lineChars = chars;
+    this.address.bytes.charge(bytes, now);
+    this.#lineBytes = bytes;
     return 0;
   }
 
@@ -110,13 +162,14 @@ export class SessionBudget {
   isUnused(): boolean {
     const now = this.#now();
     const buckets = [this.#messages, this.#lines, this.#bytes];
-    return now >= this.#refusesUntilMs && buckets.every((bucket) => bucket.isFull(now));
+    return now >= this.#refusesUntilMs &&
+      buckets.every((bucket) => bucket.msUntil(bucket.burst, now) === 0);
   }
 
   /** Returns in how many milliseconds half of what a client may send at once has come back. */
   msUntilHalfFull(): number {
     const buckets = [this.#lines, this.#bytes, this.address.lines, this.address.bytes];
-    return Math.max(...buckets.map((bucket) => bucket.msUntilHalfFull(this.#nowMs)));
+    return Math.max(...buckets.map((bucket) => bucket.msUntil(bucket.burst / 2, this.#nowMs)));
   }
 
   /**
@@ -145,12 +198,25 @@ export class SessionBudget {
     };
   }
 
+  /** Takes the last line, which tells that the user is typing; returns whether it was taken. */
+  takeTyping(receivers: number): boolean {
+    const now = this.#nowMs;
+    if (now - this.#lastTypingMs < TYPING_INTERVAL_MS) return false;
+    if (this.address.takeDelivery(this.#deliveredBytes(receivers), now) > 0) return false;
+    this.#lastTypingMs = now;
+    return true;
+  }
+
   /** Takes a message; returns 0, or in how many milliseconds it can be taken. */
   #msUntilTaken(opensRoom: boolean, receivers: number): number {
     const now = this.#nowMs;
-    if (!this.#messages.take(1, now)) return this.#messages.msUntilHalfFull(now);
+    if (!this.#messages.take(1, now)) return this.#messages.msUntil(this.#messages.burst / 2, now);
     const waitMs = opensRoom ? this.address.takeNewRoom() : 0;
-    const bytes = (this.#lineChars + DELIVERY_OVERHEAD_BYTES) * receivers;
-    return waitMs || this.address.takeDelivery(bytes, now);
+    return waitMs || this.address.takeDelivery(this.#deliveredBytes(receivers), now);
+  }
+
+  /** What it costs to deliver the last line. */
+  #deliveredBytes(receivers: number): number {
+    return (this.#lineBytes + DELIVERY_OVERHEAD_BYTES) * receivers;
   }
 }

@@ -18,7 +18,6 @@ export class Batch {
   /** What all other members get, encoded once. */
   #shared: string[] | undefined;
 
-  /** @param protocol the protocol of all members */
   constructor(protocol: Encoding) {
     this.#protocol = protocol;
   }

@@ -40,10 +40,7 @@ export class History {
   readonly #places = new Semaphore(MAX_READS);
   readonly #pending = new Map<string, Pending>();
 
-  /**
-   * @param store the store that keeps the log
-   * @param now a monotonic clock, in milliseconds
-   */
+  /** @param now a monotonic clock, in milliseconds */
   constructor(store: Store, now: () => number) {
     this.#store = store;
     this.#now = now;

@@ -35,10 +35,6 @@ export class Hub {
   readonly #rooms = new Map<string, ActiveRoom>();
   readonly #pending = new Set<Promise<unknown>>();
 
-  /**
-   * @param store the store behind the rooms
-   * @param options how long events may wait to be sent together
-   */
   constructor(store: Store, options: BroadcasterOptions) {
     this.#store = store;
     this.#options = options;
@@ -67,16 +63,15 @@ export class Hub {
 
   async #join(name: string, member: Member): Promise<"claimed" | NameLoss> {
     const { room, subscribed } = this.#activate(name);
-    const { user, id, secret, nameKeys, maxDevices, access } = member;
+    const { user, id, secret, nameKeys: keys, maxDevices, access } = member;
     const joined = room.reserve(member);
     try {
       await subscribed;
       await this.noteModerator(name, access);
       const canBeBanned = access.user !== undefined && !access.canModerate;
       const address = canBeBanned ? member.address : undefined;
-      const outcome = await this.#store.claim(
-        ...[name, user, id, secret, nameKeys, maxDevices, address] as const,
-      );
+      const options = { secret, keys, maxDevices, address };
+      const outcome = await this.#store.claim(name, user, id, options);
       if (outcome === "claimed") await deadline(joined, JOINED_TIMEOUT_MS);
       return outcome;
     } catch (error) {
@@ -161,6 +156,11 @@ export class Hub {
     await this.#store.moderation.noteModerator(name, user, expiresAtMs);
   }
 
+  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
+  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
+    return this.#store.publishUnlogged(name, event);
+  }
+
   /** Does what a moderator asks for: see {@linkcode moderate}. */
   moderate(name: string, access: Access, action: Moderation): Promise<boolean> {
     return moderate(this.#store, name, access, action);
@@ -222,7 +222,9 @@ export class Hub {
     while (room.isAuthenticated) {
       try {
         const removals = await this.#store.readRemovals(name, last);
-        for (const event of removals) room.handleEvent(event, JSON.stringify(event));
+        // Some of them may have been made before.
+        const missed = removals.filter(({ id }) => !room.hasSeenRemoval(id));
+        for (const event of missed) room.handleEvent(event, JSON.stringify(event));
         const bans = await this.#store.moderation.listRestricted("banned", name);
         for (const ban of bans) room.putOut({ type: "banned", ...ban });
         return;

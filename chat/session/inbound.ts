@@ -1,25 +1,35 @@
 import { MAX_EXCESS_MS, type SessionBudget } from "../limits/session_budget.ts";
 import { jsonByteLength } from "../protocol/utf8.ts";
 
-/** How much is read at once. Then the server has its turn for everything else. */
-const LINES_PER_TURN = 32;
-const CHARS_PER_TURN = 64 * 1024;
+/** How long lines that have waited are read in a turn of the event loop, for all clients. */
+const MAX_TURN_MS = 2;
 
-/** A longer frame is not read at once, unless nobody else has the turn. */
+/** How much is read for one client before the next one that waits. */
+const LINES_PER_PORTION = 32;
+const CHARS_PER_PORTION = 64 * 1024;
+
+/**
+ * While more bytes of messages than this are on their way to the store, lines wait. All messages
+ * take the same way, so a later one comes after all of these, whoever sends it.
+ */
+const MAX_IN_FLIGHT_BYTES = 128 * 1024;
+
+/** A longer frame is not read at once, unless nobody else waits. */
 const MAX_SHORT_CHARS = 4 * 1024;
 
-/** Those that have more lines to read. In each turn of the event loop, one of them does. */
-const turns: (() => void)[] = [];
-let isTurnTaken = false;
+/** Those who have more lines to read, in the order in which they do. */
+const waiting: (() => void)[] = [];
+let isTurnScheduled = false;
+/** When the first line of this turn was read; `undefined` if none was. */
+let turnStartedMs: number | undefined;
+let isTurnOver = false;
+let inFlightBytes = 0;
 
 /** So long after a wait, the next one counts as the first. */
 const QUIET_MS = 5_000;
 
 /** What a frame that waits takes beside its text. */
 const FRAME_OVERHEAD_BYTES = 100;
-
-/** The most frames that may wait: what each of them costs is mostly time. */
-export const MAX_QUEUED_FRAMES = 512;
 
 /** Such characters take six bytes each as JSON, which is what everyone else gets. */
 // deno-lint-ignore no-control-regex -- they are what it looks for
@@ -48,7 +58,8 @@ export class Inbound {
   #queue: string[] = [];
   /** Where in the first frame of the queue the next line begins. */
   #position = 0;
-  #queuedBytes = 0;
+  /** The bytes of this client's messages that are on their way to the store. */
+  #inFlightBytes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Since when the queue has not been empty because of the budget. */
   #waitsSinceMs: number | undefined;
@@ -65,27 +76,15 @@ export class Inbound {
     this.#handler = handler;
   }
 
-  /** What waits, roughly in bytes. */
-  get queuedBytes(): number {
-    return this.#queuedBytes;
-  }
-
-  /** How many frames wait. */
-  get queuedFrames(): number {
-    return this.#queue.length;
-  }
-
   /** Reads a frame now or later. */
   receive(frame: string): void {
     const isIdle = this.#isStarted && this.#queue.length === 0;
-    const isShort = frame.length <= MAX_SHORT_CHARS &&
-      (!this.#hasLines || !frame.includes("\n"));
-    if (isIdle && isShort && this.#budget.takeLine(this.#costOf(frame)) === 0) {
+    if (isIdle && this.#isReadAtOnce(frame) && this.#budget.takeLine(this.#costOf(frame)) === 0) {
       return this.#handler.onLine(frame, true);
     }
     this.#queue.push(frame);
-    this.#queuedBytes += frame.length + FRAME_OVERHEAD_BYTES;
-    if (isIdle) takeTurn(() => this.#read());
+    this.#budget.addWaiting(1, frame.length + FRAME_OVERHEAD_BYTES);
+    if (isIdle) this.#read();
   }
 
   /** Starts to read. */
@@ -94,12 +93,22 @@ export class Inbound {
     this.#read();
   }
 
+  /**
+   * Notes that bytes of a message are on their way to the store, or, if negative, that the store
+   * has replied.
+   */
+  addInFlight(bytes: number): void {
+    this.#inFlightBytes += bytes;
+    inFlightBytes += bytes;
+    if (waiting.length > 0 && canRead()) scheduleTurn();
+  }
+
   /** Reads nothing from here on, and forgets what waits. */
   close(): void {
     clearTimeout(this.#timer);
     this.#isStarted = false;
     this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#budget.clearWaiting();
   }
 
   /** What a line takes of the budget of bytes. */
@@ -108,25 +117,36 @@ export class Inbound {
     return 1 + (isRaw ? jsonByteLength(line) : line.length);
   }
 
+  #isReadAtOnce(frame: string): boolean {
+    if (frame.length > MAX_SHORT_CHARS || this.#hasLines && frame.includes("\n")) return false;
+    return this.#inFlightBytes === 0 || inFlightBytes <= MAX_IN_FLIGHT_BYTES;
+  }
+
   #read(): void {
-    let chars = 0;
-    for (let lines = 0; lines < LINES_PER_TURN && chars < CHARS_PER_TURN; lines++) {
-      if (this.#queue.length === 0) break;
+    let lines = 0, chars = 0;
+    while (this.#queue.length > 0) {
+      if (!canRead() || lines === LINES_PER_PORTION || chars >= CHARS_PER_PORTION) {
+        return void waiting.push(this.#readLater);
+      }
       const [frame] = this.#queue;
       const lineBreak = this.#hasLines ? frame.indexOf("\n", this.#position) : -1;
       const isLast = lineBreak === -1;
       const line = frame.slice(this.#position, isLast ? undefined : lineBreak);
       const waitMs = this.#budget.takeLine(this.#costOf(line));
       if (waitMs > 0) return this.#wait(waitMs);
+      spendTurn(this.#budget.nowMs);
+      lines++;
       chars += line.length;
-      this.#queuedBytes -= isLast ? line.length + FRAME_OVERHEAD_BYTES : line.length + 1;
+      if (isLast) this.#budget.addWaiting(-1, -line.length - FRAME_OVERHEAD_BYTES);
+      else this.#budget.addWaiting(0, -line.length - 1);
       this.#position = isLast ? 0 : lineBreak + 1;
       if (isLast) this.#queue.shift();
       this.#handler.onLine(line, isLast);
     }
-    if (this.#queue.length > 0) takeTurn(() => this.#read());
-    else this.#waitsSinceMs = undefined;
+    this.#waitsSinceMs = undefined;
   }
+
+  readonly #readLater = (): void => this.#read();
 
   #wait(waitMs: number): void {
     const now = this.#budget.nowMs;
@@ -139,16 +159,26 @@ export class Inbound {
   }
 }
 
-/** Calls a function at once, or in the next turn that is free. */
-function takeTurn(read: () => void): void {
-  if (isTurnTaken) return void turns.push(read);
-  isTurnTaken = true;
-  setImmediate(endTurn);
-  read();
+function canRead(): boolean {
+  return !isTurnOver && inFlightBytes <= MAX_IN_FLIGHT_BYTES;
 }
 
-function endTurn(): void {
-  isTurnTaken = false;
-  const next = turns.shift();
-  if (next) takeTurn(next);
+/** Notes that a line is read, and when. */
+function spendTurn(nowMs: number): void {
+  if (turnStartedMs === undefined) {
+    turnStartedMs = nowMs;
+    scheduleTurn();
+  } else if (nowMs - turnStartedMs > MAX_TURN_MS) isTurnOver = true;
+}
+
+function scheduleTurn(): void {
+  if (isTurnScheduled) return;
+  isTurnScheduled = true;
+  setImmediate(beginTurn);
+}
+
+function beginTurn(): void {
+  isTurnScheduled = isTurnOver = false;
+  turnStartedMs = undefined;
+  while (waiting.length > 0 && canRead()) waiting.shift()!();
 }

@@ -19,7 +19,7 @@ import {
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
-import { Inbound, MAX_QUEUED_FRAMES } from "./inbound.ts";
+import { Inbound } from "./inbound.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { prepareReplay, sendReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
@@ -70,9 +70,9 @@ export class Session implements Member {
   /** Whether the room had no message when the session joined, and the session has sent none. */
   #isRoomNew = false;
   /** The refs of messages that may be in the log, although a repetition is refused. */
-  readonly #refsInDoubt = new Set<string>();
+  #refsInDoubt: Set<string> | undefined;
   /** The refs of the last messages that were refused for good, and what each of them is after. */
-  readonly #settledRefs = new Map<string, string | undefined>();
+  #settledRefs: Map<string, string | undefined> | undefined;
   /** The ref of the last message that was acknowledged. */
   #lastAckedRef: string | undefined;
   /** What the store was sent and has not answered, roughly in bytes. */
@@ -234,13 +234,15 @@ export class Session implements Member {
     this.#state = "joined";
     const { user, room } = this.#request;
     const { maxMessageBytes, maxBufferedBytes: maxInFlightBytes } = this.#limits;
-    const { renew, expiresAtMs } = this.#access;
+    const { renew, expiresAtMs, canPublish, canModerate } = this.#access;
     this.#writer.reply({
       ...{ type: "welcome", user, room, last, recovered, users },
       ...{ maxMessageBytes, maxInFlightBytes },
       ...renew
-        ? { features: ["after", "leave", "token"], expires: expiresAtMs }
-        : { features: ["after", "leave"] },
+        ? { features: ["after", "leave", "typing", "token"], expires: expiresAtMs }
+        : { features: ["after", "leave", "typing"] },
+      ...!canPublish && { canPublish },
+      ...renew && canModerate && { canModerate },
       ...this.#budget.rates,
     });
     this.#isRoomNew = last === BEFORE_FIRST_ID;
@@ -283,6 +285,8 @@ export class Session implements Member {
         return this.#handleMessage(decoded);
       case "ping":
         return this.#writer.reply({ type: "pong" });
+      case "typing":
+        return this.#tellTyping();
       case "leave":
         return void this.#closeWhenReleased();
       case "token":
@@ -321,6 +325,17 @@ export class Session implements Member {
     }
     this.#isRoomNew = false;
     this.#publish(message);
+  }
+
+  /** Tells the room that the user is typing, if it is not told too often. */
+  #tellTyping(): void {
+    const { room } = this.#request;
+    if (!this.#access.canPublish) {
+      return this.#writer.reply(errorReply.forbidden("you may only listen"));
+    }
+    if (!this.#budget.takeTyping(this.#hub.countReceivers(room))) return;
+    // Nobody needs to learn later that someone was typing.
+    this.#hub.publishUnlogged(room, { type: "typing", user: this.user }).catch(() => {});
   }
 
   /** Does what a moderator asks for. It is charged as a message is. */
@@ -370,17 +385,16 @@ export class Session implements Member {
   /** Refuses a message that no repetition can save, so that others need not wait for it. */
   #refuseForGood(reply: ErrorReply, after: string | undefined): void {
     if (reply.ref !== undefined) {
-      this.#settledRefs.set(reply.ref, this.#skipSettled(after));
-      if (this.#settledRefs.size > MAX_SETTLED_REFS) {
-        this.#settledRefs.delete(this.#settledRefs.keys().next().value!);
-      }
+      const settledRefs = this.#settledRefs ??= new Map();
+      settledRefs.set(reply.ref, this.#skipSettled(after));
+      if (settledRefs.size > MAX_SETTLED_REFS) settledRefs.delete(settledRefs.keys().next().value!);
     }
     this.#writer.reply(reply);
   }
 
   /** Finds the message that the store must have taken before, where the client gives one. */
   #skipSettled(after: string | undefined): string | undefined {
-    const ref = after !== undefined && this.#settledRefs.has(after)
+    const ref = after !== undefined && this.#settledRefs?.has(after)
       ? this.#settledRefs.get(after)
       : after;
     return ref === this.#lastAckedRef ? undefined : ref;
@@ -388,32 +402,39 @@ export class Session implements Member {
 
   /** Closes if the client has sent too much that has no reply yet. */
   #checkInFlight(): void {
-    const bytes = this.#inFlightBytes + this.#inbound.queuedBytes;
-    const isTooMuch = bytes > this.#limits.maxBufferedBytes;
-    if (isTooMuch || this.#inbound.queuedFrames > MAX_QUEUED_FRAMES) this.close(CLOSE.tooMany);
+    const bytes = this.#inFlightBytes + this.#budget.waitingBytes;
+    if (bytes > this.#limits.maxBufferedBytes || this.#budget.isTooMuchWaiting) {
+      this.close(CLOSE.tooMany);
+    }
   }
 
   #publish({ text, ref, after }: ClientMessage): void {
     this.#inFlightBytes += inFlightCost(text);
     this.#checkInFlight();
     if (this.#hasLeft) return;
+    const { lineBytes } = this.#budget;
+    this.#inbound.addInFlight(lineBytes);
+    const settle = () => {
+      this.#inFlightBytes -= inFlightCost(text);
+      this.#inbound.addInFlight(-lineBytes);
+    };
     const { room } = this.#request;
     this.#hub.publish(room, this.user, text, ref, this.#skipSettled(after), this.#sender).then(
       (id) => {
-        this.#inFlightBytes -= inFlightCost(text);
+        settle();
         if (ref === undefined) return;
         this.#lastAckedRef = ref;
         this.#writer.acknowledge({ type: "ack", ref, id }, this.#isFlushPending);
       },
       (error) => {
-        this.#inFlightBytes -= inFlightCost(text);
+        settle();
         if (error instanceof Muted) {
           const reply = errorReply.forbidden("message not delivered: you are muted", ref);
           return this.#refuseForGood(reply, after);
         }
         const isInDoubt = !(error instanceof StoreUnavailable) ||
-          ref !== undefined && this.#refsInDoubt.has(ref);
-        if (isInDoubt && ref !== undefined) this.#refsInDoubt.add(ref);
+          ref !== undefined && this.#refsInDoubt?.has(ref) === true;
+        if (isInDoubt && ref !== undefined) (this.#refsInDoubt ??= new Set()).add(ref);
         this.#writer.reply(isInDoubt ? errorReply.unknown(ref) : errorReply.notDelivered(ref));
       },
     );

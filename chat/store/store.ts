@@ -23,6 +23,18 @@ export function areRivals(
   return maxDevices === 1 || secret !== undefined && secret.hash === other.secret?.hash;
 }
 
+/** What a session gives with its claim to a name. */
+export interface ClaimOptions {
+  /** The secret of the user's device, if it has one. */
+  readonly secret?: NameSecret;
+  /** What the name has in common with names that look like it, without white space. */
+  readonly keys?: readonly string[];
+  /** How many sessions can have the name; 1, the default, for only this one. */
+  readonly maxDevices?: number;
+  /** The client's address, if the user or the address can be banned. */
+  readonly address?: string;
+}
+
 /** Receives what happens in one room. */
 export interface RoomListener {
   /**
@@ -176,10 +188,6 @@ export interface Store {
    * @param room a room that this store is subscribed to
    * @param user the name
    * @param session the id of the session that claims it; part of the event
-   * @param secret the secret of the user's device, if it has one
-   * @param keys what the name has in common with names that look like it, without white space
-   * @param maxDevices how many sessions can have the name, by default 1
-   * @param address the client's address, if the user or the address can be banned
    * @returns whether the session got the name
    * @throws {StoreOutcomeUnknown} if the claim may have succeeded: the name must be released,
    * unless the listener has received the event
@@ -188,10 +196,7 @@ export interface Store {
     room: string,
     user: string,
     session: string,
-    secret?: NameSecret,
-    keys?: readonly string[],
-    maxDevices?: number,
-    address?: string,
+    options?: ClaimOptions,
   ): Promise<"claimed" | NameLoss>;
 
   /**
@@ -235,7 +240,8 @@ export interface Store {
   ): Promise<string>;
 
   /**
-   * Publishes an event that is not logged, other than those of `claim` and `release`.
+   * Publishes an event that is not logged, other than those of `claim` and `release`. If a user is
+   * muted, and can be, `typing` is not published.
    *
    * @param room the room's name
    * @param event the event
@@ -319,7 +325,6 @@ export class StoreUnavailable extends Error {
 
 /** The message that a message names as the one before it is not in the log. */
 export class OutOfOrder extends StoreUnavailable {
-  /** Creates the error, always with the same words. */
   constructor() {
     super("the message before it is not in the log");
   }
@@ -327,7 +332,6 @@ export class OutOfOrder extends StoreUnavailable {
 
 /** The store remembers too many refs of the user: see {@linkcode maxRefs}. */
 export class TooManyRefs extends StoreUnavailable {
-  /** Creates the error, always with the same words. */
   constructor() {
     super("the user has sent too many messages with a ref in five minutes");
   }
@@ -335,7 +339,6 @@ export class TooManyRefs extends StoreUnavailable {
 
 /** The sender is muted in the room. */
 export class Muted extends StoreUnavailable {
-  /** Creates the error, always with the same words. */
   constructor() {
     super("the sender is muted");
   }

@@ -2,8 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../../chat/store/redis/connections.ts";
 import { Instances } from "../../chat/store/redis/instances.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
-import { Reaper } from "../../chat/store/redis/reaper.ts";
-import { defineRecoveryScripts } from "../../chat/store/redis/scripts.ts";
+import { makeReaper } from "../../chat/store/redis/reaper.ts";
+import { defineClaimScripts, defineRecoveryScripts } from "../../chat/store/redis/scripts.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
@@ -60,13 +60,13 @@ for (const command of ["@scripting", "time", "scard", "hget", "sadd", "hset", "p
       command,
       () =>
         assertRejects(
-          () => store.claim("r", "foo", "s1", undefined, ["foo", "look"]),
+          () => store.claim("r", "foo", "s1", { keys: ["foo", "look"] }),
           StoreUnavailable,
         ),
     );
     assertEquals(await namesOf(redis), before);
     assertEquals(await hear(), []);
-    assertEquals(await store.claim("r", "FOO", "s2", undefined, ["foo"]), "claimed");
+    assertEquals(await store.claim("r", "FOO", "s2", { keys: ["foo"] }), "claimed");
     assertEquals(await redis.users("r"), ["FOO", "bar"]);
     assertEquals(await hear(), ["joined FOO"]);
     await store.close();
@@ -78,7 +78,7 @@ for (const command of ["hget", "sadd", "hset", "publish"]) {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const secret = (attempt: number) => ({ hash: "foo's", attempt });
-    await store.claim("r", "foo", "s1", secret(1), ["foo"]);
+    await store.claim("r", "foo", "s1", { secret: secret(1), keys: ["foo"] });
     await hear();
     const before = await namesOf(redis);
     await denying(
@@ -86,13 +86,13 @@ for (const command of ["hget", "sadd", "hset", "publish"]) {
       command,
       () =>
         assertRejects(
-          () => store.claim("r", "foo", "s2", secret(2), ["foo"]),
+          () => store.claim("r", "foo", "s2", { secret: secret(2), keys: ["foo"] }),
           StoreUnavailable,
         ),
     );
     assertEquals(await namesOf(redis), before);
     assertEquals(await hear(), []);
-    assertEquals(await store.claim("r", "foo", "s3", secret(3)), "claimed");
+    assertEquals(await store.claim("r", "foo", "s3", { secret: secret(3) }), "claimed");
     await store.release("r", "foo", "s1");
     assertEquals(await redis.users("r"), ["foo"]);
     // Whether the session hears its loss from the reply or the event depends on which is first.
@@ -105,7 +105,7 @@ for (const command of ["hget", "sadd", "hset", "publish"]) {
   Deno.test(`one more device comes as a whole or not at all: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
-    const claim = (session: string) => store.claim("r", "foo", session, undefined, [], 9);
+    const claim = (session: string) => store.claim("r", "foo", session, { maxDevices: 9 });
     await claim("s1");
     await hear();
     const before = await namesOf(redis);
@@ -121,7 +121,7 @@ for (const command of ["hget", "sadd", "hset", "publish"]) {
 Deno.test("a device leaves, or does when it can: hset is denied", async () => {
   await using redis = await startRedis();
   const { store, hear } = await startStore(redis);
-  for (const session of ["s1", "s2"]) await store.claim("r", "foo", session, undefined, [], 9);
+  for (const session of ["s1", "s2"]) await store.claim("r", "foo", session, { maxDevices: 9 });
   await denying(redis, "hset", () => store.release("r", "foo", "s2"));
   // The next renewal of the lease frees the place.
   await until(() => store.ping().then(() => true, () => false), 50);
@@ -132,11 +132,21 @@ Deno.test("a device leaves, or does when it can: hset is denied", async () => {
   await store.close();
 });
 
+Deno.test("a session that no longer has the name writes nothing: hset is denied", async () => {
+  await using redis = await startRedis();
+  const { commands, subscriber } = await connect(redis.settings, 5_000);
+  const { release } = defineClaimScripts(commands, 60);
+  await redis.command("HSET", OWNERS, "foo", "this-1 5 s2 2 foo's");
+  const call = () => release(commands.keys.room("r"), "foo", "s1", true);
+  assertEquals(await denying(redis, "hset", call), 0);
+  await Promise.all([commands.close(), subscriber.close()]);
+});
+
 for (const command of ["@scripting", "hget", "srem", "hdel", "publish"]) {
   Deno.test(`a release is all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
-    await store.claim("r", "foo", "s1", undefined, ["foo", "look"]);
+    await store.claim("r", "foo", "s1", { keys: ["foo", "look"] });
     await hear();
     const before = await namesOf(redis);
     await denying(redis, command, () => store.release("r", "foo", "s1"));
@@ -153,7 +163,7 @@ for (const command of ["hgetall", "srem", "hdel", "publish"]) {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const { commands, subscriber } = await connect(redis.settings, 5_000);
-    const reaper = new Reaper(commands, new Instances(commands, "this"), 60, () => {});
+    const reaper = makeReaper(commands, new Instances(commands, "this"), 60, () => {});
     await redis.command("SADD", USERS, "a", "b", "c");
     const a = ["a", "dead-1 5 s 0 - ::a ::A", "::a", ":a", "::A", ":a"];
     await redis.command(
@@ -186,7 +196,7 @@ for (const command of ["hgetall", "srem", "hdel", "publish"]) {
 Deno.test("a device of a dead instance is reaped or not: hset is denied", async () => {
   await using redis = await startRedis();
   const { commands, subscriber } = await connect(redis.settings, 5_000);
-  const reaper = new Reaper(commands, new Instances(commands, "this"), 60, () => {});
+  const reaper = makeReaper(commands, new Instances(commands, "this"), 60, () => {});
   const [dead, live] = ["dead-1 5 s 0 -", "live-1 7 t 0 -"];
   await redis.command("SADD", USERS, "foo", "bar");
   await redis.command("HSET", OWNERS, "foo", [dead, live].join("\n"), "bar", `${live}\n${dead}`);

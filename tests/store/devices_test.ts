@@ -23,7 +23,7 @@ async function startDevices() {
     await start();
   }
   const claim = ({ claims }: typeof one, session: string) =>
-    claims.claim("r", "foo", session, undefined, undefined, MAX_DEVICES);
+    claims.claim("r", "foo", session, { maxDevices: MAX_DEVICES });
   for (const [instance, session] of [[one, "a1"], [two, "b"], [one, "a2"]] as const) {
     assertEquals(await claim(instance, session), "claimed");
   }
@@ -193,7 +193,7 @@ Deno.test("a later connection of a device ends the former one alone", async () =
   const { one, two } = test;
   const phone = (attempt: number) => ({ hash: "phone", attempt });
   const claim = ({ claims }: typeof one, attempt: number) =>
-    claims.claim("r", "foo", `p${attempt}`, phone(attempt), undefined, 9);
+    claims.claim("r", "foo", `p${attempt}`, { secret: phone(attempt), maxDevices: 9 });
   assertEquals(await claim(one, 1), "claimed");
   assertEquals(await claim(one, 2), "claimed");
   assertEquals(await claim(two, 3), "claimed");

@@ -1,4 +1,4 @@
-import { MemoryBackend, openMemoryStore } from "../../chat/store/memory/memory_store.ts";
+import { MemoryBackend, openSharedStore } from "../../chat/store/memory/memory_store.ts";
 import { testStore } from "./store_contract.ts";
 
 const { now } = Date;
@@ -6,8 +6,8 @@ const { now } = Date;
 testStore("memory", (limits) => {
   const backend = new MemoryBackend(limits);
   return Promise.resolve({
-    here: openMemoryStore(limits, backend),
-    there: openMemoryStore(limits, backend),
+    here: openSharedStore(backend),
+    there: openSharedStore(backend),
     pass: (seconds) => {
       const before = Date.now;
       Date.now = () => before() + seconds * 1_000;

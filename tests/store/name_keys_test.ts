@@ -13,11 +13,11 @@ async function startPair() {
   // Unlike a start, this lets it judge others at once.
   await two.instances.register(["r"]);
   await two.claims.enterRoom("r");
-  assertEquals(await one.claims.claim("r", "foo", "s1", undefined, ["foo"]), "claimed");
+  assertEquals(await one.claims.claim("r", "foo", "s1", { keys: ["foo"] }), "claimed");
   return {
     ...{ redis, one, two },
     /** The second instance claims a name that looks like foo. */
-    claim: (user = "FOO") => two.claims.claim("r", user, "s2", undefined, ["foo"]),
+    claim: (user = "FOO") => two.claims.claim("r", user, "s2", { keys: ["foo"] }),
     /** The names, and the names that the keys lead to. */
     async fields() {
       const fields = await redis.command("HKEYS", OWNERS) as string[];
@@ -49,7 +49,7 @@ Deno.test("a name that looks like one of no session of this instance is free", a
   // An earlier release of the session s0 has never reached Redis.
   await redis.command("SADD", "chat-users:r", "bar");
   await redis.command("HSET", OWNERS, "bar", "one-1 5 s0 0 - ::bar", "::bar", ":bar");
-  assertEquals(await one.claims.claim("r", "BAR", "s5", undefined, ["bar"]), "claimed");
+  assertEquals(await one.claims.claim("r", "BAR", "s5", { keys: ["bar"] }), "claimed");
   assertEquals(await redis.users("r"), ["BAR", "foo"]);
   assertEquals(await pair.fields(), ["::bar :BAR", "::foo :foo", "BAR", "foo"]);
 });
@@ -70,7 +70,7 @@ Deno.test("the keys of a name that is taken over go when it is released", async 
   await one.claims.release("r", "foo", "s1");
   for (const [attempt, { claims }] of [one, two].entries()) {
     const secret = { hash: "foo's", attempt };
-    const outcome = await claims.claim("r", "foo", `s${attempt}`, secret, ["foo"]);
+    const outcome = await claims.claim("r", "foo", `s${attempt}`, { secret, keys: ["foo"] });
     assertEquals(outcome, "claimed");
     assertEquals(await pair.fields(), ["::foo :foo", "foo"]);
   }
@@ -109,7 +109,7 @@ Deno.test("the same holds for two names of one instance", async () => {
   await using pair = await startPair();
   const { redis, one } = pair;
   await redis.command("DEL", "chat-users:r", OWNERS);
-  assertEquals(await one.claims.claim("r", "FOO", "s2", undefined, ["foo"]), "claimed");
+  assertEquals(await one.claims.claim("r", "FOO", "s2", { keys: ["foo"] }), "claimed");
   await redis.command("DEL", "chat-users:r", OWNERS);
   await one.sweeper.sweep("r");
   assertEquals(await pair.fields(), ["::foo :foo", "FOO", "foo"]);

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../chat/store/redis/connections.ts";
 import { checkDataFormat } from "../../chat/store/redis/data_format.ts";
 import { Instances } from "../../chat/store/redis/instances.ts";
-import { Reaper } from "../../chat/store/redis/reaper.ts";
+import { makeReaper } from "../../chat/store/redis/reaper.ts";
 import { startRedis } from "../support/redis.ts";
 
 /** A reaper on a Redis where the instance `dead`, which has no lease, holds the name `foo`. */
@@ -15,7 +15,7 @@ async function startReaper() {
   const instances = new Instances(commands, "this");
   await instances.register(["r"]);
   let leasesLost = 0;
-  const reaper = new Reaper(commands, instances, 60, () => leasesLost++);
+  const reaper = makeReaper(commands, instances, 60, () => leasesLost++);
   await redis.command("SADD", "chat-users:r", "foo");
   await redis.command("HSET", "{chat-users:r}:owners", "foo", "dead");
   return {

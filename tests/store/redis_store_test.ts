@@ -270,7 +270,7 @@ Deno.test("redis: a message is not retried after its sender has left", async () 
   const store = await openRedisStore(redisSettings(proxy.port), LIMITS);
   await store.subscribe("r", NO_LISTENER);
   await store.claim("r", "foo", "s1");
-  for (const session of ["s2", "s3"]) await store.claim("r", "bar", session, undefined, [], 2);
+  for (const session of ["s2", "s3"]) await store.claim("r", "bar", session, { maxDevices: 2 });
   proxy.freeze("chat-commands");
   const first = store.publish("r", "foo", "a", "a", undefined, by("s1"));
   const second = store.publish("r", "bar", "b", "b", undefined, by("s2"));

@@ -165,18 +165,21 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
   for (const place of ["here", "there"] as const) {
     test(`a later claim ${place} with the same secret takes the name over`, async (pair) => {
       const recorders = [await record(pair.here, "r"), await record(pair.there, "r")];
-      assertEquals(await pair.here.claim("r", "foo", "s2", attempt(2)), "claimed");
-      assertEquals(await pair[place].claim("r", "foo", "s5", attempt(5)), "claimed");
+      assertEquals(await pair.here.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
+      assertEquals(await pair[place].claim("r", "foo", "s5", { secret: attempt(5) }), "claimed");
       // What the former session does now has no effect.
       await pair.here.release("r", "foo", "s2");
-      assertEquals(await pair[place].claim("r", "foo", "s4", attempt(4)), "replaced");
-      assertEquals(await pair.there.claim("r", "foo", "a copy", attempt(5)), "replaced");
+      assertEquals(await pair[place].claim("r", "foo", "s4", { secret: attempt(4) }), "replaced");
+      assertEquals(
+        await pair.there.claim("r", "foo", "a copy", { secret: attempt(5) }),
+        "replaced",
+      );
       assertEquals(await pair.there.claim("r", "foo", "s6"), "taken");
       const other = { hash: "another's", attempt: 6 };
-      assertEquals(await pair.there.claim("r", "foo", "s6", other), "taken");
+      assertEquals(await pair.there.claim("r", "foo", "s6", { secret: other }), "taken");
       assertEquals((await pair.there.listUsers("r", undefined, 10)).users, ["foo"]);
       await pair[place].release("r", "foo", "s5");
-      assertEquals(await pair.here.claim("r", "foo", "s3", attempt(3)), "claimed");
+      assertEquals(await pair.here.claim("r", "foo", "s3", { secret: attempt(3) }), "claimed");
       await pair.here.publish("r", "x", "end");
       for (const recorder of recorders) {
         assertEquals(await recorder.until("end"), [
@@ -193,30 +196,33 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
   test("a secret does not take a name over from a user without one", async ({ here, there }) => {
     await Promise.all([record(here, "r"), record(there, "r")]);
     assertEquals(await here.claim("r", "foo", "s1"), "claimed");
-    assertEquals(await here.claim("r", "foo", "s2", attempt(2)), "taken");
-    assertEquals(await there.claim("r", "foo", "s2", attempt(2)), "taken");
+    assertEquals(await here.claim("r", "foo", "s2", { secret: attempt(2) }), "taken");
+    assertEquals(await there.claim("r", "foo", "s2", { secret: attempt(2) }), "taken");
     await here.release("r", "foo", "s1");
-    assertEquals(await there.claim("r", "foo", "s2", attempt(2)), "claimed");
+    assertEquals(await there.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
   });
 
   test("a name is taken if another one in the room has a key in common with it", async (pair) => {
     const { here, there } = pair;
     const recorder = await record(here, "r");
     await Promise.all([record(there, "r"), record(there, "q")]);
-    assertEquals(await here.claim("r", "Tom", "s1", undefined, ["tom", "look"]), "claimed");
+    assertEquals(await here.claim("r", "Tom", "s1", { keys: ["tom", "look"] }), "claimed");
     for (const store of [here, there]) {
-      assertEquals(await store.claim("r", "TOM", "s2", undefined, ["tom"]), "taken");
-      assertEquals(await store.claim("r", "Look", "s2", undefined, ["other", "look"]), "taken");
-      assertEquals(await store.claim("r", "LOOK", "s2", attempt(2), ["look"]), "taken");
+      assertEquals(await store.claim("r", "TOM", "s2", { keys: ["tom"] }), "taken");
+      assertEquals(await store.claim("r", "Look", "s2", { keys: ["other", "look"] }), "taken");
+      assertEquals(
+        await store.claim("r", "LOOK", "s2", { secret: attempt(2), keys: ["look"] }),
+        "taken",
+      );
     }
-    assertEquals(await there.claim("r", "Tim", "s3", undefined, ["tim"]), "claimed");
-    assertEquals(await there.claim("q", "TOM", "s4", undefined, ["tom"]), "claimed");
+    assertEquals(await there.claim("r", "Tim", "s3", { keys: ["tim"] }), "claimed");
+    assertEquals(await there.claim("q", "TOM", "s4", { keys: ["tom"] }), "claimed");
     // A refused claim frees nothing.
     await there.release("r", "TOM", "s2");
-    assertEquals(await there.claim("r", "TOM", "s5", undefined, ["tom"]), "taken");
+    assertEquals(await there.claim("r", "TOM", "s5", { keys: ["tom"] }), "taken");
     await here.release("r", "Tom", "s1");
-    assertEquals(await there.claim("r", "TOM", "s6", undefined, ["tom"]), "claimed");
-    assertEquals(await here.claim("r", "Look", "s7", undefined, ["look"]), "claimed");
+    assertEquals(await there.claim("r", "TOM", "s6", { keys: ["tom"] }), "claimed");
+    assertEquals(await here.claim("r", "Look", "s7", { keys: ["look"] }), "claimed");
     await here.publish("r", "x", "end");
     const events = await recorder.until("end") as { type: string; user: string }[];
     assertEquals(events.map(({ type, user }) => `${type} ${user}`), [
@@ -227,18 +233,27 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
   test("a name that is taken over keeps its keys, until it is released", async (pair) => {
     const { here, there } = pair;
     await Promise.all([record(here, "r"), record(there, "r")]);
-    assertEquals(await here.claim("r", "foo", "s1", attempt(1), ["foo"]), "claimed");
-    assertEquals(await there.claim("r", "foo", "s2", attempt(2), ["foo"]), "claimed");
-    assertEquals(await there.claim("r", "FOO", "s3", attempt(3), ["foo"]), "taken");
+    assertEquals(
+      await here.claim("r", "foo", "s1", { secret: attempt(1), keys: ["foo"] }),
+      "claimed",
+    );
+    assertEquals(
+      await there.claim("r", "foo", "s2", { secret: attempt(2), keys: ["foo"] }),
+      "claimed",
+    );
+    assertEquals(
+      await there.claim("r", "FOO", "s3", { secret: attempt(3), keys: ["foo"] }),
+      "taken",
+    );
     await there.release("r", "foo", "s2");
-    assertEquals(await there.claim("r", "FOO", "s4", undefined, ["foo"]), "claimed");
+    assertEquals(await there.claim("r", "FOO", "s4", { keys: ["foo"] }), "claimed");
   });
 
   test("of many names with one key, claimed at once, one is given", async ({ here, there }) => {
     await Promise.all([record(here, "r"), record(there, "r")]);
     const claims = Array.from(
       { length: 50 },
-      (_, i) => [here, there][i % 2].claim("r", `foo${i}`, `s${i}`, undefined, ["foo"]),
+      (_, i) => [here, there][i % 2].claim("r", `foo${i}`, `s${i}`, { keys: ["foo"] }),
     );
     const outcomes = await Promise.all(claims);
     assertEquals(outcomes.filter((outcome) => outcome === "claimed").length, 1);
@@ -251,7 +266,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     const attempts = Array.from({ length: 50 }, (_, i) => 1 + (i * 37) % 50);
     await Promise.all(attempts.map(async (number, i) => {
       const store = [pair.here, pair.there][i % 2];
-      const outcome = await store.claim("r", "foo", `s${number}`, attempt(number));
+      const outcome = await store.claim("r", "foo", `s${number}`, { secret: attempt(number) });
       assert(outcome !== "taken");
       if (number < 50) await store.release("r", "foo", `s${number}`);
     }));
@@ -273,7 +288,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
 
   /** Claims foo for one of up to three devices. */
   const claimDevice = (store: Store, session: string, secret?: NameSecret) =>
-    store.claim("r", "foo", session, secret, [], 3);
+    store.claim("r", "foo", session, { secret, maxDevices: 3 });
 
   test("devices share their user's name: joined comes once, left after the last", async (pair) => {
     const { here, there } = pair;
@@ -788,7 +803,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     const recorders = [await record(here, "r"), await record(there, "r")];
     await Promise.all([record(here, "q"), record(there, "q")]);
     const claim = (store: Store, user: string, address?: string) =>
-      store.claim("r", user, `${user}'s`, undefined, [user], 1, address);
+      store.claim("r", user, `${user}'s`, { keys: [user], address });
     const { moderation } = there;
     const before = Date.now();
     await here.moderation.restrict("banned", "r", "foo", 'ann "ü"', 60);
@@ -799,7 +814,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
       assertEquals(await store.moderation.isBanned("q", "foo", "1.2.3.4"), false);
     }
     assertEquals(await claim(here, "bar", "1.2.3.4"), "claimed");
-    assertEquals(await there.claim("q", "foo", "s1", undefined, [], 1, "1.2.3.4"), "claimed");
+    assertEquals(await there.claim("q", "foo", "s1", { address: "1.2.3.4" }), "claimed");
     assertEquals(await claim(there, "foo"), "claimed", "it is asked for without an address");
     await there.release("r", "foo", "foo's");
     const [ban, ...others] = await moderation.listRestricted("banned", "r");
@@ -839,7 +854,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     const recorder = await record(here, "r");
     await Promise.all([record(there, "r"), record(there, "q")]);
     const claim = (user: string, address: string, room = "r") =>
-      there.claim(room, user, `${user}'s`, undefined, undefined, 1, address);
+      there.claim(room, user, `${user}'s`, { address });
     const ban = (seconds: number, address?: boolean) =>
       here.moderation.restrict("banned", "r", "foo", "ann", seconds, address);
     await ban(60, true);
@@ -874,11 +889,47 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     ]);
   });
 
+  test("an address is banned as long as one of the users who have it", async (pair) => {
+    const { here, there } = pair;
+    await record(there, "r");
+    const { restrict, banAddress } = here.moderation;
+    const ban = async (user: string, seconds: number) => {
+      await restrict("banned", "r", user, "ann", seconds, seconds > 0);
+      if (seconds > 0) await banAddress("r", user, "1.2.3.4");
+    };
+    const outcomes = async () => {
+      const outcome = await there.claim("r", "bar", "s1", { address: "1.2.3.4" });
+      await there.release("r", "bar", "s1");
+      return [outcome, await there.moderation.isBanned("r", "bar", "1.2.3.4")];
+    };
+    const [banned, free] = [["banned", true], ["claimed", false]];
+    await ban("foo", 60);
+    await Promise.all([ban("pi", 60), ban("foo", 60), ban("rho", 60)]);
+    await ban("pi", 0);
+    await ban("rho", 0);
+    assertEquals(await outcomes(), banned, "foo is still banned");
+    await restrict("muted", "r", "foo", "ann", 60);
+    await restrict("muted", "r", "foo", "ann", 0);
+    assertEquals(await outcomes(), banned, "a mute is no ban");
+    await ban("pi", 60);
+    await ban("foo", 0);
+    assertEquals(await outcomes(), banned, "pi is banned");
+    await restrict("banned", "r", "foo", "ann", 60, true);
+    await ban("pi", 0);
+    assertEquals(await outcomes(), free, "foo's addresses were forgotten");
+    await ban("foo", 1);
+    while ((await outcomes())[1]) await sleep(50);
+    await restrict("banned", "r", "foo", "ann", 60, true);
+    assertEquals(await outcomes(), free, "so they are when a ban ends");
+  });
+
   test("a mute refuses messages, and nothing else, until it is lifted or ends", async (pair) => {
     const { here, there } = pair;
     const recorder = await record(here, "r");
     const taken = await here.publish("r", "foo", "before", "ref 1");
+    const before = there.publish("r", "foo", "in the same turn");
     await there.moderation.restrict("muted", "r", "foo", "ann", 60);
+    await before;
     const outcomes = await Promise.allSettled([
       here.publish("r", "foo", "a"),
       here.publish("r", "bar", "b", "bar's"),
@@ -893,7 +944,10 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
       [Muted, "taken", Muted, "taken", "taken", "taken", Muted],
     );
     assertEquals(outcomes[3], { status: "fulfilled", value: taken });
+    await here.publishUnlogged("r", { type: "typing", user: "foo" });
+    await here.publishUnlogged("r", { type: "typing", user: "bar" });
     await there.moderation.restrict("muted", "r", "foo", "ann", 0);
+    await here.publishUnlogged("r", { type: "typing", user: "foo" });
     await here.publish("r", "foo", "after", "ref 2", "ref 1");
     await there.moderation.restrict("muted", "r", "foo", "ann", 1);
     const publish = () => here.publish("r", "foo", "later").then(() => true, () => false);
@@ -901,7 +955,9 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await here.publish("r", "x", "end");
     await recorder.until("end");
     const texts = recorder.messages().map(({ text }) => text);
-    assertEquals(texts, ["before", "b", "d", "after", "later", "end"]);
+    assertEquals(texts, ["before", "in the same turn", "b", "d", "after", "later", "end"]);
+    const typing = recorder.events.flatMap((event) => event.type === "typing" ? event.user : []);
+    assertEquals(typing, ["bar", "foo"]);
   }, { ...AMPLE, hasMutes: true });
 
   test("nobody is muted where users cannot be", async ({ here }) => {
@@ -921,6 +977,7 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(await there.moderation.listRestricted("muted", "r"), []);
 
     await moderation.noteModerator("r", "ann", Date.now() + 60_000);
+    await moderation.noteModerator("r", "ann", Date.now() - 1);
     await moderation.noteModerator("r", "bob", Date.now() - 1);
     // What has ended is removed, and nothing else.
     await moderation.restrict("banned", "r", "foo", "ann", 60);

@@ -28,7 +28,7 @@ async function startPair() {
   // Unlike a start, this lets it judge others at once.
   await two.instances.register(["r"]);
   await two.claims.enterRoom("r");
-  assertEquals(await one.claims.claim("r", "foo", "s1", attempt(1)), "claimed");
+  assertEquals(await one.claims.claim("r", "foo", "s1", { secret: attempt(1) }), "claimed");
   return {
     ...{ redis, proxy, one, two },
     /** What the second instance has seen. */
@@ -47,7 +47,7 @@ async function startPair() {
 Deno.test("an instance forgets a name that another one takes over", async () => {
   await using pair = await startPair();
   const { redis, one, two } = pair;
-  assertEquals(await two.claims.claim("r", "foo", "s2", attempt(2)), "claimed");
+  assertEquals(await two.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
   await one.caughtUp();
   assertEquals(pair.held(), [undefined, "s2"]);
   await one.claims.release("r", "foo", "s1");
@@ -61,7 +61,7 @@ Deno.test("a dead instance's name is taken over, and is not reaped", async () =>
   await using pair = await startPair();
   const { redis, two } = pair;
   await endLease(redis);
-  assertEquals(await two.claims.claim("r", "foo", "s2", attempt(2)), "claimed");
+  assertEquals(await two.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
   assert(await two.reaper.reapIfDead("one-1", "r"));
   await two.reaper.watchNext();
   assertEquals(await ownerOfFoo(redis), "two-1 s2");
@@ -84,9 +84,9 @@ Deno.test("a name that is reaped while it is taken over is seen leaving once at 
     const { redis, two } = pair;
     await endLease(redis);
     const [outcome] = await Promise.all([
-      two.claims.claim("r", "foo", "s2", attempt(2)),
+      two.claims.claim("r", "foo", "s2", { secret: attempt(2) }),
       two.reaper.reap("r", "one-1"),
-      two.claims.claim("r", "foo", "s3", attempt(3)),
+      two.claims.claim("r", "foo", "s3", { secret: attempt(3) }),
       two.reaper.reap("r", "one-1"),
     ]);
     assertEquals(outcome, "claimed");
@@ -103,7 +103,7 @@ Deno.test("after a reap, the session that comes back as the later one keeps the 
   const { redis, one, two } = pair;
   await endLease(redis);
   assert(await two.reaper.reapIfDead("one-1", "r"));
-  assertEquals(await two.claims.claim("r", "foo", "s2", attempt(2)), "claimed");
+  assertEquals(await two.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
   await one.recovery.recover();
   assertEquals(await ownerOfFoo(redis), "two-1 s2");
   assertEquals(await pair.seen(), ["joined foo", "left foo", "joined foo"]);
@@ -120,7 +120,7 @@ Deno.test("a user who comes back after a reap, and is taken over meanwhile, is s
   let calls = 0;
   one.instances.wasReaped = async () => {
     if (++calls === 2) {
-      assertEquals(await two.claims.claim("r", "foo", "s2", attempt(2)), "claimed");
+      assertEquals(await two.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
       await one.caughtUp();
     }
     return await wasReaped.call(one.instances);
@@ -136,7 +136,7 @@ Deno.test("an instance that was cut off finds that its user is elsewhere", async
   deafen(one);
   proxy.block();
   await until(() => !one.commands.isReady, 20);
-  assertEquals(await two.claims.claim("r", "foo", "s2", attempt(2)), "claimed");
+  assertEquals(await two.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
   proxy.unblock();
   await until(() => one.commands.isReady, 20);
   await one.recovery.reconnect();
@@ -152,7 +152,7 @@ Deno.test("a session that left while its instance was cut off frees nothing", as
   proxy.block();
   await until(() => !one.commands.isReady, 20);
   await one.claims.release("r", "foo", "s1");
-  assertEquals(await two.claims.claim("r", "foo", "s2", attempt(2)), "claimed");
+  assertEquals(await two.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
   proxy.unblock();
   await until(() => one.commands.isReady, 20);
   await one.recovery.reconnect();
@@ -165,7 +165,7 @@ Deno.test("a sweep finds a take-over of which the instance has not heard", async
   await using pair = await startPair();
   const { redis, one, two } = pair;
   deafen(one);
-  assertEquals(await two.claims.claim("r", "foo", "s2", attempt(2)), "claimed");
+  assertEquals(await two.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
   assertEquals(pair.held(), ["s1", "s2"]);
   await one.sweeper.sweep("r");
   assertEquals(pair.held(), [undefined, "s2"]);
@@ -200,8 +200,10 @@ for (const [name, { secret, keeps, loss }] of Object.entries(LOSSES)) {
         await redis.command("DEL", "chat-users:r", OWNERS);
         const hash = secret ? "foo's" : `user-${i}`;
         const outcome = await claims.claim("r", "foo", `s${i}`, {
-          hash,
-          attempt: secret?.[i] ?? 1,
+          secret: {
+            hash,
+            attempt: secret?.[i] ?? 1,
+          },
         });
         assertEquals(outcome, "claimed");
         // So that the two do not claim it in the same millisecond.
@@ -227,7 +229,7 @@ Deno.test("a take-over on the same instance, while the former session leaves", a
   await using pair = await startPair();
   const { redis, one } = pair;
   const [outcome] = await Promise.all([
-    one.claims.claim("r", "foo", "s2", attempt(2)),
+    one.claims.claim("r", "foo", "s2", { secret: attempt(2) }),
     one.claims.release("r", "foo", "s1"),
   ]);
   assertEquals(outcome, "claimed");
@@ -235,7 +237,7 @@ Deno.test("a take-over on the same instance, while the former session leaves", a
   assertEquals(await pair.seen(), ["joined foo", "replaced foo"]);
   await Promise.all([
     one.claims.release("r", "foo", "s2"),
-    one.claims.claim("r", "foo", "s3", attempt(3)),
+    one.claims.claim("r", "foo", "s3", { secret: attempt(3) }),
   ]);
   assertEquals(await ownerOfFoo(redis), "one-1 s3");
   assertEquals(pair.held(), ["s3", undefined]);
@@ -248,18 +250,21 @@ for (const place of ["the same instance", "another instance"]) {
     const { redis, proxy, one, two } = pair;
     await one.claims.release("r", "foo", "s1");
     proxy.loseReply(`"user":"foo"`);
-    const first = one.claims.claim("r", "foo", "s2", attempt(2));
+    const first = one.claims.claim("r", "foo", "s2", { secret: attempt(2) });
     const failing = assertRejects(() => first, StoreOutcomeUnknown);
     await redis.untilReply("SCARD chat-users:r", 1);
     const later = (place === "another instance" ? two : one).claims;
     // On the same connection, the later claim has no reply either.
-    const second = place === "another instance" && later.claim("r", "foo", "s3", attempt(3));
+    const second = place === "another instance" &&
+      later.claim("r", "foo", "s3", { secret: attempt(3) });
     if (second) assertEquals(await second, "claimed");
     proxy.disconnect("by reset");
     await failing;
     await one.claims.release("r", "foo", "s2");
     await until(() => one.commands.isReady, 20);
-    if (!second) assertEquals(await later.claim("r", "foo", "s3", attempt(3)), "claimed");
+    if (!second) {
+      assertEquals(await later.claim("r", "foo", "s3", { secret: attempt(3) }), "claimed");
+    }
     await one.recovery.reconnect();
     const owner = place === "another instance" ? "two-1 s3" : "one-2 s3";
     assertEquals(await ownerOfFoo(redis), owner);
@@ -273,7 +278,7 @@ Deno.test("a take-over without a reply is confirmed by its event", async () => {
   const { redis, proxy, one } = pair;
   proxy.loseReply(`"session":"s2"`);
   const claiming = assertRejects(
-    () => one.claims.claim("r", "foo", "s2", attempt(2)),
+    () => one.claims.claim("r", "foo", "s2", { secret: attempt(2) }),
     StoreOutcomeUnknown,
   );
   await until(() => one.seen.includes("replaced foo"), 20);
@@ -292,7 +297,7 @@ Deno.test("a take-over without a reply is confirmed by its event", async () => {
 Deno.test("a session that does not hear of its take-over gives the name up", async () => {
   await using pair = await startPair();
   const { redis, one, two } = pair;
-  assertEquals(await two.claims.claim("r", "foo", "s2", attempt(2)), "claimed");
+  assertEquals(await two.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
   await two.claims.release("r", "foo", "s2");
   assertEquals(await redis.users("r"), []);
   await one.caughtUp();
@@ -303,12 +308,15 @@ Deno.test("a session that does not hear of its take-over gives the name up", asy
 Deno.test("an instance gives a name that Redis has lost to no other user", async () => {
   await using pair = await startPair();
   const { redis, one } = pair;
-  assertEquals(await one.claims.claim("r", "foo", "s3", attempt(3)), "claimed");
+  assertEquals(await one.claims.claim("r", "foo", "s3", { secret: attempt(3) }), "claimed");
   await redis.command("DEL", "chat-users:r", OWNERS);
-  assertEquals(await one.claims.claim("r", "foo", "s2", attempt(2)), "replaced");
+  assertEquals(await one.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "replaced");
   assertEquals(await one.claims.claim("r", "foo", "s4"), "taken");
-  assertEquals(await one.claims.claim("r", "foo", "s4", { hash: "x", attempt: 4 }), "taken");
-  assertEquals(await one.claims.claim("r", "foo", "s4", attempt(4)), "claimed");
+  assertEquals(
+    await one.claims.claim("r", "foo", "s4", { secret: { hash: "x", attempt: 4 } }),
+    "taken",
+  );
+  assertEquals(await one.claims.claim("r", "foo", "s4", { secret: attempt(4) }), "claimed");
   assertEquals(pair.held(), ["s4", undefined]);
   assertEquals(await ownerOfFoo(redis), "one-1 s4");
   assertEquals(await pair.seen(), ["joined foo", "replaced foo", "joined foo"]);
@@ -320,7 +328,7 @@ Deno.test("a name is taken if its owner is the instance itself, but no session",
   for (const [owner, outcome] of [["one-1 5", "taken"], ["one-1 5 s0 0 -", "claimed"]] as const) {
     await redis.command("SADD", "chat-users:r", "bar");
     await redis.command("HSET", OWNERS, "bar", owner);
-    assertEquals(await one.claims.claim("r", "bar", "s5", attempt(5)), outcome);
+    assertEquals(await one.claims.claim("r", "bar", "s5", { secret: attempt(5) }), outcome);
   }
 });
 
@@ -345,7 +353,7 @@ Deno.test("a claim that was replaced before its reply does not count any more", 
   const { one } = pair;
   const { note } = one.claims;
   deafen(one);
-  const claims = [2, 3].map((n) => one.claims.claim("r", "foo", `s${n}`, attempt(n)));
+  const claims = [2, 3].map((n) => one.claims.claim("r", "foo", `s${n}`, { secret: attempt(n) }));
   // The event of the first one was missed. That of the second one comes before both replies.
   const event = { type: "replaced", user: "foo", session: "s3", former: "s2", users: 1 } as const;
   assertEquals(note.call(one.claims, "r", event), false);
@@ -358,7 +366,7 @@ Deno.test("a session learns without the event that one of its instance has its n
   await using pair = await startPair();
   const { redis, one } = pair;
   deafen(one);
-  assertEquals(await one.claims.claim("r", "foo", "s2", attempt(2)), "claimed");
+  assertEquals(await one.claims.claim("r", "foo", "s2", { secret: attempt(2) }), "claimed");
   assertEquals(one.seen.filter((event) => event.startsWith("lost")), ["lost foo: replaced"]);
   // The hub does this if the event does not come in time.
   await one.claims.release("r", "foo", "s2");

@@ -2,9 +2,9 @@ import { EVENT_MARK, parseEvent } from "../../chat/protocol/events.ts";
 import { connect } from "../../chat/store/redis/connections.ts";
 import { Instances } from "../../chat/store/redis/instances.ts";
 import { NameClaims } from "../../chat/store/redis/name_claims.ts";
-import { NameRecovery } from "../../chat/store/redis/name_recovery.ts";
-import { Reaper } from "../../chat/store/redis/reaper.ts";
-import { Sweeper } from "../../chat/store/redis/sweeper.ts";
+import { makeNameRecovery } from "../../chat/store/redis/name_recovery.ts";
+import { makeReaper } from "../../chat/store/redis/reaper.ts";
+import { makeSweeper } from "../../chat/store/redis/sweeper.ts";
 import type { TestRedis } from "./redis.ts";
 
 /**
@@ -19,13 +19,13 @@ export async function startPresence(redis: TestRedis, id: string, port = redis.p
   /** What was published in the room, and the names that the instance lost: such as `left foo`. */
   const seen: string[] = [];
   const instances = new Instances(commands, id);
-  const reaper = new Reaper(commands, instances, 60, () => {});
+  const reaper = makeReaper(commands, instances, 60, () => {});
   const claims = new NameClaims(
     ...[commands, instances, reaper, 60] as const,
     (_room, { user }, loss) => seen.push(`lost ${user}: ${loss}`),
   );
-  const recovery = new NameRecovery(commands, instances, claims, reaper);
-  const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
+  const recovery = makeNameRecovery(commands, instances, claims, reaper);
+  const sweeper = makeSweeper(commands, instances, claims, recovery, reaper);
   subscriber.onMessage((_channel, payload) => {
     const event = parseEvent(payload.slice(EVENT_MARK.length));
     if (!event || !("user" in event) || event.type === "message") return;

@@ -2,7 +2,11 @@ import { ANYONE } from "../../chat/auth/access.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Hub } from "../../chat/rooms/hub.ts";
 import type { Member } from "../../chat/rooms/member.ts";
-import { MemoryBackend, openMemoryStore } from "../../chat/store/memory/memory_store.ts";
+import {
+  MemoryBackend,
+  openMemoryStore,
+  openSharedStore,
+} from "../../chat/store/memory/memory_store.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { NO_MODERATION } from "../support/member.ts";
@@ -69,7 +73,7 @@ Deno.test("an overloaded room takes no message until its flush is over", async (
 Deno.test("a room stays active while a session takes over a name that was lost", async () => {
   const limits = { historyLimit: 10, historySeconds: 10 };
   const backend = new MemoryBackend(limits);
-  const hub = new Hub(openMemoryStore(limits, backend), { maxFlushMs: 20, now: () => 0 });
+  const hub = new Hub(openSharedStore(backend), { maxFlushMs: 20, now: () => 0 });
   const [former, later] = [1, 2].map((attempt) => {
     const received: string[] = [];
     const member: Member & { received: string[] } = {
@@ -105,9 +109,9 @@ Deno.test("the later of two joins of a user stays, whichever claim comes first",
     watcher.deliver = (frame) => frames.push(frame);
     const claims = new Map<string, () => void>();
     const { claim } = store;
-    store.claim = async (room, user, session, secret) => {
+    store.claim = async (room, user, session, options) => {
       await new Promise<void>((resolve) => claims.set(session, resolve));
-      return await claim.call(store, room, user, session, secret);
+      return await claim.call(store, room, user, session, options);
     };
     const lost: string[] = [];
     const joins = [1, 2].map((attempt) => {
@@ -157,6 +161,42 @@ Deno.test("a join that was on its way when its user was banned is refused", asyn
   assertEquals(await join("bar", "192.0.2.2"), "claimed");
   assertEquals(await join("ann", "192.0.2.1", true), "claimed");
   assertEquals(await store.moderation.isModerator("r", "ann"), true);
+});
+
+Deno.test("after an outage, a room is told only of the removals that it has missed", async () => {
+  const memory = openMemoryStore({ historyLimit: 10, historySeconds: 10 });
+  let isCutOff = false;
+  let onInterrupted = (_last: string) => {};
+  const store: Store = Object.assign(Object.create(memory), {
+    subscribe(room: string, listener: RoomListener) {
+      onInterrupted = (last) => listener.onInterrupted!(last);
+      return memory.subscribe(room, {
+        ...listener,
+        onEvent: (event, line) => isCutOff || listener.onEvent(event, line),
+      });
+    },
+  });
+  const hub = new Hub(store, { maxFlushMs: 20, now: () => 0 });
+  const frames: string[] = [];
+  await hub.join("r", {
+    ...{ user: "foo", id: "foo", maxDevices: 1, protocol: TEXT },
+    ...NO_MODERATION,
+    access: { ...ANYONE, user: "foo" },
+    onJoined() {},
+    deliver: (frame) => frames.push(frame),
+    onNameLost() {},
+  });
+  const [first, second] = [await hub.publish("r", "x", "1"), await hub.publish("r", "x", "2")];
+  await store.remove("r", first, "ann", true);
+  await endOfTurn();
+  isCutOff = true;
+  await store.remove("r", second, "bob", true);
+  await endOfTurn();
+  isCutOff = false;
+  frames.length = 0;
+  onInterrupted(first);
+  await endOfTurn();
+  assertEquals(frames, ["* a message was removed by bob"]);
 });
 
 Deno.test("what comes while a room is subscribed to is not delivered to a listener", async () => {

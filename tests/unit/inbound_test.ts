@@ -4,24 +4,43 @@ import { Inbound } from "../../chat/session/inbound.ts";
 import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
 import { sleep, until } from "../support/wait.ts";
 
-/** An inbound queue that has started and may read some lines a second, with a clock that stands. */
-function makeInbound(maxLinesPerSecond = 0, hasLines = true) {
-  const clock = { ms: 0 };
-  const rates = { ...NO_RATES, maxLinesPerSecond };
+/** An inbound queue that has started, and may read some lines a second by a clock. */
+function makeInbound({ maxLinesPerSecond = 0, hasLines = true, clock = makeClock() } = {}) {
+  const budget = new SessionBudget(
+    { ...NO_RATES, maxLinesPerSecond },
+    UNLIMITED_ADDRESS,
+    clock.now,
+  );
   const read: string[] = [];
   const waits: boolean[] = [];
   let isExcessive = false;
-  const inbound = new Inbound(
-    new SessionBudget(rates, UNLIMITED_ADDRESS, () => clock.ms),
-    hasLines,
-    {
-      onLine: (line, isLast) => void read.push(isLast ? `${line}.` : line),
-      onWait: (isFirst) => void waits.push(isFirst),
-      onExcess: () => isExcessive = true,
-    },
-  );
+  const inbound = new Inbound(budget, hasLines, {
+    onLine: (line, isLast) => void read.push(isLast ? `${line}.` : line),
+    onWait: (isFirst) => void waits.push(isFirst),
+    onExcess: () => isExcessive = true,
+  });
   inbound.start();
-  return { inbound, clock, read, waits, isExcessive: () => isExcessive };
+  return { budget, inbound, clock, read, waits, isExcessive: () => isExcessive };
+}
+
+/** A clock that stands, or goes on by some milliseconds with each line. */
+function makeClock(lineMs = 0) {
+  const clock = { ms: 0, now: () => clock.ms += lineMs };
+  return clock;
+}
+
+/** Returns how many lines some inbound queues read in each turn, until all of them are read. */
+async function countInTurns(
+  inbounds: readonly { read: string[] }[],
+  lines: number,
+): Promise<number[]> {
+  const countRead = () => inbounds.reduce((sum, { read }) => sum + read.length, 0);
+  const counts = [countRead()];
+  while (counts.at(-1)! < lines) {
+    await new Promise((resolve) => setImmediate(resolve));
+    counts.push(countRead());
+  }
+  return counts.map((count, i) => count - (counts[i - 1] ?? 0));
 }
 
 function numbers(start: number, end: number): string[] {
@@ -29,58 +48,56 @@ function numbers(start: number, end: number): string[] {
 }
 
 Deno.test("a frame of one line is read at once, and one of many in several turns", async () => {
-  const { inbound, read } = makeInbound();
+  const { inbound, budget, read } = makeInbound({ clock: makeClock(0.1) });
   inbound.receive("first");
   assertEquals(read, ["first."]);
   inbound.receive(numbers(0, 100).join("\n"));
-  assertEquals(read.length, 1 + 32);
-  let turnsOfOthers = 0;
-  function others(): void {
-    turnsOfOthers++;
-    if (read.length < 102) setImmediate(others);
-  }
-  setImmediate(others);
   inbound.receive("last");
-  assertEquals(read.length, 1 + 32);
-  await until(() => read.length === 102);
+  const counts = await countInTurns([{ read }], 102);
+  assert(Math.max(...counts) <= 23, `${counts}`);
   assertEquals(read, ["first.", ...numbers(0, 99), "99.", "last."]);
-  assert(turnsOfOthers >= 3, `${turnsOfOthers}`);
   inbound.receive("again");
-  assertEquals([read.at(-1), inbound.queuedBytes], ["again.", 0]);
+  assertEquals([read.at(-1), budget.waitingBytes], ["again.", 0]);
 });
 
-Deno.test("the frames of many clients are read in turns, which others have, too", async () => {
-  const clients = Array.from({ length: 20 }, () => makeInbound());
-  const countRead = () => clients.reduce((sum, { read }) => sum + read.length, 0);
-  const counts = [0];
+Deno.test("all clients share the time of a turn", async () => {
+  const clock = makeClock(0.1);
+  const clients = Array.from({ length: 20 }, () => makeInbound({ clock }));
   for (const { inbound } of clients) inbound.receive(numbers(0, 100).join("\n"));
-  while (counts.at(-1)! < 2_000) {
-    counts.push(countRead());
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  const most = Math.max(...counts.slice(1).map((count, i) => count - counts[i]));
-  assert(most <= 2 * 32, `${most} lines were read in one turn`);
+  const counts = await countInTurns(clients, 2_000);
+  assert(Math.max(...counts) <= 23, `${counts}`);
 });
 
-Deno.test("long lines are read in turns, 64 KiB at a time, and one at once", async () => {
-  const clients = Array.from({ length: 20 }, () => makeInbound());
-  const countRead = () => clients.reduce((sum, { read }) => sum + read.length, 0);
-  const line = "x".repeat(40_000);
-  for (const { inbound } of clients) {
-    for (const frame of [line, `${line}\n${line}`, line, line]) inbound.receive(frame);
+Deno.test("a client has at most 32 lines read before those of the next one", async () => {
+  const order: number[] = [];
+  const clock = makeClock(0.02);
+  for (const number of [1, 2]) {
+    const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS, clock.now);
+    const handler = { onLine: () => void order.push(number), onWait() {}, onExcess() {} };
+    const inbound = new Inbound(budget, true, handler);
+    inbound.start();
+    inbound.receive(numbers(0, 200).join("\n"));
   }
-  // The turn is free for the first one.
-  const counts = [countRead()];
-  while (counts.at(-1)! < 100) {
-    await new Promise((resolve) => setImmediate(resolve));
-    counts.push(countRead());
-  }
-  const most = Math.max(...counts.slice(1).map((count, i) => count - counts[i]));
-  assertEquals([counts[0], most <= 4], [1, true], `${most} lines were read in one turn`);
+  await until(() => order.length === 400);
+  assertEquals(order.indexOf(2), 32);
+});
+
+Deno.test("while the store has much to answer, only who waits for no answer is read", async () => {
+  const [busy, long, quiet] = [makeInbound(), makeInbound(), makeInbound()];
+  busy.inbound.addInFlight(128 * 1024 + 1);
+  busy.inbound.receive("short");
+  long.inbound.receive("x".repeat(5_000));
+  quiet.inbound.receive("short");
+  await sleep(0);
+  const counts = () => [busy, long, quiet].map(({ read }) => read.length);
+  assertEquals(counts(), [0, 0, 1]);
+  busy.inbound.addInFlight(-1);
+  await until(() => counts().join("") === "111");
+  busy.inbound.addInFlight(-128 * 1024);
 });
 
 Deno.test("a frame without lines is one, whatever it contains", () => {
-  const { inbound, read } = makeInbound(0, false);
+  const { inbound, read } = makeInbound({ hasLines: false });
   inbound.receive("one\ntwo\n");
   assertEquals(read, ["one\ntwo\n."]);
 });
@@ -102,28 +119,31 @@ Deno.test("a text of control characters takes what it costs as JSON", () => {
 
 Deno.test("nothing is read before the start and after the end", async () => {
   const read: string[] = [];
-  const inbound = new Inbound(new SessionBudget(NO_RATES, UNLIMITED_ADDRESS), true, {
+  const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS, makeClock(0.1).now);
+  const inbound = new Inbound(budget, true, {
     onLine: (line) => void read.push(line),
     onWait: () => {},
     onExcess: () => {},
   });
   for (const frame of ["1", "2"]) inbound.receive(frame);
-  assertEquals([read, inbound.queuedBytes], [[], 2 + 2 * 100]);
+  assertEquals([read, budget.waitingBytes], [[], 2 + 2 * 100]);
   inbound.start();
-  assertEquals([read, inbound.queuedBytes], [["1", "2"], 0]);
+  assertEquals([read, budget.waitingBytes], [["1", "2"], 0]);
   inbound.receive(numbers(0, 100).join("\n"));
   inbound.close();
+  const { length } = read;
+  assert(length < 30, `${length}`);
   await sleep(0);
-  assertEquals([read.length, inbound.queuedBytes], [2 + 32, 0]);
+  assertEquals([read.length, budget.waitingBytes], [length, 0]);
 });
 
 Deno.test("lines over the budget wait for it, and keep their order", async () => {
-  const { inbound, clock, read, waits } = makeInbound(10);
+  const { inbound, budget, clock, read, waits } = makeInbound({ maxLinesPerSecond: 10 });
   inbound.receive(numbers(0, 100).join("\n"));
   await until(() => read.length === 100);
   assertEquals(waits, []);
   for (const frame of ["100\n101", "102"]) inbound.receive(frame);
-  assertEquals([read.length, inbound.queuedBytes], [100, 7 + 3 + 2 * 100]);
+  assertEquals([read.length, budget.waitingBytes], [100, 7 + 3 + 2 * 100]);
   clock.ms = 200;
   await until(() => read.length === 102);
   clock.ms = 300;
@@ -143,7 +163,7 @@ Deno.test("lines over the budget wait for it, and keep their order", async () =>
 });
 
 Deno.test("lines that wait for ten seconds are too many", async () => {
-  const { inbound, clock, read, isExcessive } = makeInbound(10);
+  const { inbound, clock, read, isExcessive } = makeInbound({ maxLinesPerSecond: 10 });
   inbound.receive(numbers(0, 102).join("\n"));
   await until(() => read.length === 100);
   clock.ms = 200;

@@ -1,10 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { EVENT_MARK, type Message } from "../../chat/protocol/events.ts";
 import { isLater } from "../../chat/protocol/ids.ts";
-import {
-  RoomSubscription,
-  type SubscriptionSource,
-} from "../../chat/store/redis/room_subscription.ts";
+import { RoomSubscription } from "../../chat/store/redis/room_subscription.ts";
 import { type DeliveredMessage, isSameMessage, type Log } from "../../chat/store/redis/log.ts";
 import { type RoomListener, StoreUnavailable } from "../../chat/store/store.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
@@ -58,7 +55,7 @@ function makeSubscription(
     mayHaveExpired: (id: string) => id === "0-0",
     highestPossibleId: () => HIGHEST_POSSIBLE,
   } as unknown as Log;
-  const source: SubscriptionSource = {
+  const source = {
     ping() {
       duringPing();
       return Promise.resolve();

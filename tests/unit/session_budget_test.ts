@@ -1,4 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
+import { readConfig } from "../../chat/config/config.ts";
+import { AddressBudgets } from "../../chat/limits/address_budgets.ts";
 import { SessionBudget, type SharedBudget } from "../../chat/limits/session_budget.ts";
 import { TokenBucket } from "../../chat/protocol/token_bucket.ts";
 import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
@@ -109,6 +111,24 @@ Deno.test("a message costs its address its line and 500 bytes, for each who rece
   assertEquals(charged, [501, 501_000, 1_002]);
 });
 
+Deno.test("a user is typing once in three seconds, at the cost of its deliveries", () => {
+  const charged: number[] = [];
+  let waitMs = 0;
+  const takeDelivery = (bytes: number) => (charged.push(bytes), waitMs);
+  const { clock, budget } = makeBudget({}, { takeDelivery });
+  const type = (atMs: number) => {
+    clock.ms = atMs;
+    budget.takeLine(17);
+    return budget.takeTyping(2);
+  };
+  assertEquals([0, 1_500, 2_999, 3_000, 5_999].map(type), [true, false, false, true, false]);
+  waitMs = 100;
+  assertEquals(type(6_000), false);
+  waitMs = 0;
+  assertEquals([6_100, 9_099].map(type), [true, false]);
+  assertEquals(charged, [1_034, 1_034, 1_034, 1_034]);
+});
+
 Deno.test("a client is told of the limits that there are", () => {
   assertEquals(JSON.stringify(makeBudget({}).budget.rates), "{}");
   const { rates } = makeBudget({ maxMessagesPerSecond: 20, maxBytesPerSecond: 1_000 }).budget;
@@ -116,4 +136,26 @@ Deno.test("a client is told of the limits that there are", () => {
     ...{ messagesPerSecond: 20, messagesBurst: 40 },
     ...{ bytesPerSecond: 1_000, bytesBurst: 8_000 },
   });
+});
+
+Deno.test("while too much of an address waits, a client may have a message waiting", () => {
+  const limits = readConfig({ LIMITS: "on", MAX_ADDRESS_BYTES_PER_SECOND: "100000" });
+  const address = new AddressBudgets(limits).of("one");
+  const [busy, quiet] = [1, 2].map(() => new SessionBudget(limits, address));
+  const areTooMuch = () => [busy, quiet].map((budget) => budget.isTooMuchWaiting);
+  quiet.addWaiting(1, 65_636);
+  busy.addWaiting(300, 26_140);
+  assertEquals(areTooMuch(), [false, false]);
+  busy.addWaiting(0, 1);
+  assertEquals(areTooMuch(), [true, false]);
+  busy.clearWaiting();
+  assertEquals([...areTooMuch(), busy.waitingBytes], [false, false, 0]);
+});
+
+Deno.test("at most 1,024 frames of a client wait", () => {
+  const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS);
+  budget.addWaiting(1_024, 1);
+  assertEquals(budget.isTooMuchWaiting, false);
+  budget.addWaiting(1, 1);
+  assertEquals(budget.isTooMuchWaiting, true);
 });

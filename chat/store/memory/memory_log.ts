@@ -35,11 +35,6 @@ export class MemoryLog {
   /** The ids of messages by room and user, and by ref, oldest first. */
   readonly #refs = new Map<string, Map<string, string>>();
 
-  /**
-   * Creates an empty log.
-   *
-   * @param limits how much of each room's log to keep
-   */
   constructor(limits: LogLimits) {
     this.#limits = limits;
   }

@@ -1,18 +1,23 @@
 import type { Banned, Muted } from "../../protocol/events.ts";
-import type { Ban, ModerationStore } from "../moderation.ts";
+import type { Ban, ModerationStore, RestrictionKind } from "../moderation.ts";
+
+interface MemoryBan extends Ban {
+  /** The addresses that are banned too. */
+  readonly addresses: Set<string>;
+}
 
 /** The bans, the mutes and the moderators of all rooms, as the stores of a process share them. */
 export class MemoryRestrictions {
-  /** By kind and room, and then by user. */
-  readonly users: Map<string, Map<string, Ban>> = new Map();
-  /** The banned users by room and address. */
-  readonly addresses: Map<string, string> = new Map();
+  /** By kind and room. */
+  readonly #bans = new Map<string, Map<string, MemoryBan>>();
   /** Until when users moderate, by room and user. */
-  readonly moderators: Map<string, number> = new Map();
+  readonly moderators = new Map<string, number>();
 
   /** Returns who is banned or muted in a room now, by user. */
-  of(kind: Banned["type"] | Muted["type"], room: string): Map<string, Ban> {
-    const bans = this.users.get(`${kind}:${room}`) ?? new Map<string, Ban>();
+  of(kind: RestrictionKind, room: string): Map<string, MemoryBan> {
+    const key = `${kind}:${room}`;
+    const bans = this.#bans.get(key) ?? new Map();
+    this.#bans.set(key, bans);
     for (const [user, { until }] of bans) {
       if (until <= Date.now()) bans.delete(user);
     }
@@ -22,8 +27,7 @@ export class MemoryRestrictions {
   /** Tells whether a user or an address is banned: see {@linkcode ModerationStore.isBanned}. */
   isBanned(room: string, user: string, address: string): boolean {
     const bans = this.of("banned", room);
-    const other = this.addresses.get(`${room} ${address}`);
-    return bans.has(user) || other !== undefined && bans.get(other)?.address === true;
+    return bans.has(user) || bans.values().some(({ addresses }) => addresses.has(address));
   }
 }
 
@@ -37,30 +41,31 @@ export function openMemoryModeration(
   restrictions: MemoryRestrictions,
   publish: (room: string, event: Banned | Muted) => void,
 ): ModerationStore {
-  const { users, addresses, moderators } = restrictions;
+  const { moderators } = restrictions;
   return {
     restrict(kind, room, user, by, seconds, address = false) {
       const bans = restrictions.of(kind, room);
-      users.set(`${kind}:${room}`, bans);
+      const former = bans.get(user);
+      if (!former && seconds === 0) return Promise.resolve();
       const until = seconds === 0 ? 0 : Date.now() + seconds * 1000;
-      if (!bans.delete(user) && until === 0) return Promise.resolve();
-      if (until > 0) bans.set(user, { user, by, until, address });
-      if (until === 0 || !address) {
-        for (const [key, banned] of addresses) {
-          if (banned === user && key.startsWith(`${room} `)) addresses.delete(key);
-        }
-      }
+      const addresses = address && former ? former.addresses : new Set<string>();
+      bans.set(user, { user, by, until, address, addresses });
       publish(room, { type: kind, user, by, until, ...address && { address } });
       return Promise.resolve();
     },
-    listRestricted: (kind, room) => Promise.resolve([...restrictions.of(kind, room).values()]),
+    listRestricted(kind, room) {
+      const bans = [...restrictions.of(kind, room).values()];
+      return Promise.resolve(bans.map(({ addresses: _, ...ban }) => ban));
+    },
     banAddress(room, user, address) {
-      addresses.set(`${room} ${address}`, user);
+      const ban = restrictions.of("banned", room).get(user);
+      if (ban?.address) ban.addresses.add(address);
       return Promise.resolve();
     },
     isBanned: (...given) => Promise.resolve(restrictions.isBanned(...given)),
     noteModerator(room, user, untilMs) {
-      moderators.set(`${room} ${user}`, untilMs);
+      const key = `${room} ${user}`;
+      moderators.set(key, Math.max(untilMs, moderators.get(key) ?? 0));
       return Promise.resolve();
     },
     isModerator: (room, user) =>

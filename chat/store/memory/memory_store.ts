@@ -10,20 +10,16 @@ import {
 import { MemoryLog } from "./memory_log.ts";
 import { MemoryRestrictions, openMemoryModeration } from "./memory_moderation.ts";
 
-/** A session that has a name. */
-export interface MemoryConnection {
-  /** The store through which the session claimed it. */
+/** A session that has a name, and the store through which it has claimed it. */
+interface Connection {
   readonly store: Store;
-  /** The id of the session. */
   readonly session: string;
-  /** The secret of its device, if it has one. */
   readonly secret?: NameSecret;
 }
 
 /** Who has a name. */
-export interface MemoryOwner {
-  /** The sessions that have it. */
-  readonly connections: readonly MemoryConnection[];
+interface Owner {
+  readonly connections: readonly Connection[];
   /** The name's keys, each after the room and a colon. */
   readonly keys: readonly string[];
   /** The number of the first claim, which is larger for every later name. */
@@ -33,24 +29,18 @@ export interface MemoryOwner {
 /** What the memory stores of one process share, as instances share a Redis. */
 export class MemoryBackend {
   /** For each room the names that are taken, in the order of their claims. */
-  readonly users: Map<string, Map<string, MemoryOwner>> = new Map();
+  readonly users = new Map<string, Map<string, Owner>>();
   /** The keys of all names that are taken. */
-  readonly nameKeys: Set<string> = new Set();
+  readonly nameKeys = new Set<string>();
   /** For each room the listeners of all stores. */
-  readonly listeners: Map<string, Map<Store, RoomListener>> = new Map();
-  /** The logs of all rooms. */
+  readonly listeners = new Map<string, Map<Store, RoomListener>>();
+  readonly limits: LogLimits;
   readonly log: MemoryLog;
-  /** Who is banned, who is muted, and who moderates. */
-  readonly restrictions: MemoryRestrictions = new MemoryRestrictions();
-  /** The number of claims so far. */
+  readonly restrictions = new MemoryRestrictions();
   claimCount = 0;
 
-  /**
-   * Creates a backend without users and messages.
-   *
-   * @param limits how much of each room's log to keep
-   */
   constructor(limits: LogLimits) {
+    this.limits = limits;
     this.log = new MemoryLog(limits);
   }
 }
@@ -59,13 +49,14 @@ export class MemoryBackend {
  * Opens a store in the memory of this process, for a first try and for fast tests.
  *
  * @param limits how much of each room's log to keep
- * @param backend what this store shares with others; by default it has its own
  * @returns a store that is always available
  */
-export function openMemoryStore(
-  limits: LogLimits,
-  backend: MemoryBackend = new MemoryBackend(limits),
-): Store {
+export function openMemoryStore(limits: LogLimits): Store {
+  return openSharedStore(new MemoryBackend(limits));
+}
+
+/** Opens one of several stores that share a backend. */
+export function openSharedStore(backend: MemoryBackend): Store {
   function publish(room: string, event: PublishedEvent, line = JSON.stringify(event)): void {
     for (const [store, listener] of backend.listeners.get(room) ?? []) {
       // As with a socket, no event arrives during the call that publishes it, nor after an
@@ -74,6 +65,10 @@ export function openMemoryStore(
         if (backend.listeners.get(room)?.get(store) === listener) listener.onEvent(event, line);
       });
     }
+  }
+
+  function isMuted(room: string, user: string): boolean {
+    return Boolean(backend.limits.hasMutes) && backend.restrictions.of("muted", room).has(user);
   }
 
   const moderation = openMemoryModeration(backend.restrictions, publish);
@@ -91,11 +86,16 @@ export function openMemoryStore(
       return Promise.resolve();
     },
     // deno-lint-ignore require-await -- every outcome becomes a promise
-    async claim(room, user, session, secret, nameKeys = [], maxDevices = 1, address) {
+    async claim(
+      room,
+      user,
+      session,
+      { secret, keys: nameKeys = [], maxDevices = 1, address } = {},
+    ) {
       if (address !== undefined && backend.restrictions.isBanned(room, user, address)) {
         return "banned";
       }
-      const users = backend.users.get(room) ?? new Map<string, MemoryOwner>();
+      const users = backend.users.get(room) ?? new Map<string, Owner>();
       const owner = users.get(user);
       const connection = { store, session, secret };
       const others = owner?.connections ?? [];
@@ -137,13 +137,12 @@ export function openMemoryStore(
     },
     // deno-lint-ignore require-await -- what append() throws becomes a rejection
     async publish(room, user, ...message) {
-      const isMuted = () => limits.hasMutes && backend.restrictions.of("muted", room).has(user);
-      const { id, entry } = backend.log.append(isMuted, room, user, ...message);
+      const { id, entry } = backend.log.append(() => isMuted(room, user), room, user, ...message);
       if (entry) publish(room, entry.event, entry.line);
       return id;
     },
     publishUnlogged(room, event) {
-      publish(room, event);
+      if (event.type !== "typing" || !isMuted(room, event.user)) publish(room, event);
       return Promise.resolve();
     },
     remove(room, id, by, isModerator) {

@@ -11,91 +11,36 @@ import { Outage } from "./outage.ts";
 import repairScript from "./scripts/repair.lua" with { type: "text" };
 import { checkServer, type ServerReport, warnOfSettings } from "./server_check.ts";
 
-/**
- * A connection to Redis that reconnects by itself, for ever. While it is down every command is
- * rejected at once: no command is queued until Redis returns. No command waits longer than two
- * seconds for its reply.
- *
- * Every command rejects with {@linkcode StoreUnavailable} if it did not take effect, and with
- * {@linkcode StoreOutcomeUnknown} if nobody can tell.
- */
-interface Connection {
-  /** Calls a listener each time the connection is ready again after it was down. */
-  onReady(listener: () => void): void;
-
-  /** Calls a listener with each error reply to a command. */
-  onRefusal(listener: (message: string) => void): void;
-
-  /** Breaks the connection, which then reconnects. The log shows the cause. */
-  reset(cause: string): void;
-
-  /** Closes the connection. If Redis is there, the replies to earlier commands still arrive. */
-  close(): Promise<void>;
-}
-
 /** The connection that sends commands. */
-export interface CommandConnection extends Connection {
-  /** The names of the keys and channels that the commands use. */
-  readonly keys: Keys;
-
-  /** Whether commands can be sent now. */
-  readonly isReady: boolean;
-
-  /**
-   * Sends a command and resolves to its reply. Commands take effect in the order in which they are
-   * sent.
-   */
-  run<T>(command: string, ...args: (string | number)[]): Promise<T>;
-
-  /**
-   * Registers a Lua script.
-   *
-   * @param name the script's name in the client; Redis does not see it
-   * @param numberOfKeys how many keys it takes
-   * @param lua the source
-   * @returns a function that runs the script with its keys followed by its arguments
-   */
-  defineScript<T>(name: string, numberOfKeys: number, lua: string): Script<T>;
-
-  /**
-   * Registers a Lua script of which no call overtakes another. If Redis has lost the script, those
-   * that are on their way are rejected; ioredis would repeat them after later ones.
-   *
-   * @param lua the source, which does nothing without keys
-   * @returns a function that runs the script with the number of its keys, its keys and arguments
-   */
-  defineOrderedScript<T>(lua: string): Script<T>;
-}
-
-/** Runs a script; see {@linkcode CommandConnection.defineScript}. */
-export type Script<T> = (...keysAndArgs: (string | number)[]) => Promise<T>;
+export type CommandConnection = Pick<
+  RedisConnection,
+  | "keys"
+  | "isReady"
+  | "run"
+  | "defineScript"
+  | "defineOrderedScript"
+  | "onReady"
+  | "onRefusal"
+  | "reset"
+  | "close"
+>;
 
 /** The connection that receives what is published. */
-export interface SubscriberConnection extends Connection {
-  /** Subscribes to channels. A connection that was reset has to subscribe again. */
-  subscribe(...channels: string[]): Promise<void>;
+export type SubscriberConnection = Pick<
+  RedisConnection,
+  | "subscribe"
+  | "unsubscribe"
+  | "ping"
+  | "onMessage"
+  | "onClose"
+  | "prepare"
+  | "onRefusal"
+  | "reset"
+  | "close"
+>;
 
-  /** Unsubscribes from a channel. */
-  unsubscribe(channel: string): Promise<void>;
-
-  /**
-   * Resolves if Redis replies. By then everything that was published before the call has been
-   * received.
-   */
-  ping(): Promise<void>;
-
-  /** Calls a listener with everything that is published on the channels. */
-  onMessage(listener: (channel: string, payload: string) => void): void;
-
-  /** Calls a listener each time the connection breaks. */
-  onClose(listener: () => void): void;
-
-  /**
-   * Sets what has to succeed each time the connection is established again, before it counts as
-   * ready. If it rejects, the connection is broken.
-   */
-  prepare(step: () => Promise<void>): void;
-}
+/** Runs a script with its keys followed by its arguments. */
+export type Script<T> = (...keysAndArgs: (string | number)[]) => Promise<T>;
 
 const logger = getLogger(["chat", "redis"]);
 
@@ -125,9 +70,17 @@ const UNUSABLE_SERVER = /\b(READONLY|LOADING|MASTERDOWN|MOVED|CLUSTERDOWN)\b/;
 /** Error replies that tell of a key of another type, or of a log without further ids. */
 const USELESS_KEY = /WRONGTYPE|exhausted/;
 
-/** A connection to a single Redis server. */
-class RedisConnection implements CommandConnection, SubscriberConnection {
+/**
+ * A connection to a single Redis server that reconnects by itself, for ever. While it is down every
+ * command is rejected at once: no command is queued until Redis returns. No command waits longer
+ * than two seconds for its reply.
+ *
+ * Every command rejects with {@linkcode StoreUnavailable} if it did not take effect, and with
+ * {@linkcode StoreOutcomeUnknown} if nobody can tell.
+ */
+class RedisConnection {
   readonly redis: Redis;
+  /** The names of the keys and channels that the commands use. */
   readonly keys: Keys;
   /** Called with each cause for which the connection was lost, or could not be established. */
   onFailure: (cause: string, error: Error) => void;
@@ -148,12 +101,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
   #bytesRead = 0;
   #silentTicks = 0;
 
-  /**
-   * Creates a connection that is not connected yet.
-   *
-   * @param settings where Redis is
-   * @param name the name that `CLIENT LIST` and the log show
-   */
+  /** @param name the name that `CLIENT LIST` and the log show */
   constructor(settings: RedisSettings, name: string) {
     this.#settings = settings;
     this.#outage = new Outage(name);
@@ -186,21 +134,38 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
     this.#timer = setInterval(() => this.#checkSilence(), TICK_MS);
   }
 
+  /** Whether commands can be sent now. */
   get isReady(): boolean {
     // ioredis rejects pending commands before it emits that the connection is closed.
     return this.#isReady && this.redis.status === "ready";
   }
 
+  /**
+   * Sends a command and resolves to its reply. Commands take effect in the order in which they are
+   * sent.
+   */
   run<T>(command: string, ...args: (string | number)[]): Promise<T> {
     return this.#send(() => this.redis.call(command, ...args) as Promise<T>, args);
   }
 
+  /**
+   * Registers a Lua script.
+   *
+   * @param name the script's name in the client; Redis does not see it
+   */
   defineScript<T>(name: string, numberOfKeys: number, lua: string): Script<T> {
     this.redis.defineCommand(name, { numberOfKeys, lua });
     const script = (this.redis as unknown as Record<string, Script<T>>)[name];
     return (...args) => this.#send(() => script.apply(this.redis, args), args);
   }
 
+  /**
+   * Registers a Lua script of which no call overtakes another. If Redis has lost the script, those
+   * that are on their way are rejected; ioredis would repeat them after later ones.
+   *
+   * @param lua the source, which does nothing without keys
+   * @returns a function that runs the script with the number of its keys, its keys and arguments
+   */
   defineOrderedScript<T>(lua: string): Script<T> {
     const sha = createHash("sha1").update(lua).digest("hex");
     this.#orderedScripts.push(lua);
@@ -217,6 +182,7 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
     }
   }
 
+  /** Subscribes to channels. A connection that was reset has to subscribe again. */
   async subscribe(...channels: string[]): Promise<void> {
     await this.#track(() => this.redis.subscribe(...channels));
   }
@@ -225,6 +191,10 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
     await this.#track(() => this.redis.unsubscribe(channel));
   }
 
+  /**
+   * Resolves if Redis replies. By then everything that was published before the call has been
+   * received.
+   */
   async ping(): Promise<void> {
     await this.#track(() => this.redis.ping());
   }
@@ -233,10 +203,12 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
     this.redis.on("message", listener);
   }
 
+  /** Calls a listener each time the connection is ready again after it was down. */
   onReady(listener: () => void): void {
     this.#onReady = listener;
   }
 
+  /** Calls a listener with each error reply to a command. */
   onRefusal(listener: (message: string) => void): void {
     this.#onRefusal = listener;
   }
@@ -245,14 +217,20 @@ class RedisConnection implements CommandConnection, SubscriberConnection {
     this.redis.on("close", listener);
   }
 
+  /**
+   * Sets what has to succeed each time the connection is established again, before it counts as
+   * ready. If it rejects, the connection is broken.
+   */
   prepare(step: () => Promise<void>): void {
     this.#prepare = step;
   }
 
+  /** Breaks the connection, which then reconnects. The log shows the cause. */
   reset(cause: string): void {
     this.#break(new Error(cause));
   }
 
+  /** Closes the connection. If Redis is there, the replies to earlier commands still arrive. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#track(() => this.redis.quit()).catch(() => {});

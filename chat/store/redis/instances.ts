@@ -58,10 +58,6 @@ export class Instances {
   /** The clock of Redis less the clock of this process. */
   #clockOffsetMs = 0;
 
-  /**
-   * @param connection where to send commands
-   * @param baseId what every id of this instance starts with
-   */
   constructor(connection: CommandConnection, baseId: string) {
     this.#connection = connection;
     this.ownPrefix = `${baseId}-`;

@@ -43,9 +43,9 @@ export interface RoomKeys {
   /**
    * A HASH from the name of each user who is banned from the room to three parts with a space
    * between them: until when, in milliseconds; `1` if addresses are banned too, else `0`; and who
-   * did it. From `address:ADDRESS` it leads to the user with whom this address is banned, as long
-   * as that user is. From `moderator:USER` it leads to the time until which this user moderates
-   * the room. No user's name contains a colon. In the cluster slot of the names.
+   * did it. From `address:ADDRESS` it leads to the users with whom this address is banned, each
+   * after a colon. From `moderator:USER` it leads to the time until which this user moderates the
+   * room. No user's name contains a colon. In the cluster slot of the names.
    */
   readonly bans: string;
   /** The same for users who are muted. In the cluster slot of the log. */

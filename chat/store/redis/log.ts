@@ -8,7 +8,7 @@ import {
   StoreUnavailable,
 } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import { type LogObserver, PublishBatcher } from "./publish_batcher.ts";
+import { type LogObserver, makePublishBatcher, type PublishBatcher } from "./publish_batcher.ts";
 import { type PendingAppend, PublishRetrier } from "./publish_retrier.ts";
 import { defineRemove, type PendingMessage } from "./scripts.ts";
 
@@ -28,14 +28,8 @@ const MAX_AHEAD_MS = 3_600_000;
 const ID_FIELDS_CHARS = 200;
 
 /** How a stream is read. Redis 6.0 has no range without its start, so a start is the next id. */
-interface Direction {
-  readonly command: string;
-  readonly end: string;
-  readonly next: (id: string) => string;
-}
-
-const FORWARD: Direction = { command: "XRANGE", end: "+", next: nextId };
-const BACKWARD: Direction = { command: "XREVRANGE", end: "-", next: previousId };
+const FORWARD = { command: "XRANGE", end: "+", next: nextId };
+const BACKWARD = { command: "XREVRANGE", end: "-", next: previousId };
 
 /** A message that was delivered; only its id is known if it was seen in the log. */
 export type DeliveredMessage = Message | { readonly id: string; readonly prev?: undefined };
@@ -65,8 +59,6 @@ export class Log {
   readonly #retrier = new PublishRetrier();
 
   /**
-   * @param connection where to send commands
-   * @param limits how much to keep
    * @param options.nowMs the time by the clock of Redis
    * @param options.observerOf who receives the messages of a room
    * @param options.hasName whether a session of this instance has a name in a room
@@ -77,7 +69,7 @@ export class Log {
     hasName: (room: string, user: string, session: string) => boolean;
   }) {
     this.#connection = connection;
-    this.#batcher = new PublishBatcher(connection, limits, options);
+    this.#batcher = makePublishBatcher(connection, limits, options);
     this.#historySeconds = limits.historySeconds;
     this.#nowMs = options.nowMs;
     this.#remove = defineRemove(connection, limits.historySeconds);
@@ -217,27 +209,19 @@ export class Log {
   async #read(
     room: string,
     start: string,
-    direction: Direction,
+    { command, end, next }: typeof FORWARD,
     count: number,
   ): Promise<LogEntry[]> {
+    const { log } = this.#connection.keys.room(room);
     const found: LogEntry[] = [];
     // The loop ends at once, unless another program has put entries into the stream.
     for (;;) {
-      const entries = await this.#range(room, start, direction, count);
+      const args = [log, start, end, "COUNT", count];
+      const entries = await this.#connection.run<StreamEntry[]>(command, ...args);
       found.push(...toLogEntries(entries));
       if (found.length >= count || entries.length < count) return found.slice(0, count);
-      start = direction.next(entries.at(-1)![0]);
+      start = next(entries.at(-1)![0]);
     }
-  }
-
-  #range(
-    room: string,
-    start: string,
-    { command, end }: Direction,
-    count: number,
-  ): Promise<StreamEntry[]> {
-    const { log } = this.#connection.keys.room(room);
-    return this.#connection.run(command, log, start, end, "COUNT", count);
   }
 }
 

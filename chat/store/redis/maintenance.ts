@@ -31,9 +31,10 @@ export function startMaintenance(
   subscriber: Subscriber,
 ): () => void {
   // Everything here fails only while Redis is unavailable, and is repeated.
-  const timers = [
-    setInterval(() => recovery.renewLease().catch(ignoreOutage), RENEWAL_INTERVAL_MS),
-  ];
+  const renewal = setInterval(
+    () => recovery.renewLease().catch(ignoreOutage),
+    RENEWAL_INTERVAL_MS,
+  );
   let isStopped = false;
   const timeouts = new Set<ReturnType<typeof setTimeout>>();
   function after(delayMs: number, next: () => void): void {
@@ -65,6 +66,6 @@ export function startMaintenance(
   return () => {
     isStopped = true;
     timeouts.forEach(clearTimeout);
-    timers.forEach(clearInterval);
+    clearInterval(renewal);
   };
 }

@@ -1,6 +1,7 @@
 import type { Ban, ModerationStore, RestrictionKind } from "../moderation.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
+import banAddressScript from "./scripts/ban_address.lua" with { type: "text" };
 import restrictScript from "./scripts/restrict.lua" with { type: "text" };
 
 /**
@@ -8,20 +9,36 @@ import restrictScript from "./scripts/restrict.lua" with { type: "text" };
  *
  * @param connection where to send commands
  * @param nowMs the time by the clock of Redis
+ * @param flush sends the messages of a room that were published before
  */
 export function openModeration(
   connection: CommandConnection,
   nowMs: () => number,
+  flush: (room: string) => void,
 ): ModerationStore {
   const restrict = connection.defineScript<number>("restrictUser", 1, restrictScript);
+  const banAddress = connection.defineScript<null>("banAddress", 1, banAddressScript);
   const keysOf = (room: string) => connection.keys.room(room);
 
   async function read(room: string, ...fields: string[]): Promise<(string | null)[]> {
     return await connection.run("HMGET", keysOf(room).bans, ...fields);
   }
 
+  async function moderatesUntil(room: string, user: string): Promise<number> {
+    const [untilMs] = await read(room, `moderator:${user}`);
+    return Number(untilMs);
+  }
+
+  /** Reads what the field of a user says; `undefined` if it does not hold any more. */
+  function parse(user: string, value: string | null): Ban | undefined {
+    const [, until, address, by] = /^(\d+) ([01]) (.*)$/s.exec(value ?? "") ?? [];
+    if (!(Number(until) > nowMs())) return undefined;
+    return { user, by, until: Number(until), address: address === "1" };
+  }
+
   return {
     async restrict(kind, room, user, by, seconds, address = false) {
+      flush(room);
       const keys = keysOf(room);
       const start = JSON.stringify({ type: kind, user, by }).replace(/}$/, ',"until":');
       const event = [start, address ? ',"address":true}' : "}"];
@@ -31,38 +48,31 @@ export function openModeration(
     async listRestricted(kind, room) {
       const fields = await connection.run<string[]>("HGETALL", keyOf(kind, keysOf(room)));
       return fields.flatMap((field, i) => {
-        const ban = i % 2 === 0 && !field.includes(":") ? parse(field, fields[i + 1]) : undefined;
-        return ban && ban.until > nowMs() ? ban : [];
+        const isUser = i % 2 === 0 && !field.includes(":");
+        return isUser ? parse(field, fields[i + 1]) ?? [] : [];
       });
     },
     async banAddress(room, user, address) {
-      await connection.run("HSET", keysOf(room).bans, `address:${address}`, user);
+      await banAddress(keysOf(room).bans, `address:${address}`, user);
     },
     async isBanned(room, user, address) {
-      const [own, other] = await read(room, user, `address:${address}`);
-      if ((parse(user, own)?.until ?? 0) > nowMs()) return true;
-      if (other === null) return false;
-      const [others] = await read(room, other);
-      const ban = parse(other, others);
-      return ban !== undefined && ban.address && ban.until > nowMs();
+      const [own, sharers] = await read(room, user, `address:${address}`);
+      if (parse(user, own)) return true;
+      const users = sharers?.split(":").filter((name) => name !== "") ?? [];
+      const bans = users.length > 0 ? await read(room, ...users) : [];
+      return bans.some((ban, i) => parse(users[i], ban)?.address);
     },
     async noteModerator(room, user, untilMs) {
+      // Another token of the user may be valid for longer.
+      if (await moderatesUntil(room, user) >= untilMs) return;
       await connection.run("HSET", keysOf(room).bans, `moderator:${user}`, untilMs);
     },
     async isModerator(room, user) {
-      const [untilMs] = await read(room, `moderator:${user}`);
-      return Number(untilMs) > nowMs();
+      return await moderatesUntil(room, user) > nowMs();
     },
   };
 }
 
 function keyOf(kind: RestrictionKind, { bans, mutes }: RoomKeys): string {
   return kind === "banned" ? bans : mutes;
-}
-
-function parse(user: string, value: string | null): Ban | undefined {
-  const [, until, address, by] = /^(\d+) ([01]) (.*)$/s.exec(value ?? "") ?? [];
-  return until === undefined
-    ? undefined
-    : { user, by, until: Number(until), address: address === "1" };
 }

@@ -2,8 +2,8 @@ import type { Joined, Left, RoomEvent } from "../../protocol/events.ts";
 import { ByUser } from "../by_user.ts";
 import {
   areRivals,
+  type ClaimOptions,
   type NameLoss,
-  type NameSecret,
   StoreOutcomeUnknown,
   StoreUnavailable,
   type UsersPage,
@@ -11,7 +11,7 @@ import {
 import type { CommandConnection } from "./connections.ts";
 import type { Instances } from "./instances.ts";
 import type { Reaper } from "./reaper.ts";
-import { type Claimant, type ClaimScripts, defineClaimScripts } from "./scripts.ts";
+import { type Claimant, defineClaimScripts } from "./scripts.ts";
 
 /** A name that a session of this instance has. */
 export interface Claim extends Claimant {
@@ -33,35 +33,26 @@ interface Names {
   readonly unconfirmed: Map<string, Claim>;
 }
 
-/** Called with each claim of this instance whose name another session has got. */
-export type OnNameLost = (room: string, claim: Claim, loss: NameLoss) => void;
-
 /** Claims and releases names in rooms, and knows the names that this instance holds. */
 export class NameClaims {
   readonly #connection: CommandConnection;
   readonly #instances: Instances;
   readonly #reaper: Reaper;
-  readonly #scripts: ClaimScripts;
-  readonly #onNameLost: OnNameLost;
+  readonly #scripts: ReturnType<typeof defineClaimScripts>;
+  readonly #onNameLost: (room: string, claim: Claim, loss: NameLoss) => void;
   readonly #rooms = new Map<string, Names>();
   /** The claims that have no reply yet. */
   readonly #pending = new Set<Promise<unknown>>();
   /** The names that were released here while Redis could not free them. */
   readonly #unreleased: Unreleased[] = [];
 
-  /**
-   * @param connection where to send commands
-   * @param instances the instances
-   * @param reaper frees names of dead instances that stand in the way of a claim
-   * @param historySeconds how long a log is kept
-   * @param onNameLost called with each claim whose name was lost, unless an event tells it
-   */
+  /** @param onNameLost called with each claim whose name another session has got */
   constructor(
     connection: CommandConnection,
     instances: Instances,
     reaper: Reaper,
     historySeconds: number,
-    onNameLost: OnNameLost,
+    onNameLost: (room: string, claim: Claim, loss: NameLoss) => void,
   ) {
     this.#connection = connection;
     this.#instances = instances;
@@ -101,11 +92,6 @@ export class NameClaims {
     return { confirmed: names?.held.size ?? 0, unconfirmed: names?.unconfirmed.size ?? 0 };
   }
 
-  /** Whether the session of a claim still has the name. */
-  isHeld(room: string, claim: Claim): boolean {
-    return this.heldIn(room).has(claim);
-  }
-
   /** Holds the name of a claim no longer, because another session has it. */
   lose(room: string, claim: Claim, loss: NameLoss): void {
     if (this.heldIn(room).delete(claim)) this.#onNameLost(room, claim, loss);
@@ -127,14 +113,9 @@ export class NameClaims {
     room: string,
     user: string,
     session: string,
-    secret?: NameSecret,
-    keys?: readonly string[],
-    maxDevices = 1,
-    address?: string,
+    { maxDevices = 1, ...options }: ClaimOptions = {},
   ): Promise<"claimed" | NameLoss> {
-    const claim = this.#claim(room, {
-      ...{ user, session, secret, keys, maxDevices, address, claimedAtMs: 0 },
-    });
+    const claim = this.#claim(room, { ...options, maxDevices, user, session, claimedAtMs: 0 });
     this.#pending.add(claim);
     return claim.finally(() => this.#pending.delete(claim));
   }

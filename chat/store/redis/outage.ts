@@ -20,7 +20,6 @@ export class Outage {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failedCommands = 0;
 
-  /** @param name the name of the connection */
   constructor(name: string) {
     this.#name = name;
   }

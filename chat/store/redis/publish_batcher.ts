@@ -2,13 +2,7 @@ import { setImmediate } from "node:timers";
 import { BEFORE_FIRST_ID } from "../../protocol/ids.ts";
 import { type LogLimits, Muted, OutOfOrder, TooManyRefs } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";
-import {
-  defineLogScripts,
-  type LogScripts,
-  type PendingMessage,
-  type PublishReply,
-  type SeenIds,
-} from "./scripts.ts";
+import { definePublish, type PendingMessage, type PublishReply, type SeenIds } from "./scripts.ts";
 
 /** The most messages in a batch. Redis serves nobody else while it appends them. */
 const MAX_BATCH_MESSAGES = 100;
@@ -32,35 +26,28 @@ interface PublishBatch {
   readonly ids: PromiseWithResolvers<PublishReply[]>;
 }
 
-/**
- * Sends all messages that are published in a room in one turn of the event loop as one command.
- * Most of the cost is per command, not per message.
- */
-export class PublishBatcher {
-  readonly #connection: CommandConnection;
-  readonly #scripts: LogScripts;
-  readonly #limits: LogLimits;
-  readonly #observerOf: (room: string) => LogObserver | undefined;
-  readonly #nowMs: () => number;
-  /** The open batch of each room. */
-  readonly #batches = new Map<string, PublishBatch>();
+/** See {@linkcode makePublishBatcher}. */
+export type PublishBatcher = ReturnType<typeof makePublishBatcher>;
 
-  /**
-   * @param connection where to send the batches
-   * @param limits how much the log keeps
-   * @param options.observerOf who receives the messages of a room
-   * @param options.nowMs the time by the clock of Redis
-   */
-  constructor(connection: CommandConnection, limits: LogLimits, { observerOf, nowMs }: {
+/**
+ * Makes what sends all messages that are published in a room in one turn of the event loop as one
+ * command. Most of the cost is per command, not per message.
+ *
+ * @param limits how much the log keeps
+ * @param options.observerOf who receives the messages of a room
+ * @param options.nowMs the time by the clock of Redis
+ */
+export function makePublishBatcher(
+  connection: CommandConnection,
+  limits: LogLimits,
+  { observerOf, nowMs }: {
     observerOf: (room: string) => LogObserver | undefined;
     nowMs: () => number;
-  }) {
-    this.#connection = connection;
-    this.#scripts = defineLogScripts(connection);
-    this.#limits = limits;
-    this.#observerOf = observerOf;
-    this.#nowMs = nowMs;
-  }
+  },
+) {
+  const sendBatch = definePublish(connection);
+  /** The open batch of each room. */
+  const batches = new Map<string, PublishBatch>();
 
   /**
    * Adds a message to the room's batch, which is sent at the end of this turn, when it is full, or
@@ -73,17 +60,17 @@ export class PublishBatcher {
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown}, for every message of the batch
    * alike
    */
-  publish(room: string, message: PendingMessage): Promise<string> {
+  function publish(room: string, message: PendingMessage): Promise<string> {
     const { length } = message.rest;
-    let batch = this.#batches.get(room);
+    let batch = batches.get(room);
     if (batch && batch.chars + length > MAX_BATCH_CHARS) {
-      this.flush(room);
+      flush(room);
       batch = undefined;
     }
-    batch ??= this.#startBatch(room);
+    batch ??= startBatch(room);
     const index = batch.messages.push(message) - 1;
     batch.chars += length;
-    if (batch.messages.length === MAX_BATCH_MESSAGES) this.flush(room);
+    if (batch.messages.length === MAX_BATCH_MESSAGES) flush(room);
     return batch.ids.promise.then((ids) => {
       const id = ids[index];
       if (id === null) throw new OutOfOrder();
@@ -94,15 +81,15 @@ export class PublishBatcher {
   }
 
   /** Sends a room's batch now. Whatever is sent to Redis next comes after it. */
-  flush(room: string): void {
-    const batch = this.#batches.get(room);
+  function flush(room: string): void {
+    const batch = batches.get(room);
     if (!batch) return;
-    this.#batches.delete(room);
+    batches.delete(room);
     const { messages, ids } = batch;
-    const observer = this.#observerOf(room);
+    const observer = observerOf(room);
     const seen = observer?.seen ?? NOTHING_SEEN;
-    const keys = this.#connection.keys.room(room);
-    this.#scripts.publish(keys, messages, this.#limits, seen, this.#nowMs()).then(
+    const keys = connection.keys.room(room);
+    sendBatch(keys, messages, limits, seen, nowMs()).then(
       (replies) => {
         const last = replies.findLast((id) => typeof id === "string");
         if (last) observer?.noteLogged(last);
@@ -112,12 +99,14 @@ export class PublishBatcher {
     );
   }
 
-  #startBatch(room: string): PublishBatch {
+  function startBatch(room: string): PublishBatch {
     const batch: PublishBatch = { messages: [], chars: 0, ids: Promise.withResolvers() };
-    this.#batches.set(room, batch);
+    batches.set(room, batch);
     setImmediate(() => {
-      if (this.#batches.get(room) === batch) this.flush(room);
+      if (batches.get(room) === batch) flush(room);
     });
     return batch;
   }
+
+  return { publish, flush };
 }

@@ -11,13 +11,14 @@ import { manageLogLifetime } from "./log_lifetime.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { openModeration } from "./moderation.ts";
 import { NameClaims } from "./name_claims.ts";
-import { Reaper } from "./reaper.ts";
-import { NameRecovery } from "./name_recovery.ts";
+import { makeReaper } from "./reaper.ts";
+import { makeNameRecovery } from "./name_recovery.ts";
 import { RoomSubscription } from "./room_subscription.ts";
 import { defineProbe } from "./scripts.ts";
+import publishTypingScript from "./scripts/publish_typing.lua" with { type: "text" };
 import { warnWithoutMemoryUsage } from "./server_check.ts";
 import { Subscriber } from "./subscriber.ts";
-import { Sweeper } from "./sweeper.ts";
+import { makeSweeper } from "./sweeper.ts";
 
 /** How long a start waits for Redis, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -42,13 +43,13 @@ export async function openRedisStore(
   const { commands } = connections;
   const listeners = new Map<string, RoomListener>();
   const instances = new Instances(commands, instanceId);
-  const reaper = new Reaper(commands, instances, limits.historySeconds, recover);
+  const reaper = makeReaper(commands, instances, limits.historySeconds, recover);
   const claims = new NameClaims(
     ...[commands, instances, reaper, limits.historySeconds] as const,
     (room, { user, session }, loss) => listeners.get(room)?.onNameLost(user, session, loss),
   );
-  const recovery = new NameRecovery(commands, instances, claims, reaper);
-  const sweeper = new Sweeper(commands, instances, claims, recovery, reaper);
+  const recovery = makeNameRecovery(commands, instances, claims, reaper);
+  const sweeper = makeSweeper(commands, instances, claims, recovery, reaper);
   const subscriptions = new Map<string, RoomSubscription>();
   const log = new Log(commands, limits, {
     nowMs: () => instances.nowMs,
@@ -61,6 +62,7 @@ export async function openRedisStore(
   const channel = commands.keys.hearing(instanceId);
   const subscriber = new Subscriber(connections.subscriber, commands, channel);
   const probe = defineProbe(commands, channel);
+  const publishTyping = commands.defineScript<number>("publishTyping", 1, publishTypingScript);
   const incidents = new Incidents(async () => {
     const refusal = await probe();
     if (refusal === null) await subscriber.prove();
@@ -122,7 +124,7 @@ export async function openRedisStore(
   return {
     async subscribe(room, listener) {
       listeners.set(room, listener);
-      const subscription = new RoomSubscription(room, log, subscriber, {
+      const subscription = new RoomSubscription(room, log, connections.subscriber, {
         ...listener,
         onEvent(event, line) {
           // Redis had lost a name that this instance holds, and someone else has got it.
@@ -162,10 +164,14 @@ export async function openRedisStore(
     publish: (room, ...message) => log.publish(room, ...message),
     async publishUnlogged(room, event) {
       log.flush(room);
-      await commands.run("PUBLISH", commands.keys.room(room).channel, payloadOf(event));
+      const { channel, mutes } = commands.keys.room(room);
+      const payload = payloadOf(event);
+      if (event.type === "typing" && limits.hasMutes) {
+        await publishTyping(mutes, event.user, channel, payload);
+      } else await commands.run("PUBLISH", channel, payload);
     },
     remove: (room, ...removal) => log.remove(room, ...removal),
-    moderation: openModeration(commands, () => instances.nowMs),
+    moderation: openModeration(commands, () => instances.nowMs, (room) => log.flush(room)),
     readRemovals: (room, position) => log.readRemovals(room, position),
     readAfter: (room, position, count) => log.readAfter(room, position, count),
     readBefore: (room, position, count) => log.readBefore(room, position, count),

@@ -12,6 +12,7 @@ import { BEFORE_FIRST_ID, isLater, isProofOfNoGap } from "../../protocol/ids.ts"
 import type { RoomListener } from "../store.ts";
 import { type Continuation, isMessage, readOn } from "./continuation.ts";
 import { EventBuffer } from "./event_buffer.ts";
+import type { SubscriberConnection } from "./connections.ts";
 import { ignoreOutage } from "./ignore_outage.ts";
 import type { DeliveredMessage, Log } from "./log.ts";
 import { mergePage } from "./merge.ts";
@@ -50,12 +51,6 @@ const QUIET_MS = 60_000;
 /** Stands for a gap fill that never ends: later payloads are only buffered. */
 const CLOSED = Symbol("closed");
 
-/** What a subscription needs from the connection that it receives from. */
-export interface SubscriptionSource {
-  /** Resolves once everything that was published before the call has been received. */
-  ping(): Promise<void>;
-}
-
 /**
  * The stream of one room's events, without gaps and without duplicates.
  *
@@ -69,7 +64,7 @@ export interface SubscriptionSource {
 export class RoomSubscription implements LogObserver {
   readonly #room: string;
   readonly #log: Log;
-  readonly #source: SubscriptionSource;
+  readonly #source: Pick<SubscriberConnection, "ping">;
   readonly #listener: RoomListener;
   /** The id of the last message that was delivered; `undefined` until the start is known. */
   #position: string | undefined;
@@ -94,13 +89,12 @@ export class RoomSubscription implements LogObserver {
   #isGapTold = false;
   readonly #dropped = new Map<string, Episode>();
 
-  /**
-   * @param room the room's name
-   * @param log where to read missing messages
-   * @param source the connection that receives the room's channel
-   * @param listener receives the events
-   */
-  constructor(room: string, log: Log, source: SubscriptionSource, listener: RoomListener) {
+  constructor(
+    room: string,
+    log: Log,
+    source: Pick<SubscriberConnection, "ping">,
+    listener: RoomListener,
+  ) {
     this.#room = room;
     this.#log = log;
     this.#source = source;

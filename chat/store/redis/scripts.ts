@@ -7,10 +7,10 @@ import {
 } from "../../protocol/events.ts";
 import { DEFAULT_ROOM } from "../../protocol/names.ts";
 import {
+  type ClaimOptions,
   type LogLimits,
   maxRefs,
   type NameLoss,
-  type NameSecret,
   REF_TTL_SECONDS,
   withoutText,
 } from "../store.ts";
@@ -27,19 +27,10 @@ import removeScript from "./scripts/remove.lua" with { type: "text" };
 import releaseScript from "./scripts/release.lua" with { type: "text" };
 
 /** A session that claims a name. */
-export interface Claimant {
-  /** The name. */
+export interface Claimant extends ClaimOptions {
   readonly user: string;
-  /** The id of the session. */
   readonly session: string;
-  /** The secret of the user's device, if it has one. */
-  readonly secret?: NameSecret;
-  /** How many sessions may have the name at once. */
   readonly maxDevices: number;
-  /** The keys of the name: see {@linkcode Store.claim}. */
-  readonly keys?: readonly string[];
-  /** The client's address, if the user or the address can be banned. */
-  readonly address?: string;
 }
 
 /**
@@ -83,29 +74,13 @@ export interface SeenIds {
 /** Later than the clock of Redis, but not by much, in milliseconds: the clocks differ a little. */
 const CLOCK_MARGIN_MS = 1_000;
 
-/** What became of a message: its id, or why it was refused. */
+/**
+ * What became of a message: its id; or why it was not appended: `null` if the one before it is not
+ * in the log, 0 if its sender has too many refs, -1 if its sender is muted.
+ */
 export type PublishReply = string | null | 0 | -1;
 
-/** The script that publishes messages. */
-export interface LogScripts {
-  /**
-   * Resolves to the messages' ids, to `null` for each that was not appended because the one before
-   * it is not in the log, to 0 for each that was not because its sender has too many refs, and to
-   * -1 for each whose sender is muted.
-   */
-  publish(
-    keys: RoomKeys,
-    messages: readonly PendingMessage[],
-    limits: LogLimits,
-    seen: SeenIds,
-    nowMs: number,
-  ): Promise<PublishReply[]>;
-}
-
-/** The scripts that claim and release names. The `.lua` file of each says what it does. */
-export type ClaimScripts = ReturnType<typeof defineClaimScripts>;
-
-/** Registers the scripts that claim and release names. */
+/** Registers the scripts that claim and release names. The `.lua` file of each says more. */
 export function defineClaimScripts(connection: CommandConnection, historySeconds: number) {
   const claim = defineNameScript<number | [taken: string, owner: string]>(
     ...[connection, "claimName", claimScript] as const,
@@ -113,11 +88,6 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
   const release = defineNameScript<number>(connection, "releaseName", releaseScript);
   const announce = defineNameScript<number>(connection, "announce", announceScript);
   return {
-    /**
-     * Resolves to the time of the claim if the session has the name now, to -1 if the user is
-     * banned, to 0 if a later session of the same device has it, else to the name that is taken,
-     * this one or one that looks like it, and to its owner, as the HASH has it.
-     */
     claim(keys: RoomKeys, instance: string, claimant: Claimant) {
       const { user, session, maxDevices } = claimant;
       const fields = JSON.stringify({ user, session }).slice(1, -1);
@@ -125,13 +95,11 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
       const limits = [2 * historySeconds, maxDevices, claimant.address ?? ""];
       return claim(keys, ...owner, keys.channel, fields, ...limits, ...keyFields(claimant));
     },
-    /** Resolves to whether the name was freed, and who is left: see `release.lua`. */
     release(keys: RoomKeys, user: string, session: string, isCertain: boolean) {
       const left = payloadOf({ type: "left", user });
       const args = [user, session, isCertain ? 1 : 0, keys.channel, left, 2 * historySeconds];
       return release(keys, ...args);
     },
-    /** Resolves to 1 if the event was published, 0 if it is not true. */
     announce(keys: RoomKeys, event: Joined | Left) {
       const mustBeHeld = event.type === "joined" ? 1 : 0;
       return announce(keys, event.user, mustBeHeld, keys.channel, payloadOf(event));
@@ -142,13 +110,9 @@ export function defineClaimScripts(connection: CommandConnection, historySeconds
 /** Registers the script that frees the names of dead instances. */
 export function defineReap(connection: CommandConnection, historySeconds: number) {
   const reap = defineNameScript<number>(connection, "reapNames", reapScript);
-  /** Resolves to the number of names that were freed. */
   return (keys: RoomKeys, instance: string) =>
     reap(keys, instance, keys.channel, 2 * historySeconds);
 }
-
-/** The scripts that put names right. */
-export type RecoveryScripts = ReturnType<typeof defineRecoveryScripts>;
 
 /** Registers the scripts that put names right. */
 export function defineRecoveryScripts(connection: CommandConnection) {
@@ -157,7 +121,6 @@ export function defineRecoveryScripts(connection: CommandConnection) {
     ...[connection, "freeOwnerless", freeOwnerlessScript] as const,
   );
   return {
-    /** Resolves when the names are written down. */
     reclaim(
       keys: RoomKeys,
       instance: string,
@@ -172,7 +135,6 @@ export function defineRecoveryScripts(connection: CommandConnection) {
       });
       return reclaim(keys, instance, ownPrefix, takesBack ? 1 : 0, ...args);
     },
-    /** Resolves to the number of names without an owner, and how many of them were freed. */
     freeOwnerless(
       keys: RoomKeys,
       instance: string,
@@ -209,40 +171,44 @@ function defineNameScript<T>(connection: CommandConnection, name: string, lua: s
 }
 
 /** Registers the script that publishes messages. */
-export function defineLogScripts(connection: CommandConnection): LogScripts {
+export function definePublish(connection: CommandConnection) {
   const publish = connection.defineOrderedScript<PublishReply[]>(publishScript);
-  return {
-    publish(keys, messages, limits, { last, highest }, nowMs) {
-      const allKeys = [keys.log, keys.mutes];
-      const places = new Map<string, number>();
-      const placeOf = (user: string) => {
-        let place = places.get(user);
-        if (place === undefined) {
-          place = allKeys.push(`${keys.refs}:${user}:0`, `${keys.refs}:${user}:1`) - 1;
-          places.set(user, place);
-        }
-        return place;
-      };
-      const args = messages.flatMap(({ user, ref = "", after = "", rest }) => {
-        return [ref || after ? placeOf(user) : 0, after, ref, rest, limits.hasMutes ? user : ""];
-      });
-      // By chance, so that nobody has to count the messages of each room.
-      const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
-      const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
-      const { historyLimit, historySeconds, historyBytes = 0 } = limits;
-      const measuredFrom = Math.floor(Math.random() * historyBytes / MEASUREMENTS_PER_LOG);
-      const kept = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
-      const seen = [last, highest, Math.ceil(nowMs) + CLOCK_MARGIN_MS];
-      const all = [...kept, ...seen, maxRefs(limits), historyBytes, measuredFrom, ...args];
-      return publish(allKeys.length, ...allKeys, keys.channel, ...all);
-    },
+  /** Resolves to what became of each message. */
+  return (
+    keys: RoomKeys,
+    messages: readonly PendingMessage[],
+    limits: LogLimits,
+    { last, highest }: SeenIds,
+    nowMs: number,
+  ) => {
+    const allKeys = [keys.log, keys.mutes];
+    const places = new Map<string, number>();
+    const placeOf = (user: string) => {
+      let place = places.get(user);
+      if (place === undefined) {
+        place = allKeys.push(`${keys.refs}:${user}:0`, `${keys.refs}:${user}:1`) - 1;
+        places.set(user, place);
+      }
+      return place;
+    };
+    const args = messages.flatMap(({ user, ref = "", after = "", rest }) => {
+      return [ref || after ? placeOf(user) : 0, after, ref, rest, limits.hasMutes ? user : ""];
+    });
+    // By chance, so that nobody has to count the messages of each room.
+    const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
+    const trimmed = isTrimDue ? MAX_TRIMMED_MESSAGES : 0;
+    const { historyLimit, historySeconds, historyBytes = 0 } = limits;
+    const measuredFrom = Math.floor(Math.random() * historyBytes / MEASUREMENTS_PER_LOG);
+    const kept = [historyLimit, historySeconds, trimmed, REF_TTL_SECONDS];
+    const seen = [last, highest, Math.ceil(nowMs) + CLOCK_MARGIN_MS];
+    const all = [...kept, ...seen, maxRefs(limits), historyBytes, measuredFrom, ...args];
+    return publish(allKeys.length, ...allKeys, keys.channel, ...all);
   };
 }
 
 /** Registers the script that removes messages. */
 export function defineRemove(connection: CommandConnection, historySeconds: number) {
   const remove = connection.defineScript<number>("removeMessage", 3, removeScript);
-  /** Resolves to 1 if the message was removed, 0 if there was nothing to do. */
   return (keys: RoomKeys, message: Message, removed: Removed) => {
     const { type: _type, id, prev: _prev, ...rest } = withoutText(message);
     const args = [id, JSON.stringify(rest).slice(1), keys.channel, JSON.stringify(removed)];

@@ -2,7 +2,7 @@ import { deadline } from "../deadline.ts";
 import { StoreUnavailable } from "../store.ts";
 import type { CommandConnection, SubscriberConnection } from "./connections.ts";
 import { ignoreOutage } from "./ignore_outage.ts";
-import type { RoomSubscription, SubscriptionSource } from "./room_subscription.ts";
+import type { RoomSubscription } from "./room_subscription.ts";
 
 /** How long a published payload may take to come back, in milliseconds. */
 const HEARING_DEADLINE_MS = 2_000;
@@ -19,7 +19,7 @@ const SUBSCRIBER_DOWN = "the subscriber connection is down";
  * The single loop of this instance that receives what is published in all rooms that it is
  * subscribed to.
  */
-export class Subscriber implements SubscriptionSource {
+export class Subscriber {
   readonly #connection: SubscriberConnection;
   readonly #commands: CommandConnection;
   readonly #channel: string;
@@ -38,7 +38,6 @@ export class Subscriber implements SubscriptionSource {
    *
    * @param connection a connection of its own: published events must not wait behind the replies to
    * commands
-   * @param commands the connection on which this instance publishes
    * @param channel a channel that only this instance uses
    */
   constructor(connection: SubscriberConnection, commands: CommandConnection, channel: string) {
@@ -83,10 +82,6 @@ export class Subscriber implements SubscriptionSource {
   async unsubscribe(channel: string): Promise<void> {
     this.#subscriptions.delete(channel);
     await this.#connection.unsubscribe(channel);
-  }
-
-  async ping(): Promise<void> {
-    await this.#connection.ping();
   }
 
   /**

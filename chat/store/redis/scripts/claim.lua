@@ -25,11 +25,15 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[8] ~= '' then
   local function isBanned(user, pattern)
-    local ban = user and redis.call('HGET', KEYS[4], user)
+    local ban = redis.call('HGET', KEYS[4], user)
     return ban and tonumber(ban:match(pattern) or 0) > now
   end
-  local holder = redis.call('HGET', KEYS[4], 'address:' .. ARGV[8])
-  if isBanned(ARGV[1], '^%d+') or isBanned(holder, '^(%d+) 1') then
+  local isRefused = isBanned(ARGV[1], '^%d+')
+  local sharers = redis.call('HGET', KEYS[4], 'address:' .. ARGV[8])
+  for user in (sharers or ''):gmatch('[^:]+') do
+    isRefused = isRefused or isBanned(user, '^(%d+) 1')
+  end
+  if isRefused then
     return -1
   end
 end

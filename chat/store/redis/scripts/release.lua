@@ -17,14 +17,18 @@
 -- Atomic, because the name could get its next owner between the check of its owner and the removal.
 -- If a command fails, the release is undone.
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
-local others = {}
+local others, isTheirs = {}, false
 for line in (owner or ''):gmatch('[^\n]+') do
-  if line:match('^%S+ %S+ (%S+)') ~= ARGV[2] then
+  if line:match('^%S+ %S+ (%S+)') == ARGV[2] then
+    isTheirs = true
+  else
     others[#others + 1] = line
   end
 end
 if #others > 0 then
-  redis.call('HSET', KEYS[2], ARGV[1], table.concat(others, '\n'))
+  if isTheirs then
+    redis.call('HSET', KEYS[2], ARGV[1], table.concat(others, '\n'))
+  end
   return 0
 end
 if not owner and ARGV[3] == '0' then

@@ -17,10 +17,16 @@ local fields, values = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #fields, 2 do
   values[fields[i]] = fields[i + 1]
 end
+
+-- Tells whether what a field's value says still holds; with a pattern, only if that matches.
+local function holds(value, pattern)
+  return value and tonumber(value:match(pattern or '^%d+') or 0) > now
+end
+
 local old, untilMs = values[ARGV[1]], 0
 if ARGV[2] ~= '0' then
   untilMs = now + ARGV[2] * 1000
-elseif not old or tonumber(old:match('^%d+')) <= now then
+elseif not holds(old) then
   return 0
 end
 values[ARGV[1]] = string.format('%.0f ', untilMs) .. ARGV[3]
@@ -33,17 +39,21 @@ if type(reply) == 'table' then
   redis.pcall('HSET', KEYS[1], ARGV[1], old or '0 0 -')
   return reply
 end
--- What holds no longer has no effect, but takes memory.
-local ended = {}
+-- What holds no longer takes memory. A later ban must not bring addresses of this user back.
 for field, value in pairs(values) do
-  local holder = field:find('^address:') and (values[value] or '0 0') or value
-  local isUseless = tonumber(holder:match('^%d+')) <= now or
-    holder ~= value and holder:match('^%d+ 0')
-  if isUseless and #ended < 1000 then
-    ended[#ended + 1] = field
+  local kept = holds(value) and value or ''
+  if field:find('^address:') then
+    kept = ''
+    for user in value:gmatch('[^:]+') do
+      local isKept = holds(values[user], '^(%d+) 1') and
+        (user ~= ARGV[1] or holds(old, '^(%d+) 1'))
+      kept = isKept and kept .. ':' .. user or kept
+    end
   end
-end
-if #ended > 0 then
-  redis.pcall('HDEL', KEYS[1], unpack(ended))
+  if kept == '' then
+    redis.pcall('HDEL', KEYS[1], field)
+  elseif kept ~= value then
+    redis.pcall('HSET', KEYS[1], field, kept)
+  end
 end
 return 1
