@@ -10,7 +10,7 @@ import type { RoomRequest } from "./route.ts";
  * Charges what a client does in a room: a user of an address may do as much over HTTP as over one
  * connection.
  *
- * @param bytes how long the body is
+ * @param bytes how long the body is; a UTF-16 code unit counts as one, as on a connection
  * @throws {Refused} with 429 if it is too much
  */
 export type Charge = (request: RoomRequest, bytes: number) => void;

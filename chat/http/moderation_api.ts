@@ -1,7 +1,6 @@
 import { STATUS_CODE } from "@std/http/status";
 import type { Moderation } from "../protocol/from_client.ts";
 import { parseUser } from "../protocol/names.ts";
-import { byteLength } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { RestrictionKind } from "../store/moderation.ts";
 import type { Store } from "../store/store.ts";
@@ -48,7 +47,7 @@ export function moderationRoutes(hub: Hub, store: Store, charge: Charge): Route[
       routeInRoom("PUT", `${name}/([^/]+)`, "moderate", async (request) => {
         const body = await readBody(request, MAX_BODY_BYTES);
         const fields = { ...parseObject(body, EXAMPLE), type, user: userOf(request) };
-        return await act(request, fields, byteLength(body));
+        return await act(request, fields, body.length);
       }),
       routeInRoom(
         "DELETE",

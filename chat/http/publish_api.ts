@@ -3,7 +3,7 @@ import { BadRequest } from "../protocol/bad_request.ts";
 import { errorReply } from "../protocol/errors.ts";
 import type { ClientMessage } from "../protocol/from_client.ts";
 import { quote } from "../protocol/names.ts";
-import { byteLength, exceedsJsonBytes } from "../protocol/utf8.ts";
+import { exceedsJsonBytes } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
 import type { SessionLimits } from "../session/session.ts";
 import { Muted, StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
@@ -38,7 +38,7 @@ async function publish(
   if (exceedsJsonBytes(text, maxMessageBytes)) {
     throw new Refused(STATUS_CODE.ContentTooLarge, errorReply.tooLarge(maxMessageBytes).message);
   }
-  charge(roomRequest, byteLength(body));
+  charge(roomRequest, body.length);
   const waitMs = await hub.isNew(room) ? client.takeNewRoom() : 0;
   if (waitMs > 0) throw refuseTooMany(waitMs);
   try {
