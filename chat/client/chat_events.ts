@@ -103,3 +103,6 @@ export interface ChatEventTarget extends EventTarget {
     options?: boolean | EventListenerOptions,
   ): void;
 }
+
+/** The same as JavaScript has it. */
+export const ChatEventTarget: new () => ChatEventTarget = EventTarget;

@@ -44,7 +44,12 @@ import { BEFORE_FIRST_ID, isId, isLater } from "../protocol/ids.ts";
 import { checkRoom, checkUser, DEFAULT_ROOM, quote } from "../protocol/names.ts";
 import type { Ack, Done, Pong, Reply, Welcome } from "../protocol/protocol.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
-import type { ChatEventMap, ChatEventTarget, ChatState, StateChange } from "./chat_events.ts";
+import {
+  type ChatEventMap,
+  ChatEventTarget,
+  type ChatState,
+  type StateChange,
+} from "./chat_events.ts";
 import { iterateMessages } from "./iterate_messages.ts";
 import { leave } from "./leave.ts";
 import { type NameSecret, secretOf, type SecretStorage } from "./name_secret.ts";
@@ -161,14 +166,11 @@ const TYPING_INTERVAL_MS = 3_500;
 /** How long a server that knows no secrets may hold a name for a connection that was lost. */
 const OWN_NAME_TIMEOUT_MS = 120_000;
 
-/** The same as JavaScript has it. */
-const TypedEventTarget = EventTarget as new () => ChatEventTarget;
-
 /**
  * Keeps one user in one room until it is closed. It calls its `on…` properties and the listeners
  * of `addEventListener` with what happens. `for await (const message of chat)` loops over messages.
  */
-export class ChatClient extends TypedEventTarget {
+export class ChatClient extends ChatEventTarget {
   /**
    * Called for each message of the room, including the user's own. Each message is delivered once,
    * and in the same order to everyone.
@@ -477,7 +479,7 @@ export class ChatClient extends TypedEventTarget {
 
   #joinUrl(server: URL, since?: string): URL {
     const { history } = this.#options;
-    const query = { room: this.#room, since, history: since === undefined && history || undefined };
+    const query = { room: this.#room, since, history: since ? undefined : history };
     return makeUrl(`chat/${encodeURIComponent(this.#user)}`, server, query);
   }
 

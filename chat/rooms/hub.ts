@@ -156,11 +156,6 @@ export class Hub {
     await this.#store.moderation.noteModerator(name, user, expiresAtMs);
   }
 
-  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
-  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
-    return this.#store.publishUnlogged(name, event);
-  }
-
   /** Does what a moderator asks for: see {@linkcode moderate}. */
   moderate(name: string, access: Access, action: Moderation): Promise<boolean> {
     return moderate(this.#store, name, access, action);

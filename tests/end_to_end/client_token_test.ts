@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { ChatClient } from "../../chat/client/client.ts";
 import { ChatError } from "../../chat/client/chat_error.ts";
 import { deadline } from "../../chat/store/deadline.ts";

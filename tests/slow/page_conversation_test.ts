@@ -8,6 +8,7 @@ import { startProxy } from "../support/proxy.ts";
 import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
+import { en } from "../../web/texts/en.ts";
 
 /** So high that all messages of a test are in the document. */
 const VIEWPORT = { width: 1280, height: 6000 };
@@ -143,9 +144,9 @@ async function talkInsecurely(browser: Browser, { port }: Instance): Promise<voi
   const opened = page.waitForEvent("popup");
   await page.evaluate("void open(location.href)");
   const copy = await opened;
-  await untilState(copy, "You are here in another tab.");
-  await copy.locator(".state-action >> text=Use it here").click();
-  await untilState(page, "You are here in another tab.");
+  await untilState(copy, en.taken);
+  await copy.locator(`.state-action >> text=${en.useHere}`).click();
+  await untilState(page, en.taken);
   await copy.reload();
   await untilTrue(copy, `${LAST} === "hello" && ${STATE} === ""`);
 }
@@ -208,7 +209,7 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
   const opened = anna.waitForEvent("popup");
   await anna.evaluate("void open(location.href)");
   const copy = await opened;
-  await untilState(copy, "You are here in another tab.");
+  await untilState(copy, en.taken);
 
   await checkCut(anna, instance, "tabs", async (pass) => {
     proxy.block();
@@ -217,33 +218,33 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
   });
   await untilTrue(ben, `${LAST} === "after"`);
   assertEquals(await messagesOf(ben), await messagesOf(anna));
-  assertEquals(await stateOf(copy), "You are here in another tab.");
+  assertEquals(await stateOf(copy), en.taken);
 
-  await copy.locator(".state-action >> text=Use it here").click();
-  await untilState(anna, "You are here in another tab.");
+  await copy.locator(`.state-action >> text=${en.useHere}`).click();
+  await untilState(anna, en.taken);
   await untilCount(copy, MISSED);
   await copy.keyboard.type("from here");
   await copy.keyboard.press("Enter");
   await untilTrue(ben, `${LAST} === "from here"`);
-  await anna.locator(".state-action >> text=Use it here").click();
+  await anna.locator(`.state-action >> text=${en.useHere}`).click();
   await untilTrue(anna, `${LAST} === "from here"`);
-  await untilState(copy, "You are here in another tab.");
+  await untilState(copy, en.taken);
 
   // What a tab had not sent when another one took over, it can send later.
   proxy.block();
   await anna.keyboard.type("sent later");
   await anna.keyboard.press("Enter");
-  await copy.locator(".state-action >> text=Use it here").click();
-  await untilState(anna, "You are here in another tab.");
+  await copy.locator(`.state-action >> text=${en.useHere}`).click();
+  await untilState(anna, en.taken);
   proxy.unblock();
   const failed = `${SHOWN}?.querySelector(".message-failed .message-text")?.textContent`;
   await untilTrue(anna, `${failed} === "sent later"`);
   await anna.reload();
-  await untilState(anna, "You are here in another tab.");
+  await untilState(anna, en.taken);
   await untilTrue(anna, `${failed} === "sent later"`);
-  await anna.locator(".state-action >> text=Use it here").click();
+  await anna.locator(`.state-action >> text=${en.useHere}`).click();
   await untilTrue(anna, `${STATE} === ""`);
-  await anna.locator(".message-failed >> text=Retry").click();
+  await anna.locator(`.message-failed >> text=${en.retry}`).click();
   await untilTrue(ben, `${LAST} === "sent later"`);
   await untilTrue(anna, `!${failed} && ${LAST} === "sent later"`);
   assertEquals(await anna.evaluate("Object.keys(sessionStorage).includes('failed tabs')"), false);
@@ -310,24 +311,22 @@ async function refuseNames(browser: Browser): Promise<void> {
     await untilTrue(page, `document.querySelector(".join-error:not(:empty)")`);
     assertEquals(
       await page.evaluate(`(() => {
-        const { id, ariaInvalid } = document.activeElement;
-        const error = document.getElementById(document.activeElement.getAttribute("aria-describedby"));
-        return [id, ariaInvalid, error.textContent];
+        const field = document.activeElement;
+        const error = document.getElementById(field.getAttribute("aria-describedby"));
+        return [field.id, field.ariaInvalid, error.textContent];
       })()`),
       [field, "true", words],
     );
   }
-  const isTaken = "Someone in this room already has this name, or one that looks like it.";
-  await untilRefused("anna", "chat", "join-name", isTaken);
-  await untilRefused(" ", "chat", "join-name", "Enter a name.");
-  await untilRefused("x".repeat(65), "chat", "join-name", "A name has at most 64 characters.");
-  const roomWords = "A room’s name has 1 to 64 letters (A to Z), digits, “.”, “_” or “-”.";
-  await untilRefused("anna", "a b", "join-room", roomWords);
-  // Only the server knows the rules for scripts.
-  const mixed = 'the user name "аnna" mixes letters of different scripts';
-  const words = await (await fetch(`${server.origin}/chat/${encodeURIComponent("аnna")}`)).text();
-  assert(words.includes("script"), `${words} is not ${mixed}`);
-  await untilRefused("аnna", "chat", "join-name", words.trim());
+  await untilRefused("anna", "chat", "join-name", en.nameTaken);
+  await untilRefused(" ", "chat", "join-name", en.nameMissing);
+  await untilRefused("x".repeat(65), "chat", "join-name", en.nameTooLong);
+  await untilRefused("anna", "a b", "join-room", en.roomInvalid);
+  // The letter is Cyrillic, and only the server knows the rules for that.
+  const mixed = "\u0430nna";
+  const response = await fetch(`${server.origin}/chat/${encodeURIComponent(mixed)}`);
+  await untilRefused(mixed, "chat", "join-name", (await response.text()).trim());
+  assertEquals(response.status, 400);
 
   await page.locator("#join-name").fill("ben");
   await page.keyboard.press("Enter");
@@ -348,7 +347,7 @@ async function moderate(browser: Browser): Promise<void> {
   await page.goto(`${server.origin}/r/red`);
   await page.locator("#join-name").waitFor();
   await page.keyboard.press("Enter");
-  await page.locator(".join-error >> text=This chat needs an invitation link.").waitFor();
+  await page.locator(`.join-error >> text=${en.tokenNeeded}`).waitFor();
 
   await page.goto("about:blank");
   await page.goto(`${server.origin}/r/red#token=no.valid.token`);
@@ -383,7 +382,7 @@ async function moderate(browser: Browser): Promise<void> {
   await untilTrue(page, `!${SHOWN}.querySelector("textarea").disabled`);
   await act("DELETE", "users/anna");
   await untilState(page, "mod put you out of this room.");
-  await page.locator(".state-action >> text=Come back").click();
+  await page.locator(`.state-action >> text=${en.comeBack}`).click();
   await untilTrue(page, `${SHOWN}.querySelector(".state").hidden`);
   await act("PUT", "bans/anna");
   await untilState(page, "mod banned you from this room.");
@@ -392,8 +391,7 @@ async function moderate(browser: Browser): Promise<void> {
 
   const reader = await makeToken({ sub: "ida", publish: false });
   await page.goto(`${server.origin}/r/blue#token=${reader}`);
-  const box = "textarea[placeholder='You can read here, but not write.']:visible";
-  await page.locator(box).waitFor();
+  await page.locator(`textarea[placeholder='${en.listenOnly}']:visible`).waitFor();
 }
 
 /** The conversation that is shown. */

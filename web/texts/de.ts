@@ -19,7 +19,7 @@ export const de: Texts = {
   nameMissing: "Gib einen Namen ein.",
   nameTooLong: "Ein Name hat höchstens 64 Zeichen.",
   nameInvalid: "Dieser Name geht nicht: kein „:“ oder „/“, keine unsichtbaren Zeichen.",
-  roomInvalid: "Ein Raum heißt mit 1 bis 64 Buchstaben (A–Z), Ziffern, „.“, „_“ oder „-“.",
+  roomInvalid: "Ein Raumname hat bis zu 64 Zeichen: A–Z, Ziffern, „.“, „_“ oder „-“.",
   nameTaken: "Jemand in diesem Raum hat diesen Namen schon oder einen, der so aussieht.",
 
   joinRoom: "Raum beitreten",
@@ -58,7 +58,6 @@ export const de: Texts = {
   gap: "Hier fehlen einige Nachrichten",
   notice: "Hinweis",
   sending: "Wird gesendet …",
-  notSent: "Nicht gesendet",
   notSentWhy: "Nicht gesendet: {reason}",
   retry: "Nochmal",
   discard: "Verwerfen",

@@ -60,7 +60,6 @@ export const en = {
   gap: "Some messages are missing here",
   notice: "Notice",
   sending: "Sending …",
-  notSent: "Not sent",
   notSentWhy: "Not sent: {reason}",
   retry: "Retry",
   discard: "Discard",
