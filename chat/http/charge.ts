@@ -10,10 +10,10 @@ import type { RoomRequest } from "./route.ts";
  * Charges what a client does in a room: a user of an address may do as much over HTTP as over one
  * connection.
  *
- * @param chars how long the body is
+ * @param bytes how long the body is; a UTF-16 code unit counts as one, as on a connection
  * @throws {Refused} with 429 if it is too much
  */
-export type Charge = (request: RoomRequest, chars: number) => void;
+export type Charge = (request: RoomRequest, bytes: number) => void;
 
 /**
  * Makes what charges clients.
@@ -22,9 +22,9 @@ export type Charge = (request: RoomRequest, chars: number) => void;
  */
 export function makeCharge(hub: Hub, rates: ClientRates): Charge {
   const budgets = new BudgetMap<SessionBudget>();
-  return ({ room, access: { user }, client }, chars) => {
+  return ({ room, access: { user }, client }, bytes) => {
     const budget = budgets.of(`${client.name} ${user}`, () => new SessionBudget(rates, client));
-    const waitMs = budget.takeLine(chars) ||
+    const waitMs = budget.takeLine(bytes) ||
       budget.takeMessage(false, hub.countReceivers(room))?.retryAfterMs;
     if (!waitMs) return;
     countExcess(user ?? client.name, room);

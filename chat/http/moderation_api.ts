@@ -20,9 +20,9 @@ const LISTS = [["bans", "banned", "ban"], ["mutes", "muted", "mute"]] as const;
 /** Makes the routes for moderators, and for senders who remove their own messages. */
 export function moderationRoutes(hub: Hub, store: Store, charge: Charge): Route[] {
   /** Does what a moderator asks for; the fields are those of a line of the JSON protocol. */
-  async function act(request: RoomRequest, fields: object, bodyChars = 0): Promise<Response> {
+  async function act(request: RoomRequest, fields: object, bodyBytes = 0): Promise<Response> {
     const action = checkFields(fields) as Moderation;
-    charge(request, bodyChars);
+    charge(request, bodyBytes);
     if (!await hub.moderate(request.room, request.access, action)) {
       throw forbid("you may not do this");
     }

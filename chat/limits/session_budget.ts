@@ -1,5 +1,4 @@
 import type { AddressBudget } from "./address_budgets.ts";
-import type { Semaphore } from "./semaphore.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
 
 /** How fast one client may send; 0 for no limit. */
@@ -62,10 +61,11 @@ export class SessionBudget {
     readonly bytesPerSecond?: number;
     readonly bytesBurst?: number;
   };
+  /** What it shares with other clients of its address. */
+  readonly address: SharedBudget;
   readonly #messages: TokenBucket;
   readonly #lines: TokenBucket;
   readonly #bytes: TokenBucket;
-  readonly #address: SharedBudget;
   readonly #now: () => number;
   #nowMs = 0;
   #lineBytes = 0;
@@ -97,13 +97,8 @@ export class SessionBudget {
       bytesPerSecond: rates.maxBytesPerSecond || undefined,
       bytesBurst: this.#bytes.burst || undefined,
     };
-    this.#address = address;
+    this.address = address;
     this.#now = now;
-  }
-
-  /** How many reads of history its address may have at a time. */
-  get reads(): Semaphore {
-    return this.#address.reads;
   }
 
   /** The time of the last line. What is done with it needs no other one. */
@@ -125,7 +120,7 @@ export class SessionBudget {
   addWaiting(frames: number, bytes: number): void {
     this.#waitingFrames += frames;
     this.#waitingBytes += bytes;
-    this.#address.waiting.bytes += bytes + FRAME_COST_BYTES * frames;
+    this.address.waiting.bytes += bytes + FRAME_COST_BYTES * frames;
   }
 
   /** Notes that nothing waits any more. */
@@ -136,7 +131,7 @@ export class SessionBudget {
   /** Whether too much waits: of the client, or of its address, if its part is more than fair. */
   get isTooMuchWaiting(): boolean {
     const cost = this.#waitingBytes + FRAME_COST_BYTES * this.#waitingFrames;
-    const { bytes, maxBytes } = this.#address.waiting;
+    const { bytes, maxBytes } = this.address.waiting;
     return this.#waitingFrames > MAX_WAITING_FRAMES ||
       bytes > maxBytes && cost > MAX_FAIR_WAITING_BYTES;
   }
@@ -151,14 +146,14 @@ export class SessionBudget {
     const waitMs = Math.max(
       this.#lines.msUntil(1, now),
       this.#bytes.msUntil(bytes, now),
-      this.#address.lines.msUntil(1, now),
-      this.#address.bytes.msUntil(bytes, now),
+      this.address.lines.msUntil(1, now),
+      this.address.bytes.msUntil(bytes, now),
     );
     if (waitMs > 0) return waitMs;
     this.#lines.charge(1, now);
     this.#bytes.charge(bytes, now);
-    this.#address.lines.charge(1, now);
-    this.#address.bytes.charge(bytes, now);
+    this.address.lines.charge(1, now);
+    this.address.bytes.charge(bytes, now);
     this.#lineBytes = bytes;
     return 0;
   }
@@ -173,7 +168,7 @@ export class SessionBudget {
 
   /** Returns in how many milliseconds half of what a client may send at once has come back. */
   msUntilHalfFull(): number {
-    const buckets = [this.#lines, this.#bytes, this.#address.lines, this.#address.bytes];
+    const buckets = [this.#lines, this.#bytes, this.address.lines, this.address.bytes];
     return Math.max(...buckets.map((bucket) => bucket.msUntil(bucket.burst / 2, this.#nowMs)));
   }
 
@@ -207,27 +202,17 @@ export class SessionBudget {
   takeTyping(receivers: number): boolean {
     const now = this.#nowMs;
     if (now - this.#lastTypingMs < TYPING_INTERVAL_MS) return false;
-    if (this.#address.takeDelivery(this.#deliveredBytes(receivers), now) > 0) return false;
+    if (this.address.takeDelivery(this.#deliveredBytes(receivers), now) > 0) return false;
     this.#lastTypingMs = now;
     return true;
-  }
-
-  /** Takes the check of a later token: see {@linkcode AddressBudget.takeTokenCheck}. */
-  takeTokenCheck(): boolean {
-    return this.#address.takeTokenCheck();
-  }
-
-  /** Notes that the client was disconnected because it sent too much. */
-  chargeExcess(): void {
-    this.#address.chargeExcess();
   }
 
   /** Takes a message; returns 0, or in how many milliseconds it can be taken. */
   #msUntilTaken(opensRoom: boolean, receivers: number): number {
     const now = this.#nowMs;
     if (!this.#messages.take(1, now)) return this.#messages.msUntil(this.#messages.burst / 2, now);
-    const waitMs = opensRoom ? this.#address.takeNewRoom() : 0;
-    return waitMs || this.#address.takeDelivery(this.#deliveredBytes(receivers), now);
+    const waitMs = opensRoom ? this.address.takeNewRoom() : 0;
+    return waitMs || this.address.takeDelivery(this.#deliveredBytes(receivers), now);
   }
 
   /** What it costs to deliver the last line. */

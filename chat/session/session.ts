@@ -185,7 +185,7 @@ export class Session implements Member {
 
   /** Leaves the room at once, and closes the socket as soon as the peer lets it. */
   close(reason: CloseReason): void {
-    if (reason === CLOSE.tooMany && !this.#hasLeft) this.#budget.chargeExcess();
+    if (reason === CLOSE.tooMany && !this.#hasLeft) this.#budget.address.chargeExcess();
     this.#closeReason = reason;
     this.#writer.close(reason);
     this.#leave();
@@ -222,7 +222,7 @@ export class Session implements Member {
   /** Sends what the client asked to receive first, and then the events that have come meanwhile. */
   async #replay(last: string, users: number): Promise<void> {
     const { history } = this.#hub;
-    const { reads } = this.#budget;
+    const { reads } = this.#budget.address;
     const { recovered, error, pages } = await prepareReplay(history, this.#request, last, reads);
     if (this.#hasLeft) return;
     this.#welcome(last, users, recovered);
@@ -456,7 +456,7 @@ export class Session implements Member {
   async #checkRenewal(token: string): Promise<Access> {
     const { room, access: { renew } } = this.#request;
     if (!renew) throw new TokenRefused("this server asks for no tokens");
-    if (!this.#budget.takeTokenCheck()) {
+    if (!this.#budget.address.takeTokenCheck()) {
       throw new TokenRefused("too many requests a second from your address");
     }
     const access = await renew(token);
