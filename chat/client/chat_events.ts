@@ -32,9 +32,7 @@ export interface StateChange {
   readonly reason: string;
   /** Why the client closed, for programs; `undefined` in the other states. */
   readonly error?: ChatError;
-  /**
-   * When the client connects next, in milliseconds since 1970; `undefined` unless it waits for that.
-   */
+  /** When the client connects next, in ms since 1970; `undefined` unless it waits for that. */
   readonly retryAt?: number;
 }
 

@@ -116,7 +116,7 @@ Deno.test("reconnect() asks at once whether a connection is there", async () => 
   assertEquals(client.state, "reconnecting");
 });
 
-Deno.test("reconnect() ends the wait for the next attempt, whose time the state tells", async () => {
+Deno.test("reconnect() ends a wait, and the state tells for how long it is", async () => {
   using timers = takeTimers();
   await using chat = startChat();
   const { client, states } = chat;

@@ -46,7 +46,7 @@ async function join(url: string, options: ChatClientOptions) {
   return { client, restored: () => restored };
 }
 
-Deno.test("a reloaded page goes on to send what was not acknowledged, once and in order", async () => {
+Deno.test("a reloaded page sends what was not acknowledged, once and in order", async () => {
   await using server = await startHttpServer();
   await using proxy = await startProxy(server.port);
   const url = `ws://127.0.0.1:${proxy.port}`;

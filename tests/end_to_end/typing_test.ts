@@ -42,7 +42,7 @@ Deno.test("who is typing goes to all JSON clients, and is not in the log", async
   for (const client of [foo, bar, ...texts]) await client.leave();
 });
 
-Deno.test("nobody sees a user typing who may not talk; a welcome tells what one may do", async () => {
+Deno.test("nobody sees a user typing who may not talk; a welcome tells rights", async () => {
   await using chat = await startTwoInstances({ AUTH_SECRET: SECRET });
   const join = async (port: number, sub: string, claims = {}) =>
     await JsonClient.join(port, sub, { token: await makeToken({ sub, ...claims }) });

@@ -385,7 +385,7 @@ Deno.test("a queue sends first what a former one has left, with the same refs", 
   assertEquals(stored.at(-1), "");
 });
 
-Deno.test("a queue stores what is not acknowledged, after each turn in which that changes", async () => {
+Deno.test("a queue stores what is not acknowledged when that has changed", async () => {
   const { queue, clock, takeLines, fail } = makeQueue();
   const stored: string[] = [];
   queue.restore("", (unsent) => stored.push(unsent));
