@@ -193,7 +193,7 @@ Deno.test("without authentication a token is ignored, and a later one refused", 
   await using server = await startHttpServer();
   const client = await JsonClient.join(server.port, "foo", { token: "x" });
   const welcome = await client.welcome();
-  assertEquals([welcome.expires, welcome.features], [undefined, ["after", "leave"]]);
+  assertEquals([welcome.expires, welcome.features], [undefined, ["after", "leave", "typing"]]);
   client.send({ type: "token", token: await makeToken() });
   assertEquals((await client.find("error")).code, "bad_token");
 });
