@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { ChatClient, type ChatClientOptions, ChatError } from "../../chat/client/client.ts";
+import type { ChatClient, ChatClientOptions, ChatError } from "../../chat/client/client.ts";
 import { makeClientModule } from "../../chat/http/client_module.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { JsonClient } from "../support/json_client.ts";
@@ -87,31 +87,38 @@ async function untilUnsent(client: ChatClient, count: number) {
   return client.unsent;
 }
 
-Deno.test("what close() rejects is not sent by the next client", async () => {
-  await using server = await startHttpServer();
-  await using proxy = await startProxy(server.port);
-  const watcher = await JsonClient.join(server.port, "watcher");
-  const url = `ws://127.0.0.1:${proxy.port}`;
-  const storage = new Storage();
-  const options = { storage };
-  const first = new ChatClient(url, "foo", options);
-  await first.ready;
-  proxy.freeze("GET /chat/foo");
-  const send = first.send("never");
-  const [message] = first.unsent;
-  assertEquals([message.text, message.id], ["never", send]);
-  const closed = first.close();
-  const second = new ChatClient(url, "foo", options);
-  assertEquals((await assertRejects(() => send, ChatError)).code, "unknown");
-  second.onrestored = () => {
-    throw new Error("nothing is restored");
-  };
-  await second.send("later");
-  assertEquals(watcher.texts, ["later"]);
-  await Promise.all([closed, second.close()]);
-  assertEquals([storage.unsent, first.unsent], ["", []]);
-  await watcher.leave();
-});
+for (const how of ["is closed", "is replaced"]) {
+  Deno.test(`what a client has not sent is not sent by the next one, when it ${how}`, async () => {
+    await using server = await startHttpServer();
+    await using proxy = await startProxy(server.port);
+    const watcher = await JsonClient.join(server.port, "watcher");
+    const url = `ws://127.0.0.1:${proxy.port}`;
+    const storage = new Storage();
+    const { client: former } = await join(url, { storage });
+    await former.ready;
+    await former.close();
+    const ReloadedClient = await loadPage();
+    const first = new ReloadedClient(url, "foo", { storage });
+    await first.ready;
+    proxy.freeze("GET /chat/foo");
+    const send = first.send("never");
+    const outcome = assertRejects(() => send);
+    const [message] = first.unsent;
+    assertEquals([message.text, message.id], ["never", send]);
+    await Promise.resolve();
+    const closed = how === "is closed" ? first.close() : undefined;
+    const second = new ReloadedClient(url, "foo", { storage });
+    second.onrestored = () => {
+      throw new Error("nothing is restored");
+    };
+    await second.send("later");
+    assertEquals(watcher.texts, ["later"]);
+    await Promise.all([closed ?? first.close(), second.close()]);
+    assertEquals((await outcome as ChatError).code, "unknown");
+    assertEquals([storage.unsent, first.unsent], ["", []]);
+    await watcher.leave();
+  });
+}
 
 Deno.test("a client whose page lets nothing be stored sends all the same", async () => {
   await using server = await startHttpServer();

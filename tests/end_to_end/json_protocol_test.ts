@@ -34,7 +34,7 @@ Deno.test("a JSON conversation across two instances has every event and field", 
   const limits = {
     maxMessageBytes: 65_536,
     maxInFlightBytes: 1_048_576,
-    features: ["after", "leave"],
+    features: ["after", "leave", "typing"],
   };
   const welcome = {
     ...{ type: "welcome", room: "chat", last: "0-0", recovered: false } as const,
