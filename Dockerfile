@@ -5,6 +5,7 @@ COPY deno.json deno.lock ./
 COPY tools/offline tools/offline
 COPY main.ts ./
 COPY chat chat
+COPY web web
 COPY deploy/health_check.ts deploy/
 # Fetches all imports and checks them against deno.lock. Nothing is fetched at run time.
 RUN deno task deps && deno cache --frozen main.ts deploy/health_check.ts

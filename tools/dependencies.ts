@@ -77,6 +77,10 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
   },
   "chat/client/": {
     imports: ["chat/protocol/"],
+    importedBy: ["chat/http/", "web/"], // as text, to serve it
+  },
+  "web/": {
+    imports: ["chat/client/", "chat/protocol/"],
     importedBy: ["chat/http/"], // as text, to serve it
   },
   "deno.json": { imports: [], importedBy: ["main.ts"] },
@@ -88,7 +92,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 };
 
 /** The modules from which all others are reached. */
-const ENTRIES = ["main.ts", "chat/client/client.ts"];
+const ENTRIES = ["main.ts", "chat/client/client.ts", "web/main.ts", "web/service_worker.ts"];
 
 /** What each module imports; a module of the project is given by its path in it. */
 export type Imports = ReadonlyMap<string, readonly string[]>;

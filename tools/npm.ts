@@ -1,9 +1,9 @@
 /**
- * Makes the npm package of the client: its modules as a server serves them, and their types.
+ * Makes the npm package of the client: its module as a server serves it, and its types.
  *
  * @module
  */
-import { CLIENT_MODULES } from "../chat/http/modules.ts";
+import { makeClientModule } from "../chat/http/client_module.ts";
 import config from "../deno.json" with { type: "json" };
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -29,7 +29,7 @@ const PACKAGE = {
   license: config.license,
   type: "module",
   sideEffects: false,
-  exports: { ".": { types: "./client/client.d.ts", default: "./client/client.js" } },
+  exports: { ".": { types: "./client/client.d.ts", default: "./client.js" } },
   engines: { node: ">=22" },
 };
 
@@ -43,10 +43,7 @@ export async function writePackage(folder: string): Promise<void> {
   await Deno.writeTextFile(`${folder}/package.json`, JSON.stringify(PACKAGE, null, 2) + "\n");
   await Deno.writeTextFile(`${folder}/README.md`, README);
   await Deno.copyFile(`${ROOT}/LICENSE`, `${folder}/LICENSE`);
-  for (const [path, { javaScript }] of CLIENT_MODULES) {
-    // `/client.js` only names the first module, as `exports` does.
-    if (path !== "/client.js") await write(`${folder}${path}`, javaScript);
-  }
+  await Deno.writeTextFile(`${folder}/client.js`, makeClientModule());
   for (const [path, types] of await makeTypes("client/client.d.ts")) {
     await write(`${folder}/${path}`, types);
   }

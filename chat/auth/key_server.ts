@@ -1,11 +1,14 @@
 import { getLogger } from "@logtape/logtape";
-import { createRemoteJWKSet, errors, type JWTVerifyGetKey } from "jose";
+import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from "jose";
 import { KeysUnavailable } from "./access.ts";
 
 const logger = getLogger(["chat", "auth"]);
 
 /** The key server must respond within this time. */
 const TIMEOUT_MS = 3_000;
+
+/** The longest response of the key server. */
+const MAX_RESPONSE_BYTES = 1024 * 1024;
 
 /** The pause between two requests to the key server, whatever clients send. */
 const MIN_PAUSE_MS = 5_000;
@@ -29,6 +32,7 @@ export function openKeyServer(url: URL): JWTVerifyGetKey {
     cacheMaxAge: SERVE_FOR_MS,
     // Without an end: only `refresh` reads the keys again.
     cooldownDuration: Infinity,
+    [customFetch]: fetchBounded,
   });
   /** When the last request ended; `Infinity` while one runs. */
   let askedAt = -Infinity;
@@ -43,7 +47,7 @@ export function openKeyServer(url: URL): JWTVerifyGetKey {
       isAway = false;
     }, (error) => {
       // The path and the query of the URL may hold a secret.
-      const cause = `${error}`.replaceAll(url.href, url.host);
+      const cause = `${error.cause ?? error}`.replaceAll(url.href.split("#")[0], url.host);
       if (!isAway) logger.warn`No keys from ${url.host} (${cause}); the last ones serve for a day`;
       isAway = true;
       throw new KeysUnavailable("the keys that check tokens cannot be read");
@@ -64,4 +68,18 @@ export function openKeyServer(url: URL): JWTVerifyGetKey {
       return await keys(header, token);
     }
   };
+}
+
+/** Fetches a response that fails when it is too long: else a broken key server takes all memory. */
+async function fetchBounded(url: string, options: RequestInit): Promise<Response> {
+  const response = await fetch(url, options);
+  let bytes = 0;
+  const limit = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+    transform(chunk, controller) {
+      bytes += chunk.length;
+      if (bytes > MAX_RESPONSE_BYTES) throw new Error("the response is too long");
+      controller.enqueue(chunk);
+    },
+  });
+  return new Response(response.body?.pipeThrough(limit), response);
 }

@@ -25,9 +25,10 @@ export class ChatError extends Error {
    *
    * @param code what went wrong, for programs
    * @param message what went wrong, for people
+   * @param options the cause, if there is one
    */
-  constructor(code: ChatErrorCode, message: string) {
-    super(message);
+  constructor(code: ChatErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
     this.code = code;
   }
 }

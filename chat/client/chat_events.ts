@@ -12,9 +12,11 @@ import type {
   Muted,
   Notice,
   Removed,
+  Typing,
 } from "../protocol/events.ts";
 import type { Welcome } from "../protocol/protocol.ts";
 import type { ChatError } from "./chat_error.ts";
+import type { UnsentMessage } from "./send_queue.ts";
 
 /**
  * The state of a client: `connecting` until the first welcome, `connected`, `reconnecting` after a
@@ -30,6 +32,10 @@ export interface StateChange {
   readonly reason: string;
   /** Why the client closed, for programs; `undefined` in the other states. */
   readonly error?: ChatError;
+  /**
+   * When the client connects next, in milliseconds since 1970; `undefined` unless it waits for that.
+   */
+  readonly retryAt?: number;
 }
 
 /** Messages are missing that the server no longer has. */
@@ -54,12 +60,16 @@ export interface ChatEventMap {
   banned: CustomEvent<Banned>;
   /** A user was muted, see `onmuted`. */
   muted: CustomEvent<Muted>;
+  /** A user is typing, see `ontyping`. */
+  typing: CustomEvent<Typing>;
   /** An operator published a line, see `onnotice`. */
   notice: CustomEvent<Notice>;
   /** The client has joined the room, see `onwelcome`. */
   welcome: CustomEvent<Welcome>;
   /** Messages are missing, see `ongap`. */
   gap: CustomEvent<Gap>;
+  /** Messages of the page before it was reloaded are back, see `onrestored`. */
+  restored: CustomEvent<readonly UnsentMessage[]>;
   /** The state has changed, see `onstate`. */
   state: CustomEvent<StateChange>;
 }
@@ -70,7 +80,7 @@ export type ChatListener<K extends keyof ChatEventMap> =
   | { handleEvent(event: ChatEventMap[K]): void };
 
 /** An `EventTarget` that knows the types of the events. */
-export class ChatEventTarget extends EventTarget {
+export interface ChatEventTarget extends EventTarget {
   /**
    * Adds a listener. The event's `detail` is what the `on…` property of the same name is given.
    *
@@ -80,20 +90,19 @@ export class ChatEventTarget extends EventTarget {
    * chat.addEventListener("state", ({ detail }) => console.log(detail.state, detail.reason));
    * ```
    */
-  override addEventListener<K extends keyof ChatEventMap>(
+  addEventListener<K extends keyof ChatEventMap>(
     type: K,
     listener: ChatListener<K> | null,
     options?: boolean | AddEventListenerOptions,
-  ): void {
-    super.addEventListener(type, listener as EventListener | null, options);
-  }
+  ): void;
 
   /** Removes a listener that was added with {@linkcode ChatEventTarget.addEventListener}. */
-  override removeEventListener<K extends keyof ChatEventMap>(
+  removeEventListener<K extends keyof ChatEventMap>(
     type: K,
     listener: ChatListener<K> | null,
     options?: boolean | EventListenerOptions,
-  ): void {
-    super.removeEventListener(type, listener as EventListener | null, options);
-  }
+  ): void;
 }
+
+/** The same as JavaScript has it. */
+export const ChatEventTarget: new () => ChatEventTarget = EventTarget;

@@ -26,7 +26,7 @@
  * @module
  */
 import { BadRequest } from "../protocol/bad_request.ts";
-import { CLOSE, mayReconnect } from "../protocol/close_codes.ts";
+import type { FinalCode } from "../protocol/close_codes.ts";
 import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
 import type {
   Banned,
@@ -38,23 +38,29 @@ import type {
   Notice,
   Removed,
   Resync,
+  Typing,
 } from "../protocol/events.ts";
 import { BEFORE_FIRST_ID, isId, isLater } from "../protocol/ids.ts";
-import { DEFAULT_ROOM, parseRoom, parseUser, quote } from "../protocol/names.ts";
+import { checkRoom, checkUser, DEFAULT_ROOM, quote } from "../protocol/names.ts";
 import type { Ack, Done, Pong, Reply, Welcome } from "../protocol/protocol.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
-import { type ChatEventMap, ChatEventTarget, type ChatState } from "./chat_events.ts";
+import {
+  type ChatEventMap,
+  ChatEventTarget,
+  type ChatState,
+  type StateChange,
+} from "./chat_events.ts";
 import { iterateMessages } from "./iterate_messages.ts";
 import { leave } from "./leave.ts";
 import { type NameSecret, secretOf, type SecretStorage } from "./name_secret.ts";
-import { SendQueue } from "./send_queue.ts";
-import { parseServers, readJson, whyRefused } from "./servers.ts";
+import { SendQueue, type UnsentMessage } from "./send_queue.ts";
+import { makeUrl, parseServers, type Query, readJson } from "./servers.ts";
 
 export * from "./chat_error.ts";
 export * from "./chat_events.ts";
 export type { Ack, Done, ErrorCode, ErrorReply, Joined, Left, Message, Notice, Pong, Welcome };
-export type { Banned, Kicked, Muted, Removed };
-export type { SecretStorage };
+export type { Banned, Kicked, Muted, Removed, Typing };
+export type { SecretStorage, UnsentMessage };
 
 /** The options of a {@linkcode ChatClient}. */
 export interface ChatClientOptions {
@@ -81,10 +87,12 @@ export interface ChatClientOptions {
    */
   readonly token?: string | (() => string | Promise<string>);
   /**
-   * Where to keep the secret by which the server recognizes the user: give `sessionStorage` in a
-   * page, so that the page has its name back at once after it was reloaded. A duplicated tab makes
-   * another secret. By default the secret is kept in memory. All clients of a page for the same
-   * servers, room and user share one secret, and the storage of the first one.
+   * Where to keep what a reload of the page must not lose: give `sessionStorage` in a page. It is
+   * the secret by which the server recognizes the user, so that the page has its name back at once,
+   * and the messages that are not acknowledged yet, up to 256 KiB of them, which the next client
+   * goes on to send. A duplicated tab makes another secret, and sends none of them. By default all
+   * of it is kept in memory. All clients of a page for the same servers, room and user share one
+   * secret, and the storage of the first one.
    */
   readonly storage?: SecretStorage;
 }
@@ -110,19 +118,28 @@ interface UsersPage {
   readonly from: string | null;
 }
 
+const EXPIRED = 4401 satisfies FinalCode;
+const NAME_TAKEN = 4409 satisfies FinalCode;
+
 /** The codes of errors for the close codes after which a client does not connect again. */
-const ERROR_CODES: ReadonlyMap<number, ChatErrorCode> = new Map([
-  [CLOSE.nameTaken.code, "name_taken"],
-  [CLOSE.forbidden.code, "forbidden"],
-  [CLOSE.replaced.code, "replaced"],
-  [CLOSE.tooManyDevices.code, "too_many_devices"],
-]);
+const FINAL_CODES: Readonly<Record<FinalCode, ChatErrorCode>> = {
+  [EXPIRED]: "refused",
+  4403: "forbidden",
+  [NAME_TAKEN]: "name_taken",
+  4410: "replaced",
+  4411: "too_many_devices",
+};
 
 /** After these errors the server closes the connection, if they are not about a message. */
 const CLOSING_ERRORS: readonly ErrorCode[] = ["name_taken", "unavailable", "forbidden"];
 
+/** The statuses of a handshake that the server would refuse again. */
+const REFUSALS = [400, 401, 403];
+
 /** What a client only passes on. */
-type PlainEvent = Banned | Joined | Kicked | Left | Muted | Notice | Removed;
+type PlainEvent = (Banned | Joined | Kicked | Left | Muted | Notice | Removed | Typing) & {
+  readonly user?: string;
+};
 
 /** How many users are read at once. */
 const USERS_LIMIT = 200;
@@ -134,8 +151,17 @@ const MAX_BACKOFF_MS = 10_000;
 /** A connection that lasts longer than this resets the backoff. */
 const STABLE_AFTER_MS = 5_000;
 
-/** A connection on which nothing arrives between two heartbeats is lost. */
-const HEARTBEAT_MS = 10_000;
+/** If nothing arrives between two heartbeats, the client asks the server for an answer. */
+const HEARTBEAT_MS = 7_500;
+
+/** How long the server may take to answer. Then the connection is lost. */
+const ANSWER_TIMEOUT_MS = 5_000;
+
+/** A timer that runs so late does not prove that the server has not answered. */
+const MAX_LATE_MS = 1_000;
+
+/** How often the room is told that the user is typing. The server drops more than one in 3 s. */
+const TYPING_INTERVAL_MS = 3_500;
 
 /** How long a server that knows no secrets may hold a name for a connection that was lost. */
 const OWN_NAME_TIMEOUT_MS = 120_000;
@@ -162,6 +188,11 @@ export class ChatClient extends ChatEventTarget {
   onbanned: (banned: Banned) => void = () => {};
   /** Called when a moderator has muted a user, or has lifted that. */
   onmuted: (muted: Muted) => void = () => {};
+  /**
+   * Called when another user is typing: at once, and then every 3.5 seconds as long as that goes
+   * on. Without another call, the user has stopped.
+   */
+  ontyping: (typing: Typing) => void = () => {};
   /** Called for a line that an operator published. */
   onnotice: (notice: Notice) => void = () => {};
   /** Called when the client has joined the room: for the first time, and after each reconnect. */
@@ -171,6 +202,11 @@ export class ChatClient extends ChatEventTarget {
    * the id `after` and the next one that is delivered.
    */
   ongap: (after: string) => void = () => {};
+  /**
+   * Called before the client connects, if it goes on to send messages of the page before it was
+   * reloaded: see the option `storage`. They are in `unsent`, too.
+   */
+  onrestored: (restored: readonly UnsentMessage[]) => void = () => {};
   /**
    * Called when the state changes, and when an attempt to connect has failed. The reason is for
    * people, and empty when the client is connected. The error says for programs why the client
@@ -182,6 +218,7 @@ export class ChatClient extends ChatEventTarget {
   readonly #servers: readonly URL[];
   #turn = 0;
   readonly #user: string;
+  readonly #room: string;
   readonly #options: ChatClientOptions;
   readonly #secret: NameSecret;
   readonly #sendQueue = new SendQueue((lines) => this.#socket?.send(lines.join("\n")));
@@ -200,8 +237,9 @@ export class ChatClient extends ChatEventTarget {
   #attempts = 0;
   #connectedAt = 0;
   #lostAt = 0;
-  /** Whether the server frees the name on request. */
-  #canLeave = false;
+  /** What the server of this connection has said first. */
+  #welcome: Welcome | undefined;
+  #lastTypingMs = -Infinity;
   /** Resolves when the connection is closed. */
   #left = Promise.resolve();
   #position: string | undefined;
@@ -209,11 +247,13 @@ export class ChatClient extends ChatEventTarget {
   #awaitsHistory = false;
   /** Whether the gap after the position was reported. */
   #isGapReported = false;
-  /** Whether anything was received since the last heartbeat. */
+  /** Whether anything was received since the last heartbeat, or since the last ping. */
   #hasReceived = true;
   /** When half of the token's time has passed; `NaN` if it does not expire. */
   #renewAtMs = NaN;
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Defined while the client waits for an answer. */
+  #answerTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #heartbeatTimer: ReturnType<typeof setInterval>;
 
   /**
@@ -231,6 +271,7 @@ export class ChatClient extends ChatEventTarget {
     const { room = DEFAULT_ROOM, since, history, signal, storage } = options;
     this.#servers = parseServers(typeof url === "string" ? [url] : url);
     this.#user = checkNames(user, room);
+    this.#room = room;
     this.#secret = secretOf(this.#servers, room, this.#user, storage);
     if (since !== undefined && !isId(since)) {
       throw new TypeError(`since is ${JSON.stringify(since)}: give the id of a message`);
@@ -244,10 +285,8 @@ export class ChatClient extends ChatEventTarget {
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
     const abort = () => this.#close(new ChatError("closed", "the signal was aborted"));
     signal?.addEventListener("abort", abort, { signal: this.#closed.signal });
-    if (!signal?.aborted) {
-      this.#secret.client = this;
-      this.#connect();
-    } else abort();
+    if (signal?.aborted) abort();
+    else this.#start();
   }
 
   /**
@@ -283,6 +322,33 @@ export class ChatClient extends ChatEventTarget {
     return this.#error ? Promise.reject(this.#error) : this.#sendQueue.send(text);
   }
 
+  /** The messages that the server has not acknowledged yet, the oldest first. */
+  get unsent(): readonly UnsentMessage[] {
+    return this.#sendQueue.unsent;
+  }
+
+  /**
+   * Tells the others in the room that the user is typing. Call it whenever the user types: the
+   * client sends it at most every 3.5 seconds, and only while it is connected.
+   */
+  typing(): void {
+    const now = performance.now();
+    if (this.#state !== "connected" || now - this.#lastTypingMs < TYPING_INTERVAL_MS) return;
+    if (this.#welcome?.canPublish === false || !this.#offers("typing")) return;
+    this.#lastTypingMs = now;
+    this.#socket?.send('{"type":"typing"}');
+  }
+
+  /**
+   * Connects at once if the client waits for its next attempt. If it is connected, it asks the
+   * server for an answer within five seconds, and takes the connection for lost if none comes. Call
+   * it when the network or the page may be back: for `online`, `visibilitychange`, `pageshow`.
+   */
+  reconnect(): void {
+    if (this.#reconnectTimer !== undefined) this.#connect();
+    else this.#ask();
+  }
+
   /**
    * Reads a page of the room's messages over HTTP, whether or not the client is connected.
    *
@@ -298,8 +364,8 @@ export class ChatClient extends ChatEventTarget {
    * }
    * ```
    */
-  history({ before, limit }: HistoryOptions = {}): Promise<HistoryPage> {
-    return this.#read("messages", { before, limit });
+  history(options: HistoryOptions = {}): Promise<HistoryPage> {
+    return this.#read("messages", { ...options });
   }
 
   /**
@@ -309,14 +375,14 @@ export class ChatClient extends ChatEventTarget {
    * @throws {ChatError} as {@linkcode ChatClient.history} does
    */
   async users(): Promise<string[]> {
-    const users = new Set<string>();
+    const users: string[] = [];
     let from: string | null | undefined;
     do {
       const page: UsersPage = await this.#read("users", { from, limit: USERS_LIMIT });
-      for (const user of page.users) users.add(user);
+      users.push(...page.users);
       from = page.from;
     } while (from !== null);
-    return [...users];
+    return [...new Set(users)];
   }
 
   /**
@@ -347,10 +413,27 @@ export class ChatClient extends ChatEventTarget {
     return this.close();
   }
 
+  async #start(): Promise<void> {
+    const { storage } = this.#options;
+    const isOnly = !this.#secret.client;
+    this.#secret.client = this;
+    if (storage) {
+      const stored = await this.#secret.readUnsent();
+      if (this.#error) return;
+      const restored = this.#sendQueue.restore(isOnly ? stored : "", (unsent) => {
+        // What is stored is that of the newest client.
+        if (this.#secret.client === this) this.#secret.storeUnsent(unsent);
+      });
+      if (restored.length > 0) this.#tell("restored", restored, restored);
+    }
+    this.#connect();
+  }
+
   async #connect(): Promise<void> {
+    this.#detach();
     const server = this.#servers[this.#turn];
     this.#refusal = undefined;
-    this.#canLeave = false;
+    this.#welcome = undefined;
     this.#hasReceived = true;
     let token: string | undefined;
     try {
@@ -363,7 +446,9 @@ export class ChatClient extends ChatEventTarget {
     const secret = await this.#secret.nextSubprotocol();
     if (this.#error) return;
     const newest = this.#secret.client ??= this;
-    if (newest !== this) return this.#close(new ChatError("replaced", CLOSE.replaced.reason));
+    if (newest !== this) {
+      return this.#close(new ChatError("replaced", "replaced by another connection"));
+    }
     const url = this.#joinUrl(server, this.#position);
     url.protocol = url.protocol.replace("http", "ws");
     const protocols = ["chat.json.v1", secret, ...token === undefined ? [] : [`token.${token}`]];
@@ -393,19 +478,19 @@ export class ChatClient extends ChatEventTarget {
   }
 
   #joinUrl(server: URL, since?: string): URL {
-    const { room, history } = this.#options;
-    const url = new URL(`chat/${encodeURIComponent(this.#user)}`, server);
-    if (room !== undefined) url.searchParams.set("room", room);
-    if (since !== undefined) url.searchParams.set("since", since);
-    else if (history) url.searchParams.set("history", `${history}`);
-    return url;
+    const { history } = this.#options;
+    const query = { room: this.#room, since, history: since ? undefined : history };
+    return makeUrl(`chat/${encodeURIComponent(this.#user)}`, server, query);
   }
 
+  /** Asks the server why it refuses a handshake, because no WebSocket tells that. */
   async #askWhyRefused(url: URL, token: string | undefined): Promise<void> {
-    const [status, words] = await whyRefused(url, token, this.#closed.signal) ?? [];
-    if (words === undefined || this.#state === "connected") return;
+    const { signal } = this.#closed;
+    const error = await readJson<undefined>(url, token, signal).catch((error) => error);
+    const status = error?.cause;
+    if (!REFUSALS.includes(status) || this.#state === "connected") return;
     if (status === 401 && this.#mayAskForToken()) return;
-    this.#close(new ChatError("refused", words));
+    this.#close(error);
   }
 
   /** Tells whether the next attempt to connect has another token, once after one was refused. */
@@ -415,15 +500,8 @@ export class ChatClient extends ChatEventTarget {
     return mayAsk;
   }
 
-  async #read<T>(
-    what: string,
-    query: Record<string, string | number | null | undefined>,
-  ): Promise<T> {
-    const { room = DEFAULT_ROOM } = this.#options;
-    const url = new URL(`rooms/${room}/${what}`, this.#servers[this.#turn]);
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) url.searchParams.set(name, `${value}`);
-    }
+  async #read<T>(what: string, query: Query): Promise<T> {
+    const url = makeUrl(`rooms/${this.#room}/${what}`, this.#servers[this.#turn], query);
     return readJson(url, await this.#token(), this.#closed.signal);
   }
 
@@ -441,14 +519,6 @@ export class ChatClient extends ChatEventTarget {
         return this.#handleWelcome(event);
       case "message":
         return this.#deliver(event);
-      case "joined":
-      case "left":
-      case "removed":
-      case "kicked":
-      case "banned":
-      case "muted":
-      case "notice":
-        return this.#tell(event.type, event, () => this[`on${event.type}`](event as never));
       case "resync":
         return this.#resync(event);
       case "ack":
@@ -461,9 +531,12 @@ export class ChatClient extends ChatEventTarget {
       case "done":
       case "pong":
         return;
-      default:
+      default: {
+        const { type } = event satisfies PlainEvent;
+        if (type === "typing" && event.user === this.#user) return;
         // A newer server may send types that this client does not know. It ignores them.
-        event satisfies never;
+        if (`on${type}` in this) this.#tell(type, event, event);
+      }
     }
   }
 
@@ -473,14 +546,13 @@ export class ChatClient extends ChatEventTarget {
     this.#awaitsHistory = since === undefined && Boolean(this.#options.history);
     // The room's log was lost, and its new ids are lower.
     if (since === undefined || isGap && isLater(since, welcome.last)) this.#position = welcome.last;
-    // Servers before 0.3 do not send the field.
-    this.#canLeave = welcome.features?.includes("leave") ?? false;
+    this.#welcome = welcome;
     this.#connectedAt = Date.now();
     this.#planRenewal(welcome.expires);
     this.#sendQueue.onWelcome(welcome);
-    this.#setState("connected", "");
+    this.#setState({ state: "connected", reason: "" });
     this.#ready.resolve(welcome);
-    this.#tell("welcome", welcome, () => this.onwelcome(welcome));
+    this.#tell("welcome", welcome, welcome);
     if (isGap) this.#reportGap(since);
   }
 
@@ -492,7 +564,7 @@ export class ChatClient extends ChatEventTarget {
     this.#awaitsHistory = false;
     this.#isGapReported = false;
     this.#position = message.id;
-    this.#tell("message", message, () => this.onmessage(message));
+    this.#tell("message", message, message);
   }
 
   #resync({ last, gap }: Resync): void {
@@ -504,20 +576,37 @@ export class ChatClient extends ChatEventTarget {
   #reportGap(after: string): void {
     if (this.#isGapReported) return;
     this.#isGapReported = true;
-    this.#tell("gap", { after }, () => this.ongap(after));
+    this.#tell("gap", { after }, after);
   }
 
-  /** Pings the server: nothing else shows that a connection was cut silently. */
+  /** A connection that was cut silently is like one on which nothing happens. */
   #heartbeat(): void {
-    if (!this.#socket) return;
-    if (!this.#hasReceived) {
-      this.#socket.close();
-      return this.#handleConnectionLost(1006, "the server does not answer");
-    }
+    if (this.#state === "connected" && Date.now() > this.#renewAtMs) this.#renewToken();
+    if (this.#answerTimer !== undefined) return;
+    if (this.#hasReceived) this.#hasReceived = false;
+    else this.#ask();
+  }
+
+  /**
+   * Asks the server for an answer. If it does not come in time, the connection is lost.
+   *
+   * @param isRepeated whether the timer of the last question ran late: in a tab in the background
+   * all of them do, and after a sleep it may run before what has arrived is handled
+   */
+  #ask(isRepeated = false): void {
+    const socket = this.#socket;
+    if (!socket) return;
     this.#hasReceived = false;
-    if (this.#state !== "connected") return;
-    this.#socket.send('{"type":"ping"}');
-    if (Date.now() > this.#renewAtMs) this.#renewToken(this.#socket);
+    if (this.#state === "connected") socket.send('{"type":"ping"}');
+    const lateMs = Date.now() + ANSWER_TIMEOUT_MS + MAX_LATE_MS;
+    clearTimeout(this.#answerTimer);
+    this.#answerTimer = setTimeout(() => {
+      this.#answerTimer = undefined;
+      if (this.#hasReceived) return;
+      if (!isRepeated && Date.now() > lateMs) return this.#ask(true);
+      socket.close();
+      this.#handleConnectionLost(1006, "the server does not answer");
+    }, ANSWER_TIMEOUT_MS);
   }
 
   #planRenewal(expires = NaN): void {
@@ -525,10 +614,11 @@ export class ChatClient extends ChatEventTarget {
   }
 
   /** Sends another token. Without one, the connection ends when its token expires. */
-  async #renewToken(socket: WebSocket): Promise<void> {
+  async #renewToken(): Promise<void> {
+    const socket = this.#socket;
     this.#planRenewal();
     const token = await this.#token().catch(() => {});
-    if (token && this.#socket === socket) socket.send(`{"type":"token","token":"${token}"}`);
+    if (token && this.#socket === socket) socket?.send(`{"type":"token","token":"${token}"}`);
   }
 
   #handleConnectionLost(code: number, closeReason: string): void {
@@ -537,17 +627,17 @@ export class ChatClient extends ChatEventTarget {
     const reason = this.#refusal?.message ?? (closeReason || `code ${code}`);
     if (this.#state === "connected") this.#lostAt = Date.now();
     // The name may still be held by the client's own lost connection.
-    const isOwnName = code === CLOSE.nameTaken.code && this.#state !== "connecting" &&
+    const isOwnName = code === NAME_TAKEN && this.#state !== "connecting" &&
       Date.now() - this.#lostAt < OWN_NAME_TIMEOUT_MS;
     if (this.#state === "connected" && Date.now() - this.#connectedAt > STABLE_AFTER_MS) {
       this.#attempts = 0;
       this.#wasTokenRefused = false;
     }
-    const isExpired = code === CLOSE.expired.code;
-    if (mayReconnect(code) || isOwnName || isExpired && this.#mayAskForToken()) {
+    const error = FINAL_CODES[code as FinalCode];
+    if (!error || isOwnName || code === EXPIRED && this.#mayAskForToken()) {
       return this.#retry(reason);
     }
-    this.#close(new ChatError(ERROR_CODES.get(code) ?? "refused", reason));
+    this.#close(new ChatError(error, reason));
   }
 
   /** Connects to the next server after a pause. */
@@ -555,44 +645,57 @@ export class ChatClient extends ChatEventTarget {
     const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#attempts);
     this.#attempts++;
     this.#turn = (this.#turn + 1) % this.#servers.length;
-    const jitterMs = Math.random() * backoffMs / 2;
-    this.#reconnectTimer = setTimeout(() => this.#connect(), backoffMs / 2 + jitterMs);
-    this.#setState(this.#state === "connected" ? "reconnecting" : this.#state, reason);
+    const waitMs = backoffMs / 2 + Math.random() * backoffMs / 2;
+    this.#reconnectTimer = setTimeout(() => this.#connect(), waitMs);
+    const state = this.#state === "connected" ? "reconnecting" : this.#state;
+    this.#setState({ state, reason, retryAt: Date.now() + waitMs });
   }
 
   #close(error: ChatError): void {
     if (this.#error) return;
     this.#error = error;
+    this.#sendQueue.close(error);
     if (this.#secret.client === this) this.#secret.client = undefined;
     const socket = this.#socket;
     this.#detach();
-    if (socket) this.#left = leave(socket, this.#canLeave);
-    clearTimeout(this.#reconnectTimer);
+    if (socket) this.#left = leave(socket, this.#offers("leave"));
     clearInterval(this.#heartbeatTimer);
     this.#closed.abort();
     this.#ready.reject(error);
-    this.#sendQueue.close(error);
-    this.#setState("closed", error.message, error);
+    this.#setState({ state: "closed", reason: error.message, error });
   }
 
-  /** Ignores what the socket still receives. */
+  /** Servers before 0.3 do not send the field. */
+  #offers(feature: string): boolean {
+    return this.#welcome?.features?.includes(feature) ?? false;
+  }
+
+  /** Ignores what the socket still receives, and awaits nothing. */
   #detach(): void {
     const socket = this.#socket;
-    this.#socket = undefined;
+    clearTimeout(this.#answerTimer);
+    clearTimeout(this.#reconnectTimer);
+    this.#socket = this.#answerTimer = this.#reconnectTimer = undefined;
     if (socket) socket.onmessage = socket.onclose = socket.onerror = null;
   }
 
-  #setState(state: ChatState, reason: string, error?: ChatError): void {
+  #setState(change: StateChange): void {
+    const { state, reason, error } = change;
     this.#state = state;
-    this.#tell("state", { state, reason, error }, () => this.onstate(state, reason, error));
+    this.#tell("state", change, state, reason, error);
   }
 
+  /**
+   * Calls the property of an event, and its listeners.
+   *
+   * @param args what the property is given
+   */
   #tell<K extends keyof ChatEventMap>(
     type: K,
     detail: ChatEventMap[K]["detail"],
-    call: () => void,
+    ...args: unknown[]
   ): void {
-    reportErrors(call);
+    reportErrors(() => (this[`on${type}`] as (...args: unknown[]) => void)(...args));
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
@@ -603,14 +706,14 @@ export class ChatClient extends ChatEventTarget {
  * @returns the user's name as the server spells it
  * @throws {TypeError} with the server's words if it would refuse them
  */
-function checkNames(user: string, room: string | undefined): string {
+function checkNames(user: string, room: string): string {
   // In a path, "." and ".." have another meaning.
   if (/^\.\.?$/.test(user) || !user.isWellFormed()) {
     throw new TypeError(`the user name ${quote(user)} cannot stand in a URL`);
   }
   try {
-    parseRoom(room === undefined ? [] : [room]);
-    return parseUser(encodeURIComponent(user));
+    checkRoom(room);
+    return checkUser(user);
   } catch (error) {
     if (error instanceof BadRequest) throw new TypeError(error.message);
     throw error;

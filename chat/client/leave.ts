@@ -1,5 +1,5 @@
 /** The longest that a client waits for the server. */
-const TIMEOUT_MS = 2_000;
+const LEAVE_TIMEOUT_MS = 2_000;
 
 /**
  * Closes a connection.
@@ -12,7 +12,7 @@ export function leave(socket: WebSocket, canLeave: boolean): Promise<void> {
     const timeout = setTimeout(() => {
       socket.close(1000);
       resolve();
-    }, TIMEOUT_MS);
+    }, LEAVE_TIMEOUT_MS);
     socket.onclose = socket.onerror = () => {
       clearTimeout(timeout);
       resolve();

@@ -6,13 +6,17 @@
  */
 import { lockForPage } from "./page_lock.ts";
 
-/** Where a page keeps its secrets while it is reloaded: `sessionStorage`. */
+/** Where a page keeps what a reload must not lose: `sessionStorage`. */
 export interface SecretStorage {
   /** Returns what is stored under a key, `null` if there is nothing. */
   getItem(key: string): string | null;
   /** Stores something under a key. */
   setItem(key: string, value: string): void;
 }
+
+/** What is stored, as the end of its key. */
+const SECRET = "";
+const UNSENT = " unsent";
 
 const SUBPROTOCOL = /^secret\.([\w-]{16,64})\.(\d{1,15})$/;
 
@@ -33,6 +37,11 @@ export function secretOf(
   return secret;
 }
 
+/** Makes up to 40 digits that nobody can guess, also in a page that was loaded over plain HTTP. */
+export function makeRandomId(): string {
+  return crypto.getRandomValues(new BigUint64Array(2)).join("");
+}
+
 /** A secret that all clients of a page share which use the same name. */
 export class NameSecret {
   /** The client that has the name or is about to get it: the newest one that is not closed. */
@@ -40,6 +49,8 @@ export class NameSecret {
   readonly #key: string;
   readonly #storage: SecretStorage | undefined;
   readonly #secret: Promise<string>;
+  /** Whether this page was reloaded, and its tab is not a duplicate. */
+  #isReload = false;
   #attempt = 0;
 
   /**
@@ -58,31 +69,49 @@ export class NameSecret {
     const secret = await this.#secret;
     this.#attempt = Math.max(this.#attempt + 1, Date.now());
     const subprotocol = `secret.${secret}.${this.#attempt}`;
-    try {
-      this.#storage?.setItem(this.#key, subprotocol);
-    } catch {
-      // The browser may not allow it. The secret is lost when the page is reloaded.
-    }
+    this.#write(SECRET, subprotocol);
     return subprotocol;
   }
 
+  /** Returns what this page stored before it was reloaded; `""` if it was not. */
+  async readUnsent(): Promise<string> {
+    await this.#secret;
+    return this.#isReload ? this.#read(UNSENT) : "";
+  }
+
+  /** Stores what a client has not sent yet. */
+  storeUnsent(unsent: string): void {
+    // What is there already must not be taken for what is unsent now.
+    if (!this.#write(UNSENT, unsent)) this.#write(UNSENT, "");
+  }
+
   async #restore(): Promise<string> {
-    const [, stored, attempt] = SUBPROTOCOL.exec(this.#read()) ?? [];
+    const [, stored, attempt] = SUBPROTOCOL.exec(this.#read(SECRET)) ?? [];
     if (stored && await lockForPage(stored)) {
+      this.#isReload = true;
       this.#attempt = Number(attempt);
       return stored;
     }
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    const secret = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (this.#storage) lockForPage(secret);
+    const secret = makeRandomId();
+    lockForPage(secret);
     return secret;
   }
 
-  #read(): string {
+  #read(what: string): string {
     try {
-      return this.#storage?.getItem(this.#key) ?? "";
+      return this.#storage?.getItem(this.#key + what) ?? "";
     } catch {
       return "";
+    }
+  }
+
+  /** Returns whether it is stored: it may be too much, or the browser may not allow it. */
+  #write(what: string, value: string): boolean {
+    try {
+      this.#storage?.setItem(this.#key + what, value);
+      return true;
+    } catch {
+      return false;
     }
   }
 }

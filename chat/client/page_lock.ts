@@ -25,21 +25,21 @@ interface Locks {
  *
  * @returns `false` if another page holds the lock; `true` in programs, which have no tabs
  */
-export function lockForPage(name: string): Promise<boolean> {
-  if (!("document" in globalThis)) return Promise.resolve(true);
+export async function lockForPage(name: string): Promise<boolean> {
+  if (!("document" in globalThis)) return true;
   // A page that was loaded over plain HTTP has no Web Locks.
-  const { locks } = navigator as { locks?: Locks };
-  return locks ? requestLock(locks, name) : askOtherPages(name);
+  const { locks } = navigator as unknown as { locks?: Locks };
+  return await (locks ? requestLock(locks, name) : askOtherPages(name));
 }
 
 function requestLock(locks: Locks, name: string): Promise<boolean> {
   return new Promise((resolve) => {
-    function hold(): Promise<never> {
+    const signal = AbortSignal.timeout(LOCK_TIMEOUT_MS);
+    locks.request(name, { signal }, () => {
       resolve(true);
+      // The page holds the lock for as long as it lives.
       return new Promise(() => {});
-    }
-    const options = { signal: AbortSignal.timeout(LOCK_TIMEOUT_MS) };
-    locks.request(name, options, hold).catch(() => resolve(false));
+    }).catch(() => resolve(false));
   });
 }
 

@@ -4,11 +4,12 @@
  *
  * @module
  */
-import type { ErrorReply } from "../protocol/errors.ts";
+import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
 import type { Ack, Welcome } from "../protocol/protocol.ts";
 import { TokenBucket } from "../protocol/token_bucket.ts";
 import { byteLength, jsonByteLength } from "../protocol/utf8.ts";
 import { ChatError, type ChatErrorCode } from "./chat_error.ts";
+import { makeRandomId } from "./name_secret.ts";
 
 /** What the server accepts, from its `welcome`. */
 export type SendLimits = Pick<
@@ -44,17 +45,31 @@ const RETRY_DELAY_MS = 500;
 /** How long a message may be retried. The server remembers each `ref` for five minutes. */
 const RETRY_FOR_MS = 270_000;
 
+/** How much is stored at most: the oldest messages. */
+const MAX_STORED_BYTES = 262_144;
+
+/** What is stored of each message. */
+const STORED_FIELDS = ["ref", "text", "firstSentAt"];
+
+/** After these errors a message is sent again. */
+const RETRIED: readonly ErrorCode[] = ["not_delivered", "unknown", "too_many"];
+
 const OUTCOME_UNKNOWN = "message may not have been delivered";
 
-interface PendingSend {
+/** A message that the server has not acknowledged yet. */
+export interface UnsentMessage {
+  /** The client's name for the message, which the message will have as its `ref`. */
   readonly ref: string;
+  /** The text. */
+  readonly text: string;
+  /** What `send` has returned: the message's id, once the server has acknowledged it. */
+  readonly id: Promise<string>;
+}
+
+interface PendingSend extends UnsentMessage {
   /** The message as a line of JSON, without `after`. */
   readonly line: string;
   readonly lineBytes: number;
-  /** How long the text is, as the server counts it: as JSON, in UTF-8. */
-  readonly textBytes: number;
-  /** How much `maxInFlightBytes` must allow for the message alone. */
-  readonly aloneBytes: number;
   readonly resolve: (id: string) => void;
   readonly reject: (error: ChatError) => void;
   /** Milliseconds since 1970. `undefined` if the server certainly does not have the message. */
@@ -68,9 +83,13 @@ export class SendQueue {
   readonly #sendLines: (lines: readonly string[]) => void;
   readonly #now: () => number;
   readonly #monotonicNow: () => number;
-  readonly #refPrefix = makeRefPrefix();
+  /** The start of all refs of one client, which no other client's refs have. */
+  readonly #refPrefix = makeRandomId().slice(0, 18);
   #lastRef = 0;
-  readonly #pending = new Map<string, PendingSend>();
+  #pending = new Map<string, PendingSend>();
+  /** Stores what is not acknowledged; `undefined` before {@linkcode SendQueue.restore}. */
+  #store: ((unsent: string) => void) | undefined;
+  #isStorePlanned = false;
   /** Those that were sent on the current connection and are not answered yet. */
   readonly #inFlight = new Set<PendingSend>();
   /** The limits of the server that welcomed the client; `undefined` while there is none. */
@@ -105,27 +124,40 @@ export class SendQueue {
    * @throws {ChatError} if the server refuses the message, or its outcome stays unknown
    */
   send(text: string): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const ref = `${this.#refPrefix}-${++this.#lastRef}`;
-      const line = JSON.stringify({ type: "message", text, ref });
-      const lineBytes = byteLength(line);
-      const pending: PendingSend = {
-        ...{ ref, line, lineBytes, textBytes: jsonByteLength(text) },
-        aloneBytes: Math.max(lineBytes, text.length + OVERHEAD_BYTES),
-        ...{ resolve, reject, isInDoubt: false },
-      };
-      this.#pending.set(ref, pending);
-      this.#rejectIfTooLarge(pending);
-      this.#flush();
-    });
+    const pending = makePending(text, `${this.#refPrefix}-${++this.#lastRef}`);
+    this.#pending.set(pending.ref, pending);
+    this.#planStore();
+    this.#rejectIfTooLarge(pending);
+    this.#flush();
+    return pending.id;
+  }
+
+  /** The messages that are not acknowledged yet, in their order. */
+  get unsent(): UnsentMessage[] {
+    return [...this.#pending.values()];
+  }
+
+  /**
+   * Puts the messages of a former queue before all others, and stores all of them from now on.
+   *
+   * @param stored what the former queue has stored last; anything else is ignored
+   * @param store stores what is not acknowledged, after each turn in which that has changed
+   * @returns the messages of the former queue
+   */
+  restore(stored: string, store: (unsent: string) => void): UnsentMessage[] {
+    const restored = parseStored(stored);
+    const entries = restored.map((pending) => [pending.ref, pending] as const);
+    this.#pending = new Map([...entries, ...this.#pending]);
+    this.#store = store;
+    this.#planStore();
+    return restored;
   }
 
   /** Starts to send on a new connection, whose server may omit its limits. */
   onWelcome(limits: Partial<SendLimits>): void {
-    const { messagesPerSecond, messagesBurst, bytesPerSecond, bytesBurst } = limits;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
-    this.#messages = makeBucket(messagesPerSecond, messagesBurst);
-    this.#bytes = makeBucket(bytesPerSecond, bytesBurst);
+    this.#messages = makeBucket(limits.messagesPerSecond, limits.messagesBurst);
+    this.#bytes = makeBucket(limits.bytesPerSecond, limits.bytesBurst);
     for (const pending of this.#pending.values()) this.#rejectIfTooLarge(pending);
     this.#flush();
   }
@@ -144,13 +176,14 @@ export class SendQueue {
     if (retryAfterMs !== undefined) this.#pause(retryAfterMs);
     const pending = ref === undefined ? undefined : this.#pending.get(ref);
     if (!pending) return;
-    if (code !== "not_delivered" && code !== "unknown" && code !== "too_many") {
+    if (!RETRIED.includes(code)) {
       this.#reject(pending, code, message);
       return this.#flush();
     }
     this.#inFlight.delete(pending);
     if (code === "unknown") pending.isInDoubt = true;
     if (!pending.isInDoubt) pending.firstSentAt = undefined;
+    this.#planStore();
     if (retryAfterMs === undefined) this.#pause(RETRY_DELAY_MS);
   }
 
@@ -167,6 +200,23 @@ export class SendQueue {
   close({ code, message }: ChatError): void {
     this.onConnectionLost();
     for (const pending of this.#pending.values()) this.#reject(pending, code, message);
+    // The next client may begin in this turn.
+    this.#store?.("");
+    this.#store = undefined;
+  }
+
+  /** Stores what is not acknowledged at the end of this turn: a burst costs as much as one. */
+  #planStore(): void {
+    if (!this.#store || this.#isStorePlanned) return;
+    this.#isStorePlanned = true;
+    queueMicrotask(() => {
+      this.#isStorePlanned = false;
+      let bytes = 0;
+      const stored = this.unsent.filter((pending) =>
+        (bytes += (pending as PendingSend).lineBytes) <= MAX_STORED_BYTES
+      );
+      this.#store?.(JSON.stringify(stored, STORED_FIELDS));
+    });
   }
 
   /** Sends nothing for a time. A longer pause stands. */
@@ -205,8 +255,7 @@ export class SendQueue {
       // A line has at least as many UTF-8 bytes as its text has UTF-16 units, and the overhead
       // covers the rest. So this sum keeps to both limits, of frames and of messages.
       bytesInFlight += lineBytes + OVERHEAD_BYTES;
-      const isAlone = this.#inFlight.size === 0;
-      if (!isAlone && bytesInFlight > this.#limits.maxInFlightBytes) break;
+      if (this.#inFlight.size > 0 && bytesInFlight > this.#limits.maxInFlightBytes) break;
       const waitMs = Math.max(
         this.#messages.msUntil(1, monotonicNow),
         this.#bytes.msUntil(lineBytes + OVERHEAD_BYTES, monotonicNow),
@@ -224,35 +273,62 @@ export class SendQueue {
       );
       after = ref;
     }
-    if (lines.length > 0) this.#sendLines(lines);
+    if (lines.length === 0) return;
+    this.#planStore();
+    this.#sendLines(lines);
   }
 
   /** Rejects a message that this server would not accept even if it were the only one. */
   #rejectIfTooLarge(pending: PendingSend): void {
     if (!this.#limits) return;
     const { maxMessageBytes, maxInFlightBytes } = this.#limits;
-    const { textBytes, aloneBytes } = pending;
-    if (textBytes > maxMessageBytes) {
-      const message = `the text is too large: at most ${maxMessageBytes} bytes are allowed`;
-      return this.#reject(pending, "too_large", message);
-    }
-    if (aloneBytes > maxInFlightBytes) {
-      const message = `the message is too large: it takes ${aloneBytes} bytes as JSON, ` +
-        `and at most ${maxInFlightBytes} are allowed`;
-      this.#reject(pending, "too_large", message);
+    const { text, lineBytes } = pending;
+    // The server counts a text alone as JSON, and what is in flight as UTF-16 units.
+    const limits = [
+      [jsonByteLength(text), maxMessageBytes],
+      [Math.max(lineBytes, text.length + OVERHEAD_BYTES), maxInFlightBytes],
+    ];
+    for (const [bytes, limit] of limits) {
+      const message = `the text is too large: at most ${limit} bytes are allowed`;
+      if (bytes > limit) return this.#reject(pending, "too_large", message);
     }
   }
 
   #reject(pending: PendingSend, code: ChatErrorCode, message: string): void {
     this.#remove(pending);
     // Whatever is wrong with this attempt, an earlier one may have been delivered.
-    if (pending.isInDoubt) pending.reject(new ChatError("unknown", OUTCOME_UNKNOWN));
-    else pending.reject(new ChatError(code, message));
+    const outcome = pending.isInDoubt
+      ? ["unknown", OUTCOME_UNKNOWN] as const
+      : [code, message] as const;
+    pending.reject(new ChatError(...outcome));
   }
 
   #remove(pending: PendingSend): void {
     this.#pending.delete(pending.ref);
     this.#inFlight.delete(pending);
+    this.#planStore();
+  }
+}
+
+function makePending(text: string, ref: string, firstSentAt?: number): PendingSend {
+  const { promise: id, ...settle } = Promise.withResolvers<string>();
+  const line = JSON.stringify({ type: "message", text, ref });
+  return {
+    ...{ ref, text, id, ...settle, line, lineBytes: byteLength(line) },
+    ...{ firstSentAt, isInDoubt: firstSentAt !== undefined },
+  };
+}
+
+/** Reads the messages of a former queue. Nobody has to handle what becomes of them. */
+function parseStored(stored: string): PendingSend[] {
+  try {
+    return JSON.parse(stored).map(({ text, ref, firstSentAt }: PendingSend) => {
+      const pending = makePending(text, ref, firstSentAt);
+      pending.id.catch(() => {});
+      return pending;
+    });
+  } catch {
+    return [];
   }
 }
 
@@ -262,10 +338,4 @@ export class SendQueue {
  */
 function makeBucket(perSecond = 0, burst = 0): TokenBucket {
   return new TokenBucket(perSecond, burst / 2 / (perSecond || 1));
-}
-
-/** Creates the start of all refs of one client, which no other client's refs have. */
-function makeRefPrefix(): string {
-  const parts = crypto.getRandomValues(new Uint32Array(3));
-  return Array.from(parts, (part) => part.toString(36)).join("");
 }

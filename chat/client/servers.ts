@@ -6,10 +6,7 @@
 import { ChatError } from "./chat_error.ts";
 
 /** How long a request may take. */
-const TIMEOUT_MS = 10_000;
-
-/** The statuses with which the server refuses what it would refuse again. */
-const REFUSALS = [400, 401, 403];
+const REQUEST_TIMEOUT_MS = 10_000;
 
 /**
  * Parses the URLs of servers.
@@ -23,70 +20,52 @@ export function parseServers(urls: readonly string[]): URL[] {
     const url = new URL(given);
     url.protocol = url.protocol.replace("ws", "http");
     if (!/^https?:$/.test(url.protocol)) {
-      throw new TypeError(`${given} is no server: give a URL that begins with ws:// or wss://`);
+      throw new TypeError(`${given} is no server: give a URL, such as ws://localhost`);
     }
     url.search = url.hash = "";
-    if (!url.pathname.endsWith("/")) url.pathname += "/";
+    url.pathname = url.pathname.replace(/\/?$/, "/");
     return [url.href, url];
   }));
   if (servers.size === 0) throw new TypeError("no server is given");
-  const shuffled = [...servers.values()];
-  for (let i = shuffled.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [shuffled[i], shuffled[j]] = [shuffled[j], shuffled[i]];
+  const drawn = [...servers.values()].map((url) => ({ url, lot: Math.random() }));
+  return drawn.sort((a, b) => a.lot - b.lot).map(({ url }) => url);
+}
+
+/** What a query has; `undefined` is left out. */
+export type Query = Record<string, string | number | null | undefined>;
+
+/** Makes a URL of a server. */
+export function makeUrl(path: string, server: URL, query: Query): URL {
+  const url = new URL(path, server);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(name, `${value}`);
   }
-  return shuffled;
+  return url;
 }
 
 /**
  * Reads JSON from a server.
  *
  * @throws {ChatError} with the code `refused` and the server's words if the server refuses the
- * request, with `unavailable` if it cannot respond
+ * request, with `unavailable` if it cannot respond; the cause is the status, if there is one
  */
 export async function readJson<T>(
   url: URL,
   token: string | undefined,
   signal: AbortSignal,
 ): Promise<T> {
+  let cause: number | undefined;
+  let message: string;
   try {
-    const response = await request(url, token, signal);
+    const response = await fetch(url, {
+      headers: { ...token && { authorization: `Bearer ${token}` } },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
+    });
     if (response.ok) return await response.json();
-    const code = response.status < 500 ? "refused" : "unavailable";
-    throw new ChatError(code, await firstLine(response));
+    cause = response.status;
+    message = (await response.text()).split("\n", 1)[0] || `status ${cause}`;
   } catch (error) {
-    if (error instanceof ChatError) throw error;
-    throw new ChatError("unavailable", (error as Error).message);
+    message = (error as Error).message;
   }
-}
-
-/**
- * Asks a server why it refuses a WebSocket handshake, because no WebSocket tells that.
- *
- * @returns the status and the server's words; `undefined` if it does not refuse it, or does not
- * respond
- */
-export async function whyRefused(
-  url: URL,
-  token: string | undefined,
-  signal: AbortSignal,
-): Promise<[status: number, words: string] | undefined> {
-  try {
-    const response = await request(url, token, signal);
-    const line = await firstLine(response);
-    return REFUSALS.includes(response.status) ? [response.status, line] : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function request(url: URL, token: string | undefined, signal: AbortSignal): Promise<Response> {
-  return fetch(url, {
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-    signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
-  });
-}
-
-async function firstLine(response: Response): Promise<string> {
-  return (await response.text()).split("\n", 1)[0] || `status ${response.status}`;
+  throw new ChatError(cause && cause < 500 ? "refused" : "unavailable", message, { cause });
 }

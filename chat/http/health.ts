@@ -12,21 +12,12 @@ import type { Route } from "./route.ts";
  */
 export function probeRoutes(isClosing: () => boolean, ready: () => Promise<void>): Route[] {
   const check = shareRunning(ready);
+  function probe(path: RegExp, handle: () => Response | Promise<Response>): Route {
+    return { method: "GET", path, needs: "nothing", isProbe: true, handle };
+  }
   return [
-    {
-      method: "GET",
-      path: /^\/healthz$/,
-      needs: "nothing",
-      isProbe: true,
-      handle: () => plain(STATUS_CODE.OK, "ok\n"),
-    },
-    {
-      method: "GET",
-      path: /^\/readyz$/,
-      needs: "nothing",
-      isProbe: true,
-      handle: () => respondReady(isClosing(), check),
-    },
+    probe(/^\/healthz$/, () => plain(STATUS_CODE.OK, "ok\n")),
+    probe(/^\/readyz$/, () => respondReady(isClosing(), check)),
   ];
 }
 

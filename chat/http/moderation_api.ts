@@ -8,7 +8,7 @@ import { forbid } from "./admission.ts";
 import { checkFields, parseObject, readBody } from "./body.ts";
 import type { Charge } from "./charge.ts";
 import { json, jsonHead } from "./responses.ts";
-import { type Need, roomOfPath, type RoomRequest, type Route } from "./route.ts";
+import { type RoomRequest, type Route, routeInRoom } from "./route.ts";
 
 /** The most bytes of a body. */
 const MAX_BODY_BYTES = 1_024;
@@ -19,16 +19,6 @@ const LISTS = [["bans", "banned", "ban"], ["mutes", "muted", "mute"]] as const;
 
 /** Makes the routes for moderators, and for senders who remove their own messages. */
 export function moderationRoutes(hub: Hub, store: Store, charge: Charge): Route[] {
-  function route(
-    method: Route["method"],
-    path: string,
-    handle: (request: RoomRequest) => Promise<Response>,
-    needs: Need = "moderate",
-  ): Route {
-    const pattern = new RegExp(`^/rooms/([^/]+)/${path}$`);
-    return { method, path: pattern, needs, room: roomOfPath, handle };
-  }
-
   /** Does what a moderator asks for; the fields are those of a line of the JSON protocol. */
   async function act(request: RoomRequest, fields: object, bodyChars = 0): Promise<Response> {
     const action = checkFields(fields) as Moderation;
@@ -40,28 +30,30 @@ export function moderationRoutes(hub: Hub, store: Store, charge: Charge): Route[
   }
 
   return [
-    route(
+    routeInRoom(
       "DELETE",
       "messages/([^/]+)",
-      (request) => act(request, { type: "remove", id: request.segments[1] }),
       "read",
+      (request) => act(request, { type: "remove", id: request.segments[1] }),
     ),
-    route(
+    routeInRoom(
       "DELETE",
       "users/([^/]+)",
-      async (request) => await act(request, { type: "kick", user: userOf(request) }),
+      "moderate",
+      (request) => act(request, { type: "kick", user: userOf(request) }),
     ),
     ...LISTS.flatMap(([name, kind, type]) => [
-      route("GET", name, (request) => list(store, request, name, kind)),
-      route("PUT", `${name}/([^/]+)`, async (request) => {
+      routeInRoom("GET", name, "moderate", (request) => list(store, request, name, kind)),
+      routeInRoom("PUT", `${name}/([^/]+)`, "moderate", async (request) => {
         const body = await readBody(request, MAX_BODY_BYTES);
         const fields = { ...parseObject(body, EXAMPLE), type, user: userOf(request) };
         return await act(request, fields, body.length);
       }),
-      route(
+      routeInRoom(
         "DELETE",
         `${name}/([^/]+)`,
-        async (request) => await act(request, { type, user: userOf(request), seconds: 0 }),
+        "moderate",
+        (request) => act(request, { type, user: userOf(request), seconds: 0 }),
       ),
     ]),
   ];

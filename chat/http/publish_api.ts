@@ -11,17 +11,12 @@ import { forbid } from "./admission.ts";
 import { checkFields, parseObject, readBody } from "./body.ts";
 import { type Charge, refuseTooMany } from "./charge.ts";
 import { json, Refused } from "./responses.ts";
-import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
+import { type RoomRequest, type Route, routeInRoom } from "./route.ts";
 
 /** Makes the route for services that publish messages without being in the room. */
 export function publishRoutes(hub: Hub, limits: SessionLimits, charge: Charge): Route[] {
-  return [{
-    method: "POST",
-    path: /^\/rooms\/([^/]+)\/messages$/,
-    needs: "publish",
-    room: roomOfPath,
-    handle: (request) => publish(hub, limits, charge, request),
-  }];
+  const handle = (request: RoomRequest) => publish(hub, limits, charge, request);
+  return [routeInRoom("POST", "messages", "publish", handle)];
 }
 
 /**

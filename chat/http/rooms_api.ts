@@ -5,7 +5,7 @@ import type { History } from "../rooms/history.ts";
 import type { Store } from "../store/store.ts";
 import { findParameter, parseCount } from "./query.ts";
 import { json, jsonHead } from "./responses.ts";
-import { roomOfPath, type RoomRequest, type Route } from "./route.ts";
+import { type RoomRequest, type Route, routeInRoom } from "./route.ts";
 
 /** The most messages or users on one page. */
 const MAX_LIMIT = 200;
@@ -16,20 +16,8 @@ const DEFAULT_LIMIT = 50;
 /** Makes the routes that read a room. */
 export function roomRoutes(store: Store, history: History): Route[] {
   return [
-    {
-      method: "GET",
-      path: /^\/rooms\/([^/]+)\/messages$/,
-      needs: "read",
-      room: roomOfPath,
-      handle: (request) => listMessages(history, request),
-    },
-    {
-      method: "GET",
-      path: /^\/rooms\/([^/]+)\/users$/,
-      needs: "read",
-      room: roomOfPath,
-      handle: (request) => listUsers(store, request),
-    },
+    routeInRoom("GET", "messages", "read", (request) => listMessages(history, request)),
+    routeInRoom("GET", "users", "read", (request) => listUsers(store, request)),
   ];
 }
 

@@ -37,6 +37,8 @@ interface RouteOfPath {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Matches the whole path, still percent-encoded; its groups are the segments. */
   readonly path: RegExp;
+  /** Tells whether it is for a request, where a later route has the same path and method. */
+  readonly isFor?: (request: Request) => boolean;
 }
 
 /** A route that gives nothing of a room. */
@@ -58,7 +60,13 @@ interface RoomRoute extends RouteOfPath {
 /** One entry of the table of routes. A `GET` route responds to `HEAD` too. */
 export type Route = OpenRoute | RoomRoute;
 
-/** Finds the room of a route whose path begins with `/rooms/{room}/`. */
-export function roomOfPath({ segments: [room] }: RouteRequest): string {
-  return parseRoom([room]);
+/** Makes a route whose path is `/rooms/{room}/` and a pattern. */
+export function routeInRoom(
+  method: RoomRoute["method"],
+  pattern: string,
+  needs: Need,
+  handle: RoomRoute["handle"],
+): RoomRoute {
+  const path = new RegExp(`^/rooms/([^/]+)/${pattern}$`);
+  return { method, path, needs, room: ({ segments: [room] }) => parseRoom([room]), handle };
 }

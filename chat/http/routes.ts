@@ -48,7 +48,9 @@ async function handle(
     return refuse(STATUS_CODE.NotFound, `${url.pathname} is not here, the chat is at /chat/{user}`);
   }
   const method = request.method === "HEAD" ? "GET" : request.method;
-  const route = routesOfPath.find((route) => route.method === method);
+  const route = routesOfPath.find((route) =>
+    route.method === method && (route.isFor?.(request) ?? true)
+  );
   if (request.method === "OPTIONS") return respondPreflight(routesOfPath);
   if (!route) return refuseMethod(request.method, routesOfPath);
   try {
@@ -85,11 +87,12 @@ function respondPreflight(routes: readonly Route[]): Response {
 }
 
 function refuseMethod(method: string, routes: readonly Route[]): Response {
-  const known = routes.map((route) => route.method);
-  const line = `${method} is not understood, use ${known.join(" or ")}`;
+  const known = new Set(routes.map((route) => route.method));
+  const line = `${method} is not understood, use ${[...known].join(" or ")}`;
   return refuse(STATUS_CODE.MethodNotAllowed, line, { allow: allowedMethods(routes) });
 }
 
 function allowedMethods(routes: readonly Route[]): string {
-  return routes.flatMap(({ method }) => method === "GET" ? ["GET", "HEAD"] : method).join(", ");
+  const methods = routes.flatMap(({ method }) => method === "GET" ? ["GET", "HEAD"] : method);
+  return [...new Set(methods)].join(", ");
 }

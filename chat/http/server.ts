@@ -25,11 +25,12 @@ import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts"
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moderationRoutes } from "./moderation_api.ts";
-import { moduleRoutes } from "./modules.ts";
+import { loadPage, type Page } from "./page.ts";
+import { pageRoutes } from "./page_routes.ts";
 import { publishRoutes } from "./publish_api.ts";
-import { allowOrigin, plain, refuse, refuseNewcomer } from "./responses.ts";
+import { allowOrigin, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
-import { type Admission, roomOfPath, type RoomRequest, type Route } from "./route.ts";
+import { type Admission, type RoomRequest, type Route, routeInRoom } from "./route.ts";
 import { respond } from "./routes.ts";
 import { asksForWebSocket, parseJoinRequest, untilOpen, upgrade } from "./upgrade.ts";
 
@@ -100,10 +101,11 @@ export async function startServer(
 ): Promise<ChatServer> {
   const now = performance.now.bind(performance);
   const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
+  const page = await loadPage();
   await hub.start();
   const authenticate = options.auth && await makeAuthenticate(options.auth);
   const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
-  return new ChatServer(options, store, hub, ready, admit);
+  return new ChatServer(options, store, hub, ready, admit, page);
 }
 
 function refuseFull(): Response {
@@ -135,18 +137,14 @@ export class ChatServer {
     hub: Hub,
     ready: () => Promise<void>,
     admit: Admission,
+    page: Page,
   ) {
     this.#options = options;
     this.#hub = hub;
     this.#addresses = new AddressBudgets(options);
     const charge = makeCharge(hub, options);
     this.#routes = [
-      {
-        method: "GET",
-        path: /^\/$/,
-        needs: "nothing",
-        handle: () => plain(STATUS_CODE.OK, "you are good to go!"),
-      },
+      ...pageRoutes(page),
       {
         method: "GET",
         path: /^\/chat(?:\/(.*))?$/,
@@ -154,18 +152,11 @@ export class ChatServer {
         room: ({ url }) => parseRoom(url.searchParams.getAll("room")),
         handle: (request) => this.#startSession(request),
       },
-      {
-        method: "GET",
-        path: /^\/rooms\/([^/]+)\/events$/,
-        needs: "read",
-        room: roomOfPath,
-        handle: (request) => this.#startEventStream(request),
-      },
+      routeInRoom("GET", "events", "read", (request) => this.#startEventStream(request)),
       ...probeRoutes(() => this.#isClosing, ready),
       ...roomRoutes(store, hub.history),
       ...publishRoutes(hub, options, charge),
       ...moderationRoutes(hub, store, charge),
-      ...moduleRoutes(),
     ];
     const router = { routes: this.#routes, admit, allowedOrigins: options.allowedOrigins };
     this.#listener = listen(

@@ -135,7 +135,7 @@ export class AddressBudget {
     return this.#openCount === 0 && [
       ...[this.#joins, this.#requests, this.#newRooms],
       ...[this.#deliveredBytes, this.bytes, this.lines],
-    ].every((bucket) => bucket.isFull(now));
+    ].every((bucket) => bucket.msUntil(bucket.burst, now) === 0);
   }
 
   /**
@@ -189,7 +189,7 @@ export class AddressBudget {
     const bucket = this.#deliveredBytes;
     if (bucket.take(bytes, nowMs)) return 0;
     this.#onRefused("MAX_DELIVERED_BYTES_PER_SECOND");
-    return Math.max(bucket.msUntil(bytes, nowMs), bucket.msUntilHalfFull(nowMs));
+    return Math.max(bucket.msUntil(bytes, nowMs), bucket.msUntil(bucket.burst / 2, nowMs));
   }
 
   /** Takes the check of a later token, which costs as much as a request; returns whether it may. */

@@ -40,6 +40,9 @@ export const MAX_EXCESS_MS = 10_000;
 /** What a delivery costs beside the line of the message, counted in bytes. */
 const DELIVERY_OVERHEAD_BYTES = 500;
 
+/** How often a client may tell that its user is typing. */
+const TYPING_INTERVAL_MS = 3_000;
+
 /** Why a message is not taken. */
 export interface MessageRefusal {
   /** So long every further message is refused too, so that messages keep their order. */
@@ -72,6 +75,7 @@ export class SessionBudget {
   /** The client has waited as it was told if it was quiet for so long. */
   #quietMs = 0;
   #firstRefusalMs = -Infinity;
+  #lastTypingMs = -Infinity;
   #lastRefusalMs = -Infinity;
 
   /**
@@ -163,13 +167,14 @@ export class SessionBudget {
   isUnused(): boolean {
     const now = this.#now();
     const buckets = [this.#messages, this.#lines, this.#bytes];
-    return now >= this.#refusesUntilMs && buckets.every((bucket) => bucket.isFull(now));
+    return now >= this.#refusesUntilMs &&
+      buckets.every((bucket) => bucket.msUntil(bucket.burst, now) === 0);
   }
 
   /** Returns in how many milliseconds half of what a client may send at once has come back. */
   msUntilHalfFull(): number {
     const buckets = [this.#lines, this.#bytes, this.#address.lines, this.#address.bytes];
-    return Math.max(...buckets.map((bucket) => bucket.msUntilHalfFull(this.#nowMs)));
+    return Math.max(...buckets.map((bucket) => bucket.msUntil(bucket.burst / 2, this.#nowMs)));
   }
 
   /**
@@ -198,6 +203,15 @@ export class SessionBudget {
     };
   }
 
+  /** Takes the last line, which tells that the user is typing; returns whether it was taken. */
+  takeTyping(receivers: number): boolean {
+    const now = this.#nowMs;
+    if (now - this.#lastTypingMs < TYPING_INTERVAL_MS) return false;
+    if (this.#address.takeDelivery(this.#deliveredBytes(receivers), now) > 0) return false;
+    this.#lastTypingMs = now;
+    return true;
+  }
+
   /** Takes the check of a later token: see {@linkcode AddressBudget.takeTokenCheck}. */
   takeTokenCheck(): boolean {
     return this.#address.takeTokenCheck();
@@ -211,9 +225,13 @@ export class SessionBudget {
   /** Takes a message; returns 0, or in how many milliseconds it can be taken. */
   #msUntilTaken(opensRoom: boolean, receivers: number): number {
     const now = this.#nowMs;
-    if (!this.#messages.take(1, now)) return this.#messages.msUntilHalfFull(now);
+    if (!this.#messages.take(1, now)) return this.#messages.msUntil(this.#messages.burst / 2, now);
     const waitMs = opensRoom ? this.#address.takeNewRoom() : 0;
-    const bytes = (this.#lineBytes + DELIVERY_OVERHEAD_BYTES) * receivers;
-    return waitMs || this.#address.takeDelivery(bytes, now);
+    return waitMs || this.#address.takeDelivery(this.#deliveredBytes(receivers), now);
+  }
+
+  /** What it costs to deliver the last line. */
+  #deliveredBytes(receivers: number): number {
+    return (this.#lineBytes + DELIVERY_OVERHEAD_BYTES) * receivers;
   }
 }

@@ -31,7 +31,8 @@ export const CLOSE = {
   tooMany: { code: 4429, reason: "too many messages at once", mayReconnect: true },
 } as const satisfies Record<string, CloseReason>;
 
-/** Tells whether a client may connect again after a close code, which may be an unknown one. */
-export function mayReconnect(code: number): boolean {
-  return Object.values(CLOSE).find((reason) => reason.code === code)?.mayReconnect ?? true;
-}
+/** The codes after which a client must not connect again. */
+export type FinalCode = Extract<
+  typeof CLOSE[keyof typeof CLOSE],
+  { readonly mayReconnect: false }
+>["code"];

@@ -116,6 +116,14 @@ export interface Muted {
   readonly until: number;
 }
 
+/** A user is typing. Not in the log. */
+export interface Typing {
+  /** Always `"typing"`. */
+  readonly type: "typing";
+  /** The user's name. */
+  readonly user: string;
+}
+
 /** A plain line that somebody published on the room's channel with Redis itself. */
 export interface Notice {
   /** Always `"notice"`. */
@@ -153,7 +161,8 @@ export type UnloggedEvent =
   | Removed
   | Kicked
   | Banned
-  | Muted;
+  | Muted
+  | Typing;
 
 /**
  * What instances publish to one another on a room's channel. Each event is one line of JSON, and
@@ -186,7 +195,8 @@ const HAS_FIELDS: Readonly<Record<PublishedEvent["type"], (value: any) => boolea
   added: hasSession,
   joined: hasSession,
   replaced: (event) => hasSession(event) && typeof event.former === "string",
-  left: ({ user }) => typeof user === "string",
+  left: hasUser,
+  typing: hasUser,
   message: ({ id, prev, user, text, ref, removed, session }) =>
     typeof user === "string" && typeof text === "string" && isId(id) && isId(prev) &&
     isOptionalString(ref) && isOptionalString(session) &&
@@ -199,6 +209,10 @@ const HAS_FIELDS: Readonly<Record<PublishedEvent["type"], (value: any) => boolea
 
 function isOptionalString(value: unknown): boolean {
   return value === undefined || typeof value === "string";
+}
+
+function hasUser({ user }: Left | Typing): boolean {
+  return typeof user === "string";
 }
 
 function hasSession({ user, session, users }: Added | Joined | Replaced): boolean {

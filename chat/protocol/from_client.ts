@@ -27,6 +27,12 @@ export interface Ping {
   readonly type: "ping";
 }
 
+/** A client tells the room that its user is typing. */
+export interface ClientTyping {
+  /** Always `"typing"`. */
+  readonly type: "typing";
+}
+
 /** A client asks the server to free its name, and to close the connection then. */
 export interface Leave {
   /** Always `"leave"`. */
@@ -76,4 +82,4 @@ export type Moderation =
   });
 
 /** What a line of a client can be. */
-export type FromClient = ClientMessage | Ping | Leave | ClientToken | Moderation;
+export type FromClient = ClientMessage | ClientTyping | Ping | Leave | ClientToken | Moderation;

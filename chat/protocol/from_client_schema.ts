@@ -34,6 +34,7 @@ export const FromClientSchema: v.GenericSchema<unknown, FromClient> = v.variant(
     after: v.optional(Ref),
   }),
   v.strictObject({ type: v.literal("ping") }),
+  v.strictObject({ type: v.literal("typing") }),
   v.strictObject({ type: v.literal("leave") }),
   v.strictObject({ type: v.literal("token"), token: v.string() }),
   v.strictObject({

@@ -15,7 +15,7 @@ export const BEFORE_FIRST_ID = "0-0";
 const ID = /^(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})$/;
 
 /** The second number can be as large as this in Redis, if another program chose it. */
-const MAX_SEQUENCE = 2n ** 64n - 1n;
+const MAX_SEQUENCE = 18_446_744_073_709_551_615n;
 
 /** Tells whether a value is an id. */
 export function isId(value: unknown): value is string {

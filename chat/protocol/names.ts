@@ -22,10 +22,21 @@ export const DEFAULT_ROOM = "chat";
 export function parseUser(encoded: string): string {
   let user: string;
   try {
-    user = decodeURIComponent(encoded).normalize("NFC");
+    user = decodeURIComponent(encoded);
   } catch {
     throw new BadRequest(`the user name ${quote(encoded)} is not percent-encoded UTF-8`);
   }
+  return checkUser(user);
+}
+
+/**
+ * Checks a user's name: see {@linkcode parseUser}.
+ *
+ * @returns the name in Unicode NFC
+ * @throws {BadRequest} if it is none
+ */
+export function checkUser(given: string): string {
+  const user = given.normalize("NFC");
   const length = [...user].length;
   if (length === 0) throw new BadRequest("the user name is empty: ask for /chat/{user}");
   if (length > 64) {
@@ -55,7 +66,15 @@ export function parseRoom(given: readonly string[]): string {
   if (given.length > 1) {
     throw new BadRequest("more than one room is given: one connection joins one");
   }
-  const [room] = given;
+  return checkRoom(given[0]);
+}
+
+/**
+ * Checks a room's name: see {@linkcode parseRoom}.
+ *
+ * @throws {BadRequest} if it is none
+ */
+export function checkRoom(room: string): string {
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(room)) {
     throw new BadRequest(
       `the room name ${quote(room)} is not 1 to 64 of the characters A-Z a-z 0-9 . _ -`,
@@ -68,7 +87,7 @@ export function parseRoom(given: readonly string[]): string {
 export function quote(given: string): string {
   return JSON.stringify(given.length > 100 ? given.slice(0, 100) + "…" : given)
     .replace(
-      /[\u007f-\u009f]|\p{Cf}|\p{Zl}|\p{Zp}/gu,
+      /[\x7f-\x9f\p{Cf}\p{Zl}\p{Zp}]/gu,
       (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`,
     );
 }

@@ -26,7 +26,7 @@ export interface Welcome {
   readonly maxInFlightBytes: number;
   /**
    * What a client may send because this server offers it: `after`, the field of a message, and the
-   * lines `leave` and `token`.
+   * lines `leave`, `token` and `typing`.
    */
   readonly features: readonly string[];
   /**
@@ -34,6 +34,10 @@ export interface Welcome {
    * authentication.
    */
   readonly expires?: number;
+  /** `false` if the user may only listen; absent otherwise. */
+  readonly canPublish?: false;
+  /** `true` if the user may moderate; absent otherwise. */
+  readonly canModerate?: true;
   /** How many messages a client may send a second; absent if nothing limits them. */
   readonly messagesPerSecond?: number;
   /** How many of them at once. */

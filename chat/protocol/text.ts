@@ -41,6 +41,7 @@ function encodeEvent(event: RoomEvent): string | undefined {
     }
     case "added":
     case "replaced":
+    case "typing":
     case "unknown":
       return undefined;
     default:

@@ -55,14 +55,4 @@ export class TokenBucket {
     const fullInMs = Math.max(0, this.#fullAtMs - nowMs);
     return Math.max(0, Math.ceil(fullInMs + missing * this.#msPerToken));
   }
-
-  /** Returns in how many milliseconds the bucket is half full. */
-  msUntilHalfFull(nowMs: number): number {
-    return this.msUntil(this.burst / 2, nowMs);
-  }
-
-  /** Whether nothing was taken that has not come back. Such a bucket can be forgotten. */
-  isFull(nowMs: number): boolean {
-    return this.#fullAtMs <= nowMs;
-  }
 }

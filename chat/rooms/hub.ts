@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Access } from "../auth/access.ts";
+import type { UnloggedEvent } from "../protocol/events.ts";
 import type { Moderation } from "../protocol/from_client.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
@@ -144,6 +145,11 @@ export class Hub {
     return published;
   }
 
+  /** Publishes an event that is not logged: see {@linkcode Store.publishUnlogged}. */
+  publishUnlogged(name: string, event: UnloggedEvent): Promise<void> {
+    return this.#store.publishUnlogged(name, event);
+  }
+
   /** Notes a client that moderates a room: no other moderator may put it out. */
   async noteModerator(name: string, { user, canModerate, expiresAtMs }: Access): Promise<void> {
     if (user === undefined || !canModerate) return;
@@ -211,7 +217,9 @@ export class Hub {
     while (room.isAuthenticated) {
       try {
         const removals = await this.#store.readRemovals(name, last);
-        for (const event of removals) room.handleEvent(event, JSON.stringify(event));
+        // Some of them may have been made before.
+        const missed = removals.filter(({ id }) => !room.hasSeenRemoval(id));
+        for (const event of missed) room.handleEvent(event, JSON.stringify(event));
         const bans = await this.#store.moderation.listRestricted("banned", name);
         for (const ban of bans) room.putOut({ type: "banned", ...ban });
         return;

@@ -8,6 +8,9 @@ import type { Member, Receiver } from "./member.ts";
 
 const NOBODY: readonly Member[] = [];
 
+/** How many of the last removals a room remembers. */
+const MAX_KNOWN_REMOVALS = 1_000;
+
 /** A session that is claiming a name. */
 interface Reservation {
   readonly member: Member;
@@ -31,6 +34,8 @@ export class Room {
   readonly #reservations = new Map<string, Reservation>();
   /** Users of members whom everyone else saw leave, because another instance reaped this one. */
   readonly #seenLeaving = new Set<string>();
+  /** The ids of the messages that were removed last, oldest removal first. */
+  readonly #removed = new Set<string>();
   #lastId = BEFORE_FIRST_ID;
   /** How many messages this instance has sent to the store without a reply so far. */
   #inFlight = 0;
@@ -127,6 +132,11 @@ export class Room {
     for (const receiver of receivers) receiver.onPutOut(event);
   }
 
+  /** Tells whether one of the last removals was of this message. */
+  hasSeenRemoval(id: string): boolean {
+    return this.#removed.has(id);
+  }
+
   /** Tells a session that another session has its name. */
   handleNameLost(user: string, session: string, loss: NameLoss): void {
     const member = this.#members.of(user).find(({ id }) => id === session) ??
@@ -170,6 +180,12 @@ export class Room {
       case "replaced":
         this.handleNameLost(event.user, event.former, "replaced");
         return this.#admit(event.session, event.users);
+      case "removed":
+        this.#removed.add(event.id);
+        if (this.#removed.size > MAX_KNOWN_REMOVALS) {
+          this.#removed.delete(this.#removed.values().next().value!);
+        }
+        return this.#broadcast(event, line);
       case "kicked":
       case "banned":
         this.#broadcast(event, line);

@@ -234,13 +234,15 @@ export class Session implements Member {
     this.#state = "joined";
     const { user, room } = this.#request;
     const { maxMessageBytes, maxBufferedBytes: maxInFlightBytes } = this.#limits;
-    const { renew, expiresAtMs } = this.#access;
+    const { renew, expiresAtMs, canPublish, canModerate } = this.#access;
     this.#writer.reply({
       ...{ type: "welcome", user, room, last, recovered, users },
       ...{ maxMessageBytes, maxInFlightBytes },
       ...renew
-        ? { features: ["after", "leave", "token"], expires: expiresAtMs }
-        : { features: ["after", "leave"] },
+        ? { features: ["after", "leave", "typing", "token"], expires: expiresAtMs }
+        : { features: ["after", "leave", "typing"] },
+      ...!canPublish && { canPublish },
+      ...renew && canModerate && { canModerate },
       ...this.#budget.rates,
     });
     this.#isRoomNew = last === BEFORE_FIRST_ID;
@@ -283,6 +285,8 @@ export class Session implements Member {
         return this.#handleMessage(decoded);
       case "ping":
         return this.#writer.reply({ type: "pong" });
+      case "typing":
+        return this.#tellTyping();
       case "leave":
         return void this.#closeWhenReleased();
       case "token":
@@ -321,6 +325,17 @@ export class Session implements Member {
     }
     this.#isRoomNew = false;
     this.#publish(message);
+  }
+
+  /** Tells the room that the user is typing, if it is not told too often. */
+  #tellTyping(): void {
+    const { room } = this.#request;
+    if (!this.#access.canPublish) {
+      return this.#writer.reply(errorReply.forbidden("you may only listen"));
+    }
+    if (!this.#budget.takeTyping(this.#hub.countReceivers(room))) return;
+    // Nobody needs to learn later that someone was typing.
+    this.#hub.publishUnlogged(room, { type: "typing", user: this.user }).catch(() => {});
   }
 
   /** Does what a moderator asks for. It is charged as a message is. */

@@ -48,7 +48,7 @@ export interface ModerationStore {
   /** Tells whether a user or an address is banned from a room. */
   isBanned(room: string, user: string, address: string): Promise<boolean>;
 
-  /** Notes that a user moderates a room until a time in milliseconds since 1970. */
+  /** Notes that a user moderates a room until a time in milliseconds since 1970, or longer. */
   noteModerator(room: string, user: string, untilMs: number): Promise<void>;
 
   /** Tells whether a user moderates a room. */

@@ -240,7 +240,8 @@ export interface Store {
   ): Promise<string>;
 
   /**
-   * Publishes an event that is not logged, other than those of `claim` and `release`.
+   * Publishes an event that is not logged, other than those of `claim` and `release`. If a user is
+   * muted, and can be, `typing` is not published.
    *
    * @param room the room's name
    * @param event the event
@@ -324,7 +325,6 @@ export class StoreUnavailable extends Error {
 
 /** The message that a message names as the one before it is not in the log. */
 export class OutOfOrder extends StoreUnavailable {
-  /** Creates the error, always with the same words. */
   constructor() {
     super("the message before it is not in the log");
   }
@@ -332,7 +332,6 @@ export class OutOfOrder extends StoreUnavailable {
 
 /** The store remembers too many refs of the user: see {@linkcode maxRefs}. */
 export class TooManyRefs extends StoreUnavailable {
-  /** Creates the error, always with the same words. */
   constructor() {
     super("the user has sent too many messages with a ref in five minutes");
   }
@@ -340,7 +339,6 @@ export class TooManyRefs extends StoreUnavailable {
 
 /** The sender is muted in the room. */
 export class Muted extends StoreUnavailable {
-  /** Creates the error, always with the same words. */
   constructor() {
     super("the sender is muted");
   }

@@ -4,6 +4,7 @@ import { deadline } from "../../chat/store/deadline.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { messageOf, NOTHING_SET, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
+import { freePort } from "../support/ports.ts";
 import { TextClient } from "../support/text_client.ts";
 import { makeToken, secondsFromNow, SECRET } from "../support/tokens.ts";
 import { TIMEOUT_MS, until } from "../support/wait.ts";
@@ -245,6 +246,15 @@ Deno.test("a token is in no line of the log, whatever is done with it", async ()
   const output = (await server.output.end()).join("\n");
   assertStringIncludes(output, "Stopping");
   for (const secret of [...tokens, SECRET]) assert(!output.includes(secret), output);
+});
+
+Deno.test("the log says why the key server does not answer, and shows only its host", async () => {
+  const host = `127.0.0.1:${freePort()}`;
+  await using server = await startInstance({ AUTH_JWKS_URL: `http://${host}/keys?secret=x#y` });
+  const [line] = await server.output.find(/No keys from .*/);
+  assertStringIncludes(line, `No keys from ${host} (`);
+  assertStringIncludes(line, `(${host}): client error (Connect): tcp connect error: Connection`);
+  assert(!line.includes("secret"), line);
 });
 
 Deno.test("the start says that authentication is off, unless HOST is loopback", async () => {

@@ -151,7 +151,7 @@ Deno.test("a client keeps to the server's limits, and is never disconnected", as
 
 Deno.test("the server may state no limits, and may send unknown events", async () => {
   await using server = serveWelcome((socket) => {
-    socket.send('{"type":"typing","user":"bar"}');
+    socket.send('{"type":"reacted","user":"bar"}');
     socket.onmessage = ({ data }) => {
       const { text, ref } = JSON.parse(data);
       const ack = { type: "ack", ref, id: "1-0" };

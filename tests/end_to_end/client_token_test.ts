@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { ChatClient } from "../../chat/client/client.ts";
 import { ChatError } from "../../chat/client/chat_error.ts";
 import { deadline } from "../../chat/store/deadline.ts";
@@ -101,17 +101,18 @@ Deno.test("a client sends another token when half of the time has passed", async
   globalThis.setInterval = setInterval;
   await client.ready;
   const { now } = Date;
-  const beats = async (aheadMs: number, count: number) => {
+  const beatAt = (aheadMs: number) => {
     Date.now = () => now() + aheadMs;
     beat!();
     Date.now = now;
-    await until(() => lines.length >= count, 1);
   };
-  await beats(4_000, 1);
-  assertEquals(lines, ['{"type":"ping"}']);
-  await beats(6_000, 3);
-  assertEquals(lines.slice(1), ['{"type":"ping"}', '{"type":"token","token":"t2"}']);
-  await beats(9_000, 4);
-  assert(!lines.slice(3).join().includes("token"), lines.join());
+  beatAt(4_000);
+  assertEquals(lines, []);
+  beatAt(6_000);
+  await until(() => lines.length === 2, 1);
+  assertEquals(lines, ['{"type":"ping"}', '{"type":"token","token":"t2"}']);
+  // The answers come in between, and then the client pings again.
+  await until(() => (beatAt(9_000), lines.length > 2), 10);
+  assertEquals(lines.slice(2), ['{"type":"ping"}']);
   await client.close();
 });

@@ -1,12 +1,22 @@
 import { assert, assertEquals } from "@std/assert";
-import { CLIENT_MODULES } from "../../chat/http/modules.ts";
+import { loadPage } from "../../chat/http/page.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
 
-/** Every route that gives nothing of a room. */
-const OPEN = ["GET /", "GET /healthz", "GET /readyz", ...CLIENT_MODULES.keys()]
-  .map((route) => route.startsWith("/") ? `GET ${route}` : route);
+/** A request for every route that gives nothing of a room. */
+const OPEN = [
+  "GET /",
+  "GET /r/red",
+  "GET /client.js",
+  "GET /sw.js",
+  `GET /web/${(await loadPage()).hash}/main.js`,
+  "GET /healthz",
+  "GET /readyz",
+];
+
+/** Requests for the page, which has the addresses of other routes too. */
+const PAGE = ["GET /", "GET /r/red", "GET /chat/foo?room=red"];
 
 /** A request for every other route, and the claim that it needs beside the room. */
 const IN_ROOM: Readonly<Record<string, "read" | "publish" | "moderate">> = {
@@ -57,7 +67,10 @@ function split(request: string): [method: string, path: string] {
 Deno.test("each route stands in one of the two tables here, as what it needs says", async () => {
   await using server = await startHttpServer();
   const requests = [...OPEN, ...Object.keys(IN_ROOM)];
-  for (const route of server.routes) {
+  const [page, ...others] = server.routes;
+  assertEquals(page.needs, "nothing");
+  for (const request of PAGE) assert(page.path.test(split(request)[1].split("?")[0]), request);
+  for (const route of others) {
     const name = `${route.method} ${route.path}`;
     const fitting = requests.filter((request) => {
       const [method, path] = split(request);
@@ -66,7 +79,7 @@ Deno.test("each route stands in one of the two tables here, as what it needs say
     assert(fitting.length > 0, `${name} is in no table of this test: add a request to one of them`);
     for (const request of fitting) assertEquals(IN_ROOM[request] ?? "nothing", route.needs, name);
   }
-  assertEquals(server.routes.length, requests.length);
+  assertEquals(others.length, requests.length);
 });
 
 Deno.test("without a token for the room, no route gives anything of it", async () => {
@@ -96,6 +109,16 @@ Deno.test("without a token for the room, no route gives anything of it", async (
       const [method, path] = split(request);
       const response = await fetch(server.origin + path, { method, headers });
       assertEquals(response.status, 200, request);
+      assertSilent(await response.text(), token);
+    }
+    for (const request of PAGE) {
+      const [method, path] = split(request);
+      const wanted = { ...headers, accept: "text/html" };
+      const response = await fetch(server.origin + path, { method, headers: wanted });
+      assertEquals([response.status, response.headers.get("content-type")], [
+        200,
+        "text/html; charset=utf-8",
+      ]);
       assertSilent(await response.text(), token);
     }
   }

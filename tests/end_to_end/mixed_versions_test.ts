@@ -8,7 +8,7 @@ import { TextClient } from "../support/text_client.ts";
 const MESSAGE_COUNT = 100;
 
 /** What clients of a later version receive beside messages. */
-const TYPING = { type: "typing", user: "zoe" };
+const REACTED = { type: "reacted", user: "zoe" };
 
 Deno.test("this version and a later one, with more types and fields, share a Redis", async () => {
   await using later = await makeLaterVersion();
@@ -39,14 +39,14 @@ Deno.test("this version and a later one, with more types and fields, share a Red
       .map((message) => `${message.user}: ${message.text}`);
     await texts[i].until(expected.at(-1)!);
     const lines = texts[i].frames.filter((line) => !/ the chat!$|^Welcome /.test(line));
-    const isTyping = (line: string) => line === "zoe is typing";
-    assertEquals(lines.filter((line) => !isTyping(line)), expected);
-    assertEquals(lines.some(isTyping), user === "next text");
+    const isReaction = (line: string) => line === "zoe has reacted";
+    assertEquals(lines.filter((line) => !isReaction(line)), expected);
+    assertEquals(lines.some(isReaction), user === "next text");
   }
 
   // What this version does not know, it passes on to programs as it is.
   for (const { events } of jsons) {
-    assert(events.some((event) => JSON.stringify(event) === JSON.stringify(TYPING)));
+    assert(events.some((event) => JSON.stringify(event) === JSON.stringify(REACTED)));
   }
   const moods = ofOld.map((message) => (message as unknown as { mood?: string }).mood);
   assertEquals(new Set(moods), new Set([undefined, "fine"]));

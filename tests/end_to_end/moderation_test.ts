@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ChatClient, ChatError } from "../../chat/client/client.ts";
 import { payloadOf } from "../../chat/protocol/events.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 import { startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { startProxy } from "../support/proxy.ts";
@@ -10,7 +11,7 @@ import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
-import { until } from "../support/wait.ts";
+import { TIMEOUT_MS, until } from "../support/wait.ts";
 
 const AUTH = { AUTH_SECRET: SECRET };
 
@@ -60,15 +61,20 @@ async function act(client: JsonClient, action: Record<string, unknown>): Promise
   ]);
 }
 
+/** Waits until the server has closed a connection, but not for ever; resolves to the close code. */
+async function closeCode({ closed }: JsonClient): Promise<number> {
+  return (await deadline(closed, TIMEOUT_MS)).code;
+}
+
 /** Resolves to the close code of a client, and to what it was told before. */
 async function lastWords(client: JsonClient): Promise<[number, string]> {
-  const { code } = await client.closed;
+  const code = await closeCode(client);
   return [code, client.all("error").at(-1)!.message];
 }
 
 /** Resolves to the close code with which a join ends; 0 if the handshake is refused. */
 async function closeCodeOfJoin(port: number, user: string): Promise<number> {
-  return (await new JsonClient(port, user, await optionsOf(user)).closed).code;
+  return await closeCode(new JsonClient(port, user, await optionsOf(user)));
 }
 
 Deno.test("a removed message never comes back", async () => {
@@ -219,7 +225,7 @@ Deno.test("a ban with addresses keeps out others who use them, but no moderator"
   const path = "/rooms/r/bans/foo";
   const body = '{"seconds":60,"address":true}';
   assertEquals(await ask(two, "ann", "PUT", path, body), [204, ""]);
-  assertEquals((await foo.closed).code, 4403);
+  assertEquals(await closeCode(foo), 4403);
   await until(async () => (await ask(two, "pi", "GET", "/chat/pi?room=r"))[0] === 403, 20);
   assertEquals(await closeCodeOfJoin(one, "pi"), 0);
   const list = await ask(one, "ann", "GET", "/rooms/r/bans");
@@ -251,7 +257,7 @@ Deno.test("a user who was kicked can come back, and the client does not by itsel
   assertEquals(await act(ann, { type: "remove", id: await ann.publish("a") }), "done");
   assertEquals(await act(ann, { type: "kick", user: "foo" }), "done");
   assertEquals(await lastWords(foo), [4403, "you were kicked by ann"]);
-  const { code, message } = await closed.promise;
+  const { code, message } = await deadline(closed.promise, TIMEOUT_MS);
   assertEquals([code, message], ["forbidden", "you were kicked by ann"]);
   assertEquals(heard, ["muted by ann", "removed by ann"]);
   assertEquals(await bar.find("kicked"), { type: "kicked", user: "foo", by: "ann" });
@@ -262,7 +268,7 @@ Deno.test("a user who was kicked can come back, and the client does not by itsel
   });
   const back = await join(one, "foo");
   assertEquals((await ask(one, "ann", "DELETE", "/rooms/r/users/foo"))[0], 204);
-  assertEquals((await back.closed).code, 4403);
+  assertEquals(await closeCode(back), 4403);
   assert((await listening.text()).includes("you were kicked by ann"), "the stream ends too");
   await Promise.all([ann, bar].map((client) => client.leave()));
 });

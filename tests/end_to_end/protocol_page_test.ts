@@ -111,17 +111,20 @@ Deno.test("the protocol page describes every event, with a real example", async 
   });
   const foo = await JsonClient.join(chat.one, "foo");
   const bar = await JsonClient.join(chat.two, "bar");
-  const [message, ping, leave] = ["message", "ping", "leave", "token"].map((type) => {
-    const name = `From the client: ${type}`;
-    const [example] = examples(sections.get(name)!);
-    assertDocumented(name, example);
-    return example;
-  });
+  const [message, ping, typing, leave] = ["message", "ping", "typing", "leave", "token"].map(
+    (type) => {
+      const name = `From the client: ${type}`;
+      const [example] = examples(sections.get(name)!);
+      assertDocumented(name, example);
+      return example;
+    },
+  );
   await foo.find("joined");
-  foo.send({ type: "message", text: "x".repeat(1001), ref: "0" }, message, ping);
+  foo.send({ type: "message", text: "x".repeat(1001), ref: "0" }, message, ping, typing);
   await bar.find("message");
   await bar.leave();
   await foo.find("left");
+  await foo.find("typing");
   await chat.redis.command("PUBLISH", "chat", "ops: deploy at five");
   await foo.find("notice");
   const { id: prev } = await foo.find("message");

@@ -10,7 +10,9 @@ function pageOf(origin: string): string {
   <script type="module">
     import { ChatClient } from "${origin}/client.js";
     globalThis.states = [];
+    globalThis.restored = [];
     globalThis.chat = new ChatClient("${origin}", "foo", { storage: sessionStorage });
+    chat.onrestored = (unsent) => restored.push(...unsent.map(({ text }) => text));
     chat.addEventListener("state", ({ detail: { state, error } }) => {
       states.push(error?.code ?? state);
     });
@@ -62,6 +64,21 @@ for (const [host, hasLocks] of [["127.0.0.1", true], [INSECURE_HOST, false]] as 
     await original.evaluate('chat.send("still here")');
     await watcher.find("message");
     assertEquals(watcher.events.slice(1).map(({ type }) => type), ["joined", "message"]);
+
+    // What was not acknowledged goes out once, and not from the duplicate.
+    assertEquals(proxy.freeze("GET /chat/foo"), 1);
+    await original.evaluate('["one", "two"].forEach((text) => void chat.send(text))');
+    const late = await duplicate(original);
+    assertEquals(await statesOf(late), ["name_taken"]);
+    await original.reload();
+    await watcher.find("message", ({ text }) => text === "two");
+    await late.reload();
+    assertEquals(await statesOf(late), ["name_taken"]);
+    for (const [tab, texts] of [[original, ["one", "two"]], [late, []]] as const) {
+      assertEquals(await tab.evaluate("restored"), texts);
+    }
+    await original.waitForFunction("chat.unsent.length === 0");
+    assertEquals(watcher.texts, ["still here", "one", "two"]);
 
     await original.goto("about:blank");
     await watcher.find("left");

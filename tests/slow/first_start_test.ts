@@ -10,7 +10,7 @@ const LAST_BAR_MS = 1_000;
 for (const task of ["start", "dev"] as const) {
   Deno.test(`the first \`deno task ${task}\` shows in a terminal where it listens`, async () => {
     const folder = await Deno.makeTempDir();
-    const project = ["deno.json", "deno.lock", "main.ts", "chat", "tools"];
+    const project = ["deno.json", "deno.lock", "main.ts", "chat", "tools", "web"];
     const cwd = new URL("../..", import.meta.url);
     const copy = new Deno.Command("cp", { args: ["-r", ...project, folder], cwd });
     assertEquals((await copy.output()).code, 0);

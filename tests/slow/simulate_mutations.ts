@@ -42,7 +42,7 @@ const MUTATIONS: readonly Mutation[] = [
 ];
 
 const ROOT = new URL("../..", import.meta.url).pathname;
-const COPIED = ["chat", "tests", "vendor", "deno.json", "deno.lock"];
+const COPIED = ["chat", "web", "tests", "vendor", "deno.json", "deno.lock"];
 
 /** Runs the simulation in a folder, and returns how many seeds failed. */
 async function countFailures(folder: string, seeds: string): Promise<number> {

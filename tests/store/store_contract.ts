@@ -944,7 +944,10 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
       [Muted, "taken", Muted, "taken", "taken", "taken", Muted],
     );
     assertEquals(outcomes[3], { status: "fulfilled", value: taken });
+    await here.publishUnlogged("r", { type: "typing", user: "foo" });
+    await here.publishUnlogged("r", { type: "typing", user: "bar" });
     await there.moderation.restrict("muted", "r", "foo", "ann", 0);
+    await here.publishUnlogged("r", { type: "typing", user: "foo" });
     await here.publish("r", "foo", "after", "ref 2", "ref 1");
     await there.moderation.restrict("muted", "r", "foo", "ann", 1);
     const publish = () => here.publish("r", "foo", "later").then(() => true, () => false);
@@ -953,6 +956,8 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await recorder.until("end");
     const texts = recorder.messages().map(({ text }) => text);
     assertEquals(texts, ["before", "in the same turn", "b", "d", "after", "later", "end"]);
+    const typing = recorder.events.flatMap((event) => event.type === "typing" ? event.user : []);
+    assertEquals(typing, ["bar", "foo"]);
   }, { ...AMPLE, hasMutes: true });
 
   test("nobody is muted where users cannot be", async ({ here }) => {

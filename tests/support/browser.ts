@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { installNpmPackages } from "./npm.ts";
+import { until } from "./wait.ts";
 
 /** Where Debian's package has it. */
 const CHROMIUM = "/usr/bin/chromium";
@@ -15,11 +16,60 @@ export interface Page {
   close(): Promise<void>;
   /** Waits until the page opens another one. */
   waitForEvent(event: "popup"): Promise<Page>;
+  /** Finds elements by a selector: CSS, or those of playwright, such as `text=Join`. */
+  locator(selector: string): Locator;
+  readonly keyboard: {
+    press(key: string): Promise<void>;
+    type(text: string): Promise<void>;
+  };
+  readonly mouse: {
+    move(x: number, y: number): Promise<void>;
+    wheel(deltaX: number, deltaY: number): Promise<void>;
+  };
+  setViewportSize(size: Size): Promise<void>;
+  emulateMedia(media: Pick<ContextOptions, "colorScheme">): Promise<void>;
+  screenshot(options?: { readonly path?: string }): Promise<unknown>;
+}
+
+/** One or several elements of a page. */
+export interface Locator {
+  click(): Promise<void>;
+  fill(text: string): Promise<void>;
+  hover(): Promise<void>;
+  first(): Locator;
+  /** Waits until the element is there and visible. */
+  waitFor(): Promise<void>;
+}
+
+/** A size in CSS pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** How a browser is to look to its pages. */
+export interface ContextOptions {
+  readonly viewport?: Size;
+  readonly colorScheme?: "light" | "dark";
+  readonly locale?: string;
+  readonly timezoneId?: string;
+  readonly hasTouch?: boolean;
+  readonly isMobile?: boolean;
+  readonly reducedMotion?: "reduce";
+  readonly forcedColors?: "active";
+}
+
+/** Pages that share their storage, and nothing with the pages of another context. */
+export interface Context extends AsyncDisposable {
+  newPage(): Promise<Page>;
+  /** Tells the pages that there is no network, and connects no more. Open connections stay. */
+  setOffline(isOffline: boolean): Promise<void>;
 }
 
 /** What the tests use of playwright-core's `Browser`. */
 export interface Browser extends AsyncDisposable {
   newPage(): Promise<Page>;
+  newContext(options?: ContextOptions): Promise<Context>;
 }
 
 /** A host whose pages have no secure context, as that of a development server in a home network. */
@@ -33,6 +83,14 @@ export async function startChromium(): Promise<Browser> {
   const { chromium } = createRequire(await installNpmPackages("browser"))("playwright-core");
   const args = ["--no-sandbox", `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`];
   return await chromium.launch({ executablePath: CHROMIUM, args });
+}
+
+/**
+ * Waits until an expression is true in a page. The content security policy of ours does not let
+ * `waitForFunction` evaluate anything.
+ */
+export async function untilTrue(page: Page, expression: string): Promise<void> {
+  await until(() => page.evaluate<boolean>(`!!(${expression})`), 20);
 }
 
 /** Serves files on a free port of 127.0.0.1. */

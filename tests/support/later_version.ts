@@ -3,19 +3,19 @@ const CHANGES: readonly (readonly [file: string, before: string, after: string])
   // A type of events.
   [
     "chat/protocol/events.ts",
-    "  left: ({ user }) =>",
-    '  typing: ({ user }) => typeof user === "string",\n  left: ({ user }) =>',
+    "  left: hasUser,",
+    "  reacted: hasUser,\n  left: hasUser,",
   ],
   [
     "chat/protocol/text.ts",
     '    case "unknown":',
-    '    case "typing":\n      return `${event.user} is typing`;\n    case "unknown":',
+    '    case "reacted":\n      return `${event.user} has reacted`;\n    case "unknown":',
   ],
-  ["chat/rooms/room.ts", '      case "unknown":', '      case "typing":\n      case "unknown":'],
+  ["chat/rooms/room.ts", '      case "unknown":', '      case "reacted":\n      case "unknown":'],
   [
     "chat/store/redis/scripts/publish.lua",
     "local receivers =",
-    `events[#events + 1] = '{"type":"typing","user":"zoe"}'\nlocal receivers =`,
+    `events[#events + 1] = '{"type":"reacted","user":"zoe"}'\nlocal receivers =`,
   ],
   // A field of messages.
   [
@@ -31,7 +31,7 @@ const CHANGES: readonly (readonly [file: string, before: string, after: string])
 export async function makeLaterVersion(): Promise<AsyncDisposable & { readonly folder: string }> {
   const folder = await Deno.makeTempDir();
   const project = new URL("../..", import.meta.url).pathname;
-  const copied = ["chat", "main.ts", "deno.json", "deno.lock", "vendor"];
+  const copied = ["chat", "main.ts", "deno.json", "deno.lock", "vendor", "web"];
   const { success } = await new Deno.Command("cp", {
     args: ["-r", ...copied.map((name) => `${project}${name}`), folder],
   }).output();

@@ -259,3 +259,21 @@ Deno.test("while there are no keys yet, tokens are refused for now, and wait bri
   assertEquals((await authenticate(token)).user, "foo");
   released.resolve(new Response("too late"));
 });
+
+Deno.test("of a key server's response, no more than about a mebibyte is read", async () => {
+  const key = await makeKey("EdDSA", "1");
+  await using server = startKeyServer(key);
+  let sentMiB = 0;
+  const chunk = new Uint8Array(1024 * 1024).fill(" ".charCodeAt(0));
+  server.respondWith(() => {
+    const pull = (controller: ReadableStreamDefaultController) => {
+      controller.enqueue(chunk);
+      if (++sentMiB === 200) controller.close();
+    };
+    return new Response(new ReadableStream({ pull }));
+  });
+  const authenticate = await makeAuthenticate({ userClaim: "sub", jwksUrl: server.url });
+  await assertRejects(async () => authenticate(await key.sign()), KeysUnavailable);
+  // What is on its way does not count.
+  assert(sentMiB < 50, `${sentMiB} MiB were sent`);
+});

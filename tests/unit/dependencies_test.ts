@@ -20,6 +20,8 @@ Deno.test("a module may import from its own layer and from those below", () => {
       "chat/store/redis/a.ts": ["chat/store/a.ts", "chat/protocol/a.ts", "chat/config/a.ts"],
       "chat/store/redis/connections.ts": ["npm:ioredis@6.0.0"],
       "chat/client/a.ts": ["chat/protocol/a.ts"],
+      "chat/http/page_files.ts": ["web/a.ts"],
+      "web/a.ts": ["chat/client/client.ts", "chat/protocol/a.ts"],
     }),
     [],
   );
@@ -41,6 +43,9 @@ for (
     ["chat/auth/a.ts", "chat/http/b.ts", "chat/auth/", "chat/http/"],
     ["chat/store/a.ts", "chat/limits/b.ts", "chat/store/", "chat/limits/"],
     ["chat/http/a.ts", "deno.json", "chat/http/", "deno.json"],
+    ["web/a.ts", "chat/http/b.ts", "web/", "chat/http/"],
+    ["chat/session/a.ts", "web/b.ts", "chat/session/", "web/"],
+    ["chat/client/a.ts", "web/b.ts", "chat/client/", "web/"],
   ]
 ) {
   Deno.test(`${fromPart} may not import ${toPart}`, () => {

@@ -10,6 +10,7 @@ Deno.test("parseEvent() parses every event that is published", () => {
   const events: PublishedEvent[] = [
     { type: "joined", user: "foo", session: "1", users: 2 },
     { type: "left", user: "foo" },
+    { type: "typing", user: "foo" },
     { type: "replaced", user: "foo", session: "2", former: "s0", users: 2 },
     { type: "message", id: "1-2", prev: "0-0", user: "foo", text: 'a: "b"\n\u2028😀', ref: "r" },
     { type: "message", id: "1700000000000-0", prev: "1-2", user: "foo", text: "" },
@@ -37,6 +38,7 @@ Deno.test("parseEvent() refuses everything else", () => {
     '{"type":"message","id":"1-1","prev":"0-0","user":1,"text":"a"}',
     '{"type":"joined","user":"foo","session":"1"}',
     '{"type":"left","user":["foo"]}',
+    '{"type":"typing"}',
     '{"type":"left","user":"foo","type":["left"]}',
     '{"type":"left","user":"foo","type":{"toString":"left"}}',
     '{"type":"replaced","user":"foo","users":1}',

@@ -163,6 +163,42 @@ Deno.test("a join that was on its way when its user was banned is refused", asyn
   assertEquals(await store.moderation.isModerator("r", "ann"), true);
 });
 
+Deno.test("after an outage, a room is told only of the removals that it has missed", async () => {
+  const memory = openMemoryStore({ historyLimit: 10, historySeconds: 10 });
+  let isCutOff = false;
+  let onInterrupted = (_last: string) => {};
+  const store: Store = Object.assign(Object.create(memory), {
+    subscribe(room: string, listener: RoomListener) {
+      onInterrupted = (last) => listener.onInterrupted!(last);
+      return memory.subscribe(room, {
+        ...listener,
+        onEvent: (event, line) => isCutOff || listener.onEvent(event, line),
+      });
+    },
+  });
+  const hub = new Hub(store, { maxFlushMs: 20, now: () => 0 });
+  const frames: string[] = [];
+  await hub.join("r", {
+    ...{ user: "foo", id: "foo", maxDevices: 1, protocol: TEXT },
+    ...NO_MODERATION,
+    access: { ...ANYONE, user: "foo" },
+    onJoined() {},
+    deliver: (frame) => frames.push(frame),
+    onNameLost() {},
+  });
+  const [first, second] = [await hub.publish("r", "x", "1"), await hub.publish("r", "x", "2")];
+  await store.remove("r", first, "ann", true);
+  await endOfTurn();
+  isCutOff = true;
+  await store.remove("r", second, "bob", true);
+  await endOfTurn();
+  isCutOff = false;
+  frames.length = 0;
+  onInterrupted(first);
+  await endOfTurn();
+  assertEquals(frames, ["* a message was removed by bob"]);
+});
+
 Deno.test("what comes while a room is subscribed to is not delivered to a listener", async () => {
   const { hub, store } = await startHub([]);
   const subscribed = Promise.withResolvers<void>();

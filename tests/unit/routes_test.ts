@@ -41,6 +41,14 @@ const ROUTES: readonly Route[] = [
     isProbe: true,
     handle: () => new Response("ok"),
   },
+  {
+    method: "GET",
+    path: /^\/two$/,
+    needs: "nothing",
+    isFor: ({ headers }) => headers.get("accept") === "text/html",
+    handle: () => new Response("<p>"),
+  },
+  { method: "GET", path: /^\/two$/, needs: "nothing", handle: () => new Response("text") },
   { method: "GET", path: /^\/broken$/, needs: "nothing", handle: fail(new TypeError("a bug")) },
 ];
 
@@ -61,6 +69,16 @@ Deno.test("a request gets the route of its path and method", async () => {
   assertEquals(await ask("/a/x%20y?q=1"), [200, "x%20y?q=1", null]);
   assertEquals(await ask("/a/x", { method: "POST", body: "hi" }), [200, "hi", null]);
   assertEquals((await ask("/a/x", { method: "HEAD" }))[0], 200);
+});
+
+Deno.test("of two routes of a path and method, the first that fits responds", async () => {
+  assertEquals(await ask("/two"), [200, "text", null]);
+  assertEquals(await ask("/two", { headers: { accept: "text/html" } }), [200, "<p>", null]);
+  assertEquals(await ask("/two", { method: "PUT" }), [
+    405,
+    "PUT is not understood, use GET\n",
+    "GET, HEAD",
+  ]);
 });
 
 Deno.test("a path without the method is refused with the methods that it has", async () => {

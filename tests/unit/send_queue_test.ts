@@ -354,3 +354,74 @@ Deno.test("what was refused as too many is repeated in order, when the server sa
   assertEquals(repeated.slice(0, 2).map(({ ref }) => ref), [two.ref, three.ref]);
   queue.close(END);
 });
+
+Deno.test("a queue sends first what a former one has left, with the same refs", async () => {
+  const { queue, clock, takeLines, fail } = makeQueue();
+  const stored: string[] = [];
+  const later = queue.send("later");
+  const left = ["old", "sent", "refused", "not sent"].map((text, i) => ({ text, ref: `r${i}` }));
+  clock.ms = 300_001;
+  const restored = queue.restore(
+    JSON.stringify(left.map((one, i) => ({ ...one, firstSentAt: [30_000, 30_001, 30_001][i] }))),
+    (unsent) => stored.push(unsent),
+  );
+  assertEquals(restored.map(({ text, ref }) => ({ text, ref })), left);
+  assertEquals(queue.unsent.map(({ text }) => text), [...left.map(({ text }) => text), "later"]);
+  queue.onWelcome({ features: ["after"] });
+  // It is too late for the first one: the server may have forgotten its ref.
+  await assertCode(restored[0].id, "unknown");
+  const lines = takeLines();
+  const after = ["sent after undefined", "refused after sent", "not sent after refused"];
+  assertEquals(chain(lines), [...after, "later after not sent"]);
+  assertEquals(lines.slice(0, 3).map(({ ref }) => ref), ["r1", "r2", "r3"]);
+  // The attempt of the former queue may have been delivered.
+  fail("bad_message", lines[1]);
+  await assertCode(restored[2].id, "unknown");
+  queue.onAck({ ref: "r1", id: "1-0" });
+  assertEquals(await restored[1].id, "1-0");
+  queue.close(END);
+  // Nobody has to handle what becomes of the fourth one.
+  await assertCode(later, "unknown");
+  assertEquals(stored.at(-1), "");
+});
+
+Deno.test("a queue stores what is not acknowledged, after each turn in which that changes", async () => {
+  const { queue, clock, takeLines, fail } = makeQueue();
+  const stored: string[] = [];
+  queue.restore("", (unsent) => stored.push(unsent));
+  const takeStored = async () => {
+    await Promise.resolve();
+    return stored.splice(0).map((unsent) =>
+      JSON.parse(unsent).map(({ text, firstSentAt }: { text: string; firstSentAt?: number }) =>
+        `${text} ${firstSentAt}`
+      )
+    );
+  };
+  await takeStored();
+  for (const text of ["one", "two"]) queue.send(text).catch(() => {});
+  assertEquals(await takeStored(), [["one undefined", "two undefined"]]);
+  clock.ms = 7;
+  queue.onWelcome({});
+  assertEquals(await takeStored(), [["one 7", "two 7"]]);
+  const [one, two] = takeLines();
+  fail("not_delivered", two);
+  queue.onAck({ ref: one.ref, id: "1-0" });
+  assertEquals(await takeStored(), [["two undefined"]]);
+  // Of more than 256 KiB, the oldest are stored.
+  for (let i = 0; i < 5; i++) queue.send("x".repeat(60_000)).catch(() => {});
+  assertEquals((await takeStored())[0].length, 5);
+  queue.close(END);
+  assertEquals(stored.splice(0), [""]);
+  queue.send("after the end").catch(() => {});
+  await takeStored();
+  assertEquals(stored, []);
+  queue.close(END);
+});
+
+Deno.test("a queue ignores what it has not stored", () => {
+  for (const stored of ["", "{", "null", "{}", "[null]", "7"]) {
+    const { queue } = makeQueue();
+    assertEquals(queue.restore(stored, () => {}), []);
+    assertEquals(queue.unsent, []);
+  }
+});

@@ -111,6 +111,24 @@ Deno.test("a message costs its address its line and 500 bytes, for each who rece
   assertEquals(charged, [501, 501_000, 1_002]);
 });
 
+Deno.test("a user is typing once in three seconds, at the cost of its deliveries", () => {
+  const charged: number[] = [];
+  let waitMs = 0;
+  const takeDelivery = (bytes: number) => (charged.push(bytes), waitMs);
+  const { clock, budget } = makeBudget({}, { takeDelivery });
+  const type = (atMs: number) => {
+    clock.ms = atMs;
+    budget.takeLine(17);
+    return budget.takeTyping(2);
+  };
+  assertEquals([0, 1_500, 2_999, 3_000, 5_999].map(type), [true, false, false, true, false]);
+  waitMs = 100;
+  assertEquals(type(6_000), false);
+  waitMs = 0;
+  assertEquals([6_100, 9_099].map(type), [true, false]);
+  assertEquals(charged, [1_034, 1_034, 1_034, 1_034]);
+});
+
 Deno.test("a client is told of the limits that there are", () => {
   assertEquals(JSON.stringify(makeBudget({}).budget.rates), "{}");
   const { rates } = makeBudget({ maxMessagesPerSecond: 20, maxBytesPerSecond: 1_000 }).budget;

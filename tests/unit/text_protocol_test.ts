@@ -35,6 +35,7 @@ Deno.test("the text protocol encodes every event and reply as its page says", ()
     frame({ type: "replaced", user: "foo", session: "1", former: "s0", users: 2 }),
     undefined,
   );
+  assertEquals(frame({ type: "typing", user: "foo" }), undefined);
   assertEquals(frame({ type: "unknown" }), undefined);
   assertEquals(frame({ type: "resync", last: "1-0", gap: false }), undefined);
   assertEquals(

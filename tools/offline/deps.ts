@@ -15,7 +15,11 @@ const standIns: StandIn[] = [
   {
     scoped: "@std/http",
     version: "1.1.1",
-    exports: { "./status": "./status.ts" },
+    exports: {
+      "./etag": "./etag.ts",
+      "./negotiation": "./negotiation.ts",
+      "./status": "./status.ts",
+    },
     from: new URL("./http/", import.meta.url),
   },
   {

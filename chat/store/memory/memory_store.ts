@@ -67,6 +67,10 @@ export function openSharedStore(backend: MemoryBackend): Store {
     }
   }
 
+  function isMuted(room: string, user: string): boolean {
+    return Boolean(backend.limits.hasMutes) && backend.restrictions.of("muted", room).has(user);
+  }
+
   const moderation = openMemoryModeration(backend.restrictions, publish);
 
   const store: Store = {
@@ -133,14 +137,12 @@ export function openSharedStore(backend: MemoryBackend): Store {
     },
     // deno-lint-ignore require-await -- what append() throws becomes a rejection
     async publish(room, user, ...message) {
-      const isMuted = () =>
-        backend.limits.hasMutes && backend.restrictions.of("muted", room).has(user);
-      const { id, entry } = backend.log.append(isMuted, room, user, ...message);
+      const { id, entry } = backend.log.append(() => isMuted(room, user), room, user, ...message);
       if (entry) publish(room, entry.event, entry.line);
       return id;
     },
     publishUnlogged(room, event) {
-      publish(room, event);
+      if (event.type !== "typing" || !isMuted(room, event.user)) publish(room, event);
       return Promise.resolve();
     },
     remove(room, id, by, isModerator) {

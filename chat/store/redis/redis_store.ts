@@ -15,6 +15,7 @@ import { makeReaper } from "./reaper.ts";
 import { makeNameRecovery } from "./name_recovery.ts";
 import { RoomSubscription } from "./room_subscription.ts";
 import { defineProbe } from "./scripts.ts";
+import publishTypingScript from "./scripts/publish_typing.lua" with { type: "text" };
 import { warnWithoutMemoryUsage } from "./server_check.ts";
 import { Subscriber } from "./subscriber.ts";
 import { makeSweeper } from "./sweeper.ts";
@@ -61,6 +62,7 @@ export async function openRedisStore(
   const channel = commands.keys.hearing(instanceId);
   const subscriber = new Subscriber(connections.subscriber, commands, channel);
   const probe = defineProbe(commands, channel);
+  const publishTyping = commands.defineScript<number>("publishTyping", 1, publishTypingScript);
   const incidents = new Incidents(async () => {
     const refusal = await probe();
     if (refusal === null) await subscriber.prove();
@@ -162,7 +164,11 @@ export async function openRedisStore(
     publish: (room, ...message) => log.publish(room, ...message),
     async publishUnlogged(room, event) {
       log.flush(room);
-      await commands.run("PUBLISH", commands.keys.room(room).channel, payloadOf(event));
+      const { channel, mutes } = commands.keys.room(room);
+      const payload = payloadOf(event);
+      if (event.type === "typing" && limits.hasMutes) {
+        await publishTyping(mutes, event.user, channel, payload);
+      } else await commands.run("PUBLISH", channel, payload);
     },
     remove: (room, ...removal) => log.remove(room, ...removal),
     moderation: openModeration(commands, () => instances.nowMs, (room) => log.flush(room)),

@@ -40,7 +40,7 @@ function makeSubprotocols(dice: Dice): string {
 
 function makeRequest(dice: Dice): string {
   const path = dice.text(
-    ...["/", "/healthz", "/readyz", "/client.js", "/client/send_queue.ts", "/protocol/ids.ts"],
+    ...["/", "/healthz", "/readyz", "/client.js", "/sw.js", "/web/x/main.js"],
     ...["/chat", "/chat/", "/chat/foo", "/nothing", "*", "http://example.com/", "example.com:80"],
     ...ROOMS.flatMap((room) => ["messages", "users"].map((list) => `/rooms/${room}/${list}`)),
   );

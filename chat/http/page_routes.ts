@@ -1,0 +1,64 @@
+import { accepts } from "@std/http/negotiation";
+import { STATUS_CODE } from "@std/http/status";
+import { parseRoom } from "../protocol/names.ts";
+import { type Asset, respondAsset } from "./asset.ts";
+import type { Page } from "./page.ts";
+import { plain, refuse } from "./responses.ts";
+import type { Route } from "./route.ts";
+import { asksForWebSocket } from "./upgrade.ts";
+
+/** The two addresses that are of the page for browsers alone. */
+const OTHERWISE = { vary: "accept" };
+
+/**
+ * Makes the routes of the page and of the client. To `/`, `/r/{room}` and `/chat/{user}` the server
+ * responds with the page if HTML is preferred, whatever the names are: the page says what is wrong.
+ */
+export function pageRoutes({ hash, index, serviceWorker, client, files }: Page): Route[] {
+  return [
+    { ...assetRoute(/^\/(?:r\/.*|chat(?:\/.*)?)?$/, index), isFor: prefersHtml },
+    {
+      method: "GET",
+      path: /^\/$/,
+      needs: "nothing",
+      handle: () => plain(STATUS_CODE.OK, "you are good to go!", OTHERWISE),
+    },
+    {
+      method: "GET",
+      path: /^\/r\/(.*)$/,
+      needs: "nothing",
+      handle({ segments: [room] }) {
+        const line = `browsers join here, WebSocket clients at /chat/{user}?room=${
+          parseRoom([room])
+        }`;
+        return plain(STATUS_CODE.OK, `${line}\n`, OTHERWISE);
+      },
+    },
+    assetRoute(/^\/client\.js$/, client),
+    assetRoute(/^\/sw\.js$/, serviceWorker),
+    {
+      method: "GET",
+      path: /^\/web\/([^/]+)\/(.+)$/,
+      needs: "nothing",
+      handle({ request, segments: [version, path] }) {
+        const file = version === hash ? files.get(path) : undefined;
+        if (file) return respondAsset(request, file);
+        return refuse(STATUS_CODE.NotFound, "the page has another version now: reload it");
+      },
+    },
+  ];
+}
+
+function assetRoute(path: RegExp, asset: Asset): Route {
+  return {
+    method: "GET",
+    path,
+    needs: "nothing",
+    handle: ({ request }) => respondAsset(request, asset),
+  };
+}
+
+function prefersHtml(request: Request): boolean {
+  return !asksForWebSocket(request) &&
+    accepts(request, "text/plain", "text/html") === "text/html";
+}

@@ -1,0 +1,449 @@
+import { assert, assertEquals } from "@std/assert";
+import { INSECURE_HOST, startChromium, untilTrue } from "../support/browser.ts";
+import type { Browser, Context, Page } from "../support/browser.ts";
+import { startHttpServer } from "../support/http_server.ts";
+import { type Instance, startInstance } from "../support/instance.ts";
+import { JsonClient } from "../support/json_client.ts";
+import { startProxy } from "../support/proxy.ts";
+import { startRedis } from "../support/redis.ts";
+import { TextClient } from "../support/text_client.ts";
+import { makeToken, SECRET } from "../support/tokens.ts";
+import { en } from "../../web/texts/en.ts";
+
+/** So high that all messages of a test are in the document. */
+const VIEWPORT = { width: 1280, height: 6000 };
+
+/** How many messages of others pass while a page is cut off. */
+const MISSED = 50;
+
+const OWN = ["own 1", "own 2", "own 3"];
+
+Deno.test("people talk with the page", async (t) => {
+  await using redis = await startRedis();
+  const [one, two] = await Promise.all([1, 2].map(() => startInstance(redis.env)));
+  await using browser = await startChromium();
+  await t.step("two browsers on two instances, and a text client", () => talk(browser, one, two));
+  await t.step("rooms side by side, and a reload keeps them", () => switchRooms(browser, one));
+  await t.step("drawers on a phone", () => openDrawers(browser, one));
+  await t.step("a network that is silently away", () => cutOff(browser, one));
+  await t.step("a reload without a network", () => reloadWithoutNetwork(browser, one));
+  await t.step("a duplicated tab does not fight", () => duplicate(browser, one));
+  await t.step("a page without a secure context", () => talkInsecurely(browser, one));
+  await t.step("an instance that is killed, and started again", async () => {
+    await using restarted = await killInstance(browser, one, redis.env);
+    assertEquals(restarted.port, one.port);
+  });
+  for (const instance of [one, two]) await instance[Symbol.asyncDispose]();
+});
+
+Deno.test("who may not talk is told why", async (t) => {
+  await using browser = await startChromium();
+  await t.step("names and rooms that are refused", () => refuseNames(browser));
+  await t.step("tokens, and what moderators do", () => moderate(browser));
+});
+
+async function talk(browser: Browser, one: Instance, two: Instance): Promise<void> {
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  await using otherContext = await browser.newContext({ viewport: VIEWPORT });
+  const pi = await TextClient.join(one.port, "pi", { room: "red" });
+  const anna = await join(context, one, "red", "anna");
+  const ben = await join(otherContext, two, "red", "ben");
+  await pi.until("ben: has joined the chat!");
+  await untilTrue(anna, `${SHOWN}.querySelector(".presence").textContent === "ben joined"`);
+
+  const typing = `${SHOWN}.querySelector(".typing").textContent`;
+  await ben.keyboard.type("hello ");
+  await untilTrue(anna, `${typing} === "ben is typing …"`);
+  // Without another event, ben has stopped.
+  await untilTrue(anna, `${typing} === ""`);
+  await ben.keyboard.type("<b>anna</b>, hi pi");
+  await untilTrue(anna, `${typing} === "ben is typing …"`);
+  await ben.keyboard.press("Enter");
+  await pi.until("ben: hello <b>anna</b>, hi pi");
+  await untilCount(anna, 1);
+  assertEquals(await anna.evaluate(typing), "");
+  pi.send("hi both");
+  const all = ["ben: hello <b>anna</b>, hi pi", "pi: hi both", "anna: two\nlines"];
+  await untilCount(anna, 2);
+  await anna.keyboard.type("two");
+  await anna.keyboard.press("Shift+Enter");
+  await anna.keyboard.type("lines");
+  await anna.keyboard.press("Enter");
+  await pi.until("anna: two\nanna: lines");
+  for (const page of [anna, ben]) {
+    await untilCount(page, 3);
+    assertEquals(await messagesOf(page), all);
+    assertEquals(await peopleOf(page), ["anna", "ben", "pi"]);
+  }
+  assertEquals(await anna.evaluate(`${SHOWN}.querySelectorAll(".mentions-me").length`), 1);
+
+  await ben.close();
+  await pi.until("ben: has left the chat!");
+  await untilTrue(anna, "document.querySelectorAll('.person').length === 2");
+  await pi.leave();
+}
+
+async function switchRooms(browser: Browser, { port, http }: Instance): Promise<void> {
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  const page = await join(context, { http }, "left", "anna");
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("right");
+  await page.keyboard.press("Enter");
+  await untilTrue(page, "location.pathname === '/r/right'");
+  await page.keyboard.type("a draft");
+  const pi = await JsonClient.join(port, "pi", { room: "left" });
+  await pi.publish("one");
+  await pi.publish("two, anna");
+  await untilTrue(page, "document.querySelector('.badge-mention')?.textContent === '2'");
+  assertEquals(await page.evaluate("document.title"), "(2) right · Chat");
+
+  await page.evaluate("history.back()");
+  await untilTrue(page, "location.pathname === '/r/left' && document.title === 'left · Chat'");
+  assertEquals(await messagesOf(page), ["pi: one", "pi: two, anna"]);
+  await page.keyboard.press("Alt+ArrowDown");
+  await untilTrue(page, "location.pathname === '/r/right'");
+
+  await page.reload();
+  await untilTrue(page, `${SHOWN}?.querySelector("textarea").value === "a draft"`);
+  await untilTrue(page, "[...document.querySelectorAll('.state')].every(({ hidden }) => hidden)");
+  await pi.publish("three");
+  await untilTrue(page, "document.title === '(1) right · Chat'");
+  await page.keyboard.press("Alt+ArrowUp");
+  await untilCount(page, 3);
+  const isBefore = new Set<unknown>(pi.all("left"));
+  await page.locator("[aria-label='Leave left']").click();
+  await untilTrue(page, "location.pathname === '/r/right'");
+  await pi.find("left", (event) => event.user === "anna" && !isBefore.has(event));
+  assertEquals(await page.evaluate("document.querySelectorAll('.room').length"), 1);
+  await pi.leave();
+}
+
+async function openDrawers(browser: Browser, { http }: Instance): Promise<void> {
+  await using context = await browser.newContext({ viewport: { width: 360, height: 640 } });
+  const page = await join(context, { http }, "phone", "anna");
+  await page.locator(".open-people").click();
+  await untilTrue(page, "document.activeElement.closest('#people')");
+  assertEquals(await page.evaluate("document.getElementById('main').inert"), true);
+  await page.keyboard.press("Escape");
+  await untilTrue(page, "document.activeElement.matches('.open-people[aria-expanded=false]')");
+  await page.keyboard.press("Control+k");
+  await untilTrue(page, "document.activeElement.matches('#rooms.drawer-open input')");
+  await page.setViewportSize(VIEWPORT);
+  await untilTrue(page, "!document.querySelector('.drawer-open, [inert]')");
+}
+
+/** Without a service worker, a clipboard, Web Locks and `randomUUID`, the rest works. */
+async function talkInsecurely(browser: Browser, { port }: Instance): Promise<void> {
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  const page = await join(context, { http: `http://${INSECURE_HOST}:${port}` }, "plain", "anna");
+  assertEquals(await page.evaluate("isSecureContext"), false);
+  assertEquals(await page.evaluate(`${SHOWN}.querySelectorAll(".icon-link").length`), 0);
+  await page.keyboard.type("hello");
+  await page.keyboard.press("Enter");
+  await untilTrue(page, `${LAST} === "hello"`);
+  const opened = page.waitForEvent("popup");
+  await page.evaluate("void open(location.href)");
+  const copy = await opened;
+  await untilState(copy, en.taken);
+  await copy.locator(`.state-action >> text=${en.useHere}`).click();
+  await untilState(page, en.taken);
+  await copy.reload();
+  await untilTrue(copy, `${LAST} === "hello" && ${STATE} === ""`);
+}
+
+/** Nothing tells the page that its connection is gone: it asks when the browser is online again. */
+async function cutOff(browser: Browser, instance: Instance): Promise<void> {
+  await using proxy = await startProxy(instance.port);
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  const page = await join(context, { http: `http://127.0.0.1:${proxy.port}` }, "cut", "anna");
+  await checkCut(page, instance, "cut", async (pass) => {
+    assertEquals(proxy.freeze("GET /chat/anna"), 1);
+    await context.setOffline(true);
+    await pass();
+    await untilTrue(page, `${SHOWN}.querySelectorAll(".message-pending").length === 3`);
+    await context.setOffline(false);
+  });
+}
+
+async function reloadWithoutNetwork(browser: Browser, instance: Instance): Promise<void> {
+  await using proxy = await startProxy(instance.port);
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  const page = await join(context, { http: `http://127.0.0.1:${proxy.port}` }, "reload", "anna");
+  await untilTrue(page, "navigator.serviceWorker.controller");
+  await checkCut(page, instance, "reload", async (pass) => {
+    proxy.block();
+    await pass();
+    await page.reload();
+    await untilTrue(page, `${SHOWN}?.querySelectorAll(".message-pending").length === 3`);
+    await untilTrue(page, `${SHOWN}.querySelector(".state").textContent !== ""`);
+    proxy.unblock();
+  });
+}
+
+async function killInstance(
+  browser: Browser,
+  instance: Instance,
+  env: Record<string, string>,
+): Promise<Instance> {
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  const other = await startInstance(env);
+  const page = await join(context, instance, "kill", "anna");
+  let restarted: Instance | undefined;
+  await checkCut(page, other, "kill", async (pass) => {
+    instance.signal("SIGKILL");
+    await instance.exit;
+    await untilTrue(page, `!${SHOWN}.querySelector(".state").hidden`);
+    await pass();
+    restarted = await startInstance({ ...env, PORT: `${instance.port}` });
+  });
+  await other[Symbol.asyncDispose]();
+  return restarted!;
+}
+
+async function duplicate(browser: Browser, instance: Instance): Promise<void> {
+  await using proxy = await startProxy(instance.port);
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  const server = { http: `http://127.0.0.1:${proxy.port}` };
+  const ben = await join(context, server, "tabs", "ben");
+  const anna = await join(context, server, "tabs", "anna");
+  const opened = anna.waitForEvent("popup");
+  await anna.evaluate("void open(location.href)");
+  const copy = await opened;
+  await untilState(copy, en.taken);
+
+  await checkCut(anna, instance, "tabs", async (pass) => {
+    proxy.block();
+    await pass();
+    proxy.unblock();
+  });
+  await untilTrue(ben, `${LAST} === "after"`);
+  assertEquals(await messagesOf(ben), await messagesOf(anna));
+  assertEquals(await stateOf(copy), en.taken);
+
+  await copy.locator(`.state-action >> text=${en.useHere}`).click();
+  await untilState(anna, en.taken);
+  await untilCount(copy, MISSED);
+  await copy.keyboard.type("from here");
+  await copy.keyboard.press("Enter");
+  await untilTrue(ben, `${LAST} === "from here"`);
+  await anna.locator(`.state-action >> text=${en.useHere}`).click();
+  await untilTrue(anna, `${LAST} === "from here"`);
+  await untilState(copy, en.taken);
+
+  // What a tab had not sent when another one took over, it can send later.
+  proxy.block();
+  await anna.keyboard.type("sent later");
+  await anna.keyboard.press("Enter");
+  await copy.locator(`.state-action >> text=${en.useHere}`).click();
+  await untilState(anna, en.taken);
+  proxy.unblock();
+  const failed = `${SHOWN}?.querySelector(".message-failed .message-text")?.textContent`;
+  await untilTrue(anna, `${failed} === "sent later"`);
+  await anna.reload();
+  await untilState(anna, en.taken);
+  await untilTrue(anna, `${failed} === "sent later"`);
+  await anna.locator(`.state-action >> text=${en.useHere}`).click();
+  await untilTrue(anna, `${STATE} === ""`);
+  await anna.locator(`.message-failed >> text=${en.retry}`).click();
+  await untilTrue(ben, `${LAST} === "sent later"`);
+  await untilTrue(anna, `!${failed} && ${LAST} === "sent later"`);
+  assertEquals(await anna.evaluate("Object.keys(sessionStorage).includes('failed tabs')"), false);
+}
+
+/**
+ * Cuts a page off while 50 messages pass and three of its own are sent, and checks that it then
+ * has what the server has: all of them, once and in order.
+ *
+ * @param cut calls its parameter while the page is cut off
+ */
+async function checkCut(
+  page: Page,
+  { port, http }: Instance,
+  room: string,
+  cut: (pass: () => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const pi = await JsonClient.join(port, "pi", { room });
+  await pi.publish("before");
+  await untilTrue(page, `${LAST} === "before"`);
+  const missed = Array.from({ length: MISSED }, (_, i) => `missed ${i}`);
+  await cut(async () => {
+    for (const [i, text] of missed.entries()) {
+      await pi.publish(text);
+      if (i % 16 !== 10) continue;
+      await page.keyboard.type(OWN[(i - 10) / 16]);
+      await page.keyboard.press("Enter");
+    }
+  });
+  await pi.find("message", ({ text }) => text === OWN[2]);
+  await pi.publish("after");
+  await untilTrue(page, `${LAST} === "after"`);
+  const response = await fetch(`${http}/rooms/${room}/messages?limit=200`);
+  const { messages } = await response.json();
+  // After a reload, the older ones come one page later.
+  await untilCount(page, messages.length);
+  const shown = await messagesOf(page);
+  assertEquals(shown, messages.map((message: Line) => `${message.user}: ${message.text}`));
+  const pis = ["before", ...missed, "after"].map((text) => `pi: ${text}`);
+  assertEquals(shown.filter((line) => line.startsWith("pi: ")), pis);
+  const own = OWN.map((text) => `anna: ${text}`);
+  assertEquals(shown.filter((line) => line.startsWith("anna: ")), own);
+  assertEquals(await page.evaluate(`${SHOWN}.querySelectorAll(".gap").length`), 0);
+  await pi.leave();
+}
+
+interface Line {
+  readonly user: string;
+  readonly text: string;
+}
+
+async function refuseNames(browser: Browser): Promise<void> {
+  await using server = await startHttpServer();
+  await using context = await browser.newContext();
+  const taken = await TextClient.join(server.port, "Anna");
+  const page = await context.newPage();
+  await page.goto(server.origin);
+  await page.locator("#join-name").waitFor();
+  assert(/^[a-z]+-[a-z]+-\d\d$/.test(await page.evaluate("document.activeElement.value")));
+  async function untilRefused(user: string, room: string, field: string, words: string) {
+    await page.locator("#join-name").fill(user);
+    await page.locator("#join-room").fill(room);
+    await page.keyboard.press("Enter");
+    await untilTrue(page, `document.querySelector(".join-error:not(:empty)")`);
+    assertEquals(
+      await page.evaluate(`(() => {
+        const field = document.activeElement;
+        const error = document.getElementById(field.getAttribute("aria-describedby"));
+        return [field.id, field.ariaInvalid, error.textContent];
+      })()`),
+      [field, "true", words],
+    );
+  }
+  await untilRefused("anna", "chat", "join-name", en.nameTaken);
+  await untilRefused(" ", "chat", "join-name", en.nameMissing);
+  await untilRefused("x".repeat(65), "chat", "join-name", en.nameTooLong);
+  await untilRefused("anna", "a b", "join-room", en.roomInvalid);
+  // The letter is Cyrillic, and only the server knows the rules for that.
+  const mixed = "\u0430nna";
+  const response = await fetch(`${server.origin}/chat/${encodeURIComponent(mixed)}`);
+  await untilRefused(mixed, "chat", "join-name", (await response.text()).trim());
+  assertEquals(response.status, 400);
+
+  await page.locator("#join-name").fill("ben");
+  await page.keyboard.press("Enter");
+  await page.locator(".composer-box:visible").waitFor();
+  assertEquals(await page.evaluate("document.activeElement.className"), "composer-box");
+  const another = await context.newPage();
+  await another.goto(server.origin);
+  await another.locator("#join-name").waitFor();
+  assertEquals(await another.evaluate("document.activeElement.value"), "ben");
+  await taken.leave();
+}
+
+async function moderate(browser: Browser): Promise<void> {
+  await using server = await startHttpServer(undefined, { AUTH_SECRET: SECRET });
+  await using context = await browser.newContext();
+  const token = await makeToken({ sub: "anna" });
+  const page = await context.newPage();
+  await page.goto(`${server.origin}/r/red`);
+  await page.locator("#join-name").waitFor();
+  await page.keyboard.press("Enter");
+  await page.locator(`.join-error >> text=${en.tokenNeeded}`).waitFor();
+
+  await page.goto("about:blank");
+  await page.goto(`${server.origin}/r/red#token=no.valid.token`);
+  await page.locator("#join-name").waitFor();
+  assertEquals(await page.evaluate("location.href"), `${server.origin}/r/red`);
+  await page.keyboard.press("Enter");
+  await page.locator(".join-error >> text=the token is no valid JWT").waitFor();
+
+  // The link of the invitation, in a tab that is here already.
+  await page.goto(`${server.origin}/r/red#token=${token}`);
+  await page.locator(".composer-box:visible").waitFor();
+  assertEquals(await page.evaluate("location.href"), `${server.origin}/r/red`);
+  assertEquals(
+    await page.evaluate("JSON.stringify({ ...localStorage }).includes(sessionStorage.token)"),
+    false,
+  );
+  await untilTrue(page, `${SHOWN}.querySelector(".header-note").textContent !== ""`);
+
+  const moderator = await makeToken({ sub: "mod", moderate: true });
+  async function act(method: string, path: string): Promise<void> {
+    const response = await fetch(`${server.origin}/rooms/red/${path}`, {
+      method,
+      headers: { authorization: `Bearer ${moderator}`, "content-type": "application/json" },
+      body: method === "PUT" ? '{"seconds":600}' : undefined,
+    });
+    assertEquals(response.status, 204, await response.text());
+  }
+  await act("PUT", "mutes/anna");
+  await untilTrue(page, `${SHOWN}.querySelector(".state").textContent.includes("cannot write")`);
+  await untilTrue(page, `${SHOWN}.querySelector("textarea").disabled`);
+  await act("DELETE", "mutes/anna");
+  await untilTrue(page, `!${SHOWN}.querySelector("textarea").disabled`);
+  await act("DELETE", "users/anna");
+  await untilState(page, "mod put you out of this room.");
+  await page.locator(`.state-action >> text=${en.comeBack}`).click();
+  await untilTrue(page, `${SHOWN}.querySelector(".state").hidden`);
+  await act("PUT", "bans/anna");
+  await untilState(page, "mod banned you from this room.");
+  await page.reload();
+  await untilState(page, "Disconnected: you are banned from this room");
+
+  const reader = await makeToken({ sub: "ida", publish: false });
+  await page.goto(`${server.origin}/r/blue#token=${reader}`);
+  await page.locator(`textarea[placeholder='${en.listenOnly}']:visible`).waitFor();
+}
+
+/** The conversation that is shown. */
+const SHOWN = "document.querySelector('.conversation:not([hidden])')";
+
+/** The text of its last message. */
+const LAST = `[...${SHOWN}.querySelectorAll(".message-text")].at(-1)?.textContent`;
+
+/** Opens the page in a new tab, joins a room, and waits until it knows who is there. */
+async function join(
+  context: Context,
+  { http }: Pick<Instance, "http">,
+  room: string,
+  user: string,
+): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(`${http}/r/${room}`);
+  await page.locator("#join-name").fill(user);
+  await page.keyboard.press("Enter");
+  await untilTrue(page, `${SHOWN}?.querySelector(".header-note").textContent`);
+  return page;
+}
+
+/** Returns the messages that a page shows, as the text protocol would. */
+function messagesOf(page: Page): Promise<string[]> {
+  return page.evaluate(`(() => {
+    let user;
+    return [...${SHOWN}.querySelectorAll(".message")].map((message) => {
+      user = message.querySelector(".message-name")?.textContent ?? user;
+      return user + ": " + message.querySelector(".message-text").textContent;
+    });
+  })()`);
+}
+
+async function untilCount(page: Page, count: number): Promise<void> {
+  await untilTrue(page, `${SHOWN}?.querySelectorAll(".message").length >= ${count}`);
+}
+
+function peopleOf(page: Page): Promise<string[]> {
+  return page.evaluate(
+    "[...document.querySelectorAll('.person-name')].map((name) => name.textContent).sort()",
+  );
+}
+
+const STATE = `${SHOWN}?.querySelector(".state [role=status]").textContent`;
+
+function stateOf(page: Page): Promise<string> {
+  return page.evaluate(STATE);
+}
+
+async function untilState(page: Page, words: string): Promise<void> {
+  await untilTrue(page, `${STATE} === ${JSON.stringify(words)}`).catch(async () => {
+    throw new Error(`the state line is not ${words}, but ${await stateOf(page)}`);
+  });
+}

@@ -1,0 +1,280 @@
+/**
+ * One message's element, and what is found in its text. A text is never parsed as HTML.
+ *
+ * @module
+ */
+import { h } from "./dom.ts";
+import { formatMoment, formatTime, text } from "./texts.ts";
+
+/** A message as it is shown. */
+export interface ShownMessage {
+  /** Absent until the message is acknowledged. */
+  readonly id?: string;
+  readonly ref?: string;
+  readonly user: string;
+  readonly text: string;
+  /** In milliseconds since 1970. */
+  readonly time: number;
+  readonly state: "sent" | "pending" | "failed" | "removed";
+  /** Why it failed, or who removed it. */
+  readonly detail?: string;
+  /** Whether all of a long text is shown. */
+  readonly isExpanded?: boolean;
+}
+
+/** A message that the server has. */
+export type SentMessage = ShownMessage & { readonly id: string };
+
+/** What the buttons of messages do, and who the user of the page is. */
+export interface MessageHandlers {
+  /** The user's own name. */
+  readonly self: string;
+  /** A name was pressed. */
+  onUser(user: string, anchor: HTMLElement): void;
+  /** Tells whether a message has a menu. */
+  hasMessageMenu(message: SentMessage): boolean;
+  onMessageMenu(message: SentMessage, anchor: HTMLElement): void;
+  onRetry(ref: string): void;
+  onDiscard(ref: string): void;
+}
+
+/** A part of a text. */
+export type Part =
+  | { readonly kind: "plain" | "mention"; readonly text: string }
+  | { readonly kind: "link"; readonly text: string; readonly href: string };
+
+/** Of a longer text, only the beginning is shown at first. */
+const LONG_CHARS = 2_000;
+const LONG_LINES = 25;
+
+const COLORS = 12;
+
+/** An emoji can have many UTF-16 code units; more than this only a letter with too many marks. */
+const MAX_AVATAR_CHARS = 16;
+
+/**
+ * What may be a link: it ends before white space, and before invisible characters, which could
+ * change the direction in which the address is read.
+ */
+const LINK = /(?<![\p{L}\p{N}_])(?:https?:\/\/|mailto:)[^\s<>"“”„«»\p{C}]+/giu;
+
+/** What belongs to the sentence rather than to the link before it. */
+const PUNCTUATION = ".,:;!?'’*…。、，！？：；）」』】";
+
+const BRACKETS: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
+
+/**
+ * Makes the element of a message.
+ *
+ * @param isGroupStart whether it begins with the name of its user
+ * @param onExpand called to show all of a long text
+ */
+export function renderMessage(
+  message: ShownMessage,
+  isGroupStart: boolean,
+  handlers: MessageHandlers,
+  onExpand: () => void,
+): HTMLElement {
+  const { id, ref, user, time, state, detail } = message;
+  const isOwn = user === handlers.self;
+  const parts = parseText(message.text, isOwn ? undefined : handlers.self);
+  const classes = {
+    message: true,
+    "message-own": isOwn,
+    "message-group-start": isGroupStart,
+    [`message-${state}`]: true,
+    "mentions-me": parts.some(({ kind }) => kind === "mention"),
+  };
+  const when = h("time", {
+    class: "message-time",
+    datetime: new Date(time).toISOString(),
+    title: formatMoment(time),
+  }, formatTime(time));
+  const body = h("div", { class: "message-body" });
+  if (isGroupStart) {
+    const name = h("button", {
+      type: "button",
+      class: `message-name color-${colorOf(user)}`,
+      tabindex: -1,
+      "aria-haspopup": "menu",
+      onclick: () => handlers.onUser(user, name),
+    }, h("bdi", {}, user));
+    body.append(h("div", { class: "message-head" }, name, " ", when));
+  } else body.append(h("bdi", { class: "visually-hidden" }, user));
+  const words = h("div", { class: "message-text", dir: "auto" }, ...parts.map(renderPart));
+  body.append(words);
+  if (state === "removed") {
+    words.append(detail === undefined ? text("removed") : text("removedBy", { user: detail }));
+  }
+  if (isLong(message.text) && !message.isExpanded) {
+    words.classList.add("message-long");
+    body.append(makeButton(text("showMore"), onExpand));
+  }
+  if (state === "pending") body.append(h("span", { class: "visually-hidden" }, text("sending")));
+  if (state === "failed") {
+    body.append(h(
+      "div",
+      { class: "message-failure" },
+      h("span", {}, text("notSentWhy", { reason: detail! })),
+      makeButton(text("retry"), () => handlers.onRetry(ref!)),
+      makeButton(text("discard"), () => handlers.onDiscard(ref!)),
+    ));
+  }
+  const element = h(
+    "div",
+    {
+      class: Object.entries(classes).filter(([, has]) => has).map(([name]) => name).join(" "),
+      role: "article",
+      tabindex: -1,
+      "data-id": id,
+      "data-ref": isOwn ? ref : undefined,
+    },
+    isGroupStart ? renderAvatar(user) : when,
+    body,
+  );
+  if (isSent(message) && handlers.hasMessageMenu(message)) {
+    const menu = h("button", {
+      type: "button",
+      class: "icon-button message-menu",
+      tabindex: -1,
+      "aria-label": text("messageMenu"),
+      "aria-haspopup": "menu",
+      title: text("messageMenu"),
+      onclick: () => handlers.onMessageMenu(message, menu),
+    }, h("span", { class: "icon icon-more", "aria-hidden": true }));
+    element.append(menu);
+  }
+  return element;
+}
+
+/** Tells whether the server has a message, and its text. */
+export function isSent(message: ShownMessage): message is SentMessage {
+  return message.state === "sent";
+}
+
+/** Makes a button that looks like a link. */
+export function makeButton(label: string, onclick: () => void): HTMLElement {
+  return h("button", { type: "button", class: "link-button", onclick }, label);
+}
+
+function renderPart(part: Part): Node | string {
+  switch (part.kind) {
+    case "plain":
+      return part.text;
+    case "mention":
+      return h("span", { class: "mention" }, part.text);
+    case "link":
+      // `dir` keeps what stands around the address out of the order in which it is read.
+      return h("a", {
+        href: part.href,
+        target: "_blank",
+        rel: "noopener noreferrer",
+        dir: "ltr",
+      }, part.text);
+  }
+}
+
+/** Makes the picture of a user: the first letter of the name, in its colour. */
+export function renderAvatar(user: string): HTMLElement {
+  const attributes = { class: `avatar color-${colorOf(user)}`, "aria-hidden": true };
+  return h("span", attributes, firstLetter(user));
+}
+
+function firstLetter(name: string): string {
+  // Firefox has segments since version 125.
+  const first = typeof Intl.Segmenter === "function"
+    ? new Intl.Segmenter().segment(name).containing(0)?.segment ?? ""
+    : "";
+  const isUsable = first !== "" && first.length <= MAX_AVATAR_CHARS;
+  return (isUsable ? first : [...name][0] ?? "").toUpperCase();
+}
+
+/** Returns the number of a name's colour, which is always the same: 0 to 11. */
+export function colorOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  return (hash >>> 8) % COLORS;
+}
+
+/** Tells whether a text has a name as a word of its own, with or without `@`, in any case. */
+export function mentions(text: string, name: string): boolean {
+  return parseText(text, name).some(({ kind }) => kind === "mention");
+}
+
+/**
+ * Finds the links in a text, and the mentions of a name outside of them.
+ *
+ * @param name the name to look for, if any
+ */
+export function parseText(text: string, name?: string): Part[] {
+  const parts: Part[] = [];
+  let end = 0;
+  for (const { index, 0: found } of text.matchAll(LINK)) {
+    const link = withoutPunctuation(found);
+    const href = toHref(link);
+    if (href === undefined) continue;
+    parts.push(...findMentions(text.slice(end, index), name), { kind: "link", text: link, href });
+    end = index + link.length;
+  }
+  parts.push(...findMentions(text.slice(end), name));
+  return parts;
+}
+
+/** Cuts off the punctuation at the end of a link, and brackets that were not opened in it. */
+function withoutPunctuation(link: string): string {
+  const unopened: Record<string, number> = {};
+  for (const [closing, opening] of Object.entries(BRACKETS)) {
+    unopened[closing] = link.split(closing).length - link.split(opening).length;
+  }
+  let end = link.length;
+  for (; end > 0; end--) {
+    const last = link[end - 1];
+    if (unopened[last] > 0) unopened[last]--;
+    else if (!PUNCTUATION.includes(last)) break;
+  }
+  return link.slice(0, end);
+}
+
+/**
+ * Returns the address of a link; `undefined` if it leads nowhere, or if it has a user name or a
+ * password, which make it look as if it led to somewhere else.
+ */
+function toHref(link: string): string | undefined {
+  try {
+    const { protocol, host, username, password, pathname, href } = new URL(link);
+    if (protocol === "mailto:") return /.@./.test(pathname) ? href : undefined;
+    return host !== "" && username === "" && password === "" ? href : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function findMentions(text: string, name: string | undefined): Part[] {
+  const parts: Part[] = [];
+  let end = 0;
+  const plain = (to: number) => {
+    if (to > end) parts.push({ kind: "plain", text: text.slice(end, to) });
+  };
+  for (const { index, 0: found } of name ? text.matchAll(mentionOf(name)) : []) {
+    plain(index);
+    parts.push({ kind: "mention", text: found });
+    end = index + found.length;
+  }
+  plain(text.length);
+  return parts;
+}
+
+let lastMention: { readonly name: string; readonly pattern: RegExp } | undefined;
+
+function mentionOf(name: string): RegExp {
+  if (lastMention?.name !== name) {
+    const escaped = name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+    const source = `(?<![\\p{L}\\p{M}\\p{N}_@])@?${escaped}(?![\\p{L}\\p{M}\\p{N}_])`;
+    lastMention = { name, pattern: new RegExp(source, "giu") };
+  }
+  return lastMention!.pattern;
+}
+
+function isLong(text: string): boolean {
+  return text.length > LONG_CHARS || text.split("\n", LONG_LINES + 1).length > LONG_LINES;
+}

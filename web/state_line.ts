@@ -1,0 +1,119 @@
+/**
+ * The line that says why a user cannot talk in a room now, and what can be done.
+ *
+ * @module
+ */
+import type { ChatError, ChatState } from "../chat/client/client.ts";
+import { h } from "./dom.ts";
+import { formatTime, text } from "./texts.ts";
+
+/** What the line is about. */
+export interface Connection {
+  readonly user: string;
+  readonly state: ChatState;
+  /** Why, in the words of the server or the client. */
+  readonly reason: string;
+  /** Why the client is closed. */
+  readonly error?: ChatError;
+  /** When the client connects again, in milliseconds since 1970. */
+  readonly retryAt?: number;
+  /** Whether another tab of the same browser has the user in the room. */
+  readonly isInOtherTab?: boolean;
+  /** Until when the user may not write, in milliseconds since 1970. */
+  readonly mutedUntil?: number;
+}
+
+type Action = "now" | "tryAgain" | "comeBack" | "useHere" | "chooseName";
+
+/** What the user can do. */
+export type StateActions = Readonly<Record<Action, () => void>>;
+
+interface StateText {
+  readonly words: string;
+  /** Stands instead of the words, and changes every second. */
+  readonly countdown?: string;
+  readonly actions: readonly Action[];
+}
+
+/** Makes the line. Its `show` is to be called again each second while it counts. */
+export function makeStateLine(
+  actions: StateActions,
+): { readonly element: HTMLElement; show(connection: Connection): void } {
+  // A screen reader hears the words, not each second.
+  const words = h("span", { role: "status", dir: "auto" });
+  const countdown = h("span", { "aria-hidden": "true" });
+  const buttons = h("span", { class: "state-actions" });
+  const element = h("div", { class: "state", hidden: true }, words, countdown, buttons);
+  let shown = "";
+  return {
+    element,
+    show(connection) {
+      const described = describe(connection);
+      element.hidden = described === undefined;
+      element.classList.toggle("state-error", connection.state === "closed");
+      element.classList.toggle("state-warn", connection.state === "reconnecting");
+      words.classList.toggle("visually-hidden", described?.countdown !== undefined);
+      countdown.textContent = described?.countdown ?? "";
+      countdown.hidden = described?.countdown === undefined;
+      const toShow = described ? `${described.words} ${described.actions}` : "";
+      if (toShow === shown) return;
+      shown = toShow;
+      words.textContent = described?.words ?? "";
+      buttons.replaceChildren(...(described?.actions ?? []).map((action) => {
+        const attributes = { type: "button", class: "state-action", onclick: actions[action] };
+        return h("button", attributes, text(action));
+      }));
+    },
+  };
+}
+
+function describe(connection: Connection): StateText | undefined {
+  switch (connection.state) {
+    case "connected":
+      return describeMute(connection);
+    case "connecting":
+    case "reconnecting":
+      return describeRetry(connection);
+    case "closed":
+      return describeEnd(connection);
+    default:
+      return connection.state satisfies never;
+  }
+}
+
+function describeMute({ mutedUntil = 0 }: Connection): StateText | undefined {
+  if (mutedUntil <= Date.now()) return undefined;
+  return { words: text("mutedUntil", { time: formatTime(mutedUntil) }), actions: [] };
+}
+
+function describeRetry({ state, reason, retryAt = 0 }: Connection): StateText {
+  const seconds = Math.ceil((retryAt - Date.now()) / 1000);
+  const actions: Action[] = seconds > 0 ? ["now"] : [];
+  if (!navigator.onLine) return { words: text("offline"), actions };
+  if (/\bfull\b/.test(reason)) return { words: text("full"), actions };
+  if (/\btoo many\b/.test(reason)) return { words: text("tooManyRequests"), actions };
+  const words = text(state === "connecting" ? "connecting" : "reconnectingNow");
+  const countdown = seconds > 0 ? text("reconnecting", { count: seconds }) : undefined;
+  return { words, countdown, actions };
+}
+
+function describeEnd(connection: Connection): StateText {
+  const { user, error, reason, isInOtherTab } = connection;
+  if (isInOtherTab) return { words: text("taken"), actions: ["useHere", "chooseName"] };
+  const [, how, by] = /^you were (kicked|banned) by (.+)$/.exec(reason) ?? [];
+  if (how === "banned") return { words: text("banned", { by }), actions: [] };
+  if (how === "kicked") return { words: text("kicked", { by }), actions: ["comeBack"] };
+  switch (error?.code) {
+    case "name_taken":
+      return { words: text("takenByOther", { user }), actions: ["tryAgain", "chooseName"] };
+    case "replaced":
+      return { words: text("replaced"), actions: ["useHere", "chooseName"] };
+    case "too_many_devices":
+      return { words: text("tooManyDevices"), actions: ["tryAgain"] };
+    default: {
+      if (reason === "the token has expired") return { words: text("tokenExpired"), actions: [] };
+      if (reason === "a token is needed") return { words: text("tokenNeeded"), actions: [] };
+      return { words: text("stopped", { reason }), actions: ["tryAgain", "chooseName"] };
+    }
+  }
+}
