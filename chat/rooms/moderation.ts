@@ -24,7 +24,8 @@ export async function moderate(
   if (canModerate) await moderation.noteModerator(room, by, expiresAtMs);
   if (action.type === "remove") {
     if (!await store.remove(room, action.id, by, canModerate)) return false;
-    logger.info`Room ${room}: ${by} has removed the message ${action.id}`;
+    // Senders may ask for what was never there, as often as they like.
+    if (canModerate) logger.info`Room ${room}: ${by} has removed the message ${action.id}`;
     return true;
   }
   const { user } = action;
