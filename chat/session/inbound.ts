@@ -28,6 +28,9 @@ let inFlightBytes = 0;
 /** So long after a wait, the next one counts as the first. */
 const QUIET_MS = 5_000;
 
+/** How long the messages of a client that has gone may wait for the store. */
+const FINISH_TIMEOUT_MS = 5_000;
+
 /** What a frame that waits takes beside its text. */
 const FRAME_OVERHEAD_BYTES = 100;
 
@@ -64,6 +67,8 @@ export class Inbound {
   /** Since when the queue has not been empty because of the budget. */
   #waitsSinceMs: number | undefined;
   #lastWaitMs = -Infinity;
+  /** Called when nothing more is to be read of a client that has gone. */
+  #onFinished: (() => void) | undefined;
 
   /**
    * @param budget what the client may send
@@ -103,9 +108,22 @@ export class Inbound {
     if (waiting.length > 0 && canRead()) scheduleTurn();
   }
 
+  /**
+   * Reads what a client sent before it went, as far as that has to wait for the store alone, for at
+   * most {@linkcode FINISH_TIMEOUT_MS}. Calls the function then, which must close the session.
+   */
+  finish(onFinished: () => void): void {
+    if (!this.#isStarted || this.#queue.length === 0 || this.#timer !== undefined) {
+      return onFinished();
+    }
+    this.#onFinished = onFinished;
+    this.#timer = setTimeout(onFinished, FINISH_TIMEOUT_MS);
+  }
+
   /** Reads nothing from here on, and forgets what waits. */
   close(): void {
     clearTimeout(this.#timer);
+    this.#onFinished = undefined;
     this.#isStarted = false;
     this.#queue = [];
     this.#budget.clearWaiting();
@@ -144,16 +162,21 @@ export class Inbound {
       this.#handler.onLine(line, isLast);
     }
     this.#waitsSinceMs = undefined;
+    this.#onFinished?.();
   }
 
   readonly #readLater = (): void => this.#read();
 
   #wait(waitMs: number): void {
+    if (this.#onFinished) return this.#onFinished();
     const now = this.#budget.nowMs;
     this.#waitsSinceMs ??= now;
     const leftMs = this.#waitsSinceMs + MAX_EXCESS_MS - now;
     if (leftMs <= 0) return this.#handler.onExcess();
-    this.#timer = setTimeout(() => this.#read(), Math.min(waitMs, leftMs));
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#read();
+    }, Math.min(waitMs, leftMs));
     this.#handler.onWait(now - this.#lastWaitMs > QUIET_MS);
     this.#lastWaitMs = now;
   }

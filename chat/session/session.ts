@@ -129,8 +129,11 @@ export class Session implements Member {
     socket.onmessage = ({ data }) => this.#receive(data);
     this.closed = new Promise((resolve) =>
       socket.onclose = () => {
-        this.#leave();
-        resolve();
+        this.#writer.discard();
+        this.#inbound.finish(() => {
+          this.#leave();
+          resolve();
+        });
       }
     );
   }

@@ -85,6 +85,8 @@ Deno.test("a user whose instance sleeps leaves if no other device stays, and ret
   assertEquals([await alone.seen(), await shared.seen()], [[JOINED, LEFT], [JOINED]]);
   two.signal("SIGCONT");
   await until(async () => await alone.count() === 1 && await shared.count() === 2, 50);
+  // The name is back first, and everyone is told a moment later.
+  await until(async () => (await alone.seen()).length === 3, 50);
   assertEquals([await alone.seen(), await shared.seen()], [[JOINED, LEFT, JOINED], [JOINED]]);
   await Promise.all([alone.devices[1], ...shared.devices].map((device) => device.leave()));
   await until(async () => await alone.count() + await shared.count() === 0, 50);

@@ -178,3 +178,25 @@ Deno.test("lines that wait for ten seconds are too many", async () => {
   await until(isExcessive);
   inbound.close();
 });
+
+Deno.test("what a client sent before it went is read, unless the budget is empty", async () => {
+  const { inbound, read } = makeInbound();
+  const other = makeInbound().inbound;
+  other.addInFlight(1024 * 1024);
+  inbound.receive(numbers(0, 100).join("\n"));
+  let isFinished = false;
+  inbound.finish(() => isFinished = true);
+  assertEquals([read.length, isFinished], [0, false]);
+  other.addInFlight(-1024 * 1024);
+  await until(() => isFinished);
+  assertEquals(read.length, 100);
+  inbound.close();
+
+  const slow = makeInbound({ maxLinesPerSecond: 10 });
+  slow.inbound.receive(numbers(0, 200).join("\n"));
+  await until(() => slow.waits.length > 0);
+  let isSlowFinished = false;
+  slow.inbound.finish(() => isSlowFinished = true);
+  assertEquals([slow.read.length, isSlowFinished], [100, true]);
+  slow.inbound.close();
+});
