@@ -33,6 +33,14 @@ export function tell(line: string): void {
   tellTimer = setTimeout(() => status.textContent = "", TELL_MS);
 }
 
+/**
+ * Waits for a module that is loaded when it is needed. Tells the user to reload the page if it does
+ * not come: the server may have another version by now, or be away.
+ */
+export function load<T>(module: Promise<T>): Promise<T | undefined> {
+  return module.catch(() => void tell(text("reloadNeeded")));
+}
+
 /** A message of someone else. */
 export interface HeardMessage {
   readonly user: string;

@@ -13,7 +13,7 @@ import type {
   Welcome,
 } from "../chat/client/client.ts";
 import { currentToken } from "./address.ts";
-import { notify } from "./attention.ts";
+import { load, notify } from "./attention.ts";
 import { Composer } from "./composer.ts";
 import { h } from "./dom.ts";
 import { mentions } from "./message_view.ts";
@@ -235,6 +235,8 @@ export class Conversation {
 
   #onWelcome({ last, canModerate, canPublish, maxMessageBytes }: Welcome): void {
     this.#newestAtJoin ??= last;
+    // A mute may have been lifted meanwhile.
+    this.#connection = { ...this.#connection, mutedUntil: 0 };
     this.#canModerate = canModerate ?? false;
     this.#canPublish = canPublish ?? true;
     this.#composer.setLimit(maxMessageBytes);
@@ -269,7 +271,8 @@ export class Conversation {
   async #useHere(): Promise<void> {
     this.#setConnection({ state: "connecting" });
     await takeFromOtherTab(this.room, this.user);
-    this.#connectAgain();
+    // The user may have left the room meanwhile.
+    if (this.element.isConnected) this.#connectAgain();
   }
 
   #connectAgain(): void {
@@ -404,16 +407,16 @@ export class Conversation {
   }
 
   async #openUserMenu(user: string, anchor: HTMLElement): Promise<void> {
-    const { openUserMenu } = await import("./moderation.ts");
-    openUserMenu(user, anchor, this.#menuContext(user));
+    const moderation = await load(import("./moderation.ts"));
+    moderation?.openUserMenu(user, anchor, this.#menuContext(user));
   }
 
   async #openMessageMenu(
     message: { readonly id: string; readonly user: string },
     anchor: HTMLElement,
   ): Promise<void> {
-    const { openMessageMenu } = await import("./moderation.ts");
-    openMessageMenu(message, anchor, this.#menuContext(message.user));
+    const moderation = await load(import("./moderation.ts"));
+    moderation?.openMessageMenu(message, anchor, this.#menuContext(message.user));
   }
 
   #menuContext(user: string): MenuContext {

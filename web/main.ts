@@ -4,6 +4,7 @@
  * @module
  */
 import { hasToken, readAddress, takeToken, userOfToken } from "./address.ts";
+import { load } from "./attention.ts";
 import type { Conversation } from "./conversation.ts";
 import { makeJoinForm, suggestName } from "./join.ts";
 import { readOpenRooms, Rooms } from "./rooms.ts";
@@ -105,7 +106,7 @@ function onKey(event: KeyboardEvent): void {
   } else if ((ctrlKey || metaKey) && !altKey && key === "k") {
     rooms.focusJoinField();
   } else if (key === "?" && !isField) {
-    import("./dialogs.ts").then(({ openHelp }) => openHelp());
+    load(import("./dialogs.ts")).then((dialogs) => dialogs?.openHelp());
   } else if (key !== "Escape" || !rooms.closeDrawer()) return;
   event.preventDefault();
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { linkTo } from "./address.ts";
-import { setTitle, showUnread, tell } from "./attention.ts";
+import { load, setTitle, showUnread, tell } from "./attention.ts";
 import { Conversation } from "./conversation.ts";
 import { h } from "./dom.ts";
 import { colorOf } from "./message_view.ts";
@@ -108,9 +108,11 @@ export class Rooms {
         this.#avatar,
         this.#self,
         iconButton("settings", text("settings"), async () => {
-          (await import("./dialogs.ts")).openSettings();
+          (await load(import("./dialogs.ts")))?.openSettings();
         }),
-        iconButton("help", text("help"), async () => (await import("./dialogs.ts")).openHelp()),
+        iconButton("help", text("help"), async () => {
+          (await load(import("./dialogs.ts")))?.openHelp();
+        }),
       ),
     );
     document.getElementById("app")!.addEventListener("click", ({ target, currentTarget }) => {
@@ -139,6 +141,8 @@ export class Rooms {
   join(room: string, user: string): Conversation {
     const known = this.find(room);
     if (known) return known;
+    // In an address, these have another meaning.
+    if (/^\.\.?$/.test(room)) throw new TypeError(`the room ${room} cannot stand in a URL`);
     const conversation = new Conversation(room, user, {
       onChange: () => this.#update(),
       onOpen: () => this.show(conversation),
@@ -158,10 +162,13 @@ export class Rooms {
 
   /** Shows a room, and its address as a new entry of the history, or instead of the last one. */
   show(conversation: Conversation, how: "push" | "replace" = "push"): void {
+    const entry = this.#entries.find((entry) => entry.conversation === conversation);
+    // A notification outlives its room.
+    if (!entry) return;
     const { room } = conversation;
     if (linkTo(room) !== location.href) history[`${how}State`](null, "", linkTo(room));
     this.#hide();
-    this.#current = this.#entries.find((entry) => entry.conversation === conversation)!;
+    this.#current = entry;
     for (const aside of Object.values(this.#asides)) aside.hidden = false;
     this.#asides.people.replaceChildren(conversation.people.element);
     conversation.show(true);
@@ -265,6 +272,7 @@ export class Rooms {
   /** Leaves a room, and shows no other one instead. */
   remove(conversation: Conversation): void {
     const index = this.conversations.indexOf(conversation);
+    if (index < 0) return;
     const [{ row }] = this.#entries.splice(index, 1);
     row.remove();
     if (this.#current?.conversation === conversation) this.#hide();

@@ -91,7 +91,9 @@ function describeRetry({ state, reason, retryAt = 0 }: Connection): StateText {
   const actions: Action[] = seconds > 0 ? ["now"] : [];
   if (!navigator.onLine) return { words: text("offline"), actions };
   if (/\bfull\b/.test(reason)) return { words: text("full"), actions };
-  if (/\btoo many\b/.test(reason)) return { words: text("tooManyRequests"), actions };
+  if (/^too many (joins|requests|connections)\b/.test(reason)) {
+    return { words: text("tooManyRequests"), actions };
+  }
   const words = text(state === "connecting" ? "connecting" : "reconnectingNow");
   const countdown = seconds > 0 ? text("reconnecting", { count: seconds }) : undefined;
   return { words, countdown, actions };
@@ -101,7 +103,7 @@ function describeEnd(connection: Connection): StateText {
   const { user, error, reason, isInOtherTab } = connection;
   if (isInOtherTab) return { words: text("taken"), actions: ["useHere", "chooseName"] };
   const [, how, by] = /^you were (kicked|banned) by (.+)$/.exec(reason) ?? [];
-  if (how === "banned") return { words: text("banned", { by }), actions: [] };
+  if (how === "banned") return { words: text("banned", { by }), actions: ["tryAgain"] };
   if (how === "kicked") return { words: text("kicked", { by }), actions: ["comeBack"] };
   switch (error?.code) {
     case "name_taken":

@@ -97,6 +97,9 @@ const MIN_KEPT = 100;
 /** More names than this are only counted. */
 const MAX_NAMES = 3;
 
+/** After so many users, a new line of those who joined and left begins. */
+const MAX_GROUPED = 100;
+
 /** A room whose history has not come until then may have none. */
 const HISTORY_MS = 500;
 
@@ -121,6 +124,8 @@ export class Timeline {
   #items: Item[] = [];
   readonly #messages = new Map<string, MessageItem>();
   readonly #pending = new Map<string, MessageItem>();
+  /** What was removed while a page with it may be on its way, and by whom. */
+  readonly #removedMeanwhile = new Map<string, string>();
   #size = 0;
   /** The newest items were dropped, because too many came while the user read above. */
   #isCut = false;
@@ -268,7 +273,7 @@ export class Timeline {
   /** Shows that a user joined or left, together with those before and after. */
   addPresence(kind: "joined" | "left", user: string): void {
     const last = this.#items.at(-1 - this.#pending.size);
-    if (last?.kind !== "presence") {
+    if (last?.kind !== "presence" || last.users.size >= MAX_GROUPED && !last.users.has(user)) {
       const users = new Map<string, Presence>([[user, kind]]);
       this.#append({ kind: "presence", users, ...this.#make("") });
       return;
@@ -286,7 +291,10 @@ export class Timeline {
   /** Takes the text of a message away. */
   remove(id: string, by: string): void {
     const item = this.#messages.get(id);
-    if (!item) return;
+    if (!item) {
+      if (this.#older === "loading") this.#removedMeanwhile.set(id, by);
+      return;
+    }
     this.#size -= item.text.length;
     item.text = "";
     item.state = "removed";
@@ -556,10 +564,17 @@ export class Timeline {
     }
     // What is older has changed meanwhile.
     if (this.#epoch !== epoch) return;
-    const added = (page?.messages ?? []).filter(({ id }) => !this.#messages.has(id));
-    if (page) this.#older = page.before === null || added.length === 0 ? "none" : "more";
+    // What is not older than the first message comes from the client, in its order.
+    const oldest = this.#items.find((item) => item.kind === "message" && item.id);
+    const before = (oldest as MessageItem | undefined)?.id;
+    const added = (page?.messages ?? [])
+      .filter(({ id }) => !this.#messages.has(id))
+      .filter(({ id }) => before === undefined || isBefore(id, before));
+    if (page) this.#older = page.before === null || page.messages.length === 0 ? "none" : "more";
     else this.#older = "failed";
     this.#insert(0, added.map(fromMessage));
+    for (const [id, by] of this.#removedMeanwhile) this.remove(id, by);
+    this.#removedMeanwhile.clear();
   }
 
   /** Lets the window grow where it is too short, and shrink where it is too long. */
@@ -665,7 +680,7 @@ export class Timeline {
   #noteRead(): void {
     if (!this.#isReading()) return;
     this.#unread = 0;
-    const newest = this.#items.at(-1);
+    const newest = this.#items.at(-1 - this.#pending.size);
     if (newest === this.#lastRead) return;
     this.#lastRead = newest;
     this.#handlers.onRead();
@@ -752,4 +767,11 @@ function setReachable(target: EventTarget | null, isReachable: boolean): void {
 
 function rectOf(element: Element): DOMRect {
   return element.getBoundingClientRect();
+}
+
+/** Tells whether a message is older than another one. */
+function isBefore(id: string, other: string): boolean {
+  const [ms, sequence] = id.split("-").map(Number);
+  const [otherMs, otherSequence] = other.split("-").map(Number);
+  return ms < otherMs || ms === otherMs && sequence < otherSequence;
 }

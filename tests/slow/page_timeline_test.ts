@@ -24,6 +24,8 @@ Deno.test("the timeline and the list of people", async (t) => {
   await step("older messages: failure, retry, beginning", checkOlder);
   await step("hostile texts are shown as texts", checkHostile);
   await step("pending, failed, removed, presence, gap", checkItems);
+  await step("what is read and who joins, at the same time", checkSameTime);
+  await step("a message that is removed while it is read", checkRemovedMeanwhile);
   await step("a room that was not shown", checkHidden);
   await step("memory is bounded while one reads above", checkMemory);
   await step("keyboard", checkKeyboard);
@@ -548,4 +550,46 @@ async function checkPeople(page: Page): Promise<void> {
   );
   await page.evaluate("people.delete('guest 4996'); rendered()");
   assert(await page.evaluate("document.activeElement.matches('.people-list')"));
+}
+
+async function checkSameTime(page: Page): Promise<void> {
+  const isRead = await page.evaluate<boolean>(`(async () => {
+    timeline.addPending("r", "not sent");
+    timeline.fail("r", "muted");
+    say("ben", "one");
+    await rendered();
+    calls.length = 0;
+    say("ben", "two");
+    await rendered();
+    return calls.includes("read");
+  })()`);
+  assert(isRead, "others are read below a message that was not sent");
+
+  const presence = await page.evaluate<number>(`(async () => {
+    for (let i = 0; i < 250; i++) timeline.addPresence("joined", "user" + i);
+    await rendered();
+    return all(".presence").length;
+  })()`);
+  assertEquals(presence, 3, "lines of those who joined");
+}
+
+async function checkRemovedMeanwhile(page: Page): Promise<void> {
+  const shown = await page.evaluate<string[]>(`(async () => {
+    globalThis.hasOlder = true;
+    const { promise, resolve } = Promise.withResolvers();
+    globalThis.hold = promise;
+    say("ben", "now");
+    while (!calls.includes("loadOlder")) await rendered();
+    const { id, user } = older.at(-1);
+    // It comes from the server, with others that are not older, while the page is on its way.
+    timeline.add({ type: "message", id, prev: "0-0", user, text: "late" });
+    timeline.remove(older.at(-2).id, "mod");
+    resolve();
+    while (all("[data-id]").length < 10) await rendered();
+    return older.slice(-3).map(({ id }) => all("[data-id='" + id + "']")
+      .map(({ textContent }) => textContent).join(" and "));
+  })()`);
+  assert(shown[0].includes("old 397"), shown[0]);
+  assert(!shown[1].includes("old 398") && shown[1].includes("mod"), shown[1]);
+  assert(shown[2].includes("late") && !shown[2].includes(" and late"), shown[2]);
 }

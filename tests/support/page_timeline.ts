@@ -3,7 +3,7 @@ import type { Page } from "./browser.ts";
 /**
  * Runs in the page: replaces it with a timeline and a list of people that no server is behind. The
  * test acts on them with the functions that this makes global. If it sets `hasOlder`, there are 400
- * older messages.
+ * older messages; they come when the promise `hold` resolves.
  */
 const MOUNT = `async () => {
   const script = document.querySelector("link[href$='/timeline.js']").href;
@@ -24,6 +24,7 @@ const MOUNT = `async () => {
     async loadOlder(before) {
       calls.push("loadOlder");
       await new Promise((resolve) => setTimeout(resolve, 5));
+      await globalThis.hold;
       if (globalThis.isBroken) throw new Error("broken on purpose");
       if (!globalThis.hasOlder) return { messages: [], before: null };
       const found = older.findIndex(({ id }) => id === before);

@@ -176,5 +176,6 @@ export const de: Texts = {
   didUnban: "Die Verbannung von {user} ist aufgehoben.",
   didRemove: "Die Nachricht ist entfernt.",
   refused: "Das ging nicht: {reason}",
+  reloadNeeded: "Das ließ sich nicht laden. Bitte lade die Seite neu.",
   unreachable: "der Server ist nicht erreichbar",
 };

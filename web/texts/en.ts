@@ -180,6 +180,7 @@ export const en = {
   didUnban: "The ban of {user} is lifted.",
   didRemove: "The message is removed.",
   refused: "This did not work: {reason}",
+  reloadNeeded: "This could not be loaded. Please reload the page.",
   unreachable: "the server cannot be reached",
 };
 
