@@ -195,8 +195,8 @@ export const SETTINGS = {
     min: 0,
     max: 1_000_000,
     isClientLimit: true,
-    meaning: "other HTTP requests that one address may make a second, after five times as many " +
-      "at once; the server refuses more with `429`; 0 for no limit",
+    meaning: "other HTTP requests and later tokens of one address a second, after five times as " +
+      "many at once; the server refuses more with `429`; 0 for no limit",
   },
   MAX_NEW_ROOMS_PER_SECOND: {
     default: 1,
