@@ -50,8 +50,9 @@ export function makeStateLine(
     show(connection) {
       const described = describe(connection);
       element.hidden = described === undefined;
-      element.classList.toggle("state-error", connection.state === "closed");
-      element.classList.toggle("state-warn", connection.state === "reconnecting");
+      const { state, isInOtherTab = false } = connection;
+      element.classList.toggle("state-error", state === "closed" && !isInOtherTab);
+      element.classList.toggle("state-warn", state === "reconnecting" || isInOtherTab);
       words.classList.toggle("visually-hidden", described?.countdown !== undefined);
       countdown.textContent = described?.countdown ?? "";
       countdown.hidden = described?.countdown === undefined;
