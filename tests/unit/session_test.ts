@@ -30,6 +30,7 @@ async function makeSession(protocol: Protocol, history?: History) {
     bufferedAmount: 0,
     onopen: () => {},
     onmessage: (_: MessageEvent) => {},
+    onclose: () => {},
     send(frame: string) {
       if (closedWith !== undefined) return;
       sent.push(frame);
@@ -346,4 +347,17 @@ Deno.test("a session that leaves is closed when its name is free", async () => {
   release();
   await nextTimers();
   assertEquals(closedWith(), 1000);
+});
+
+Deno.test("what a client sent before it went is published before it leaves", async () => {
+  const { socket, left, published } = await makeSession(JSON_LINES);
+  const lines = Array.from(
+    { length: 100 },
+    (_, i) => JSON.stringify({ type: "message", text: "", ref: `${i}` }),
+  );
+  socket.onmessage({ data: lines.join("\n") } as MessageEvent);
+  socket.onclose();
+  assertEquals(left.length, 0);
+  await until(() => left.length > 0);
+  assertEquals(published.length, 100);
 });
