@@ -9,7 +9,7 @@
 const LOCK_TIMEOUT_MS = 1_000;
 
 /** How long a page waits for an answer of other pages. */
-const ANSWER_TIMEOUT_MS = 200;
+const ANSWER_TIMEOUT_MS = 500;
 
 /** What is used here of Web Locks. Deno's types do not have them. */
 interface Locks {
