@@ -93,7 +93,7 @@ export class NameSecret {
       return stored;
     }
     const secret = makeRandomId();
-    lockForPage(secret);
+    lockForPage(secret, true);
     return secret;
   }
 

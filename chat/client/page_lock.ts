@@ -9,7 +9,7 @@
 const LOCK_TIMEOUT_MS = 1_000;
 
 /** How long a page waits for an answer of other pages. */
-const ANSWER_TIMEOUT_MS = 500;
+const ANSWER_TIMEOUT_MS = 200;
 
 /** What is used here of Web Locks. Deno's types do not have them. */
 interface Locks {
@@ -23,13 +23,14 @@ interface Locks {
 /**
  * Locks a name for as long as this page lives.
  *
+ * @param isNew whether this page has made the name: then nobody else has it
  * @returns `false` if another page holds the lock; `true` in programs, which have no tabs
  */
-export async function lockForPage(name: string): Promise<boolean> {
+export async function lockForPage(name: string, isNew?: boolean): Promise<boolean> {
   if (!("document" in globalThis)) return true;
   // A page that was loaded over plain HTTP has no Web Locks.
   const { locks } = navigator as unknown as { locks?: Locks };
-  return await (locks ? requestLock(locks, name) : askOtherPages(name));
+  return await (locks ? requestLock(locks, name) : askOtherPages(name, isNew));
 }
 
 function requestLock(locks: Locks, name: string): Promise<boolean> {
@@ -43,15 +44,15 @@ function requestLock(locks: Locks, name: string): Promise<boolean> {
   });
 }
 
-async function askOtherPages(name: string): Promise<boolean> {
+async function askOtherPages(name: string, isNew?: boolean): Promise<boolean> {
   const channel = new BroadcastChannel(name);
   const isFree = await new Promise<boolean>((resolve) => {
     channel.onmessage = ({ data }) => {
       resolve(false);
-      if (data === "question") channel.postMessage("answer");
+      if (data === "?") channel.postMessage("!");
     };
-    channel.postMessage("question");
-    setTimeout(() => resolve(true), ANSWER_TIMEOUT_MS);
+    channel.postMessage("?");
+    setTimeout(() => resolve(true), isNew ? 0 : ANSWER_TIMEOUT_MS);
   });
   if (!isFree) channel.close();
   return isFree;
