@@ -93,9 +93,11 @@ interface Cdp {
 
 /** Waits until the files of a version are kept, and those of no other. */
 async function untilKept(tab: Tab, { hash, files }: Page): Promise<void> {
-  const kept = `caches.keys().then((names) => Promise.all(names.map(async (name) =>
-    name + (await (await caches.open(name)).keys()).length)))`;
-  await until(async () => `${await tab.evaluate(kept)}` === `/web/${hash}/${files.size}`, 20);
+  const folder = `/web/${hash}/`;
+  // Before it is the only one, nothing is opened: `open` would make a cache anew that has just gone.
+  await until(async () => `${await tab.evaluate("caches.keys()")}` === folder, 20);
+  const count = `caches.open("${folder}").then(async (cache) => (await cache.keys()).length)`;
+  await until(async () => await tab.evaluate(count) === files.size, 20);
 }
 
 Deno.test("the page opens without a network, and a new one is there at once", async (t) => {
