@@ -25,7 +25,6 @@
  *
  * @module
  */
-import { BadRequest } from "../protocol/bad_request.ts";
 import type { FinalCode } from "../protocol/close_codes.ts";
 import type { ErrorCode, ErrorReply } from "../protocol/errors.ts";
 import type {
@@ -121,6 +120,9 @@ interface UsersPage {
 const EXPIRED = 4401 satisfies FinalCode;
 const NAME_TAKEN = 4409 satisfies FinalCode;
 
+/** The code of RFC 6455 for a connection that did not end with a close frame, or never began. */
+const CUT = 1006;
+
 /** The codes of errors for the close codes after which a client does not connect again. */
 const FINAL_CODES: Readonly<Record<FinalCode, ChatErrorCode>> = {
   [EXPIRED]: "refused",
@@ -134,7 +136,13 @@ const FINAL_CODES: Readonly<Record<FinalCode, ChatErrorCode>> = {
 const CLOSING_ERRORS: readonly ErrorCode[] = ["name_taken", "unavailable", "forbidden"];
 
 /** The statuses of a handshake that the server would refuse again. */
-const REFUSALS = [400, 401, 403];
+const FINAL_STATUSES = [400, 401, 403];
+
+/** The statuses with which it says why it has no place now: one of them is that it is full. */
+const BUSY_STATUSES = [429, 503];
+
+/** The longest that the client waits because a server, or a proxy, says so. */
+const MAX_RETRY_AFTER_SECONDS = 600;
 
 /** What a client only passes on. */
 type PlainEvent = (Banned | Joined | Kicked | Left | Muted | Notice | Removed | Typing) & {
@@ -144,7 +152,7 @@ type PlainEvent = (Banned | Joined | Kicked | Left | Muted | Notice | Removed | 
 /** How many users are read at once. */
 const USERS_LIMIT = 200;
 
-/** The time before the first attempt to reconnect. It doubles with each attempt. */
+/** The longest pause before the first attempt to reconnect. It doubles with each attempt. */
 const FIRST_BACKOFF_MS = 250;
 const MAX_BACKOFF_MS = 10_000;
 
@@ -163,7 +171,7 @@ const MAX_LATE_MS = 1_000;
 /** How often the room is told that the user is typing. The server drops more than one in 3 s. */
 const TYPING_INTERVAL_MS = 3_500;
 
-/** How long a server that knows no secrets may hold a name for a connection that was lost. */
+/** How long a client tries to get its name back. Its own lost connection may still hold it. */
 const OWN_NAME_TIMEOUT_MS = 120_000;
 
 /**
@@ -214,9 +222,8 @@ export class ChatClient extends ChatEventTarget {
    */
   onstate: (state: ChatState, reason: string, error?: ChatError) => void = () => {};
 
-  /** In a random order, in which each has its turn. */
-  readonly #servers: readonly URL[];
-  #turn = 0;
+  /** In a random order, in which each has its turn. The first one is used. */
+  readonly #servers: URL[];
   readonly #user: string;
   readonly #room: string;
   readonly #options: ChatClientOptions;
@@ -235,25 +242,22 @@ export class ChatClient extends ChatEventTarget {
   #wasTokenRefused = false;
   /** Attempts since the last stable connection. */
   #attempts = 0;
-  #connectedAt = 0;
-  #lostAt = 0;
-  /** What the server of this connection has said first. */
+  /** When the client was connected or, if it is not, when it lost its last connection. */
+  #changedAt = 0;
+  /** What the server has said first; `undefined` while the client is not connected. */
   #welcome: Welcome | undefined;
   #lastTypingMs = -Infinity;
   /** Resolves when the connection is closed. */
   #left = Promise.resolve();
   #position: string | undefined;
-  /** Whether the next message is the first one of the history. */
-  #awaitsHistory = false;
-  /** Whether the gap after the position was reported. */
-  #isGapReported = false;
+  /** Whether the next message may follow anything: history comes, or a gap was reported. */
+  #mayJump = false;
   /** Whether anything was received since the last heartbeat, or since the last ping. */
   #hasReceived = true;
   /** When half of the token's time has passed; `NaN` if it does not expire. */
   #renewAtMs = NaN;
-  #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Defined while the client waits for an answer. */
-  #answerTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Defined while the client waits for an answer or, without a socket, for its next attempt. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #heartbeatTimer: ReturnType<typeof setInterval>;
 
   /**
@@ -333,7 +337,7 @@ export class ChatClient extends ChatEventTarget {
    */
   typing(): void {
     const now = performance.now();
-    if (this.#state !== "connected" || now - this.#lastTypingMs < TYPING_INTERVAL_MS) return;
+    if (now - this.#lastTypingMs < TYPING_INTERVAL_MS) return;
     if (this.#welcome?.canPublish === false || !this.#offers("typing")) return;
     this.#lastTypingMs = now;
     this.#socket?.send('{"type":"typing"}');
@@ -345,8 +349,8 @@ export class ChatClient extends ChatEventTarget {
    * it when the network or the page may be back: for `online`, `visibilitychange`, `pageshow`.
    */
   reconnect(): void {
-    if (this.#reconnectTimer !== undefined) this.#connect();
-    else this.#ask();
+    if (this.#socket) this.#ask();
+    else if (this.#timer !== undefined) this.#connect();
   }
 
   /**
@@ -394,9 +398,8 @@ export class ChatClient extends ChatEventTarget {
    * if too many messages wait. The loop gets those before that first: to go on without a gap, give
    * the id of its last message as `since` to another client
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
-    if (!this.#error) yield* iterateMessages(this);
-    else if (this.#error.code !== "closed") throw this.#error;
+  [Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
+    return iterateMessages(this, () => this.#error);
   }
 
   /**
@@ -424,16 +427,13 @@ export class ChatClient extends ChatEventTarget {
         // What is stored is that of the newest client.
         if (this.#secret.client === this) this.#secret.storeUnsent(unsent);
       });
-      if (restored.length > 0) this.#tell("restored", restored, restored);
+      if (restored.length > 0) this.#tell("restored", restored);
     }
     this.#connect();
   }
 
   async #connect(): Promise<void> {
     this.#detach();
-    const server = this.#servers[this.#turn];
-    this.#refusal = undefined;
-    this.#welcome = undefined;
     this.#hasReceived = true;
     let token: string | undefined;
     try {
@@ -449,22 +449,25 @@ export class ChatClient extends ChatEventTarget {
     if (newest !== this) {
       return this.#close(new ChatError("replaced", "replaced by another connection"));
     }
-    const url = this.#joinUrl(server, this.#position);
-    url.protocol = url.protocol.replace("http", "ws");
+    const since = this.#position;
+    const url = makeUrl(`chat/${encodeURIComponent(this.#user)}`, this.#servers[0], {
+      room: this.#room,
+      ...since ? { since } : { history: this.#options.history },
+    });
     const protocols = ["chat.json.v1", secret, ...token === undefined ? [] : [`token.${token}`]];
     let socket: WebSocket;
     try {
-      socket = this.#socket = new WebSocket(url, protocols);
+      socket = this.#socket = new WebSocket(url.href.replace("http", "ws"), protocols);
     } catch (error) {
       // A page may not connect to a server without TLS, or a program lacks the permission.
       return this.#close(new ChatError("refused", (error as Error).message));
     }
-    let isOpen = false;
     const onLost = (code: number, reason: string) => {
+      if (this.#socket !== socket) return;
+      const hasFailed = !this.#welcome && code === CUT;
       this.#handleConnectionLost(code, reason);
-      if (!isOpen) this.#askWhyRefused(this.#joinUrl(server), token);
+      if (hasFailed) this.#askWhyRefused(url, token);
     };
-    socket.onopen = () => isOpen = true;
     socket.onmessage = ({ data }) => {
       this.#hasReceived = true;
       for (const line of data.split("\n")) {
@@ -474,23 +477,25 @@ export class ChatClient extends ChatEventTarget {
     };
     socket.onclose = ({ code, reason }) => onLost(code, reason);
     // When a handshake fails, Node.js 22 has no other event.
-    socket.onerror = () => isOpen || onLost(1006, "the server cannot be reached");
-  }
-
-  #joinUrl(server: URL, since?: string): URL {
-    const { history } = this.#options;
-    const query = { room: this.#room, since, history: since ? undefined : history };
-    return makeUrl(`chat/${encodeURIComponent(this.#user)}`, server, query);
+    socket.onerror = () => this.#welcome || onLost(CUT, "the server cannot be reached");
   }
 
   /** Asks the server why it refuses a handshake, because no WebSocket tells that. */
   async #askWhyRefused(url: URL, token: string | undefined): Promise<void> {
-    const { signal } = this.#closed;
-    const error = await readJson<undefined>(url, token, signal).catch((error) => error);
-    const status = error?.cause;
-    if (!REFUSALS.includes(status) || this.#state === "connected") return;
-    if (status === 401 && this.#mayAskForToken()) return;
-    this.#close(error);
+    const timer = this.#timer;
+    // A server takes `since` only with the subprotocol.
+    url.searchParams.delete("since");
+    const error: ChatError = await readJson<never>(url, token, this.#closed.signal).catch((e) => e);
+    // The next attempt has begun, or the client is closed.
+    if (this.#timer !== timer) return;
+    const { status = 0, headers } = (error.cause ?? {}) as Partial<Response>;
+    if (BUSY_STATUSES.includes(status)) {
+      // Another server may have a place.
+      const seconds = this.#servers.length > 1 ? 0 : Number(headers!.get("retry-after")) || 0;
+      this.#retry(error.message, 1000 * Math.min(seconds, MAX_RETRY_AFTER_SECONDS));
+    } else if (FINAL_STATUSES.includes(status) && !(status === 401 && this.#mayAskForToken())) {
+      this.#close(error);
+    }
   }
 
   /** Tells whether the next attempt to connect has another token, once after one was refused. */
@@ -501,7 +506,7 @@ export class ChatClient extends ChatEventTarget {
   }
 
   async #read<T>(what: string, query: Query): Promise<T> {
-    const url = makeUrl(`rooms/${this.#room}/${what}`, this.#servers[this.#turn], query);
+    const url = makeUrl(`rooms/${this.#room}/${what}`, this.#servers[0], query);
     return readJson(url, await this.#token(), this.#closed.signal);
   }
 
@@ -535,7 +540,7 @@ export class ChatClient extends ChatEventTarget {
         const { type } = event satisfies PlainEvent;
         if (type === "typing" && event.user === this.#user) return;
         // A newer server may send types that this client does not know. It ignores them.
-        if (`on${type}` in this) this.#tell(type, event, event);
+        if (`on${type}` in this) this.#tell(type, event);
       }
     }
   }
@@ -543,46 +548,44 @@ export class ChatClient extends ChatEventTarget {
   #handleWelcome(welcome: Welcome): void {
     const since = this.#position;
     const isGap = since !== undefined && !welcome.recovered;
-    this.#awaitsHistory = since === undefined && Boolean(this.#options.history);
+    this.#mayJump = since === undefined && Boolean(this.#options.history);
     // The room's log was lost, and its new ids are lower.
     if (since === undefined || isGap && isLater(since, welcome.last)) this.#position = welcome.last;
     this.#welcome = welcome;
-    this.#connectedAt = Date.now();
+    this.#changedAt = Date.now();
     this.#planRenewal(welcome.expires);
     this.#sendQueue.onWelcome(welcome);
     this.#setState({ state: "connected", reason: "" });
     this.#ready.resolve(welcome);
-    this.#tell("welcome", welcome, welcome);
+    this.#tell("welcome", welcome);
     if (isGap) this.#reportGap(since);
   }
 
   #deliver(message: Message): void {
     const position = this.#position!;
     // What was before the first message of an empty log, nobody knows.
-    const isFirst = this.#awaitsHistory || position === BEFORE_FIRST_ID;
-    if (!isFirst && message.prev !== position) this.#reportGap(position);
-    this.#awaitsHistory = false;
-    this.#isGapReported = false;
+    if (message.prev !== position && position !== BEFORE_FIRST_ID) this.#reportGap(position);
+    this.#mayJump = false;
     this.#position = message.id;
-    this.#tell("message", message, message);
+    this.#tell("message", message);
   }
 
   #resync({ last, gap }: Resync): void {
     if (gap) this.#reportGap(this.#position!);
-    this.#awaitsHistory = false;
+    else this.#mayJump = false;
     this.#position = last;
   }
 
   #reportGap(after: string): void {
-    if (this.#isGapReported) return;
-    this.#isGapReported = true;
-    this.#tell("gap", { after }, after);
+    if (this.#mayJump) return;
+    this.#mayJump = true;
+    this.#tell("gap", { after }, [after]);
   }
 
   /** A connection that was cut silently is like one on which nothing happens. */
   #heartbeat(): void {
-    if (this.#state === "connected" && Date.now() > this.#renewAtMs) this.#renewToken();
-    if (this.#answerTimer !== undefined) return;
+    if (this.#welcome && Date.now() > this.#renewAtMs) this.#renewToken();
+    if (this.#timer !== undefined) return;
     if (this.#hasReceived) this.#hasReceived = false;
     else this.#ask();
   }
@@ -597,15 +600,15 @@ export class ChatClient extends ChatEventTarget {
     const socket = this.#socket;
     if (!socket) return;
     this.#hasReceived = false;
-    if (this.#state === "connected") socket.send('{"type":"ping"}');
+    if (this.#welcome) socket.send('{"type":"ping"}');
     const lateMs = Date.now() + ANSWER_TIMEOUT_MS + MAX_LATE_MS;
-    clearTimeout(this.#answerTimer);
-    this.#answerTimer = setTimeout(() => {
-      this.#answerTimer = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       if (this.#hasReceived) return;
       if (!isRepeated && Date.now() > lateMs) return this.#ask(true);
       socket.close();
-      this.#handleConnectionLost(1006, "the server does not answer");
+      this.#handleConnectionLost(CUT, "the server does not answer");
     }, ANSWER_TIMEOUT_MS);
   }
 
@@ -622,17 +625,18 @@ export class ChatClient extends ChatEventTarget {
   }
 
   #handleConnectionLost(code: number, closeReason: string): void {
-    this.#detach();
-    this.#sendQueue.onConnectionLost();
     const reason = this.#refusal?.message ?? (closeReason || `code ${code}`);
-    if (this.#state === "connected") this.#lostAt = Date.now();
-    // The name may still be held by the client's own lost connection.
-    const isOwnName = code === NAME_TAKEN && this.#state !== "connecting" &&
-      Date.now() - this.#lostAt < OWN_NAME_TIMEOUT_MS;
-    if (this.#state === "connected" && Date.now() - this.#connectedAt > STABLE_AFTER_MS) {
-      this.#attempts = 0;
-      this.#wasTokenRefused = false;
+    const now = Date.now();
+    if (this.#welcome) {
+      if (now - this.#changedAt > STABLE_AFTER_MS) {
+        this.#attempts = 0;
+        this.#wasTokenRefused = false;
+      }
+      this.#changedAt = now;
     }
+    this.#detach();
+    this.#servers.push(this.#servers.shift()!);
+    const isOwnName = code === NAME_TAKEN && now - this.#changedAt < OWN_NAME_TIMEOUT_MS;
     const error = FINAL_CODES[code as FinalCode];
     if (!error || isOwnName || code === EXPIRED && this.#mayAskForToken()) {
       return this.#retry(reason);
@@ -640,13 +644,15 @@ export class ChatClient extends ChatEventTarget {
     this.#close(new ChatError(error, reason));
   }
 
-  /** Connects to the next server after a pause. */
-  #retry(reason: string): void {
+  /** Connects after a pause. */
+  #retry(reason: string, minMs = 0): void {
     const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#attempts);
-    this.#attempts++;
-    this.#turn = (this.#turn + 1) % this.#servers.length;
-    const waitMs = backoffMs / 2 + Math.random() * backoffMs / 2;
-    this.#reconnectTimer = setTimeout(() => this.#connect(), waitMs);
+    const waitMs = minMs + backoffMs * (1 + Math.random()) / 2;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#attempts++;
+      this.#connect();
+    }, waitMs);
     const state = this.#state === "connected" ? "reconnecting" : this.#state;
     this.#setState({ state, reason, retryAt: Date.now() + waitMs });
   }
@@ -656,9 +662,8 @@ export class ChatClient extends ChatEventTarget {
     this.#error = error;
     this.#sendQueue.close(error);
     if (this.#secret.client === this) this.#secret.client = undefined;
-    const socket = this.#socket;
+    if (this.#socket) this.#left = leave(this.#socket, this.#offers("leave"));
     this.#detach();
-    if (socket) this.#left = leave(socket, this.#offers("leave"));
     clearInterval(this.#heartbeatTimer);
     this.#closed.abort();
     this.#ready.reject(error);
@@ -672,17 +677,19 @@ export class ChatClient extends ChatEventTarget {
 
   /** Ignores what the socket still receives, and awaits nothing. */
   #detach(): void {
-    const socket = this.#socket;
-    clearTimeout(this.#answerTimer);
-    clearTimeout(this.#reconnectTimer);
-    this.#socket = this.#answerTimer = this.#reconnectTimer = undefined;
-    if (socket) socket.onmessage = socket.onclose = socket.onerror = null;
+    clearTimeout(this.#timer);
+    this.#socket =
+      this.#timer =
+      this.#welcome =
+      this.#refusal =
+        undefined;
+    this.#sendQueue.onConnectionLost();
   }
 
   #setState(change: StateChange): void {
     const { state, reason, error } = change;
     this.#state = state;
-    this.#tell("state", change, state, reason, error);
+    this.#tell("state", change, [state, reason, error]);
   }
 
   /**
@@ -693,7 +700,7 @@ export class ChatClient extends ChatEventTarget {
   #tell<K extends keyof ChatEventMap>(
     type: K,
     detail: ChatEventMap[K]["detail"],
-    ...args: unknown[]
+    args: unknown[] = [detail],
   ): void {
     reportErrors(() => (this[`on${type}`] as (...args: unknown[]) => void)(...args));
     this.dispatchEvent(new CustomEvent(type, { detail }));
@@ -715,8 +722,7 @@ function checkNames(user: string, room: string): string {
     checkRoom(room);
     return checkUser(user);
   } catch (error) {
-    if (error instanceof BadRequest) throw new TypeError(error.message);
-    throw error;
+    throw new TypeError((error as Error).message);
   }
 }
 

@@ -47,14 +47,14 @@ export function makeUrl(path: string, server: URL, query: Query): URL {
  * Reads JSON from a server.
  *
  * @throws {ChatError} with the code `refused` and the server's words if the server refuses the
- * request, with `unavailable` if it cannot respond; the cause is the status, if there is one
+ * request, with `unavailable` if it cannot respond; the cause is the response, if there is one
  */
 export async function readJson<T>(
   url: URL,
   token: string | undefined,
   signal: AbortSignal,
 ): Promise<T> {
-  let cause: number | undefined;
+  let cause: Response | undefined;
   let message: string;
   try {
     const response = await fetch(url, {
@@ -62,10 +62,10 @@ export async function readJson<T>(
       signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
     });
     if (response.ok) return await response.json();
-    cause = response.status;
-    message = (await response.text()).split("\n", 1)[0] || `status ${cause}`;
+    cause = response;
+    message = (await response.text()).split("\n", 1)[0] || `status ${response.status}`;
   } catch (error) {
     message = (error as Error).message;
   }
-  throw new ChatError(cause && cause < 500 ? "refused" : "unavailable", message, { cause });
+  throw new ChatError(cause && cause.status < 500 ? "refused" : "unavailable", message, { cause });
 }

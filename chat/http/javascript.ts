@@ -11,6 +11,8 @@ const SPECIFIER = /\b(from |import |import\()"([^"]+)"/g;
 /** What {@linkcode link} understands of a module, beside its code. */
 const IMPORT = /^import \{([\w\s,]*)\} from "([^"]+)";\n/gm;
 const EXPORT_ALL = /^export \* from "([^"]+)";\n/gm;
+const FUNCTION = /^export function (\w+)[^]*?^\}\n/gm;
+const DOC_COMMENT = /^\/\*\*[^]*?\*\/\n/gm;
 const EXPORT = /^export +((?:(?:async +)?function\b *\*?|class\b|const\b) *(\w+))/gm;
 
 /**
@@ -71,7 +73,7 @@ export function replaceSpecifiers(
 
 /**
  * Links modules to one module without imports. Each becomes the body of a function, so that names
- * of two modules may be alike.
+ * of two modules may be alike. Functions that no module uses are left out.
  *
  * @param entry the path of the module whose exports the result has
  * @param sources the TypeScript of each module by its path
@@ -81,7 +83,20 @@ export function replaceSpecifiers(
 export function link(entry: string, sources: Readonly<Record<string, string>>): string {
   /** The names that each module exports. */
   const exported = new Map<string, string[]>();
+  const all = Object.values(sources).join("").replaceAll(DOC_COMMENT, "");
   let linked = "";
+
+  /** Leaves out the functions that no module uses, unless all exports of this one are exported. */
+  function shake(path: string): string {
+    const source = sources[path].replaceAll(DOC_COMMENT, "");
+    if (path === entry || all.includes(`export * from "./${path.split("/").at(-1)}"`)) {
+      return source;
+    }
+    return source.replaceAll(
+      FUNCTION,
+      (code, name) => all.match(new RegExp(`\\b${name}\\b`, "g"))!.length > 1 ? code : "",
+    );
+  }
 
   function add(path: string): void {
     if (exported.has(path)) return;
@@ -96,7 +111,7 @@ export function link(entry: string, sources: Readonly<Record<string, string>>): 
     }
     let imports = "";
     const results: string[] = [];
-    const code = toJavaScript(sources[path], path)
+    const code = toJavaScript(shake(path), path)
       .replaceAll(IMPORT, (_, list: string, specifier) => {
         const target = addImport(specifier);
         const imported = list.split(",").map((name) => name.trim()).filter(Boolean);

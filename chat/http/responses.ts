@@ -84,6 +84,7 @@ export function allowOrigin(
 ): Response {
   // The response to a WebSocket handshake cannot be changed, and no page reads it.
   if (response.status === STATUS_CODE.SwitchingProtocols) return response;
+  response.headers.set("access-control-expose-headers", "retry-after");
   if (!allowedOrigins) response.headers.set("access-control-allow-origin", "*");
   else {
     response.headers.append("vary", "origin");

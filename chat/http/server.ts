@@ -257,17 +257,14 @@ export class ChatServer {
     const joinRequest = parseJoinRequest(roomRequest);
     const { request, client } = roomRequest;
     if (request.method !== "GET" || !asksForWebSocket(request)) {
-      return refuse(
+      return this.#refuseJoin(client) ?? refuse(
         STATUS_CODE.UpgradeRequired,
         "this is the chat's WebSocket: connect with a WebSocket client, such as wscat",
         { upgrade: "websocket", connection: "upgrade" },
       );
     }
-    const secondsRefused = this.#pendingUpgrades.secondsRefused(client.name);
-    if (secondsRefused > 0) {
-      const line = "too many connections from your address were reset";
-      return refuseNewcomer(STATUS_CODE.TooManyRequests, line, secondsRefused);
-    }
+    const refusal = this.#refuseReset(client);
+    if (refusal) return refusal;
     if (!await this.#pendingUpgrades.begin(client.name)) {
       const line = "too many connections from your address are not open yet";
       return refuseNewcomer(STATUS_CODE.ServiceUnavailable, line, 1);
@@ -287,6 +284,28 @@ export class ChatServer {
     } finally {
       if (!isOpening) this.#pendingUpgrades.end(client.name, false);
     }
+  }
+
+  /**
+   * Says why a client cannot join now, to one that only asks: a browser does not tell a page why a
+   * handshake failed. `undefined` if the client can. Charges and counts nothing.
+   */
+  #refuseJoin(client: AddressBudget): Response | undefined {
+    const refusal = client.refusalOfJoin();
+    if (refusal) {
+      return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
+    }
+    if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
+    if (!this.#connectionLimit.hasPlace(this.connectionCount)) return refuseFull();
+    return this.#refuseReset(client);
+  }
+
+  /** Refuses a client whose address has reset too many connections. */
+  #refuseReset({ name }: AddressBudget): Response | undefined {
+    const seconds = this.#pendingUpgrades.secondsRefused(name);
+    if (seconds === 0) return undefined;
+    const line = "too many connections from your address were reset";
+    return refuseNewcomer(STATUS_CODE.TooManyRequests, line, seconds);
   }
 
   /** Responds to `GET /rooms/{room}/events` with a stream that has no end of its own. */

@@ -144,20 +144,30 @@ export class AddressBudget {
    * @returns why it is refused; `undefined` if it is not
    */
   admit(kind: "join" | "request"): Refusal | undefined {
-    const now = this.#now();
-    const [bucket, limit] = kind === "join"
-      ? [this.#joins, "MAX_JOINS_PER_SECOND"] as const
-      : [this.#requests, "MAX_REQUESTS_PER_SECOND"] as const;
+    const bucket = kind === "join" ? this.#joins : this.#requests;
     if (this.#openCount >= this.#maxOpen) {
       this.#onRefused("MAX_CONNECTIONS_PER_ADDRESS");
       const line = "too many connections are open from your address";
       return { line, retryAfterSeconds: RETRY_CONNECTION_SECONDS };
     }
-    if (!bucket.take(1, now)) {
-      this.#onRefused(limit);
-      const line = `too many ${kind}s a second from your address`;
-      return { line, retryAfterSeconds: Math.ceil(bucket.msUntil(1, now) / 1000) };
-    }
+    if (bucket.take(1, this.#now())) return undefined;
+    this.#onRefused(`MAX_${kind.toUpperCase()}S_PER_SECOND`);
+    return this.#refuseRate(kind, bucket);
+  }
+
+  /**
+   * Tells why the rate of joins would refuse one; `undefined` if it would not. Charges nothing. A
+   * request that has been admitted has shown that not too many connections are open.
+   */
+  refusalOfJoin(): Refusal | undefined {
+    return this.#joins.msUntil(1, this.#now()) > 0
+      ? this.#refuseRate("join", this.#joins)
+      : undefined;
+  }
+
+  #refuseRate(kind: "join" | "request", bucket: TokenBucket): Refusal {
+    const line = `too many ${kind}s a second from your address`;
+    return { line, retryAfterSeconds: Math.ceil(bucket.msUntil(1, this.#now()) / 1000) };
   }
 
   /** Counts a connection or a response as open until a promise settles. */

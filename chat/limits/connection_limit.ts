@@ -32,9 +32,14 @@ export class ConnectionLimit {
     this.#limit = this.#configured = maxConnections || Infinity;
   }
 
-  /** Tells whether one more connection may be opened. */
+  /** Tells whether one more connection could be opened. */
+  hasPlace(connections: number): boolean {
+    return connections < this.#limit || this.#raise(connections);
+  }
+
+  /** Tells whether one more connection may be opened; counts and logs it if not. */
   admits(connections: number): boolean {
-    if (connections < this.#limit || this.#raise(connections)) return true;
+    if (this.hasPlace(connections)) return true;
     if (this.#refusals.record()) {
       const name = this.#limit === this.#configured ? "MAX_CONNECTIONS" : "the limit of open files";
       logger.warn`The server is full with ${connections} connections (${name}): newcomers get 503`;

@@ -85,6 +85,49 @@ for (const status of [404, 426, 503]) {
   });
 }
 
+Deno.test("a client tells that the server is full, and comes in when it is not", async () => {
+  await using server = await startHttpServer(undefined, { MAX_CONNECTIONS: "1" });
+  const first = await JsonClient.join(server.port, "foo");
+  await using second = new ChatClient(server.origin, "bar");
+  const change = await new Promise<StateChange>((resolve) =>
+    second.addEventListener("state", ({ detail }) => /full/.test(detail.reason) && resolve(detail))
+  );
+  assertEquals([change.state, change.reason], ["connecting", "the server is full"]);
+  // The server asks for ten seconds.
+  assert(change.retryAt! > Date.now() + 9_000, `${change.retryAt! - Date.now()}`);
+  await first.leave();
+  await until(() => server.sessionCount() === 0);
+  second.reconnect();
+  await second.ready;
+});
+
+for (const [retryAfter, seconds] of [["3", 3], ["86400", 600], ["soon", 0]] as const) {
+  Deno.test(`after 429 and Retry-After: ${retryAfter} a client waits ${seconds} s`, async () => {
+    const headers = { "retry-after": retryAfter };
+    await using server = startFakeServer({
+      onRequest: () => new Response("too many joins\n", { status: 429, headers }),
+    });
+    await using client = new ChatClient(server.url, "foo");
+    const waitSeconds = await new Promise<number>((resolve) => {
+      client.addEventListener("state", ({ detail: { reason, retryAt } }) => {
+        if (reason === "too many joins") resolve((retryAt! - Date.now()) / 1000);
+      });
+    });
+    assert(waitSeconds > seconds && waitSeconds < seconds + 1, `${waitSeconds} s`);
+  });
+}
+
+Deno.test("a client whose server is full tries the other ones at once", async () => {
+  const headers = { "retry-after": "600" };
+  const onRequest = () => new Response("the server is full\n", { status: 503, headers });
+  await using full = startFakeServer({ onRequest });
+  await using other = startFakeServer({ onSocket: (socket) => sendWelcome(socket) });
+  const clients = Array.from(Array(8), (_, i) => new ChatClient([full.url, other.url], `${i}`));
+  await Promise.all(clients.map((client) => client.ready));
+  assert(full.handshakes > 0);
+  await Promise.all(clients.map((client) => client.close()));
+});
+
 for (const { code, reason, mayReconnect } of Object.values(CLOSE)) {
   Deno.test(`a client ${mayReconnect ? "returns" : "ends"} after ${code}, ${reason}`, async () => {
     await using server = startFakeServer({ onSocket: (socket) => socket.close(code, reason) });

@@ -25,12 +25,18 @@ Deno.test("above MAX_CONNECTIONS newcomers get 503 and Retry-After", async () =>
     const head = await requestUpgrade(instance.port, "baz");
     assertMatch(head, /^HTTP\/1.1 503 /);
     assertMatch(head, /\r\nretry-after: 10\r\n/);
+    // A page asks why, and counts as no newcomer.
+    const asked = await fetch(`${instance.http}/chat/baz`);
+    assertEquals([asked.status, await asked.text()], [503, "the server is full\n"]);
+    assertEquals(asked.headers.get("retry-after"), "10");
+    assertEquals(asked.headers.get("access-control-expose-headers"), "retry-after");
   }
   const ready = await fetch(`${instance.http}/readyz`);
   assertEquals([ready.status, await ready.text()], [200, "ready\n"]);
   bar.send("still here");
   await foo.until("bar: still here");
   await bar.leave();
+  assertEquals((await fetch(`${instance.http}/chat/baz`, { method: "HEAD" })).status, 426);
   await (await TextClient.join(instance.port, "baz")).leave();
   await foo.leave();
   await assertLogged(instance, rowOf("the server is full").lines);

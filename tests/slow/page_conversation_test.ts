@@ -40,7 +40,23 @@ Deno.test("who may not talk is told why", async (t) => {
   await using browser = await startChromium();
   await t.step("names and rooms that are refused", () => refuseNames(browser));
   await t.step("tokens, and what moderators do", () => moderate(browser));
+  await t.step("a server that is full", () => seeFull(browser));
 });
+
+async function seeFull(browser: Browser): Promise<void> {
+  await using server = await startHttpServer(undefined, { MAX_CONNECTIONS: "1" });
+  await using context = await browser.newContext();
+  const foo = await JsonClient.join(server.port, "foo");
+  const page = await context.newPage();
+  await page.goto(`${server.origin}/r/red`);
+  await page.locator("#join-name").fill("anna");
+  await page.keyboard.press("Enter");
+  const words = `${SHOWN}?.querySelector(".state [role=status]").textContent`;
+  await untilTrue(page, `${words} === "${en.full}"`);
+  await foo.leave();
+  await page.locator(".state-action").click();
+  await untilTrue(page, `${SHOWN}.querySelector(".state").hidden`);
+}
 
 async function talk(browser: Browser, one: Instance, two: Instance): Promise<void> {
   await using context = await browser.newContext({ viewport: VIEWPORT });

@@ -51,13 +51,14 @@ Deno.test("joins and requests of an address have a rate and a burst each", () =>
   const { budgets, clock } = setUp({ maxJoinsPerSecond: 2, maxRequestsPerSecond: 1 });
   const budget = budgets.of("a");
   for (let i = 0; i < 10; i++) assertEquals(budget.admit("join"), undefined);
-  assertEquals(budget.admit("join"), {
-    line: "too many joins a second from your address",
-    retryAfterSeconds: 1,
-  });
+  const refusal = { line: "too many joins a second from your address", retryAfterSeconds: 1 };
+  assertEquals(budget.admit("join"), refusal);
+  assertEquals(budget.refusalOfJoin(), refusal);
   for (let i = 0; i < 5; i++) assertEquals(budget.admit("request"), undefined);
   assertEquals(budget.admit("request")?.line, "too many requests a second from your address");
   clock.ms = 500;
+  // To ask takes nothing.
+  for (let i = 0; i < 5; i++) assertEquals(budget.refusalOfJoin(), undefined);
   assertEquals(budget.admit("join"), undefined);
   assertEquals(budget.admit("join")?.retryAfterSeconds, 1);
   assertEquals(budget.admit("request")?.retryAfterSeconds, 1);

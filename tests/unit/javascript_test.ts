@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { link, toJavaScript } from "../../chat/http/javascript.ts";
 
 Deno.test("types, comments and blank lines are taken out, and nothing else", () => {
@@ -73,6 +73,29 @@ Deno.test("linked modules run in the order of their imports, their names apart",
   assertEquals(Object.keys(module), ["Late", "late", "run"]);
   assertEquals(module.late("x"), "late/x");
   assertEquals(await Array.fromAsync(module.run()), ["late", "main late/main late"]);
+});
+
+Deno.test("functions that no module uses are not linked, but those of the result are", async () => {
+  const linked = link("a.ts", {
+    "a.ts": 'import { used } from "./b.ts";\nexport * from "./c.ts";\nexport const a = used();\n',
+    "b.ts": [
+      "/** Calls `used`, as `unused` does. */",
+      "export function unused(): void {",
+      "  used();",
+      "}",
+      "export function used(): number {",
+      "  return helper();",
+      "}",
+      "/** Is not exported by the result. */",
+      "export function helper(): number {",
+      "  return 1;",
+      "}",
+    ].join("\n") + "\n",
+    "c.ts": "export function open(): number {\n  return 2;\n}\n",
+  });
+  assert(!linked.includes("unused"), linked);
+  const module = await import(`data:text/javascript,${encodeURIComponent(linked)}`);
+  assertEquals([Object.keys(module), module.a, module.open()], [["a", "open"], 1, 2]);
 });
 
 Deno.test("modules of other forms are not linked, and the error names them", () => {
