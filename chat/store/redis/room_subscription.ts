@@ -262,10 +262,12 @@ export class RoomSubscription implements LogObserver {
     const canBeLost = isAnew || !isInLog && page.base !== undefined;
     let mayBeLost = false;
     const merged = mergePage(page, this.#buffer, settled, {
-      isNext: (message) => this.#isNext(message),
+      isNext: (message, entry) =>
+        this.#isNext(message) && !(isInLog && entry && isLater(message.id, entry.id)),
       isProof: ({ id, prev }) => isProofOfNoGap(id, prev),
       onDropped: ({ id }) => {
-        if (!isLater(id, base)) return;
+        // Only after ids of the future are lower ones new.
+        if (!isLater(id, base) && !wasAhead) return;
         this.#noteDropped("messages that are not in the log");
         // Redis may have lost it together with the last one that was delivered.
         const isReal = isAnew || wasAhead || this.#isPossible(id);

@@ -112,6 +112,7 @@ export class Witnesses {
   #hear(user: "ann" | "bob", text: string): void {
     const number = Number(new RegExp(`^${user} says (\\d+)$`).exec(text)?.[1] ?? NaN);
     if (isNaN(number)) return;
+    this.#readBob();
     const expected = this.#heardByAnn[user] + 1;
     const mayMiss = this.#mayAnnMiss[user] || user === "bob" && number <= this.#refused + 1;
     if (number !== expected && !(number > expected && mayMiss)) {
