@@ -194,3 +194,32 @@ Deno.test("a message that is lost with a log of far ids is told as a gap", async
     assertEquals(countGaps(client), 2);
   }
 });
+
+Deno.test("a message is told as a gap that is lost before one that does not follow it", async () => {
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, talk } = pair;
+  await talk();
+  const prev = foo.all("message").at(-1)!.id;
+  // The first follows an entry of another program, so it is not delivered before the log is read.
+  // The second one is of an instance that had not heard it when the log was deleted.
+  const LOSE = `redis.call("PUBLISH", "chat:r", ARGV[1])
+    redis.call("DEL", "{chat:r}:log")
+    redis.call("XADD", "{chat:r}:log", ARGV[3], "prev", ARGV[4], "rest", ARGV[5])
+    redis.call("PUBLISH", "chat:r", ARGV[2])`;
+  const [foreign, lost, next] = [1, 2, 3].map((later) => `${parseInt(prev) + later}-0`);
+  const rest = '"user":"ghost","text":"next"}';
+  const payload = (id: string, prev: string) =>
+    `${EVENT_MARK}{"type":"message","id":"${id}","prev":"${prev}",${rest}`;
+  const payloads = [payload(lost, foreign), payload(next, prev)];
+  await redis.command("EVAL", LOSE, "0", ...payloads, next, prev, rest);
+  for (const client of [foo, bar]) {
+    await client.find("message", ({ id }) => id === next);
+    assertEquals(client.all("resync"), [{ type: "resync", last: prev, gap: true }]);
+  }
+  await talk();
+  for (const client of [foo, bar]) {
+    assertWords(client, 4);
+    assertEquals(countGaps(client), 1);
+  }
+});

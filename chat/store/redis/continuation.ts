@@ -9,6 +9,8 @@ const PAGE_SIZE = 100;
 export interface Continuation {
   /** The id of the last delivered message that the log has; `undefined` if it has none of them. */
   readonly base: string | undefined;
+  /** Whether the log does not have the base any more, but begins with a message that follows it. */
+  readonly isBaseLost?: boolean;
   /** What the log has after it: messages that were not delivered, a page at most. */
   readonly entries: readonly LogEntry[];
   /** Whether the log may have more. */
@@ -45,8 +47,8 @@ export async function readOn(
   if (rest.length === 0) return { ...goOn(base, rest), olderEnd: await log.newest(room) };
   // Mostly, the log has lost them at its head, because it has enough others.
   const { id, prev } = rest[0].event;
-  const isNext = prev === last.id && (await log.readBefore(room, id, 1)).length === 0;
-  return goOn(isNext ? last.id : undefined, rest);
+  const isBaseLost = prev === last.id && (await log.readBefore(room, id, 1)).length === 0;
+  return { ...goOn(isBaseLost ? last.id : undefined, rest), isBaseLost };
 }
 
 function goOn(base: string | undefined, page: readonly LogEntry[]): Continuation {

@@ -5,8 +5,12 @@ import { isSameMessage } from "./log.ts";
 
 /** What a merge asks. */
 export interface Judge {
-  /** Whether a message that the log does not have follows the last one that was delivered. */
-  isNext(message: Message): boolean;
+  /**
+   * Whether a message that the log does not have follows the last one that was delivered.
+   *
+   * @param entry the next message that the log has
+   */
+  isNext(message: Message, entry: Message | undefined): boolean;
   /** Whether a message that follows the last one proves that the log has none between them. */
   isProof(message: Message): boolean;
   /** Called with a message that the log does not have, and that is not delivered. */
@@ -55,7 +59,7 @@ export function* mergePage(
       continue;
     }
     if (event.type === "message") {
-      const isNext = !nextFollows(event.prev) && judge.isNext(event);
+      const isNext = !nextFollows(event.prev) && judge.isNext(event, entries[next]?.event);
       if (judged <= 0 && !(isNext && judge.isProof(event))) {
         buffer.unshift(received);
         return false;

@@ -255,18 +255,23 @@ export class RoomSubscription implements LogObserver {
     if (!isInLog && prev !== this.#position && !this.#isLedOn()) this.#goOnAfter(prev!);
 
     const isInPage = (id: string) => entries.some(({ event }) => event.id === id);
-    // If the log has something else than the last messages, that was told, unless it began anew.
-    const isAnew = (page.olderEnd ?? entries[0]?.event.prev) === BEFORE_FIRST_ID;
-    const canBeLost = !isInLog && (page.base !== undefined || isAnew);
+    // The log began anew, perhaps with a message whose instance had not heard those before it.
+    const isAnew = page.isBaseLost ||
+      !isInLog && (page.olderEnd ?? entries[0]?.event.prev) === BEFORE_FIRST_ID;
+    // If it has something else than the last messages, that was told.
+    const canBeLost = isAnew || !isInLog && page.base !== undefined;
     let mayBeLost = false;
     const merged = mergePage(page, this.#buffer, settled, {
-      isNext: (message) => this.#isNext(message),
+      isNext: (message, entry) =>
+        this.#isNext(message) && !(isInLog && entry && isLater(message.id, entry.id)),
       isProof: ({ id, prev }) => isProofOfNoGap(id, prev),
       onDropped: ({ id }) => {
-        if (!isLater(id, base)) return;
+        // Only after ids of the future are lower ones new.
+        if (!isLater(id, base) && !wasAhead) return;
         this.#noteDropped("messages that are not in the log");
         // Redis may have lost it together with the last one that was delivered.
-        mayBeLost ||= canBeLost && !this.#isGapTold && (wasAhead || this.#isPossible(id));
+        const isReal = isAnew || wasAhead || this.#isPossible(id);
+        mayBeLost ||= canBeLost && !this.#isGapTold && isReal;
         this.#isInterrupted ||= mayBeLost;
       },
     });
