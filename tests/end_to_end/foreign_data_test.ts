@@ -195,7 +195,7 @@ Deno.test("a message that is lost with a log of far ids is told as a gap", async
   }
 });
 
-Deno.test("a message is told as a gap that is lost before one that does not follow it", async () => {
+Deno.test("a message that is lost before one that does not follow it is told", async () => {
   await using redis = await startRedis();
   await using pair = await startPair(redis);
   const { foo, bar, talk } = pair;

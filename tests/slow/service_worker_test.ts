@@ -94,7 +94,7 @@ interface Cdp {
 /** Waits until the files of a version are kept, and those of no other. */
 async function untilKept(tab: Tab, { hash, files }: Page): Promise<void> {
   const folder = `/web/${hash}/`;
-  // Before it is the only one, nothing is opened: `open` would make a cache anew that has just gone.
+  // Nothing is opened before it is the only one: `open` would make a deleted cache anew.
   await until(async () => `${await tab.evaluate("caches.keys()")}` === folder, 20);
   const count = `caches.open("${folder}").then(async (cache) => (await cache.keys()).length)`;
   await until(async () => await tab.evaluate(count) === files.size, 20);

@@ -310,7 +310,7 @@ Deno.test("what was lost before a message whose instance had not heard it is tol
   assertEquals(delivered, ["joined bar", "gap after 1-0", "message 4"]);
 });
 
-Deno.test("what was lost before a log began anew is told, even with an id of the future", async () => {
+Deno.test("what was lost before a log began anew is told, even ids of the future", async () => {
   const { subscription, receive, logged, delivered } = makeSubscription();
   logged.push(message(1));
   await subscription.start();
