@@ -8,6 +8,7 @@ import { startProxy } from "../support/proxy.ts";
 import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
+import { sleep } from "../support/wait.ts";
 import { en } from "../../web/texts/en.ts";
 
 /** So high that all messages of a test are in the document. */
@@ -15,6 +16,9 @@ const VIEWPORT = { width: 1280, height: 6000 };
 
 /** How many messages of others pass while a page is cut off. */
 const MISSED = 50;
+
+/** How long a page is cut off, where the time matters. */
+const CUT_MS = 10_000;
 
 const OWN = ["own 1", "own 2", "own 3"];
 
@@ -25,14 +29,18 @@ Deno.test("people talk with the page", async (t) => {
   await t.step("two browsers on two instances, and a text client", () => talk(browser, one, two));
   await t.step("rooms side by side, and a reload keeps them", () => switchRooms(browser, one));
   await t.step("drawers on a phone", () => openDrawers(browser, one));
-  await t.step("a network that is silently away", () => cutOff(browser, one));
   await t.step("a reload without a network", () => reloadWithoutNetwork(browser, one));
-  await t.step("a duplicated tab does not fight", () => duplicate(browser, one));
   await t.step("a page without a secure context", () => talkInsecurely(browser, one));
-  await t.step("an instance that is killed, and started again", async () => {
-    await using restarted = await killInstance(browser, one, redis.env);
-    assertEquals(restarted.port, one.port);
-  });
+  // They wait most of the time.
+  const atOnce = { sanitizeExit: false, sanitizeOps: false, sanitizeResources: false };
+  const steps: Record<string, () => Promise<void>> = {
+    "ten seconds offline": () => goOffline(browser, one),
+    "ten seconds without an answer": () => cutOff(browser, one),
+    "ten seconds without the instance, which is killed": () =>
+      killInstance(browser, two, redis.env),
+    "a duplicated tab does not fight": () => duplicate(browser, one),
+  };
+  await Promise.all(Object.entries(steps).map(([name, fn]) => t.step({ name, fn, ...atOnce })));
   for (const instance of [one, two]) await instance[Symbol.asyncDispose]();
 });
 
@@ -167,17 +175,30 @@ async function talkInsecurely(browser: Browser, { port }: Instance): Promise<voi
   await untilTrue(copy, `${LAST} === "hello" && ${STATE} === ""`);
 }
 
-/** Nothing tells the page that its connection is gone: it asks when the browser is online again. */
+/** The browser knows that it is offline, and connections are cut. */
+async function goOffline(browser: Browser, instance: Instance): Promise<void> {
+  await using proxy = await startProxy(instance.port);
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  const page = await join(context, { http: `http://127.0.0.1:${proxy.port}` }, "offline", "anna");
+  await checkCut(page, instance, "offline", async (pass) => {
+    await context.setOffline(true);
+    proxy.block();
+    await untilState(page, en.offline);
+    await pass(CUT_MS);
+    await untilTrue(page, `${SHOWN}.querySelectorAll(".message-pending").length === 3`);
+    proxy.unblock();
+    await context.setOffline(false);
+  });
+}
+
+/** Nothing tells the page that its connection is gone: it finds out by itself. */
 async function cutOff(browser: Browser, instance: Instance): Promise<void> {
   await using proxy = await startProxy(instance.port);
   await using context = await browser.newContext({ viewport: VIEWPORT });
   const page = await join(context, { http: `http://127.0.0.1:${proxy.port}` }, "cut", "anna");
   await checkCut(page, instance, "cut", async (pass) => {
     assertEquals(proxy.freeze("GET /chat/anna"), 1);
-    await context.setOffline(true);
-    await pass();
-    await untilTrue(page, `${SHOWN}.querySelectorAll(".message-pending").length === 3`);
-    await context.setOffline(false);
+    await pass(CUT_MS);
   });
 }
 
@@ -198,22 +219,21 @@ async function reloadWithoutNetwork(browser: Browser, instance: Instance): Promi
 
 async function killInstance(
   browser: Browser,
-  instance: Instance,
+  other: Instance,
   env: Record<string, string>,
-): Promise<Instance> {
+): Promise<void> {
   await using context = await browser.newContext({ viewport: VIEWPORT });
-  const other = await startInstance(env);
+  const instance = await startInstance(env);
   const page = await join(context, instance, "kill", "anna");
   let restarted: Instance | undefined;
   await checkCut(page, other, "kill", async (pass) => {
     instance.signal("SIGKILL");
     await instance.exit;
     await untilTrue(page, `!${SHOWN}.querySelector(".state").hidden`);
-    await pass();
+    await pass(CUT_MS);
     restarted = await startInstance({ ...env, PORT: `${instance.port}` });
   });
-  await other[Symbol.asyncDispose]();
-  return restarted!;
+  await restarted![Symbol.asyncDispose]();
 }
 
 async function duplicate(browser: Browser, instance: Instance): Promise<void> {
@@ -255,6 +275,7 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
   proxy.unblock();
   const failed = `${SHOWN}?.querySelector(".message-failed .message-text")?.textContent`;
   await untilTrue(anna, `${failed} === "sent later"`);
+  await untilState(copy, "");
   await anna.reload();
   await untilState(anna, en.taken);
   await untilTrue(anna, `${failed} === "sent later"`);
@@ -270,21 +291,22 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
  * Cuts a page off while 50 messages pass and three of its own are sent, and checks that it then
  * has what the server has: all of them, once and in order.
  *
- * @param cut calls its parameter while the page is cut off
+ * @param cut calls its parameter while the page is cut off; that takes so many milliseconds
  */
 async function checkCut(
   page: Page,
   { port, http }: Instance,
   room: string,
-  cut: (pass: () => Promise<void>) => Promise<void>,
+  cut: (pass: (durationMs?: number) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const pi = await JsonClient.join(port, "pi", { room });
   await pi.publish("before");
   await untilTrue(page, `${LAST} === "before"`);
   const missed = Array.from({ length: MISSED }, (_, i) => `missed ${i}`);
-  await cut(async () => {
+  await cut(async (durationMs) => {
     for (const [i, text] of missed.entries()) {
       await pi.publish(text);
+      if (durationMs !== undefined) await sleep(durationMs / MISSED);
       if (i % 16 !== 10) continue;
       await page.keyboard.type(OWN[(i - 10) / 16]);
       await page.keyboard.press("Enter");
@@ -396,6 +418,7 @@ async function moderate(browser: Browser): Promise<void> {
   await untilTrue(page, `${SHOWN}.querySelector("textarea").disabled`);
   await act("DELETE", "mutes/anna");
   await untilTrue(page, `!${SHOWN}.querySelector("textarea").disabled`);
+  await checkMissedUnmute(context, server.port, act);
   await act("DELETE", "users/anna");
   await untilState(page, "mod put you out of this room.");
   await page.locator(`.state-action >> text=${en.comeBack}`).click();
@@ -408,6 +431,29 @@ async function moderate(browser: Browser): Promise<void> {
   const reader = await makeToken({ sub: "ida", publish: false });
   await page.goto(`${server.origin}/r/blue#token=${reader}`);
   await page.locator(`textarea[placeholder='${en.listenOnly}']:visible`).waitFor();
+}
+
+/** A page lets its user write again that has missed that a moderator lifted the mute. */
+async function checkMissedUnmute(
+  context: Context,
+  port: number,
+  act: (method: string, path: string) => Promise<void>,
+): Promise<void> {
+  await using proxy = await startProxy(port);
+  const page = await context.newPage();
+  await page.goto(`http://127.0.0.1:${proxy.port}/r/red#token=${await makeToken({ sub: "eve" })}`);
+  await untilTrue(page, `${SHOWN}?.querySelector(".header-note").textContent`);
+  await act("PUT", "mutes/eve");
+  await untilTrue(page, `${SHOWN}.querySelector("textarea").disabled`);
+  proxy.block();
+  await untilTrue(page, `${STATE}.startsWith(${JSON.stringify(en.reconnectingNow)})`);
+  await act("DELETE", "mutes/eve");
+  proxy.unblock();
+  await untilTrue(page, `${STATE} === "" && !${SHOWN}.querySelector("textarea").disabled`);
+  await page.locator(".composer-box:visible").fill("again");
+  await page.keyboard.press("Enter");
+  await untilTrue(page, `${LAST} === "again" && !${SHOWN}.querySelector(".message-pending")`);
+  await page.close();
 }
 
 /** The conversation that is shown. */

@@ -14,13 +14,21 @@ const BATCH_MS = 50;
 
 /** What the script uses of a session of Chromium's debugger. */
 interface Debugger {
+  send(method: "SystemInfo.getProcessInfo"): Promise<{ processInfo: Process[] }>;
   send(method: string): Promise<{ metrics: { name: string; value: number }[] }>;
+}
+
+interface Process {
+  readonly type: string;
+  readonly id: number;
 }
 
 const instance = await startInstance();
 const browser = await startChromium();
 const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
 const page = await context.newPage();
+const processes = await (browser as unknown as { newBrowserCDPSession(): Promise<Debugger> })
+  .newBrowserCDPSession();
 const { newCDPSession } = context as unknown as {
   newCDPSession(page: unknown): Promise<Debugger>;
 };
@@ -34,10 +42,26 @@ async function measure(): Promise<{ heap: number; nodes: number }> {
   return { heap: value("JSHeapUsedSize") / 1e6, nodes: value("Nodes") };
 }
 
+/**
+ * Reads the private megabytes of the process that renders the page: the heap, the DOM, layout,
+ * and Chromium's own. It is the largest one: another one waits for a next page.
+ */
+async function measureRenderer(): Promise<number> {
+  const { processInfo } = await processes.send("SystemInfo.getProcessInfo");
+  return Math.max(
+    ...processInfo.filter(({ type }) => type === "renderer").map(({ id }) => {
+      const rollup = Deno.readTextFileSync(`/proc/${id}/smaps_rollup`);
+      const sizes = [...rollup.matchAll(/^Private_\w+: +(\d+) kB/gm)].map(([, kB]) => Number(kB));
+      return sizes.reduce((sum, kB) => sum + kB, 0) / 1_000;
+    }),
+  );
+}
+
 await page.goto(`${instance.http}/r/load`);
 await page.locator("#join-name").fill("anna");
 await page.keyboard.press("Enter");
 await page.locator(".composer-box:visible").waitFor();
+const rendererAtStart = await measureRenderer();
 const publisher = await JsonClient.join(instance.port, "ben", { room: "load" });
 await page.evaluate(`(() => {
   globalThis.log = document.querySelector("[role=log]");
@@ -74,7 +98,7 @@ const publishing = setInterval(() => {
   if (sent === messages) clearInterval(publishing);
 }, BATCH_MS);
 
-const peak = { heap: 0, nodes: 0, rows: 0 };
+const peak = { heap: 0, nodes: 0, rows: 0, renderer: 0 };
 for (let second = 0; sent < messages; second++) {
   await page.keyboard.press(second % 2 === 0 ? "a" : "Backspace");
   await page.keyboard.press("b");
@@ -86,6 +110,7 @@ for (let second = 0; sent < messages; second++) {
   const { heap, nodes } = await measure();
   peak.heap = Math.max(peak.heap, heap);
   peak.nodes = Math.max(peak.nodes, nodes);
+  peak.renderer = Math.max(peak.renderer, await measureRenderer());
   const rows = await page.evaluate<number>("log.querySelectorAll('.row').length");
   peak.rows = Math.max(peak.rows, rows);
   if (second % 10 === 9) await page.locator(".composer-box").click();
@@ -104,6 +129,7 @@ const { tasks, keys, ...frames } = await page.evaluate<
   longest: longestFrame })`);
 await chromium.send("HeapProfiler.collectGarbage");
 const after = await measure();
+const rendererAfter = await measureRenderer();
 
 /** Reads what is shown above, up to a gap in the numbers of the messages. */
 const complete = await page.evaluate<number>(`(async () => {
@@ -134,6 +160,10 @@ console.log(
 console.log(
   `heap: at most ${peak.heap.toFixed(1)} MB, without garbage ${after.heap.toFixed(1)} MB; ` +
     `DOM: at most ${peak.nodes} nodes, ${peak.rows} rows`,
+);
+console.log(
+  `private memory of the renderer: ${rendererAtStart.toFixed(0)} MB before, ` +
+    `at most ${peak.renderer.toFixed(0)} MB, without garbage ${rendererAfter.toFixed(0)} MB`,
 );
 console.log(`the newest ${complete} messages are there without a gap, also those read again`);
 await publisher.leave();

@@ -5,6 +5,7 @@ import { JsonClient } from "../support/json_client.ts";
 import { installNpmPackages } from "../support/npm.ts";
 import { visitAllStates } from "../support/page_states.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
+import { en } from "../../web/texts/en.ts";
 
 Deno.test("everyone can use the page", async (t) => {
   await using browser = await startChromium();
@@ -106,6 +107,35 @@ async function walkByKeyboard(browser: Browser): Promise<void> {
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
   await ben.find("muted");
+
+  // Lift that, and a ban, in their list.
+  const response = await fetch(`${server.origin}/rooms/team/bans/cleo`, {
+    method: "PUT",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: '{"seconds":600}',
+  });
+  assertEquals(response.status, 204, await response.text());
+  await tabTo(page, "document.activeElement.matches('.person')");
+  await page.keyboard.press("Enter");
+  await untilTrue(page, "document.activeElement.matches('.menu-item')");
+  await tabTo(page, `document.activeElement.textContent === "${en.restrictions}"`, "ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.locator(".restrictions >> nth=1").waitFor();
+  for (
+    const words of [en.didUnban.replace("{user}", "cleo"), en.didUnmute.replace("{user}", "ben")]
+  ) {
+    await tabTo(page, `document.activeElement.textContent === "${en.lift}"`);
+    await page.keyboard.press("Enter");
+    await page.locator(`.restrictions >> text=${words}`).waitFor();
+  }
+  await page.keyboard.press("Escape");
+  await ben.find("muted", ({ until }) => until === 0);
+  await ben.publish("I can write again");
+  const cleo = await JsonClient.join(server.port, "cleo", {
+    room: "team",
+    token: await makeToken({ sub: "cleo" }),
+  });
+  await cleo.leave();
 
   // Other rooms.
   await page.keyboard.press("Control+k");

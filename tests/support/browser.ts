@@ -8,6 +8,7 @@ const CHROMIUM = "/usr/bin/chromium";
 /** What the tests use of playwright-core's `Page`: https://playwright.dev/docs/api/class-page */
 export interface Page {
   goto(url: string): Promise<unknown>;
+  goBack(options: { readonly waitUntil: "commit" }): Promise<unknown>;
   /** Evaluates an expression in the page, and waits for its promise. */
   evaluate<T>(expression: string): Promise<T>;
   /** Waits until an expression is true. */
@@ -16,6 +17,7 @@ export interface Page {
   close(): Promise<void>;
   /** Waits until the page opens another one. */
   waitForEvent(event: "popup"): Promise<Page>;
+  on(event: "websocket", listener: (socket: PageSocket) => void): void;
   /** Finds elements by a selector: CSS, or those of playwright, such as `text=Join`. */
   locator(selector: string): Locator;
   readonly keyboard: {
@@ -26,9 +28,25 @@ export interface Page {
     move(x: number, y: number): Promise<void>;
     wheel(deltaX: number, deltaY: number): Promise<void>;
   };
+  /** What the page has instead of the clock and of timers, once it is installed. */
+  readonly clock: {
+    install(): Promise<void>;
+    pauseAt(time: number): Promise<void>;
+    /** Goes forward in time. Each timer runs at most once, at the end. */
+    fastForward(ms: number): Promise<void>;
+    resume(): Promise<void>;
+  };
   setViewportSize(size: Size): Promise<void>;
   emulateMedia(media: Pick<ContextOptions, "colorScheme">): Promise<void>;
   screenshot(options?: { readonly path?: string }): Promise<unknown>;
+}
+
+/** A WebSocket of a page. */
+export interface PageSocket {
+  on(
+    event: "framesent" | "framereceived",
+    listener: (frame: { readonly payload: string }) => void,
+  ): void;
 }
 
 /** One or several elements of a page. */
@@ -75,14 +93,15 @@ export interface Browser extends AsyncDisposable {
 /** A host whose pages have no secure context, as that of a development server in a home network. */
 export const INSECURE_HOST = "insecure.test";
 
-/** Starts Debian's Chromium, without a window. */
+/** Starts Debian's Chromium, without a window, and with the cache of pages that users have. */
 export async function startChromium(): Promise<Browser> {
   await Deno.stat(CHROMIUM).catch(() => {
     throw new Error("Chromium is not installed: apt-get install -y chromium");
   });
   const { chromium } = createRequire(await installNpmPackages("browser"))("playwright-core");
   const args = ["--no-sandbox", `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`];
-  return await chromium.launch({ executablePath: CHROMIUM, args });
+  const ignoreDefaultArgs = ["--disable-back-forward-cache"];
+  return await chromium.launch({ executablePath: CHROMIUM, args, ignoreDefaultArgs });
 }
 
 /**
