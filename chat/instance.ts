@@ -31,11 +31,9 @@ export async function startInstance(
   id: string = makeInstanceId(),
   ready?: () => Promise<void>,
 ): Promise<Instance> {
-  // Only somebody with a token can mute.
-  const limits = { ...config, hasMutes: config.auth !== undefined };
   const store = config.redis
-    ? await openRedisStore(config.redis, limits, id)
-    : openMemoryStore(limits);
+    ? await openRedisStore(config.redis, config, id)
+    : openMemoryStore(config);
   const server = await startServer(config, store, ready).catch((error) => {
     if (error instanceof StoreUnavailable) throw error;
     throw new Error(`at HOST ${config.host} and PORT ${config.port}: ${error.message}`);

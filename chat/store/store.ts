@@ -120,10 +120,10 @@ export interface LogLimits {
   /** How many messages one session may publish a second; 0, the default, for any number. */
   readonly maxMessagesPerSecond?: number;
   /**
-   * Whether users can be muted: by default they cannot. It costs a command for each sender of the
-   * messages that are published together.
+   * Defined if users can be muted, which takes somebody with a token. It costs a command for each
+   * sender of the messages that are published together.
    */
-  readonly hasMutes?: boolean;
+  readonly auth?: object;
 }
 
 /**

@@ -178,8 +178,7 @@ Deno.test("a service learns whether the store may have taken its message", async
 });
 
 Deno.test("a muted user cannot publish over HTTP either", async () => {
-  const store = openMemoryStore({ historyLimit: 10, historySeconds: 100, hasMutes: true });
-  await using server = await startHttpServer(store, AUTH);
+  await using server = await startHttpServer(undefined, AUTH);
   const { status } = await fetch(`${server.origin}/rooms/red/mutes/foo`, {
     method: "PUT",
     headers: { authorization: `Bearer ${await makeToken({ sub: "ann", moderate: true })}` },

@@ -68,7 +68,7 @@ export function openSharedStore(backend: MemoryBackend): Store {
   }
 
   function isMuted(room: string, user: string): boolean {
-    return Boolean(backend.limits.hasMutes) && backend.restrictions.of("muted", room).has(user);
+    return backend.limits.auth !== undefined && backend.restrictions.of("muted", room).has(user);
   }
 
   const moderation = openMemoryModeration(backend.restrictions, publish);

@@ -166,7 +166,7 @@ export async function openRedisStore(
       log.flush(room);
       const { channel, mutes } = commands.keys.room(room);
       const payload = payloadOf(event);
-      if (event.type === "typing" && limits.hasMutes) {
+      if (event.type === "typing" && limits.auth) {
         await publishTyping(mutes, event.user, channel, payload);
       } else await commands.run("PUBLISH", channel, payload);
     },

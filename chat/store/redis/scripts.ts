@@ -192,7 +192,7 @@ export function definePublish(connection: CommandConnection) {
       return place;
     };
     const args = messages.flatMap(({ user, ref = "", after = "", rest }) => {
-      return [ref || after ? placeOf(user) : 0, after, ref, rest, limits.hasMutes ? user : ""];
+      return [ref || after ? placeOf(user) : 0, after, ref, rest, limits.auth ? user : ""];
     });
     // By chance, so that nobody has to count the messages of each room.
     const isTrimDue = Math.random() * MESSAGES_PER_TRIM < messages.length;
