@@ -36,14 +36,11 @@ export function claims(results: Results): Claim[] {
     ));
   }
 
-  /**
-   * The growth that is nearest to its limit. It is compared with that of ws, whose turns alternate
-   * with those of this server in both rooms, because large rooms cost some machines more.
-   */
+  /** The growth that is nearest to its limit. Large rooms cost some machines more. */
   function growthClaim(system: string): Claim {
     const growths = [1, 8, 64].map((inFlight) => {
       const growthOf = (system: string) =>
-        ratio(fanOut(5_000, inFlight, system), fanOut(100, inFlight, system));
+        value("fan-out", situationName(5_000, inFlight), system, "growth");
       return { measured: growthOf(system), atMost: Math.max(1.25, 1.1 * (growthOf("ws") ?? 0)) };
     });
     const nearest = highest(growths.map(({ measured, atMost }) => ratio(measured, atMost)));

@@ -47,9 +47,9 @@ export async function* runInterleaved(
     }
   }
   for (const { clients, turns, warmUpTurns = 0, measure } of phases) {
-    for (const [system, { group }] of running) {
+    for (const [system, one] of running) {
       try {
-        join(group, clients(system), system, running);
+        join(one, clients(system), running);
       } catch (error) {
         running.delete(system);
         yield { system, round: 1, failure: (error as Error).message };
@@ -81,14 +81,13 @@ function answerPings(running: Map<System, RunningServer>): void {
 
 /** Adds clients until the group has `count` of them. */
 function join(
-  group: ClientGroup,
+  { server, group }: RunningServer,
   count: number,
-  system: System,
   running: Map<System, RunningServer>,
 ): void {
   if (group.clients.length >= count) return;
-  // Each system has its own room, because all servers use the same Redis.
-  const room = system.name.replaceAll(/\W/g, "");
+  // Each server has its own room, because all of them use the same Redis.
+  const room = `room${server.process.pid}`;
   while (group.clients.length < count) {
     group.join(Math.min(JOIN_BATCH_SIZE, count - group.clients.length), { room });
     answerPings(running);

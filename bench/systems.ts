@@ -142,7 +142,8 @@ export const sse = ourServer("SSE", SSE_PROTOCOL, ROOT, hasLimits);
 /** This server, with text clients. */
 export const text = ourServer("text", TEXT_PROTOCOL, ROOT, hasLimits);
 const bun = npmServer("Bun", ECHOED_TEXT_PROTOCOL, "bun", "bun.cjs");
-const ws = npmServer("ws", ECHOED_TEXT_PROTOCOL, "node", "ws_node.cjs");
+/** Rooms on Node.js with the package `ws`. */
+export const ws = npmServer("ws", ECHOED_TEXT_PROTOCOL, "node", "ws_node.cjs");
 const socketIo = npmServer("Socket.IO", SOCKET_IO_PROTOCOL, "node", "socketio.cjs");
 
 /** This server with one and with two workers. */

@@ -1,9 +1,16 @@
-import { type Bench, describeErrors, errorValues, type Scenario, type Server } from "../bench.ts";
+import {
+  type Bench,
+  describeErrors,
+  errorValues,
+  type Outcome,
+  type Scenario,
+  type Server,
+} from "../bench.ts";
 import type { ClientGroup } from "../client_group.ts";
 import { MAX_SENDERS } from "../client_protocols.ts";
-import { ms, percent, us } from "../format.ts";
+import { digits, ms, percent, us } from "../format.ts";
 import { type Phase, runInterleaved } from "../interleave.ts";
-import { BROADCAST_SYSTEMS, sse, type System } from "../systems.ts";
+import { BROADCAST_SYSTEMS, json, sse, type System, text, ws } from "../systems.ts";
 import { Traffic } from "../traffic.ts";
 
 /** Numbers of clients, each with the numbers of messages in flight. */
@@ -51,6 +58,14 @@ const RAMP_UP_TIMEOUT_MS = 10_000;
  */
 const MAX_CONNECTIONS = 16_000;
 
+/**
+ * How much the CPU per delivery grows with the room is measured for these, with a server beside the
+ * large one whose room has this many clients. Its turns alternate with those of the large one,
+ * because within minutes the CPU per delivery of one server in one room varies by half.
+ */
+const GROWTH_SYSTEMS: readonly System[] = [json, text, ws];
+const SMALL_ROOM = 100;
+
 /** Returns the name of a situation in the results. */
 export function situationName(clients: number, inFlight: number): string {
   return `${clients.toLocaleString("en")} clients, ${inFlight} in flight`;
@@ -67,10 +82,13 @@ export const fanOut: Scenario = {
     `${WARM_UP_TURNS} turns for warm-up, or ${FURTHER_WARM_UP_TURNS} if only the situation ` +
     "changes. In each turn the measurement begins when the clients " +
     `have each read ${RAMP_UP_READS} times on average, because after a pause TCP acknowledges ` +
-    "the first segments at the sender's cost. With SSE, all clients but " +
+    "the first segments at the sender's cost. " +
+    "The growth is the ratio to the CPU per delivery in a turn right before, of a server of the " +
+    `same kind with ${SMALL_ROOM} clients. With SSE, all clients but ` +
     `${MAX_SENDERS} JSON clients only listen.`,
   columns: [
     ["CPU per delivery, µs", ({ cpu }) => us(cpu)],
+    ["Growth", ({ growth }) => growth === undefined ? "–" : digits(growth)],
     ["Deliveries a second", ({ rate }) => Math.round(rate).toLocaleString("en")],
     ["Latency p50 / p99, ms", ({ p50, p99 }) => `${ms(p50)} / ${ms(p99)}`],
     [
@@ -87,11 +105,44 @@ export const fanOut: Scenario = {
     for (const situation of situations.filter((one) => !together.includes(one))) {
       const maxServers = Math.floor(MAX_CONNECTIONS / situation[0]);
       for (const group of split(systems, maxServers)) {
-        yield* runInterleaved(group, phases([situation], bench, rounds), bench);
+        yield* measureGrowth(group, phases([situation], bench, rounds), bench);
       }
     }
   },
 };
+
+/**
+ * Measures phases with many clients; the values of {@linkcode GROWTH_SYSTEMS} have the `growth` of
+ * the CPU per delivery too.
+ */
+async function* measureGrowth(
+  systems: readonly System[],
+  phases: readonly Phase[],
+  bench: Bench,
+): AsyncIterable<Outcome> {
+  const small = new Map(GROWTH_SYSTEMS.map((system) => [system, { ...system }]));
+  const isSmall = (system: System) => [...small.values()].includes(system);
+  const all = systems.flatMap((system) => [small.get(system) ?? [], system].flat());
+  const withSmall = phases.map((phase) => ({
+    ...phase,
+    clients: (system: System) => isSmall(system) ? SMALL_ROOM : phase.clients(system),
+  }));
+  let smallCpu = NaN;
+  for await (const outcome of runInterleaved(all, withSmall, bench)) {
+    if ("failure" in outcome) {
+      yield outcome;
+    } else if (isSmall(outcome.system)) {
+      smallCpu = outcome.sample.values.cpu;
+    } else {
+      const { situation, values } = outcome.sample;
+      const growth = values.cpu / smallCpu;
+      const isMeasured = small.has(outcome.system);
+      yield isMeasured
+        ? { ...outcome, sample: { situation, values: { ...values, growth } } }
+        : outcome;
+    }
+  }
+}
 
 /**
  * Splits systems into groups of at most `maxSize`, and keeps a base build in the group of the build

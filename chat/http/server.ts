@@ -172,13 +172,18 @@ export class ChatServer {
           return allowOrigin(response, null, options.allowedOrigins);
         },
       },
-      (request, { remoteAddr, completed }) => {
-        const client = this.#findClient(request, remoteAddr.hostname);
-        return respond(router, request, client, () => {
-          const refusal = client.admit(asksForWebSocket(request) ? "join" : "request");
-          if (!refusal) client.countUntil(completed);
+      (request, info) => {
+        const client = this.#findClient(request, info.remoteAddr.hostname);
+        const isJoin = asksForWebSocket(request);
+        let isAdmitted = false;
+        const response = respond(router, request, client, () => {
+          const refusal = client.admit(isJoin ? "join" : "request");
+          isAdmitted = !refusal;
           return refusal;
         });
+        // Deno would keep `completed` for as long as the socket is open.
+        if (isAdmitted) client.countUntil(isJoin ? response : info.completed);
+        return response;
       },
       () => this.#connectionLimit.onTooManyOpenFiles(this.connectionCount),
     );
@@ -339,15 +344,15 @@ export class ChatServer {
     const budget = new SessionBudget(this.#options, client);
     const session = new Session(socket, this.#hub, joinRequest, this.#options, budget);
     this.#sessions.add(session);
+    client.addOpen(1);
     session.closed.then(() => {
-      if (!this.#sessions.delete(session)) this.#leakedCount--;
+      if (this.#sessions.delete(session)) client.addOpen(-1);
+      else this.#leakedCount--;
     });
-    const opened = untilOpen(socket, request);
-    client.countUntil(opened.then((isOpen) => isOpen ? session.closed : undefined));
-    const isOpen = await opened;
+    const isOpen = await untilOpen(socket, request);
     this.#pendingUpgrades.end(client.name, !isOpen);
-    if (isOpen) return;
-    this.#sessions.delete(session);
+    if (isOpen || !this.#sessions.delete(session)) return;
+    client.addOpen(-1);
     this.#leakedCount++;
     session.close(CLOSE.tryLater);
   }

@@ -25,6 +25,8 @@ const HASH_CHARS = 22;
 /** A socket that has not opened after this time never will. */
 const OPEN_TIMEOUT_MS = 10_000;
 
+const ABORT_CHECK_INTERVAL_MS = 100;
+
 /** Tells whether a request asks to be upgraded to a WebSocket. */
 export function asksForWebSocket(request: Request): boolean {
   // RFC 6455, section 4.2.1: `Upgrade` is a list, and case does not matter.
@@ -127,16 +129,18 @@ export function upgrade(
  */
 export function untilOpen(socket: WebSocket, { signal }: Request): Promise<boolean> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), OPEN_TIMEOUT_MS);
+    let leftMs = OPEN_TIMEOUT_MS;
+    // A listener of the signal would take 1 KiB for as long as the socket is open.
+    const timer = setInterval(() => {
+      leftMs -= ABORT_CHECK_INTERVAL_MS;
+      if (signal.aborted || leftMs <= 0) settle(false);
+    }, ABORT_CHECK_INTERVAL_MS);
     const onOpen = () => settle(true);
-    const onAbort = () => settle(false);
     function settle(isOpen: boolean): void {
-      clearTimeout(timer);
+      clearInterval(timer);
       socket.removeEventListener("open", onOpen);
-      signal.removeEventListener("abort", onAbort);
       resolve(isOpen);
     }
     socket.addEventListener("open", onOpen);
-    signal.addEventListener("abort", onAbort);
   });
 }

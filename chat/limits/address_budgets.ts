@@ -170,11 +170,16 @@ export class AddressBudget {
     return { line, retryAfterSeconds: Math.ceil(bucket.msUntil(1, this.#now()) / 1000) };
   }
 
-  /** Counts a connection or a response as open until a promise settles. */
+  /** Counts a response as open until a promise settles. */
   countUntil(end: Promise<unknown>): void {
-    this.#openCount++;
-    const close = () => this.#openCount--;
+    this.addOpen(1);
+    const close = () => this.addOpen(-1);
     end.then(close, close);
+  }
+
+  /** Counts more connections as open, or, if negative, fewer. */
+  addOpen(count: number): void {
+    this.#openCount += count;
   }
 
   /**

@@ -54,15 +54,9 @@ export interface MessageRefusal {
 
 /** What one client may send. */
 export class SessionBudget {
-  /** What the client is told: its limits of messages and bytes, as far as there are any. */
-  readonly rates: {
-    readonly messagesPerSecond?: number;
-    readonly messagesBurst?: number;
-    readonly bytesPerSecond?: number;
-    readonly bytesBurst?: number;
-  };
   /** What it shares with other clients of its address. */
   readonly address: SharedBudget;
+  readonly #rates: ClientRates;
   readonly #messages: TokenBucket;
   readonly #lines: TokenBucket;
   readonly #bytes: TokenBucket;
@@ -86,19 +80,29 @@ export class SessionBudget {
   constructor(
     rates: ClientRates,
     address: SharedBudget,
-    now: () => number = () => performance.now(),
+    now: () => number = monotonicMs,
   ) {
     this.#messages = new TokenBucket(rates.maxMessagesPerSecond, 2);
     this.#lines = new TokenBucket(rates.maxLinesPerSecond, 10);
     this.#bytes = new TokenBucket(rates.maxBytesPerSecond, 8);
-    this.rates = {
-      messagesPerSecond: rates.maxMessagesPerSecond || undefined,
-      messagesBurst: this.#messages.burst || undefined,
-      bytesPerSecond: rates.maxBytesPerSecond || undefined,
-      bytesBurst: this.#bytes.burst || undefined,
-    };
+    this.#rates = rates;
     this.address = address;
     this.#now = now;
+  }
+
+  /** What the client is told: its limits of messages and bytes, as far as there are any. */
+  get rates(): {
+    readonly messagesPerSecond?: number;
+    readonly messagesBurst?: number;
+    readonly bytesPerSecond?: number;
+    readonly bytesBurst?: number;
+  } {
+    return {
+      messagesPerSecond: this.#rates.maxMessagesPerSecond || undefined,
+      messagesBurst: this.#messages.burst || undefined,
+      bytesPerSecond: this.#rates.maxBytesPerSecond || undefined,
+      bytesBurst: this.#bytes.burst || undefined,
+    };
   }
 
   /** The time of the last line. What is done with it needs no other one. */
@@ -219,4 +223,8 @@ export class SessionBudget {
   #deliveredBytes(receivers: number): number {
     return (this.#lineBytes + DELIVERY_OVERHEAD_BYTES) * receivers;
   }
+}
+
+function monotonicMs(): number {
+  return performance.now();
 }

@@ -19,7 +19,7 @@ import {
   StoreOutcomeUnknown,
   StoreUnavailable,
 } from "../store/store.ts";
-import { Inbound } from "./inbound.ts";
+import { Inbound, type InboundHandler } from "./inbound.ts";
 import type { JoinRequest } from "./join_request.ts";
 import { prepareReplay, sendReplay } from "./replay.ts";
 import { countSlowReader } from "./slow_readers.ts";
@@ -47,7 +47,7 @@ const MESSAGE_OVERHEAD_BYTES = 100;
 const MAX_SETTLED_REFS = 256;
 
 /** The connection of one user to one room, from the join to the leave. */
-export class Session implements Member {
+export class Session implements Member, InboundHandler {
   readonly id: string = crypto.randomUUID();
   readonly user: string;
   readonly secret?: NameSecret;
@@ -119,13 +119,13 @@ export class Session implements Member {
         this.close(reason);
       },
     );
-    this.#inbound = new Inbound(budget, request.protocol.canBatch, {
-      onLine: (line, isLast) => this.#handleLine(line, isLast),
-      onWait: (isFirst) => this.#tellWait(isFirst),
-      onExcess: () => this.close(CLOSE.tooMany),
-    });
+    this.#inbound = new Inbound(budget, request.protocol.canBatch, this);
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.#closeReason ? this.close(this.#closeReason) : this.#join();
+    socket.addEventListener(
+      "open",
+      () => this.#closeReason ? this.close(this.#closeReason) : this.#join(),
+      { once: true },
+    );
     socket.onmessage = ({ data }) => this.#receive(data);
     this.closed = new Promise((resolve) =>
       socket.onclose = () => {
@@ -170,6 +170,26 @@ export class Session implements Member {
       this.#hub.banAddress(this.#request.room, this.user, this.address);
     }
     this.#refuse(errorReply.forbidden(`you were ${event.type} by ${event.by}`), CLOSE.forbidden);
+  }
+
+  onLine(line: string, isLast: boolean): void {
+    if (!isLast) this.#writer.holdReplies();
+    const decoded = this.protocol.decode(line);
+    if (decoded) this.#handle(decoded);
+    if (isLast) this.#writer.releaseReplies();
+  }
+
+  onWait(isFirst: boolean): void {
+    this.#writer.releaseReplies();
+    if (!isFirst) return;
+    countExcess(this.user, this.#request.room);
+    const waitMs = this.#budget.msUntilHalfFull();
+    const line = `too much at once: the rest is read later. please wait ${toSeconds(waitMs)} s`;
+    this.#writer.reply(errorReply.tooMany(line, waitMs));
+  }
+
+  onExcess(): void {
+    this.close(CLOSE.tooMany);
   }
 
   get access(): Access {
@@ -275,13 +295,6 @@ export class Session implements Member {
     this.#checkInFlight();
   }
 
-  #handleLine(line: string, isLast: boolean): void {
-    if (!isLast) this.#writer.holdReplies();
-    const decoded = this.protocol.decode(line);
-    if (decoded) this.#handle(decoded);
-    if (isLast) this.#writer.releaseReplies();
-  }
-
   #handle(decoded: Decoded): void {
     switch (decoded.type) {
       case "message":
@@ -376,15 +389,6 @@ export class Session implements Member {
     this.#writer.reply(errorReply.tooMany(line, retryAfterMs, ref));
   }
 
-  #tellWait(isFirst: boolean): void {
-    this.#writer.releaseReplies();
-    if (!isFirst) return;
-    countExcess(this.user, this.#request.room);
-    const waitMs = this.#budget.msUntilHalfFull();
-    const line = `too much at once: the rest is read later. please wait ${toSeconds(waitMs)} s`;
-    this.#writer.reply(errorReply.tooMany(line, waitMs));
-  }
-
   /** Refuses a message that no repetition can save, so that others need not wait for it. */
   #refuseForGood(reply: ErrorReply, after: string | undefined): void {
     if (reply.ref !== undefined) {
@@ -427,7 +431,8 @@ export class Session implements Member {
         settle();
         if (ref === undefined) return;
         this.#lastAckedRef = ref;
-        this.#writer.acknowledge({ type: "ack", ref, id }, this.#isFlushPending);
+        const canWait = this.#hub.isFlushPendingFor(room, this);
+        this.#writer.acknowledge({ type: "ack", ref, id }, canWait);
       },
       (error) => {
         settle();
@@ -467,8 +472,6 @@ export class Session implements Member {
     if (access.allowsRoom(room)) return access;
     throw new TokenRefused(`the token does not allow the room ${room}`);
   }
-
-  readonly #isFlushPending = (): boolean => this.#hub.isFlushPendingFor(this.#request.room, this);
 }
 
 function toSeconds(ms: number): number {

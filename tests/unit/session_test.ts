@@ -29,6 +29,7 @@ async function makeSession(protocol: Protocol, history?: History) {
   const socket = {
     bufferedAmount: 0,
     onopen: () => {},
+    addEventListener: (_type: "open", listener: () => void) => socket.onopen = listener,
     onmessage: (_: MessageEvent) => {},
     onclose: () => {},
     send(frame: string) {
