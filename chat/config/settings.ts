@@ -228,9 +228,9 @@ export const SETTINGS = {
     min: 0,
     max: 1_000_000_000_000,
     isClientLimit: true,
-    meaning: "bytes that the messages of one address may cause a second, after twice as many at " +
-      "once: each message counts with its line and 500 bytes more, times the clients in its room " +
-      "on the same instance; the server refuses more with the error `too_many`; 0 for no limit",
+    meaning: "bytes that the messages of one address may cause a second, after as many at once: " +
+      "each message counts with its line and 500 bytes more, times the clients in its room on " +
+      "the same instance; the server refuses more with the error `too_many`; 0 for no limit",
   },
   MAX_MESSAGES_PER_SECOND: {
     default: 20,

@@ -25,7 +25,7 @@ export async function respond(
   charge: () => Refusal | undefined,
 ): Promise<Response> {
   // After an upgrade, Deno does not give the headers any more.
-  const origin = request.headers.get("origin");
+  const origin = router.allowedOrigins ? request.headers.get("origin") : null;
   const response = await handle(router, request, client, charge);
   return allowOrigin(response, origin, router.allowedOrigins);
 }
@@ -37,13 +37,17 @@ async function handle(
   charge: () => Refusal | undefined,
 ): Promise<Response> {
   const url = parseUrl(request);
-  const routesOfPath = url ? routes.filter(({ path }) => path.test(url.pathname)) : [];
-  const isProbe = routesOfPath.some((route) => route.needs === "nothing" && route.isProbe);
+  const isProbe = url !== null &&
+    routes.some((route) =>
+      route.needs === "nothing" && route.isProbe && route.path.test(url.pathname)
+    );
+  // Nothing else is done for a request that is refused.
   const refusal = isProbe ? undefined : charge();
   if (refusal) {
     return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
   }
   if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
+  const routesOfPath = routes.filter(({ path }) => path.test(url.pathname));
   if (routesOfPath.length === 0) {
     return refuse(STATUS_CODE.NotFound, `${url.pathname} is not here, the chat is at /chat/{user}`);
   }

@@ -20,7 +20,7 @@ export interface AddressLimits {
   readonly maxAddressBytesPerSecond: number;
   /** Lines a second that its clients may send, after twice as many at once. */
   readonly maxAddressLinesPerSecond: number;
-  /** Bytes a second that its clients may cause to be delivered, after twice as many at once. */
+  /** Bytes a second that its clients may cause to be delivered, after as many at once. */
   readonly maxDeliveredBytesPerSecond: number;
 }
 
@@ -120,7 +120,7 @@ export class AddressBudget {
     this.#joins = new TokenBucket(limits.maxJoinsPerSecond, 5);
     this.#requests = new TokenBucket(limits.maxRequestsPerSecond, 5);
     this.#newRooms = new TokenBucket(limits.maxNewRoomsPerSecond, 20);
-    this.#deliveredBytes = new TokenBucket(limits.maxDeliveredBytesPerSecond, 2);
+    this.#deliveredBytes = new TokenBucket(limits.maxDeliveredBytesPerSecond, 1);
     this.bytes = new TokenBucket(limits.maxAddressBytesPerSecond, 8);
     this.lines = new TokenBucket(limits.maxAddressLinesPerSecond, 2);
     const maxBytes = MAX_WAITING_SECONDS * limits.maxAddressBytesPerSecond || Infinity;

@@ -183,7 +183,7 @@ Deno.test("above 20 new rooms at once an address gets too_many", async () => {
 });
 
 Deno.test("what an address makes the server deliver has a rate, whoever receives it", async () => {
-  await using instance = await startInstance({ MAX_DELIVERED_BYTES_PER_SECOND: "20000" });
+  await using instance = await startInstance({ MAX_DELIVERED_BYTES_PER_SECOND: "40000" });
   const [foo, bar] = await Promise.all(
     ["foo", "bar"].map((user) => JsonClient.join(instance.port, user)),
   );

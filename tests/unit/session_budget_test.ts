@@ -144,7 +144,7 @@ Deno.test("while too much of an address waits, a client may have a message waiti
   const [busy, quiet] = [1, 2].map(() => new SessionBudget(limits, address));
   const areTooMuch = () => [busy, quiet].map((budget) => budget.isTooMuchWaiting);
   quiet.addWaiting(1, 65_636);
-  busy.addWaiting(300, 26_140);
+  busy.addWaiting(50, 125_468);
   assertEquals(areTooMuch(), [false, false]);
   busy.addWaiting(0, 1);
   assertEquals(areTooMuch(), [true, false]);
