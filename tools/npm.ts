@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { minify } from "terser";
 import { makeClientModule } from "../chat/http/client_module.ts";
 import config from "../deno.json" with { type: "json" };
 
@@ -43,7 +44,9 @@ export async function writePackage(folder: string): Promise<void> {
   await Deno.writeTextFile(`${folder}/package.json`, JSON.stringify(PACKAGE, null, 2) + "\n");
   await Deno.writeTextFile(`${folder}/README.md`, README);
   await Deno.copyFile(`${ROOT}/LICENSE`, `${folder}/LICENSE`);
-  await Deno.writeTextFile(`${folder}/client.js`, makeClientModule());
+  const readable = { compress: false, mangle: false, format: { beautify: true } } as const;
+  const { code } = await minify(makeClientModule(), { module: true, ...readable });
+  await Deno.writeTextFile(`${folder}/client.js`, code!);
   for (const [path, types] of await makeTypes("client/client.d.ts")) {
     await write(`${folder}/${path}`, types);
   }

@@ -5,8 +5,8 @@
  */
 import { stripTypeScriptTypes } from "node:module";
 
-/** The specifier of an import or an export, once the types are gone. */
-const SPECIFIER = /\b(from |import |import\()"([^"]+)"/g;
+/** The specifier of an import or an export of a minified module. */
+const SPECIFIER = /\b(from|import|import\()"([^"]+)"/g;
 
 /** What {@linkcode link} understands of a module, beside its code. */
 const IMPORT = /^import \{([\w\s,]*)\} from "([^"]+)";\n/gm;
@@ -16,51 +16,46 @@ const DOC_COMMENT = /^\/\*\*[^]*?\*\/\n/gm;
 const EXPORT = /^export +((?:(?:async +)?function\b *\*?|class\b|const\b) *(\w+))/gm;
 
 /**
- * Takes out the types, and what {@linkcode compact} does.
+ * Takes out the types. Everything else stays where it is.
  *
  * @param source a module in erasable syntax: no enums, namespaces or parameter properties
  * @throws {SyntaxError} if the syntax is not erasable
  */
 export function toJavaScript(source: string, path: string): string {
-  // It has a space for each character of a type: one for all of them is enough.
-  const blanked = stripTypeScriptTypes(source);
-  if (blanked.length !== source.length) throw new SyntaxError(`${path}: characters were lost`);
-  const javaScript = blanked.replaceAll(
-    / +/g,
-    (spaces, at) => spaces === source.slice(at, at + spaces.length) ? spaces : " ",
-  );
-  return compact(javaScript, path);
+  const javaScript = stripTypeScriptTypes(source);
+  if (javaScript.length !== source.length) throw new SyntaxError(`${path}: characters were lost`);
+  return javaScript;
+}
+
+/** JavaScript for browsers, and where each place of it was in its source. */
+export interface Minified {
+  readonly code: string;
+  /** A source map, as JSON. */
+  readonly map: string;
 }
 
 /**
- * Takes out comments that have lines of their own, indentation and blank lines.
+ * Takes out comments and white space, and gives short names to what is not exported. The minifier
+ * is loaded at the first call.
  *
- * @param source a script or a style sheet
- * @param path its path, for errors
- * @throws {SyntaxError} if a template has several lines, in which all of this has a meaning
+ * @param javaScript a module
+ * @param path its path, for the source map
+ * @param source what developers see of it; each place of the module must be the same there
  */
-export function compact(source: string, path: string): string {
-  const lines: string[] = [];
-  let isComment = false;
-  for (const line of source.split("\n")) {
-    const code = line.trim();
-    const fail = (what: string) => {
-      throw new SyntaxError(`${path}: ${what}: ${code}`);
-    };
-    if (isComment || code.startsWith("/*")) {
-      const end = code.indexOf("*/");
-      if (end >= 0 && end < code.length - 2) fail("there is code after a comment");
-      isComment = end < 0;
-    } else if (code !== "" && !code.startsWith("//")) {
-      if (code.split("`").length % 2 === 0) fail("a template has several lines");
-      lines.push(code);
-    }
-  }
-  return lines.join("\n") + "\n";
+export async function minify(
+  javaScript: string,
+  path: string,
+  source: string = javaScript,
+): Promise<Minified> {
+  const terser = await import("terser");
+  // Its other changes take twice the time, and save 2 percent.
+  const options = { module: true, compress: false, sourceMap: { asObject: true } } as const;
+  const { code, map } = await terser.minify({ [path]: javaScript }, options);
+  return { code: code!, map: JSON.stringify({ ...map as object, sourcesContent: [source] }) };
 }
 
 /**
- * Replaces what a module imports.
+ * Replaces what a minified module imports.
  *
  * @param replace gives the new specifier; it may throw
  */

@@ -1,7 +1,7 @@
 import { accepts } from "@std/http/negotiation";
 import { STATUS_CODE } from "@std/http/status";
 import { parseRoom } from "../protocol/names.ts";
-import { type Asset, respondAsset } from "./asset.ts";
+import { respondAsset } from "./asset.ts";
 import type { Page } from "./page.ts";
 import { plain, refuse } from "./responses.ts";
 import type { Route } from "./route.ts";
@@ -13,10 +13,20 @@ const OTHERWISE = { vary: "accept" };
 /**
  * Makes the routes of the page and of the client. To `/`, `/r/{room}` and `/chat/{user}` the server
  * responds with the page if HTML is preferred, whatever the names are: the page says what is wrong.
+ *
+ * @param load makes the page, once; called when it is asked for
  */
-export function pageRoutes({ hash, index, serviceWorker, client, files }: Page): Route[] {
+export function pageRoutes(load: () => Promise<Page>): Route[] {
+  function assetRoute(path: RegExp, name: "index" | "serviceWorker" | "client"): Route {
+    return {
+      method: "GET",
+      path,
+      needs: "nothing",
+      handle: async ({ request }) => respondAsset(request, (await load())[name]),
+    };
+  }
   return [
-    { ...assetRoute(/^\/(?:r\/.*|chat(?:\/.*)?)?$/, index), isFor: prefersHtml },
+    { ...assetRoute(/^\/(?:r\/.*|chat(?:\/.*)?)?$/, "index"), isFor: prefersHtml },
     {
       method: "GET",
       path: /^\/$/,
@@ -34,28 +44,20 @@ export function pageRoutes({ hash, index, serviceWorker, client, files }: Page):
         return plain(STATUS_CODE.OK, `${line}\n`, OTHERWISE);
       },
     },
-    assetRoute(/^\/client\.js$/, client),
-    assetRoute(/^\/sw\.js$/, serviceWorker),
+    assetRoute(/^\/client\.js$/, "client"),
+    assetRoute(/^\/sw\.js$/, "serviceWorker"),
     {
       method: "GET",
       path: /^\/web\/([^/]+)\/(.+)$/,
       needs: "nothing",
-      handle({ request, segments: [version, path] }) {
-        const file = version === hash ? files.get(path) : undefined;
+      async handle({ request, segments: [version, path] }) {
+        const { hash, files, maps } = await load();
+        const file = version === hash ? files.get(path) ?? maps.get(path) : undefined;
         if (file) return respondAsset(request, file);
         return refuse(STATUS_CODE.NotFound, "the page has another version now: reload it");
       },
     },
   ];
-}
-
-function assetRoute(path: RegExp, asset: Asset): Route {
-  return {
-    method: "GET",
-    path,
-    needs: "nothing",
-    handle: ({ request }) => respondAsset(request, asset),
-  };
 }
 
 function prefersHtml(request: Request): boolean {

@@ -25,7 +25,7 @@ import { eventsHead, EventsResponse, parseListenRequest } from "./events_api.ts"
 import { probeRoutes } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { moderationRoutes } from "./moderation_api.ts";
-import { loadPage, type Page } from "./page.ts";
+import { loadPage } from "./page.ts";
 import { pageRoutes } from "./page_routes.ts";
 import { publishRoutes } from "./publish_api.ts";
 import { allowOrigin, refuse, refuseNewcomer } from "./responses.ts";
@@ -101,11 +101,10 @@ export async function startServer(
 ): Promise<ChatServer> {
   const now = performance.now.bind(performance);
   const hub = new Hub(store, { maxFlushMs: options.maxFlushMs, now });
-  const page = await loadPage();
   await hub.start();
   const authenticate = options.auth && await makeAuthenticate(options.auth);
   const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
-  return new ChatServer(options, store, hub, ready, admit, page);
+  return new ChatServer(options, store, hub, ready, admit);
 }
 
 function refuseFull(): Response {
@@ -137,14 +136,13 @@ export class ChatServer {
     hub: Hub,
     ready: () => Promise<void>,
     admit: Admission,
-    page: Page,
   ) {
     this.#options = options;
     this.#hub = hub;
     this.#addresses = new AddressBudgets(options);
     const charge = makeCharge(hub, options);
     this.#routes = [
-      ...pageRoutes(page),
+      ...pageRoutes(loadPage),
       {
         method: "GET",
         path: /^\/chat(?:\/(.*))?$/,

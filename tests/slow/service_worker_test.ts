@@ -39,7 +39,7 @@ function makeTestPage(version: number): Promise<Page> {
 function servePage(page: Page, port = 0) {
   const requests: string[] = [];
   const open = () => Promise.resolve();
-  const routes = [...pageRoutes(page), ...probeRoutes(() => false, open)];
+  const routes = [...pageRoutes(() => Promise.resolve(page)), ...probeRoutes(() => false, open)];
   const router = { routes, admit: () => Promise.reject() };
   const client = new AddressBudgets(readConfig({ LIMITS: "off" })).of("192.0.2.1");
   const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, (request) => {

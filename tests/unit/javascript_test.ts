@@ -1,44 +1,49 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { link, toJavaScript } from "../../chat/http/javascript.ts";
+import { SourceMap, type SourceMapping } from "node:module";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { link, minify, toJavaScript } from "../../chat/http/javascript.ts";
+import { compactCss } from "../../chat/http/page.ts";
 
-Deno.test("types, comments and blank lines are taken out, and nothing else", () => {
-  const source = [
-    "/**",
-    " * Of a `module`.",
-    " * @module */",
-    'import { a, type B } from "./a.ts";',
-    'import type { C } from "./c.ts";',
-    "",
-    "/** A doc comment. */",
-    "export interface D {",
-    "  readonly d: string;",
-    "}",
-    "// Of one line.",
-    'const url: string = "http://x/*"; // stays',
-    "  /* a block",
-    "     of two lines */",
-    "export const f = (x: string): string => `/* ${x} // */   `;",
-  ].join("\n");
-  const expected = [
-    'import { a, } from "./a.ts";',
-    'const url = "http://x/*"; // stays',
-    "export const f = (x ) => `/* ${x} // */   `;",
-    "",
-  ];
-  assertEquals(toJavaScript(source, "x.ts"), expected.join("\n"));
+Deno.test("types are taken out, and nothing moves", () => {
+  const source =
+    'import { a, type B } from "./a.ts";\nexport const f = (x: B): B => `${x}\n: B`;\n';
+  const expected =
+    'import { a,        } from "./a.ts";\nexport const f = (x   )    => `${x}\n: B`;\n';
+  assertEquals(toJavaScript(source, "x.ts"), expected);
+  assertThrows(() => toJavaScript("enum A { B }", "x.ts"));
 });
 
-Deno.test("a module is refused if a line may not be what it looks like", () => {
-  const cases = {
-    "const a = `x\n// of the text`;": "x.ts: a template has several lines: const a = `x",
-    "/* a */ f();": "x.ts: there is code after a comment: /* a */ f();",
-    "/*\n*/ f();": "x.ts: there is code after a comment: */ f();",
-  };
-  for (const [source, message] of Object.entries(cases)) {
-    const { message: found } = assertThrows(() => toJavaScript(source, "x.ts"), SyntaxError);
-    assertEquals(found, message);
-  }
-  assertThrows(() => toJavaScript("enum A { B }", "x.ts"));
+Deno.test("a minified module does the same, and its map leads to the source", async () => {
+  const source = [
+    "/** Fails. */",
+    "export function fail(reason: string): never {",
+    "  const words = `for /* ${reason} */  // good`;",
+    "  throw new Error(words);",
+    "}",
+  ].join("\n");
+  const { code, map } = await minify(toJavaScript(source, "fail.ts"), "fail.ts", source);
+  assertMatch(code, /^export function fail\(\w\)\{const \w=`for /);
+  const { fail } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  const { message } = assertThrows(() => fail("x"), Error);
+  assertEquals(message, "for /* x */  // good");
+  const { sources, sourcesContent } = JSON.parse(map);
+  assertEquals([sources, sourcesContent], [["fail.ts"], [source]]);
+  const entry = new SourceMap(JSON.parse(map)).findEntry(0, code.indexOf("throw"));
+  const { originalSource, originalLine, originalColumn } = entry as SourceMapping;
+  assertEquals([originalSource, originalLine, originalColumn], ["fail.ts", 3, 2]);
+});
+
+Deno.test("a style sheet loses comments and white space, and no text in quotes", () => {
+  const source = [
+    "/* Of the page: { } */",
+    "a > b:not(:hover, c)::before {",
+    '  content: "a  :  /* x */ {";',
+    "  margin: calc(1px + 2px) 0;",
+    "}",
+    "@media (width >= 1px) { }",
+  ].join("\n");
+  const expected = 'a>b:not(:hover,c)::before{content:"a  :  /* x */ {";margin:calc(1px + 2px) 0}' +
+    "@media (width>= 1px){}";
+  assertEquals(compactCss(source), expected);
 });
 
 Deno.test("linked modules run in the order of their imports, their names apart", async () => {
