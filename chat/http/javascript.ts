@@ -15,6 +15,9 @@ const FUNCTION = /^export function (\w+)[^]*?^\}\n/gm;
 const DOC_COMMENT = /^\/\*\*[^]*?\*\/\n/gm;
 const EXPORT = /^export +((?:(?:async +)?function\b *\*?|class\b|const\b) *(\w+))/gm;
 
+/** What makes a script a module for TypeScript, and for nobody else. */
+const NO_EXPORT = "export {};\n";
+
 /**
  * Takes out the types, and what {@linkcode compact} does.
  *
@@ -29,7 +32,7 @@ export function toJavaScript(source: string, path: string): string {
     / +/g,
     (spaces, at) => spaces === source.slice(at, at + spaces.length) ? spaces : " ",
   );
-  return compact(javaScript, path);
+  return compact(javaScript, path).replace(NO_EXPORT, "");
 }
 
 /**

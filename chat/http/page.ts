@@ -92,7 +92,7 @@ export async function makePage(sources: Readonly<Record<string, string>>): Promi
       "sw.js",
       Object.entries(constants)
         .map(([name, value]) => `const ${name} = ${JSON.stringify(value)};\n`)
-        .join("") + toJavaScript(serviceWorker, "service_worker.ts").replace("export {};\n", ""),
+        .join("") + toJavaScript(serviceWorker, "service_worker.ts"),
       ASK_EACH_TIME,
     ),
     client: await makeAsset("client.js", clientModule, ASK_EACH_TIME),
@@ -128,7 +128,7 @@ function fillIndex(html: string, folder: string, texts: ReadonlyMap<string, stri
   const links = [...preloaded]
     .map((path) => `<link rel="modulepreload" href="${folder}${path}">\n    `);
   return html
-    .replace(/(?=<script )/, links.join(""))
+    .replace(/(?=<script type="module")/, links.join(""))
     .replaceAll(/\b(href|src)="([^"/#]+)"/g, (_, attribute, path) => {
       if (texts.has(served(path))) return `${attribute}="${folder}${served(path)}"`;
       throw new SyntaxError(`index.html refers to ${path}, which the page does not have`);

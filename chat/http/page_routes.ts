@@ -7,6 +7,9 @@ import { plain, refuse } from "./responses.ts";
 import type { Route } from "./route.ts";
 import { asksForWebSocket } from "./upgrade.ts";
 
+/** The script that helps a page of another version to find its files. */
+const LOAD_AGAIN = "load_again.js";
+
 /** The two addresses that are of the page for browsers alone. */
 const OTHERWISE = { vary: "accept" };
 
@@ -41,7 +44,7 @@ export function pageRoutes({ hash, index, serviceWorker, client, files }: Page):
       path: /^\/web\/([^/]+)\/(.+)$/,
       needs: "nothing",
       handle({ request, segments: [version, path] }) {
-        const file = version === hash ? files.get(path) : undefined;
+        const file = version === hash || path === LOAD_AGAIN ? files.get(path) : undefined;
         if (file) return respondAsset(request, file);
         return refuse(STATUS_CODE.NotFound, "the page has another version now: reload it");
       },
