@@ -218,7 +218,7 @@ Deno.test("the page is small, and begins with few requests", async () => {
   const requests = preloaded + 6;
   const found = `${plainKiB} KiB, ${gzippedKiB} KiB gzipped, ${requests} requests`;
   // The goal is 120 and 40 KiB, which needs less code, or a minifier.
-  assert(plainKiB <= 145 && gzippedKiB <= 50 && requests <= 24, found);
+  assert(plainKiB <= 145 && gzippedKiB <= 50 && requests <= 25, found);
   assert(plainKiB > 60, found);
 });
 
