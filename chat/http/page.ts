@@ -112,7 +112,7 @@ export async function makePage(sources: Readonly<Record<string, string>>): Promi
     }),
     serviceWorker: await makeAsset(
       "sw.js",
-      constants + worker.code.replace("export{};", ""),
+      constants + worker.code,
       ASK_EACH_TIME,
     ),
     client: await makeAsset("client.js", texts.get("client.js")!, ASK_EACH_TIME),
@@ -158,7 +158,7 @@ function fillIndex(html: string, folder: string, texts: ReadonlyMap<string, stri
   const links = [...preloaded]
     .map((path) => `<link rel="modulepreload" href="${folder}${path}">\n    `);
   return html
-    .replace(/(?=<script )/, links.join(""))
+    .replace(/(?=<script type="module")/, links.join(""))
     .replaceAll(/\b(href|src)="([^"/#]+)"/g, (_, attribute, path) => {
       if (texts.has(served(path))) return `${attribute}="${folder}${served(path)}"`;
       throw new SyntaxError(`index.html refers to ${path}, which the page does not have`);

@@ -13,6 +13,7 @@ import dom from "../../web/dom.ts" with { type: "text" };
 import icon from "../../web/icon.svg" with { type: "text" };
 import index from "../../web/index.html" with { type: "text" };
 import join from "../../web/join.ts" with { type: "text" };
+import loadAgain from "../../web/load_again.ts" with { type: "text" };
 import main from "../../web/main.ts" with { type: "text" };
 import manifest from "../../web/manifest.webmanifest" with { type: "text" };
 import menu from "../../web/menu.ts" with { type: "text" };
@@ -42,6 +43,7 @@ export const PAGE_FILES: Readonly<Record<string, string>> = {
   "icon.svg": icon,
   "index.html": index,
   "join.ts": join,
+  "load_again.ts": loadAgain,
   "main.ts": main,
   "manifest.webmanifest": manifest,
   "menu.ts": menu,

@@ -7,6 +7,9 @@ import { plain, refuse } from "./responses.ts";
 import type { Route } from "./route.ts";
 import { asksForWebSocket } from "./upgrade.ts";
 
+/** The script that helps a page of another version to find its files. */
+const LOAD_AGAIN = "load_again.js";
+
 /** The two addresses that are of the page for browsers alone. */
 const OTHERWISE = { vary: "accept" };
 
@@ -52,7 +55,9 @@ export function pageRoutes(load: () => Promise<Page>): Route[] {
       needs: "nothing",
       async handle({ request, segments: [version, path] }) {
         const { hash, files, maps } = await load();
-        const file = version === hash ? files.get(path) ?? maps.get(path) : undefined;
+        const file = version === hash || path === LOAD_AGAIN
+          ? files.get(path) ?? maps.get(path)
+          : undefined;
         if (file) return respondAsset(request, file);
         return refuse(STATUS_CODE.NotFound, "the page has another version now: reload it");
       },

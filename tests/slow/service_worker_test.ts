@@ -35,16 +35,28 @@ function makeTestPage(version: number): Promise<Page> {
   });
 }
 
-/** Serves a page as servers do, and nothing else of theirs but `/healthz`. */
-function servePage(page: Page, port = 0) {
+/** Makes the real page, in a version of its own. */
+function makeVersion(version: number): Promise<Page> {
+  const style = `${PAGE_FILES["style.css"]}\n:root {\n--version: ${version};\n}\n`;
+  return makePage({ ...PAGE_FILES, "style.css": style });
+}
+
+/**
+ * Serves a page as servers do, and nothing else of theirs but `/healthz`.
+ *
+ * @param others served in turn with it, as servers of several versions are behind a load balancer
+ */
+function servePage(page: Page, port = 0, ...others: Page[]) {
   const requests: string[] = [];
   const open = () => Promise.resolve();
-  const routes = [...pageRoutes(() => Promise.resolve(page)), ...probeRoutes(() => false, open)];
-  const router = { routes, admit: () => Promise.reject() };
+  const routers = [page, ...others].map((page) => ({
+    routes: [...pageRoutes(() => Promise.resolve(page)), ...probeRoutes(() => false, open)],
+    admit: () => Promise.reject(),
+  }));
   const client = new AddressBudgets(readConfig({ LIMITS: "off" })).of("192.0.2.1");
   const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, (request) => {
-    requests.push(new URL(request.url).pathname);
-    return respond(router, request, client, () => undefined);
+    const count = requests.push(new URL(request.url).pathname);
+    return respond(routers[count % routers.length], request, client, () => undefined);
   });
   return {
     port: server.addr.port,
@@ -60,6 +72,11 @@ async function open(browser: Browser, port: number) {
   await tab.goto(`http://localhost:${port}/`);
   await untilTrue(tab, "navigator.serviceWorker.controller");
   return tab;
+}
+
+/** Waits until an expression is true in a page that is perhaps loaded again meanwhile. */
+async function untilTrueAtLast(tab: Tab, expression: string): Promise<void> {
+  await until(() => tab.evaluate<boolean>(`!!(${expression})`).catch(() => false), 20);
 }
 
 /** Leaves the page nothing but what its service worker keeps. */
@@ -167,6 +184,40 @@ Deno.test("the page opens without a network, and a new one is there at once", as
       await tab.goto(`http://localhost:${server.port}/`);
       await untilTrue(tab, 'document.title === "of the proxy"');
     }
+    await tab.close();
+  });
+
+  for (const host of ["localhost", INSECURE_HOST]) {
+    await t.step(`at ${host}, a page opens although servers of two versions answer`, async () => {
+      await using server = servePage(await makeVersion(1), 0, await makeVersion(2));
+      await using context = await browser.newContext();
+      const tab = await context.newPage();
+      await tab.goto(`http://${host}:${server.port}/`);
+      // What is run and shown, and all of it.
+      const folders = `[...document.querySelectorAll("script[type], link[rel=stylesheet]")]
+        .map(({ src, href }) => (src ?? href).split("/")[4])`;
+      const isWhole = 'document.querySelector("form") && document.styleSheets.length === 1';
+      await untilTrueAtLast(tab, `${isWhole} && new Set(${folders}).size === 1`);
+      const loads = server.requests.filter((path) => path === "/").length;
+      assert(loads > 1 && loads <= 3, `${loads} loads`);
+    });
+  }
+
+  await t.step("a page whose file never comes is loaded again once", async () => {
+    const page = await makeVersion(1);
+    const { "style.css": _, ...files } = Object.fromEntries(page.files);
+    await using server = servePage({ ...page, files: new Map(Object.entries(files)) });
+    const tab = await browser.newPage();
+    await tab.goto(`http://${INSECURE_HOST}:${server.port}/`);
+    const countLoads = () => server.requests.filter((path) => path === "/").length;
+    await until(() => countLoads() === 2);
+    await untilTrueAtLast(tab, 'document.readyState === "complete"');
+    // What the page asks for after it is loaded would be there before this.
+    const style = `/web/${page.hash}/style.css`;
+    const countTries = () => server.requests.filter((path) => path === style).length;
+    const tries = countTries();
+    await tab.evaluate('fetch("/healthz").then((response) => response.text())');
+    assertEquals([tries, countTries(), countLoads()], [22, 22, 2]);
     await tab.close();
   });
 
