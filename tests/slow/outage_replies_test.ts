@@ -44,7 +44,7 @@ async function publishThroughOutage(
   assertEquals(new Set(replies.map(({ ref }) => ref)).size, count, "every message has a reply");
   assertEquals(replies.length, count, "no message has two replies");
   assert(codes.get("ack")!.length >= 200);
-  assert(codes.get("not_delivered")!.length >= 500);
+  assert(codes.get("not_delivered")!.length >= 100);
 
   // Publishing a message again with the same ref resolves an unknown outcome.
   const ids = new Map(sender.all("ack").map(({ ref, id }) => [ref, id]));

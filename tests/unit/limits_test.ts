@@ -64,11 +64,11 @@ Deno.test("a limit that is configured is never raised", () => {
 
 Deno.test("an episode begins with the first case and ends when it has been quiet", async () => {
   const ends: number[] = [];
-  const episode = new Episode((count) => ends.push(count), 60);
+  const episode = new Episode((count) => ends.push(count), 1_000);
   assertEquals([episode.record(), episode.record()], [true, false]);
-  await sleep(40);
+  await sleep(550);
   episode.record();
-  await sleep(40);
+  await sleep(550);
   assertEquals(ends, []);
   await until(() => ends.length === 1, 10);
   assertEquals(ends, [3]);
