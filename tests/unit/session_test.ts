@@ -29,9 +29,11 @@ async function makeSession(protocol: Protocol, history?: History) {
   const socket = {
     bufferedAmount: 0,
     onopen: () => {},
-    addEventListener: (_type: "open", listener: () => void) => socket.onopen = listener,
     onmessage: (_: MessageEvent) => {},
     onclose: () => {},
+    addEventListener(type: "open" | "message" | "close", listener: () => void) {
+      socket[`on${type}`] = listener;
+    },
     send(frame: string) {
       if (closedWith !== undefined) return;
       sent.push(frame);

@@ -107,7 +107,7 @@ export function openSharedStore(backend: MemoryBackend): Store {
       const keys = owner?.keys ?? nameKeys.map((key) => `${room}:${key}`);
       if (!owner && keys.some((key) => backend.nameKeys.has(key))) return "taken";
       keys.forEach((key) => backend.nameKeys.add(key));
-      const connections = [...others.filter((other) => other !== former), connection];
+      const connections = others.filter((other) => other !== former).concat(connection);
       // A name that somebody has already keeps its place among the others, and so its number.
       const number = owner?.number ?? ++backend.claimCount;
       backend.users.set(room, users.set(user, { connections, keys, number }));
