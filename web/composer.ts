@@ -1,4 +1,4 @@
-import { h } from "./dom.ts";
+import { h, makeIconButton } from "./dom.ts";
 import { tab } from "./settings.ts";
 import { text } from "./texts.ts";
 
@@ -43,18 +43,16 @@ export class Composer {
       oninput: (event: Event) => this.#onInput(event.isTrusted),
       onkeydown: (event: KeyboardEvent) => this.#onKey(event),
     });
-    this.#send = h(
-      "button",
-      { class: "icon-button composer-send", "aria-label": text("send"), title: text("send") },
-      h("span", { class: "icon icon-send", "aria-hidden": "true" }),
-    );
-    // A click on it must not close the on-screen keyboard.
-    this.#send.addEventListener("pointerdown", (event) => event.preventDefault());
-    this.element = h("form", { class: "composer" }, this.#box, this.#send, this.#hint);
-    this.element.addEventListener("submit", (event) => {
+    this.#send = makeIconButton("send", text("send"), {
+      class: "composer-send",
+      // A click on it must not close the on-screen keyboard.
+      onpointerdown: (event: Event) => event.preventDefault(),
+    });
+    const onsubmit = (event: Event) => {
       event.preventDefault();
       this.#submit();
-    });
+    };
+    this.element = h("form", { class: "composer", onsubmit }, this.#box, this.#send, this.#hint);
     this.#box.value = tab.get(this.#draftKey) ?? "";
     // Only what is in the document has a height.
     new ResizeObserver(() => this.#fit()).observe(this.element);

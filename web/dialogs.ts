@@ -4,45 +4,38 @@
  * @module
  */
 import { canNotify } from "./attention.ts";
-import { makeCheckbox, makeChoice, openDialog } from "./dialog.ts";
+import { makeCheckbox, makeChoice, openDialog } from "./overlays.ts";
 import { h } from "./dom.ts";
 import { changeSettings, settings } from "./settings.ts";
 import type { Settings } from "./settings.ts";
-import { text } from "./texts.ts";
+import { text, type TextKey } from "./texts.ts";
 
 /** Opens the settings. What is changed holds at once. */
 export function openSettings(): void {
   const { theme, density, timeFormat, sound } = settings;
   openDialog(
     text("settings"),
-    h(
-      "div",
-      { class: "dialog-body" },
-      makeChoice(
-        "theme",
-        text("theme"),
-        [["auto", text("themeAuto")], ["light", text("themeLight")], ["dark", text("themeDark")]],
-        theme,
-        (theme) => changeSettings({ theme }),
-      ),
-      makeChoice(
-        "density",
-        text("density"),
-        [["comfortable", text("comfortable")], ["compact", text("compact")]],
-        density,
-        (density) => changeSettings({ density }),
-      ),
-      makeChoice(
-        "time-format",
-        text("timeFormat"),
-        [["auto", text("timeAuto")], ["12", text("time12")], ["24", text("time24")]],
-        timeFormat,
-        (timeFormat) => changeSettings({ timeFormat }),
-      ),
-      ...canNotify() ? makeNotificationChoice() : [],
-      makeCheckbox(text("sound"), sound, (sound) => changeSettings({ sound })),
-      h("p", { class: "hint" }, text("soundHint")),
+    makeChoice(
+      "theme",
+      [["auto", "automatic"], ["light", "themeLight"], ["dark", "themeDark"]],
+      theme,
+      (theme) => changeSettings({ theme }),
     ),
+    makeChoice(
+      "density",
+      [["comfortable", "comfortable"], ["compact", "compact"]],
+      density,
+      (density) => changeSettings({ density }),
+    ),
+    makeChoice(
+      "timeFormat",
+      [["auto", "automatic"], ["12", "time12"], ["24", "time24"]],
+      timeFormat,
+      (timeFormat) => changeSettings({ timeFormat }),
+    ),
+    ...canNotify() ? makeNotificationChoice() : [],
+    makeCheckbox(text("sound"), sound, (sound) => changeSettings({ sound })),
+    h("p", { class: "hint" }, text("soundHint")),
   );
 }
 
@@ -52,8 +45,7 @@ function makeNotificationChoice(): HTMLElement[] {
   const isBlocked = () => Notification.permission === "denied";
   const choice = makeChoice<Settings["notifications"]>(
     "notifications",
-    text("notifications"),
-    [["off", text("notifyOff")], ["mentions", text("notifyMentions")], ["all", text("notifyAll")]],
+    [["off", "notifyOff"], ["mentions", "notifyMentions"], ["all", "notifyAll"]],
     Notification.permission === "granted" ? settings.notifications : "off",
     async (notifications) => {
       changeSettings({ notifications });
@@ -76,45 +68,39 @@ function makeNotificationChoice(): HTMLElement[] {
 
 /** Opens the help: the keys, and what the marks mean. */
 export function openHelp(): void {
-  const keys: [string[], string][] = [
-    [["Enter"], text("keySend")],
-    [["Shift", "Enter"], text("keyNewline")],
-    [["Esc"], text("keyEscape")],
-    [["Tab"], text("keyTab")],
-    [["↑", "↓"], text("keyArrows")],
-    [["Alt", "↑", "↓"], text("keyRooms")],
-    [["Ctrl", "K"], text("keyRoom")],
-    [["?"], text("keyHelp")],
+  const keys: [string, TextKey][] = [
+    ["Enter", "send"],
+    ["Shift Enter", "keyNewline"],
+    ["Esc", "keyEscape"],
+    ["Tab", "keyTab"],
+    ["↑ ↓", "keyArrows"],
+    ["Alt ↑ ↓", "keyRooms"],
+    ["Ctrl K", "keyRoom"],
+    ["?", "keyHelp"],
   ];
-  const marks: [string, string][] = [
-    ["pending", text("markPending")],
-    ["failed", text("markFailed")],
-    ["mention", text("markMention")],
-    ["new", text("markNew")],
+  const marks: [string, TextKey][] = [
+    ["pending", "markPending"],
+    ["failed", "markFailed"],
+    ["mention", "markMention"],
+    ["new", "markNew"],
   ];
   openDialog(
     text("help"),
-    h(
-      "div",
-      { class: "dialog-body" },
-      h("h3", {}, text("keys")),
-      h(
-        "dl",
-        { class: "legend" },
-        ...keys.flatMap(([names, meaning]) => [
-          h("dt", {}, ...names.flatMap((name) => [h("kbd", {}, name), " "])),
-          h("dd", {}, meaning),
-        ]),
-      ),
-      h("h3", {}, text("marks")),
-      h(
-        "dl",
-        { class: "legend" },
-        ...marks.flatMap(([mark, meaning]) => [
-          h("dt", {}, h("span", { class: `mark mark-${mark}`, "aria-hidden": "true" })),
-          h("dd", {}, meaning),
-        ]),
-      ),
-    ),
+    h("h3", {}, text("keys")),
+    makeLegend(keys, (names) => names.split(" ").flatMap((name) => [h("kbd", {}, name), " "])),
+    h("h3", {}, text("marks")),
+    makeLegend(marks, (mark) => [h("span", { class: `mark mark-${mark}` })]),
   );
+}
+
+/** Makes a list of signs and their meanings. */
+function makeLegend(
+  meanings: readonly [sign: string, meaning: TextKey][],
+  render: (sign: string) => (Node | string)[],
+): HTMLElement {
+  const rows = meanings.flatMap(([sign, meaning]) => [
+    h("dt", {}, ...render(sign)),
+    h("dd", {}, text(meaning)),
+  ]);
+  return h("dl", { class: "legend" }, ...rows);
 }

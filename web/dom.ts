@@ -7,7 +7,7 @@
  *
  * @example
  * ```ts ignore
- * h("button", { type: "button", class: "menu-item", onclick: close }, text("close"));
+ * h("button", { class: "menu-item", onclick: close }, text("close"));
  * ```
  */
 export function h<K extends keyof HTMLElementTagNameMap>(
@@ -25,4 +25,23 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   }
   element.append(...children);
   return element;
+}
+
+/** Makes an icon of the style sheet: a shape, which screen readers do not see. */
+export function makeIcon(name: string): HTMLElement {
+  return h("span", { class: `icon icon-${name}` });
+}
+
+/**
+ * Makes a button that shows only an icon.
+ *
+ * @param label what it does, for screen readers and as a tooltip
+ */
+export function makeIconButton(
+  icon: string,
+  label: string,
+  { class: classes = "", ...others }: Readonly<Record<string, unknown>> = {},
+): HTMLButtonElement {
+  const attributes = { class: `icon-button ${classes}`, "aria-label": label, title: label };
+  return h("button", { ...attributes, ...others }, makeIcon(icon));
 }

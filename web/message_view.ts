@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { h } from "./dom.ts";
+import { h, makeIconButton } from "./dom.ts";
 import { formatMoment, formatTime, text } from "./texts.ts";
 
 /** A message as it is shown. */
@@ -90,10 +90,9 @@ export function renderMessage(
     datetime: new Date(time).toISOString(),
     title: formatMoment(time),
   }, formatTime(time));
-  const body = h("div", { class: "message-body" });
+  const body = h("div");
   if (isGroupStart) {
     const name = h("button", {
-      type: "button",
       class: `message-name color-${colorOf(user)}`,
       tabindex: -1,
       "aria-haspopup": "menu",
@@ -133,15 +132,12 @@ export function renderMessage(
     body,
   );
   if (isSent(message) && handlers.hasMessageMenu(message)) {
-    const menu = h("button", {
-      type: "button",
-      class: "icon-button message-menu",
+    const menu = makeIconButton("more", text("messageMenu"), {
+      class: "message-menu",
       tabindex: -1,
-      "aria-label": text("messageMenu"),
       "aria-haspopup": "menu",
-      title: text("messageMenu"),
       onclick: () => handlers.onMessageMenu(message, menu),
-    }, h("span", { class: "icon icon-more", "aria-hidden": true }));
+    });
     element.append(menu);
   }
   return element;
@@ -154,7 +150,7 @@ export function isSent(message: ShownMessage): message is SentMessage {
 
 /** Makes a button that looks like a link. */
 export function makeButton(label: string, onclick: () => void): HTMLElement {
-  return h("button", { type: "button", class: "link-button", onclick }, label);
+  return h("button", { class: "link-button", onclick }, label);
 }
 
 function renderPart(part: Part): Node | string {

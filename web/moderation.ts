@@ -5,9 +5,9 @@
  * @module
  */
 import { tell } from "./attention.ts";
-import { makeCheckbox, makeChoice, openDialog } from "./dialog.ts";
 import { h } from "./dom.ts";
-import { type MenuItem, openMenu } from "./menu.ts";
+import { makeCheckbox, makeChoice, openDialog, openMenu } from "./overlays.ts";
+import type { MenuItem } from "./overlays.ts";
 import { formatMoment, text, type TextKey } from "./texts.ts";
 
 /** Where a menu is opened, and by whom. */
@@ -78,12 +78,11 @@ function openBan(user: string, context: MenuContext): void {
     text("ban"),
     [
       makeChoice(
-        "ban-seconds",
-        text("banFor"),
+        "banFor",
         [
-          [`${HOUR_SECONDS}`, text("hour")],
-          [`${24 * HOUR_SECONDS}`, text("day")],
-          [`${FOR_GOOD_SECONDS}`, text("forGood")],
+          [`${HOUR_SECONDS}`, "hour"],
+          [`${24 * HOUR_SECONDS}`, "day"],
+          [`${FOR_GOOD_SECONDS}`, "forGood"],
         ],
         `${seconds}`,
         (value) => seconds = Number(value),
@@ -106,16 +105,12 @@ function confirm(title: string, action: string, content: Node[], run: () => void
   };
   const dialog = openDialog(
     title,
-    h("div", { class: "dialog-body" }, ...content),
+    ...content,
     h(
       "div",
       { class: "dialog-foot" },
-      h(
-        "button",
-        { type: "button", class: "button button-quiet", onclick: close },
-        text("cancel"),
-      ),
-      h("button", { type: "button", class: "button button-danger", onclick }, action),
+      h("button", { class: "button button-quiet", onclick: close }, text("cancel")),
+      h("button", { class: "button button-danger", onclick }, action),
     ),
   );
 }
@@ -134,16 +129,12 @@ export async function openRestrictions(context: MenuContext): Promise<void> {
       const list: Restriction[] = (await response.json())[kind];
       return [kind as "bans" | "mutes", list] as const;
     }));
-    const body = h("div", { class: "dialog-body" });
-    if (lists.every(([, list]) => list.length === 0)) {
-      body.append(h("p", {}, text("nobodyRestricted")));
-    }
-    for (const [kind, list] of lists) {
-      if (list.length === 0) continue;
+    const content = lists.filter(([, list]) => list.length > 0).flatMap(([kind, list]) => {
       const rows = list.map((restriction) => makeRow(context, kind, restriction));
-      body.append(h("h3", {}, text(kind)), h("ul", { class: "restrictions" }, ...rows));
-    }
-    openDialog(text("restrictions"), body);
+      return [h("h3", {}, text(kind)), h("ul", { class: "restrictions" }, ...rows)];
+    });
+    if (content.length === 0) content.push(h("p", {}, text("nobodyRestricted")));
+    openDialog(text("restrictions"), ...content);
   } catch (error) {
     tellRefusal(error);
   }
@@ -159,7 +150,7 @@ function makeRow(
     ? text("restrictedForGood", { by })
     : text("restrictedUntil", { by, time: formatMoment(until) });
   const status = h("span", { class: "hint" }, term);
-  const lift = h("button", { type: "button", class: "button button-quiet" }, text("lift"));
+  const lift = h("button", { class: "button button-quiet" }, text("lift"));
   lift.addEventListener("click", async () => {
     lift.disabled = true;
     const path = `${kind}/${encodeURIComponent(user)}`;

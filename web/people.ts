@@ -23,7 +23,7 @@ export class People {
   readonly #onUser: (user: string, anchor: HTMLElement) => void;
   readonly #count = h("span", { class: "count" });
   readonly #search: HTMLInputElement;
-  readonly #rows = h("ul", { class: "people-rows" });
+  readonly #rows = h("ul");
   readonly #hint = h("p", { class: "hint" });
   readonly #list: HTMLElement;
   readonly #users = new Set<string>();
@@ -173,7 +173,6 @@ export class People {
     const button = h(
       "button",
       {
-        type: "button",
         class: isSelf ? "person person-self" : "person",
         "aria-haspopup": "menu",
         onclick: () => this.#onUser(user, button),

@@ -6,7 +6,7 @@
 import { linkTo } from "./address.ts";
 import { load, setTitle, showUnread, tell } from "./attention.ts";
 import { Conversation } from "./conversation.ts";
-import { h } from "./dom.ts";
+import { h, makeIconButton } from "./dom.ts";
 import { colorOf } from "./message_view.ts";
 import { tab } from "./settings.ts";
 import { formatNumber, text } from "./texts.ts";
@@ -99,7 +99,7 @@ export class Rooms {
         "form",
         { class: "room-join", novalidate: true, onsubmit },
         this.#joinField,
-        iconButton("plus", text("join")),
+        makeIconButton("plus", text("join")),
         error,
       ),
       h(
@@ -107,11 +107,11 @@ export class Rooms {
         { class: "aside-foot" },
         this.#avatar,
         this.#self,
-        iconButton("settings", text("settings"), async () => {
-          (await load(import("./dialogs.ts")))?.openSettings();
+        makeIconButton("settings", text("settings"), {
+          onclick: async () => (await load(import("./dialogs.ts")))?.openSettings(),
         }),
-        iconButton("help", text("help"), async () => {
-          (await load(import("./dialogs.ts")))?.openHelp();
+        makeIconButton("help", text("help"), {
+          onclick: async () => (await load(import("./dialogs.ts")))?.openHelp(),
         }),
       ),
     );
@@ -234,7 +234,10 @@ export class Rooms {
   }
 
   #makeClose(): HTMLElement {
-    return iconButton("close", text("close"), () => this.closeDrawer(), "close-drawer");
+    return makeIconButton("close", text("close"), {
+      class: "close-drawer",
+      onclick: () => this.closeDrawer(),
+    });
   }
 
   async #open(side: Side): Promise<void> {
@@ -293,17 +296,22 @@ export class Rooms {
     const note = h("span", { class: "header-note" });
     const button = h(
       "button",
-      { type: "button", class: "room", onclick: () => this.show(conversation) },
+      { class: "room", onclick: () => this.show(conversation) },
       h("span", { class: "room-name" }, room),
       badge,
     );
-    const leave = iconButton("leave", text("leaveRoom", { room }), () => this.leave(conversation));
-    const open = (side: Side) => () => this.#open(side);
-    const openRooms = iconButton("menu", text("openRooms"), open("rooms"), "open-rooms");
+    const leave = makeIconButton("leave", text("leaveRoom", { room }), {
+      onclick: () => this.leave(conversation),
+    });
+    const opener = (side: Side) => ({
+      class: `open-${side}`,
+      "aria-expanded": false,
+      onclick: () => this.#open(side),
+    });
+    const openRooms = makeIconButton("menu", text("openRooms"), opener("rooms"));
     openRooms.append(openRoomsBadge);
-    const openPeople = iconButton("people", text("openPeople"), open("people"), "open-people");
+    const openPeople = makeIconButton("people", text("openPeople"), opener("people"));
     conversation.people.element.querySelector(".aside-head")?.append(this.#makeClose());
-    for (const opener of [openRooms, openPeople]) opener.setAttribute("aria-expanded", "false");
     conversation.element.prepend(h(
       "header",
       { class: "header" },
@@ -364,24 +372,10 @@ function showBadge(badge: HTMLElement, unread: number, mentions: number): void {
 /** Makes a button that copies the link to a room, where the browser lets a page do that. */
 function makeCopyButtons(room: string): HTMLElement[] {
   if (!navigator.clipboard) return [];
-  return [iconButton("link", text("copyLink"), async () => {
-    await navigator.clipboard.writeText(linkTo(room));
-    tell(text("linkCopied"));
-  })];
-}
-
-function iconButton(
-  icon: string,
-  label: string,
-  onclick?: () => void,
-  className = "",
-): HTMLButtonElement {
-  return h(
-    "button",
-    {
-      ...{ type: onclick ? "button" : "submit", class: `icon-button ${className}`, onclick },
-      ...{ "aria-label": label, title: label },
+  return [makeIconButton("link", text("copyLink"), {
+    onclick: async () => {
+      await navigator.clipboard.writeText(linkTo(room));
+      tell(text("linkCopied"));
     },
-    h("span", { class: `icon icon-${icon}`, "aria-hidden": "true" }),
-  );
+  })];
 }

@@ -61,7 +61,7 @@ export function makeStateLine(
       shown = toShow;
       words.textContent = described?.words ?? "";
       buttons.replaceChildren(...(described?.actions ?? []).map((action) => {
-        const attributes = { type: "button", class: "state-action", onclick: actions[action] };
+        const attributes = { class: "state-action", onclick: actions[action] };
         return h("button", attributes, text(action));
       }));
     },

@@ -10,7 +10,7 @@
  * @module
  */
 import type { HistoryPage, Message } from "../chat/client/client.ts";
-import { h } from "./dom.ts";
+import { h, makeIcon } from "./dom.ts";
 import { isSent, makeButton, renderMessage } from "./message_view.ts";
 import type { MessageHandlers, ShownMessage } from "./message_view.ts";
 import { settings, settingsChanged } from "./settings.ts";
@@ -115,7 +115,7 @@ export class Timeline {
   readonly element: HTMLElement;
   readonly #handlers: TimelineHandlers;
   readonly #top = h("div", { class: "older" });
-  readonly #rows = h("div", { class: "log-rows" });
+  readonly #rows = h("div");
   readonly #log: HTMLElement;
   readonly #jumpText = h("span");
   readonly #jump: HTMLElement;
@@ -182,7 +182,6 @@ export class Timeline {
     this.#jump = h(
       "button",
       {
-        type: "button",
         class: "jump",
         hidden: true,
         onclick: () => {
@@ -190,7 +189,7 @@ export class Timeline {
           this.scrollToNewest();
         },
       },
-      h("span", { class: "icon icon-down", "aria-hidden": true }),
+      makeIcon("down"),
       this.#jumpText,
     );
     this.element = h("div", { class: "timeline" }, this.#log, this.#jump, this.#readOut);

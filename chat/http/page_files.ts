@@ -7,7 +7,6 @@ import address from "../../web/address.ts" with { type: "text" };
 import attention from "../../web/attention.ts" with { type: "text" };
 import composer from "../../web/composer.ts" with { type: "text" };
 import conversation from "../../web/conversation.ts" with { type: "text" };
-import dialog from "../../web/dialog.ts" with { type: "text" };
 import dialogs from "../../web/dialogs.ts" with { type: "text" };
 import dom from "../../web/dom.ts" with { type: "text" };
 import icon from "../../web/icon.svg" with { type: "text" };
@@ -16,9 +15,9 @@ import join from "../../web/join.ts" with { type: "text" };
 import loadAgain from "../../web/load_again.ts" with { type: "text" };
 import main from "../../web/main.ts" with { type: "text" };
 import manifest from "../../web/manifest.webmanifest" with { type: "text" };
-import menu from "../../web/menu.ts" with { type: "text" };
 import messageView from "../../web/message_view.ts" with { type: "text" };
 import moderation from "../../web/moderation.ts" with { type: "text" };
+import overlays from "../../web/overlays.ts" with { type: "text" };
 import people from "../../web/people.ts" with { type: "text" };
 import rooms from "../../web/rooms.ts" with { type: "text" };
 import serviceWorker from "../../web/service_worker.ts" with { type: "text" };
@@ -37,7 +36,6 @@ export const PAGE_FILES: Readonly<Record<string, string>> = {
   "attention.ts": attention,
   "composer.ts": composer,
   "conversation.ts": conversation,
-  "dialog.ts": dialog,
   "dialogs.ts": dialogs,
   "dom.ts": dom,
   "icon.svg": icon,
@@ -46,9 +44,9 @@ export const PAGE_FILES: Readonly<Record<string, string>> = {
   "load_again.ts": loadAgain,
   "main.ts": main,
   "manifest.webmanifest": manifest,
-  "menu.ts": menu,
   "message_view.ts": messageView,
   "moderation.ts": moderation,
+  "overlays.ts": overlays,
   "people.ts": people,
   "rooms.ts": rooms,
   "service_worker.ts": serviceWorker,

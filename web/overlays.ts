@@ -1,4 +1,57 @@
-import { h } from "./dom.ts";
+/**
+ * What opens over the page: dialogs and menus.
+ *
+ * @module
+ */
+import { h, makeIconButton } from "./dom.ts";
+import { text, type TextKey } from "./texts.ts";
+
+/**
+ * Opens a modal dialog. Escape, a click beside it and its button close it, and the element that had
+ * the focus gets it back.
+ */
+export function openDialog(title: string, ...content: Node[]): HTMLDialogElement {
+  const close = makeIconButton("close", text("close"), { onclick: () => dialog.close() });
+  const dialog = h(
+    "dialog",
+    { "aria-label": title, closedby: "any", onclose: () => dialog.remove() },
+    h("div", { class: "dialog-head" }, h("h2", {}, title), close),
+    ...content,
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+/**
+ * Makes a group of options of which one is chosen.
+ *
+ * @param name names the group, and its text
+ */
+export function makeChoice<Value extends string>(
+  name: TextKey,
+  options: readonly (readonly [value: Value, label: TextKey])[],
+  chosen: Value,
+  onChange: (value: Value) => void,
+): HTMLFieldSetElement {
+  const labels = options.map(([value, label]) => {
+    const onchange = () => onChange(value);
+    const attributes = { type: "radio", name, value, checked: value === chosen, onchange };
+    return h("label", {}, h("input", attributes), text(label));
+  });
+  return h("fieldset", { class: "choice" }, h("legend", {}, text(name)), ...labels);
+}
+
+/** Makes a box to tick. */
+export function makeCheckbox(
+  label: string,
+  isChecked: boolean,
+  onChange: (isChecked: boolean) => void,
+): HTMLLabelElement {
+  const onchange = () => onChange(box.checked);
+  const box = h("input", { type: "checkbox", checked: isChecked, onchange });
+  return h("label", { class: "checkbox" }, box, label);
+}
 
 /** What can be chosen in a menu. */
 export interface MenuItem {
@@ -25,8 +78,7 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
       run();
     };
     const className = `menu-item${isDanger ? " menu-danger" : ""}`;
-    const attributes = { type: "button", class: className, role: "menuitem", tabindex: -1 };
-    menu.append(h("button", { ...attributes, onclick }, label));
+    menu.append(h("button", { class: className, role: "menuitem", tabindex: -1, onclick }, label));
   }
   menu.addEventListener("keydown", (event) => moveFocus(menu, event));
   const placeAgain = () => place(menu, anchor);
