@@ -9,7 +9,7 @@
 const LOCK_TIMEOUT_MS = 1_000;
 
 /** How long a page waits for an answer of other pages. */
-const ANSWER_TIMEOUT_MS = 200;
+const OTHERS_TIMEOUT_MS = 200;
 
 /** What is used here of Web Locks. Deno's types do not have them. */
 interface Locks {
@@ -52,7 +52,7 @@ async function askOtherPages(name: string, isNew?: boolean): Promise<boolean> {
       if (data === "?") channel.postMessage("!");
     };
     channel.postMessage("?");
-    setTimeout(() => resolve(true), isNew ? 0 : ANSWER_TIMEOUT_MS);
+    setTimeout(() => resolve(true), isNew ? 0 : OTHERS_TIMEOUT_MS);
   });
   if (!isFree) channel.close();
   return isFree;
