@@ -6,7 +6,7 @@ import { text } from "./texts.ts";
 const MAX_BYTES_PER_UNIT = 6;
 
 /** On a phone, Enter makes a new line, as in all of its programs. */
-const isTouchOnly = matchMedia("(hover: none) and (pointer: coarse)");
+export const isTouchOnly = matchMedia("(hover: none) and (pointer: coarse)");
 
 /** What happens in a composer. */
 export interface ComposerHandlers {

@@ -14,7 +14,7 @@ import type {
 } from "../chat/client/client.ts";
 import { currentToken } from "./address.ts";
 import { load, notify } from "./attention.ts";
-import { Composer } from "./composer.ts";
+import { Composer, isTouchOnly } from "./composer.ts";
 import { h } from "./dom.ts";
 import { mentions } from "./message_view.ts";
 import type { MenuContext } from "./moderation.ts";
@@ -24,8 +24,6 @@ import { type Connection, makeStateLine } from "./state_line.ts";
 import { announce, isInOtherTab, takeFromOtherTab } from "./tabs.ts";
 import { listNames, text } from "./texts.ts";
 import { Timeline } from "./timeline.ts";
-
-const isTouchOnly = matchMedia("(hover: none) and (pointer: coarse)");
 
 /** Who typed is shown for so long. */
 const TYPING_MS = 5_000;

@@ -89,7 +89,12 @@ function pick(words: string): string {
 
 function makeField(id: string, value: string, autocomplete: string): HTMLInputElement {
   return h("input", {
-    ...{ id, value, autocomplete, dir: "auto", autocapitalize: "off", spellcheck: "false" },
+    id,
+    value,
+    dir: "auto",
+    autocomplete,
+    autocapitalize: "off",
+    spellcheck: "false",
     enterkeyhint: "go",
   });
 }

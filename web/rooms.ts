@@ -7,7 +7,7 @@ import { linkTo } from "./address.ts";
 import { load, setTitle, showUnread, tell } from "./attention.ts";
 import { Conversation } from "./conversation.ts";
 import { h, makeIconButton } from "./dom.ts";
-import { colorOf } from "./message_view.ts";
+import { renderAvatar } from "./message_view.ts";
 import { tab } from "./settings.ts";
 import { formatNumber, text } from "./texts.ts";
 
@@ -58,7 +58,7 @@ export class Rooms {
   readonly #list = h("ul", { class: "room-list" });
   readonly #joinField: HTMLInputElement;
   readonly #self = h("bdi", { class: "self-name" });
-  readonly #avatar = h("span", { "aria-hidden": "true" });
+  #avatar: HTMLElement = h("span");
   /** What is shown instead of a room. */
   #instead: HTMLElement | undefined;
   #openDrawer: Side | undefined;
@@ -69,9 +69,15 @@ export class Rooms {
     this.#chooseName = chooseName;
     const error = h("p", { class: "join-error", id: "room-error", role: "alert" });
     this.#joinField = h("input", {
-      ...{ "aria-label": text("joinRoom"), placeholder: text("joinRoom"), maxlength: "64" },
-      ...{ autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "go" },
-      ...{ "aria-describedby": error.id, oninput: () => error.textContent = "" },
+      "aria-label": text("joinRoom"),
+      "aria-describedby": error.id,
+      placeholder: text("joinRoom"),
+      maxlength: 64,
+      autocomplete: "off",
+      autocapitalize: "off",
+      spellcheck: "false",
+      enterkeyhint: "go",
+      oninput: () => error.textContent = "",
     });
     const onsubmit = (event: Event) => {
       event.preventDefault();
@@ -128,18 +134,13 @@ export class Rooms {
     return this.#entries.map(({ conversation }) => conversation);
   }
 
-  /** Returns the conversation in a room. */
-  find(room: string): Conversation | undefined {
-    return this.conversations.find((conversation) => conversation.room === room);
-  }
-
   /**
    * Joins a room, without showing it. If the user is in it, nothing changes.
    *
    * @throws {TypeError} in the server's words, if a name is invalid
    */
   join(room: string, user: string): Conversation {
-    const known = this.find(room);
+    const known = this.conversations.find((conversation) => conversation.room === room);
     if (known) return known;
     // In an address, these have another meaning.
     if (/^\.\.?$/.test(room)) throw new TypeError(`the room ${room} cannot stand in a URL`);
@@ -216,9 +217,9 @@ export class Rooms {
   }
 
   /** Puts the focus into the field to join another room. */
-  async focusJoinField(): Promise<void> {
+  focusJoinField(): void {
     if (!this.#current) return;
-    await this.#open("rooms");
+    this.#open("rooms");
     this.#joinField.focus();
   }
 
@@ -240,15 +241,13 @@ export class Rooms {
     });
   }
 
-  async #open(side: Side): Promise<void> {
+  #open(side: Side): void {
     this.closeDrawer();
     if (!this.#isDrawer(side)) return;
     this.#openDrawer = side;
     this.#asides[side].classList.add("drawer-open");
     this.#setInert(side, true);
-    const aside = this.#asides[side];
-    await Promise.allSettled(aside.getAnimations().map(({ finished }) => finished));
-    aside.querySelector<HTMLElement>("button, input")?.focus();
+    this.#asides[side].querySelector<HTMLElement>("button, input")?.focus();
   }
 
   /** Where a panel is a column, the style sheet hides its button. */
@@ -358,8 +357,7 @@ export class Rooms {
     openRooms.ariaLabel = [text("openRooms"), ...words].join(", ");
     note.textContent = people.count > 0 ? text("peopleHere", { count: people.count }) : "";
     this.#self.textContent = user;
-    this.#avatar.textContent = [...user][0].toUpperCase();
-    this.#avatar.className = `avatar color-${colorOf(user)}`;
+    this.#avatar.replaceWith(this.#avatar = renderAvatar(user));
   }
 }
 

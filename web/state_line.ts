@@ -48,19 +48,20 @@ export function makeStateLine(
   return {
     element,
     show(connection) {
-      const described = describe(connection);
-      element.hidden = described === undefined;
+      const { words: line = "", countdown: count = "", actions: names = [] } =
+        describe(connection) ?? {};
+      element.hidden = line === "";
       const { state, isInOtherTab = false } = connection;
       element.classList.toggle("state-error", state === "closed" && !isInOtherTab);
       element.classList.toggle("state-warn", state === "reconnecting" || isInOtherTab);
-      words.classList.toggle("visually-hidden", described?.countdown !== undefined);
-      countdown.textContent = described?.countdown ?? "";
-      countdown.hidden = described?.countdown === undefined;
-      const toShow = described ? `${described.words} ${described.actions}` : "";
+      words.classList.toggle("visually-hidden", count !== "");
+      countdown.textContent = count;
+      countdown.hidden = count === "";
+      const toShow = `${line} ${names}`;
       if (toShow === shown) return;
       shown = toShow;
-      words.textContent = described?.words ?? "";
-      buttons.replaceChildren(...(described?.actions ?? []).map((action) => {
+      words.textContent = line;
+      buttons.replaceChildren(...names.map((action) => {
         const attributes = { class: "state-action", onclick: actions[action] };
         return h("button", attributes, text(action));
       }));

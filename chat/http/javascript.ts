@@ -14,7 +14,7 @@ const EXPORT_ALL = /^export \* from "([^"]+)";\n/gm;
 const DECLARATION = /^(?:export +)?((?:(?:async +)?function\b *\*?|class\b|const\b) *(\w+))/gm;
 
 /** What makes a script a module for TypeScript, and for nobody else. */
-const NO_EXPORT = "export{};";
+const NO_EXPORT = /^export \{\};$/m;
 
 /**
  * Takes out the types. Everything else stays where it is.
@@ -39,7 +39,7 @@ export interface Minified {
  * Takes out comments and white space, and gives short names to what is not exported. The minifier
  * is loaded at the first call.
  *
- * @param javaScript a module
+ * @param javaScript a module, or with an empty export a script
  * @param path its path, for the source map
  * @param source what developers see of it; each place of the module must be the same there
  */
@@ -49,14 +49,16 @@ export async function minify(
   source: string = javaScript,
 ): Promise<Minified> {
   const terser = await import("terser");
-  const { code, map } = await terser.minify({ [path]: javaScript }, {
+  const { code, map } = await terser.minify({ [path]: javaScript.replace(NO_EXPORT, "") }, {
     module: true,
+    // The names of a script would be those of the whole page.
+    enclose: NO_EXPORT.test(javaScript),
     // Its other changes take twice the time, and save 1 percent.
     compress: { defaults: false, unused: true, join_vars: true },
     sourceMap: { asObject: true },
   });
   return {
-    code: code!.replace(NO_EXPORT, ""),
+    code: code!,
     map: JSON.stringify({ ...map as object, sourcesContent: [source] }),
   };
 }
