@@ -85,7 +85,7 @@ export class Conversation {
   #chat!: ChatClient;
   /** Aborted when the client is not listened to any more. */
   #listening = new AbortController();
-  #connection: Connection;
+  #connection!: Connection;
   #stopAnnouncing = () => {};
   #canModerate = false;
   #canPublish = true;
@@ -109,8 +109,9 @@ export class Conversation {
     this.room = room;
     this.user = user.normalize("NFC");
     this.#handlers = handlers;
-    this.#connection = { user, state: "connecting", reason: "" };
-    const onUser = (user: string, anchor: HTMLElement) => this.#openUserMenu(user, anchor);
+    const onUser = async (user: string, anchor: HTMLElement) => {
+      (await loadModeration())?.openUserMenu(user, anchor, this.#menuContext(user));
+    };
     this.people = new People({ self: this.user, onUser });
     this.#timeline = new Timeline({
       room,
@@ -120,7 +121,10 @@ export class Conversation {
       onUser,
       hasMessageMenu: ({ user }) =>
         currentToken() !== undefined && (this.#canModerate || user === this.user),
-      onMessageMenu: (message, anchor) => this.#openMessageMenu(message, anchor),
+      onMessageMenu: async (message, anchor) => {
+        const context = this.#menuContext(message.user);
+        (await loadModeration())?.openMessageMenu(message, anchor, context);
+      },
       onRetry: (ref) => this.#retry(ref),
       onDiscard: (ref) => this.#forget(ref),
     });
@@ -138,7 +142,6 @@ export class Conversation {
     );
     this.#connect();
     this.#restoreFailed();
-    this.#render();
   }
 
   /**
@@ -404,19 +407,6 @@ export class Conversation {
     return `failed ${this.room}`;
   }
 
-  async #openUserMenu(user: string, anchor: HTMLElement): Promise<void> {
-    const moderation = await load(import("./moderation.ts"));
-    moderation?.openUserMenu(user, anchor, this.#menuContext(user));
-  }
-
-  async #openMessageMenu(
-    message: { readonly id: string; readonly user: string },
-    anchor: HTMLElement,
-  ): Promise<void> {
-    const moderation = await load(import("./moderation.ts"));
-    moderation?.openMessageMenu(message, anchor, this.#menuContext(message.user));
-  }
-
   #menuContext(user: string): MenuContext {
     return {
       room: this.room,
@@ -445,6 +435,10 @@ export class Conversation {
     if (names.length === 0 && retryAt === undefined && mutedUntil <= now) return;
     this.#clock = setTimeout(() => this.#render(), RENDER_MS);
   }
+}
+
+function loadModeration(): Promise<typeof import("./moderation.ts") | undefined> {
+  return load(import("./moderation.ts"));
 }
 
 /** Even to name the storage may throw. */

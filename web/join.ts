@@ -36,10 +36,8 @@ export function makeJoinForm(
     const isRoom = words === text("roomInvalid") || words.startsWith("the token does not allow");
     const field = isRoom ? room : user;
     for (const each of [user, room]) {
-      each.setAttribute("aria-invalid", `${each === field}`);
-      each === field
-        ? each.setAttribute("aria-describedby", error.id)
-        : each.removeAttribute("aria-describedby");
+      each.ariaInvalid = `${each === field}`;
+      each.setAttribute("aria-describedby", each === field ? error.id : "");
     }
     field.focus();
     field.select();

@@ -16,7 +16,7 @@ export interface MenuContext {
   /** The name of the user who opens it. */
   readonly self: string;
   readonly canModerate: boolean;
-  token(): string | undefined | Promise<string | undefined>;
+  token(): string | undefined;
   /** Mentions the user in the message that is being written. */
   mention(): void;
 }
@@ -36,19 +36,19 @@ export function openUserMenu(user: string, anchor: HTMLElement, context: MenuCon
 function restrict(user: string, context: MenuContext): MenuItem[] {
   const name = encodeURIComponent(user);
   const mute = (seconds: number) => () =>
-    change(context, "PUT", `mutes/${name}`, { seconds }, "didMute", user);
+    change(context, "PUT", `mutes/${name}`, "didMute", user, { seconds });
   return [
     { label: text("mute10"), run: mute(600) },
     { label: text("mute60"), run: mute(HOUR_SECONDS) },
     {
       label: text("unmute"),
-      run: () => change(context, "DELETE", `mutes/${name}`, undefined, "didUnmute", user),
+      run: () => change(context, "DELETE", `mutes/${name}`, "didUnmute", user),
     },
     { label: text("restrictions"), run: () => openRestrictions(context) },
     {
       label: text("kick"),
       isDanger: true,
-      run: () => change(context, "DELETE", `users/${name}`, undefined, "didKick", user),
+      run: () => change(context, "DELETE", `users/${name}`, "didKick", user),
     },
     { label: text("ban"), isDanger: true, run: () => openBan(user, context) },
   ];
@@ -65,7 +65,7 @@ export function openMessageMenu(
       text("removeMessage"),
       text("remove"),
       [h("p", {}, text("removeConfirm"))],
-      () => change(context, "DELETE", `messages/${id}`, undefined, "didRemove", user),
+      () => change(context, "DELETE", `messages/${id}`, "didRemove", user),
     );
   openMenu(anchor, text("messageMenu"), [{ label: text("removeMessage"), isDanger: true, run }]);
 }
@@ -91,7 +91,7 @@ function openBan(user: string, context: MenuContext): void {
     ],
     () => {
       const path = `bans/${encodeURIComponent(user)}`;
-      return change(context, "PUT", path, { seconds, address }, "didBan", user);
+      return change(context, "PUT", path, "didBan", user, { seconds, address });
     },
   );
 }
@@ -136,7 +136,7 @@ export async function openRestrictions(context: MenuContext): Promise<void> {
     if (content.length === 0) content.push(h("p", {}, text("nobodyRestricted")));
     openDialog(text("restrictions"), ...content);
   } catch (error) {
-    tellRefusal(error);
+    tell(refusalOf(error));
   }
 }
 
@@ -149,15 +149,14 @@ function makeRow(
   const term = isForGood
     ? text("restrictedForGood", { by })
     : text("restrictedUntil", { by, time: formatMoment(until) });
-  const status = h("span", { class: "hint" }, term);
-  const lift = h("button", { class: "button button-quiet" }, text("lift"));
-  lift.addEventListener("click", async () => {
+  const status = h("span", { class: "hint", role: "status" }, term);
+  const onclick = async () => {
     lift.disabled = true;
     const path = `${kind}/${encodeURIComponent(user)}`;
     const done = kind === "bans" ? "didUnban" : "didUnmute";
-    status.textContent = await attempt(context, "DELETE", path, undefined, done, user);
-  });
-  status.role = "status";
+    status.textContent = await attempt(context, "DELETE", path, done, user);
+  };
+  const lift = h("button", { class: "button button-quiet", onclick }, text("lift"));
   return h("li", {}, h("bdi", {}, user), status, lift);
 }
 
@@ -171,9 +170,9 @@ async function attempt(
   context: MenuContext,
   method: string,
   path: string,
-  body: unknown,
   done: TextKey,
   user: string,
+  body?: unknown,
 ): Promise<string> {
   try {
     await request(context, method, path, body);
@@ -181,10 +180,6 @@ async function attempt(
   } catch (error) {
     return refusalOf(error);
   }
-}
-
-function tellRefusal(error: unknown): void {
-  tell(refusalOf(error));
 }
 
 function refusalOf(error: unknown): string {
@@ -201,7 +196,7 @@ async function request(
   path: string,
   body?: unknown,
 ): Promise<Response> {
-  const bearer = await token();
+  const bearer = token();
   const response = await fetch(`/rooms/${encodeURIComponent(room)}/${path}`, {
     method,
     headers: {

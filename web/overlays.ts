@@ -71,7 +71,20 @@ const MARGIN_PX = 4;
  * @param label what the menu is about, for screen readers
  */
 export function openMenu(anchor: HTMLElement, label: string, items: readonly MenuItem[]): void {
-  const menu = h("div", { class: "menu", role: "menu", popover: "auto", "aria-label": label });
+  const placeAgain = () => place(menu, anchor);
+  const menu = h("div", {
+    class: "menu",
+    role: "menu",
+    popover: "auto",
+    "aria-label": label,
+    onkeydown: (event: KeyboardEvent) => moveFocus(menu, event),
+    ontoggle: ({ newState }: ToggleEvent) => {
+      if (newState === "open") return;
+      removeEventListener("resize", placeAgain);
+      anchor.ariaExpanded = "false";
+      menu.remove();
+    },
+  });
   for (const { label, run, isDanger } of items) {
     const onclick = () => {
       menu.hidePopover();
@@ -80,14 +93,6 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
     const className = `menu-item${isDanger ? " menu-danger" : ""}`;
     menu.append(h("button", { class: className, role: "menuitem", tabindex: -1, onclick }, label));
   }
-  menu.addEventListener("keydown", (event) => moveFocus(menu, event));
-  const placeAgain = () => place(menu, anchor);
-  menu.addEventListener("toggle", (event) => {
-    if ((event as ToggleEvent).newState === "open") return;
-    removeEventListener("resize", placeAgain);
-    anchor.ariaExpanded = "false";
-    menu.remove();
-  });
   // In a landmark, where screen readers look for what belongs to it.
   (anchor.closest("#main, #rooms, #people") ?? document.body).append(menu);
   menu.showPopover();

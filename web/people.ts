@@ -23,7 +23,11 @@ export class People {
   readonly #onUser: (user: string, anchor: HTMLElement) => void;
   readonly #count = h("span", { class: "count" });
   readonly #search: HTMLInputElement;
-  readonly #rows = h("ul");
+  readonly #rows = h("ul", {
+    onkeydown: (event: KeyboardEvent) => {
+      this.#onKey(event, this.#found.indexOf(this.#active ?? ""));
+    },
+  });
   readonly #hint = h("p", { class: "hint" });
   readonly #list: HTMLElement;
   readonly #users = new Set<string>();
@@ -59,11 +63,12 @@ export class People {
       oninput: () => this.#onSearch(),
       onkeydown: (event: KeyboardEvent) => this.#onKey(event, -1),
     });
-    this.#list = h("div", { class: "people-list", tabindex: -1 }, this.#rows, this.#hint);
-    this.#list.addEventListener("scroll", () => this.#schedule(), { passive: true });
-    this.#rows.addEventListener("keydown", (event) => {
-      this.#onKey(event, this.#found.indexOf(this.#active ?? ""));
-    });
+    this.#list = h(
+      "div",
+      { class: "people-list", tabindex: -1, onscroll: () => this.#schedule() },
+      this.#rows,
+      this.#hint,
+    );
     this.element = h(
       "div",
       {},
@@ -156,8 +161,8 @@ export class People {
         rows.set(user, row);
         this.#rows.insertBefore(row, next);
       }
-      row.ariaPosInSet = String(from + i + 1);
-      row.ariaSetSize = String(this.#found.length);
+      row.ariaPosInSet = `${from + i + 1}`;
+      row.ariaSetSize = `${this.#found.length}`;
       (row.firstElementChild as HTMLElement).tabIndex = user === this.#active ? 0 : -1;
     }
     this.#rendered = rows as Map<string, HTMLElement>;

@@ -265,7 +265,8 @@ export class Rooms {
     for (const other of [this.#main, ...Object.values(this.#asides)]) {
       other.inert = isOpen && other !== this.#asides[side];
     }
-    this.#drawerButton(side)?.setAttribute("aria-expanded", `${isOpen}`);
+    const button = this.#drawerButton(side);
+    if (button) button.ariaExpanded = `${isOpen}`;
     const aside = this.#asides[side];
     aside.role = isOpen ? "dialog" : "complementary";
     aside.ariaModal = isOpen ? "true" : null;
@@ -340,12 +341,10 @@ export class Rooms {
       const isCurrent = entry === this.#current;
       button.classList.toggle("room-current", isCurrent);
       button.classList.toggle("room-unread", unread > 0);
-      if (isCurrent) button.setAttribute("aria-current", "page");
-      else button.removeAttribute("aria-current");
+      button.ariaCurrent = isCurrent ? "page" : null;
       showBadge(badge, unread, mentions);
-      const words = unread > 0 ? [text("unread", { count: unread })] : [];
-      if (mentions > 0) words.push(text("unreadMention"));
-      button.ariaDescription = words.join(", ");
+      const words = mentions > 0 ? [text("unreadMention")] : [];
+      button.ariaDescription = [...describeUnread(unread), ...words].join(", ");
     }
     if (!this.#current) return;
     const { conversation: { user, unread, people }, openRooms, openRoomsBadge, note } =
@@ -353,12 +352,15 @@ export class Rooms {
     const others = this.conversations.filter((each) => each !== this.#current!.conversation);
     const mentions = others.reduce((sum, each) => sum + each.mentions, 0);
     showBadge(openRoomsBadge, total - unread, mentions);
-    const words = total > unread ? [text("unread", { count: total - unread })] : [];
-    openRooms.ariaLabel = [text("openRooms"), ...words].join(", ");
+    openRooms.ariaLabel = [text("openRooms"), ...describeUnread(total - unread)].join(", ");
     note.textContent = people.count > 0 ? text("peopleHere", { count: people.count }) : "";
     this.#self.textContent = user;
     this.#avatar.replaceWith(this.#avatar = renderAvatar(user));
   }
+}
+
+function describeUnread(count: number): string[] {
+  return count > 0 ? [text("unread", { count })] : [];
 }
 
 function showBadge(badge: HTMLElement, unread: number, mentions: number): void {

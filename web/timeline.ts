@@ -174,11 +174,11 @@ export class Timeline {
         onkeydown: (event: KeyboardEvent) => this.#onKey(event),
         onfocusin: ({ target }: FocusEvent) => setReachable(target, true),
         onfocusout: ({ target }: FocusEvent) => setReachable(target, false),
+        onscroll: () => this.#onScroll(),
       },
       this.#top,
       this.#rows,
     );
-    this.#log.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     this.#jump = h(
       "button",
       {
@@ -554,26 +554,29 @@ export class Timeline {
     this.#older = "loading";
     this.#schedule();
     const epoch = this.#epoch;
-    const first = this.#items.find((item) => item.kind === "message" && item.id);
     let page: HistoryPage | undefined;
     try {
-      page = await this.#handlers.loadOlder((first as MessageItem | undefined)?.id);
+      page = await this.#handlers.loadOlder(this.#oldestId());
     } catch {
       // The line at the top says so.
     }
     // What is older has changed meanwhile.
     if (this.#epoch !== epoch) return;
     // What is not older than the first message comes from the client, in its order.
-    const oldest = this.#items.find((item) => item.kind === "message" && item.id);
-    const before = (oldest as MessageItem | undefined)?.id;
-    const added = (page?.messages ?? [])
-      .filter(({ id }) => !this.#messages.has(id))
-      .filter(({ id }) => before === undefined || isBefore(id, before));
+    const before = this.#oldestId();
+    const added = (page?.messages ?? []).filter(({ id }) =>
+      !this.#messages.has(id) && (before === undefined || isBefore(id, before))
+    );
     if (page) this.#older = page.before === null || page.messages.length === 0 ? "none" : "more";
     else this.#older = "failed";
     this.#insert(0, added.map(fromMessage));
     for (const [id, by] of this.#removedMeanwhile) this.remove(id, by);
     this.#removedMeanwhile.clear();
+  }
+
+  #oldestId(): string | undefined {
+    const oldest = this.#items.find((item) => item.kind === "message" && item.id);
+    return (oldest as MessageItem | undefined)?.id;
   }
 
   /** Lets the window grow where it is too short, and shrink where it is too long. */

@@ -53,8 +53,16 @@ export async function minify(
     module: true,
     // The names of a script would be those of the whole page.
     enclose: NO_EXPORT.test(javaScript),
-    // Its other changes take twice the time, and save 1 percent.
-    compress: { defaults: false, unused: true, join_vars: true },
+    // What saves most, and takes little time: all other changes would save 1 percent.
+    compress: {
+      defaults: false,
+      booleans: true,
+      conditionals: true,
+      evaluate: true,
+      join_vars: true,
+      reduce_vars: true,
+      unused: true,
+    },
     sourceMap: { asObject: true },
   });
   return {
