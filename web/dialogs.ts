@@ -75,7 +75,7 @@ export function openHelp(): void {
     ["Tab", "keyTab"],
     ["↑ ↓", "keyArrows"],
     ["Alt ↑ ↓", "keyRooms"],
-    ["Ctrl K", "keyRoom"],
+    ["Ctrl K", "joinRoom"],
     ["?", "keyHelp"],
   ];
   const marks: [string, TextKey][] = [
@@ -102,5 +102,5 @@ function makeLegend(
     h("dt", {}, ...render(sign)),
     h("dd", {}, text(meaning)),
   ]);
-  return h("dl", { class: "legend" }, ...rows);
+  return h("dl", {}, ...rows);
 }

@@ -2,7 +2,8 @@
  * Makes an element.
  *
  * @param attributes `on…` with a function listens for that event; `true` sets an empty attribute
- * (`"true"` for `aria-…`), `false` none (`"false"` for `aria-…`), `undefined` none
+ * (`"true"` for `aria-…`), `false` none (`"false"` for `aria-…`), `undefined` none; `--…` sets a
+ * property of its style
  * @param children elements, and texts that are shown as they are
  *
  * @example
@@ -21,7 +22,8 @@ export function h<K extends keyof HTMLElementTagNameMap>(
       element.addEventListener(name.slice(2), value as EventListener);
     } else if (typeof value === "boolean" && !name.startsWith("aria-")) {
       element.toggleAttribute(name, value);
-    } else if (value !== undefined) element.setAttribute(name, String(value));
+    } else if (name.startsWith("--")) element.style.setProperty(name, String(value));
+    else if (value !== undefined) element.setAttribute(name, String(value));
   }
   element.append(...children);
   return element;
@@ -44,4 +46,9 @@ export function makeIconButton(
 ): HTMLButtonElement {
   const attributes = { class: `icon-button ${classes}`, "aria-label": label, title: label };
   return h("button", { ...attributes, ...others }, makeIcon(icon));
+}
+
+/** Makes a button that looks like a link. */
+export function makeLinkButton(label: string, onclick: () => void): HTMLElement {
+  return h("button", { class: "link-button", onclick }, label);
 }

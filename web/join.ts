@@ -60,8 +60,8 @@ export function makeJoinForm(
   const form = h(
     "form",
     { class: "join", novalidate: true, onsubmit: submit },
-    h("h1", { class: "join-title" }, text("joinTitle")),
-    h("p", { class: "join-lead" }, text("joinLead")),
+    h("h1", {}, text("joinTitle")),
+    h("p", {}, text("joinLead")),
     h("div", { class: "field" }, h("label", { for: user.id }, text("yourName")), user),
     h("div", { class: "field" }, h("label", { for: room.id }, text("room")), room),
     error,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { h, makeIconButton } from "./dom.ts";
+import { h, makeIconButton, makeLinkButton } from "./dom.ts";
 import { formatMoment, formatTime, text } from "./texts.ts";
 
 /** A message as it is shown. */
@@ -47,7 +47,8 @@ export type Part =
 const LONG_CHARS = 2_000;
 const LONG_LINES = 25;
 
-const COLORS = 12;
+const HUES = 12;
+const FIRST_HUE = 25;
 
 /** An emoji can have many UTF-16 code units; more than this only a letter with too many marks. */
 const MAX_AVATAR_CHARS = 16;
@@ -86,14 +87,14 @@ export function renderMessage(
     "mentions-me": parts.some(({ kind }) => kind === "mention"),
   };
   const when = h("time", {
-    class: "message-time",
     datetime: new Date(time).toISOString(),
     title: formatMoment(time),
   }, formatTime(time));
   const body = h("div");
   if (isGroupStart) {
     const name = h("button", {
-      class: `message-name color-${colorOf(user)}`,
+      class: "message-name",
+      "--hue": hueOf(user),
       tabindex: -1,
       "aria-haspopup": "menu",
       onclick: () => handlers.onUser(user, name),
@@ -107,7 +108,7 @@ export function renderMessage(
   }
   if (isLong(message.text) && !message.isExpanded) {
     words.classList.add("message-long");
-    body.append(makeButton(text("showMore"), onExpand));
+    body.append(makeLinkButton(text("showMore"), onExpand));
   }
   if (state === "pending") body.append(h("span", { class: "visually-hidden" }, text("sending")));
   if (state === "failed") {
@@ -115,8 +116,8 @@ export function renderMessage(
       "div",
       { class: "message-failure" },
       h("span", {}, text("notSentWhy", { reason: detail! })),
-      makeButton(text("retry"), () => handlers.onRetry(ref!)),
-      makeButton(text("discard"), () => handlers.onDiscard(ref!)),
+      makeLinkButton(text("retry"), () => handlers.onRetry(ref!)),
+      makeLinkButton(text("discard"), () => handlers.onDiscard(ref!)),
     ));
   }
   const element = h(
@@ -148,11 +149,6 @@ export function isSent(message: ShownMessage): message is SentMessage {
   return message.state === "sent";
 }
 
-/** Makes a button that looks like a link. */
-export function makeButton(label: string, onclick: () => void): HTMLElement {
-  return h("button", { class: "link-button", onclick }, label);
-}
-
 function renderPart(part: Part): Node | string {
   switch (part.kind) {
     case "plain":
@@ -172,7 +168,7 @@ function renderPart(part: Part): Node | string {
 
 /** Makes the picture of a user: the first letter of the name, in its colour. */
 export function renderAvatar(user: string): HTMLElement {
-  const attributes = { class: `avatar color-${colorOf(user)}`, "aria-hidden": true };
+  const attributes = { class: "avatar", "--hue": hueOf(user), "aria-hidden": true };
   return h("span", attributes, firstLetter(user));
 }
 
@@ -185,11 +181,11 @@ function firstLetter(name: string): string {
   return (isUsable ? first : [...name][0] ?? "").toUpperCase();
 }
 
-/** Returns the number of a name's colour, which is always the same: 0 to 11. */
-export function colorOf(name: string): number {
+/** Returns the hue of a name's colour in degrees, which is always the same: one of 12. */
+export function hueOf(name: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
-  return (hash >>> 8) % COLORS;
+  return FIRST_HUE + (hash >>> 8) % HUES * 360 / HUES;
 }
 
 /** Tells whether a text has a name as a word of its own, with or without `@`, in any case. */

@@ -39,7 +39,7 @@ export function makeChoice<Value extends string>(
     const attributes = { type: "radio", name, value, checked: value === chosen, onchange };
     return h("label", {}, h("input", attributes), text(label));
   });
-  return h("fieldset", { class: "choice" }, h("legend", {}, text(name)), ...labels);
+  return h("fieldset", {}, h("legend", {}, text(name)), ...labels);
 }
 
 /** Makes a box to tick. */
@@ -50,7 +50,7 @@ export function makeCheckbox(
 ): HTMLLabelElement {
   const onchange = () => onChange(box.checked);
   const box = h("input", { type: "checkbox", checked: isChecked, onchange });
-  return h("label", { class: "checkbox" }, box, label);
+  return h("label", {}, box, label);
 }
 
 /** What can be chosen in a menu. */

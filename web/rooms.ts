@@ -57,7 +57,7 @@ export class Rooms {
   };
   readonly #list = h("ul", { class: "room-list" });
   readonly #joinField: HTMLInputElement;
-  readonly #self = h("bdi", { class: "self-name" });
+  readonly #self = h("bdi");
   #avatar: HTMLElement = h("span");
   /** What is shown instead of a room. */
   #instead: HTMLElement | undefined;
@@ -316,7 +316,7 @@ export class Rooms {
       "header",
       { class: "header" },
       openRooms,
-      h("h1", { class: "header-title" }, room),
+      h("h1", {}, room),
       note,
       h("div", { class: "header-actions" }, ...makeCopyButtons(room), openPeople),
     ));

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ChatError, ChatState } from "../chat/client/client.ts";
-import { h } from "./dom.ts";
+import { h, makeLinkButton } from "./dom.ts";
 import { formatTime, text } from "./texts.ts";
 
 /** What the line is about. */
@@ -61,10 +61,8 @@ export function makeStateLine(
       if (toShow === shown) return;
       shown = toShow;
       words.textContent = line;
-      buttons.replaceChildren(...names.map((action) => {
-        const attributes = { class: "state-action", onclick: actions[action] };
-        return h("button", attributes, text(action));
-      }));
+      const made = names.map((action) => makeLinkButton(text(action), actions[action]));
+      buttons.replaceChildren(...made);
     },
   };
 }

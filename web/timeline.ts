@@ -10,8 +10,8 @@
  * @module
  */
 import type { HistoryPage, Message } from "../chat/client/client.ts";
-import { h, makeIcon } from "./dom.ts";
-import { isSent, makeButton, renderMessage } from "./message_view.ts";
+import { h, makeIcon, makeLinkButton } from "./dom.ts";
+import { isSent, renderMessage } from "./message_view.ts";
 import type { MessageHandlers, ShownMessage } from "./message_view.ts";
 import { settings, settingsChanged } from "./settings.ts";
 import { formatDay, listNames, text } from "./texts.ts";
@@ -545,7 +545,7 @@ export class Timeline {
     };
     this.#top.replaceChildren(lines[this.#older]);
     if (this.#older === "failed") {
-      this.#top.append(makeButton(text("loadOlder"), () => this.#loadOlder()));
+      this.#top.append(makeLinkButton(text("loadOlder"), () => this.#loadOlder()));
     }
   }
 

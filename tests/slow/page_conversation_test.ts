@@ -62,7 +62,7 @@ async function seeFull(browser: Browser): Promise<void> {
   const words = `${SHOWN}?.querySelector(".state [role=status]").textContent`;
   await untilTrue(page, `${words} === "${en.full}"`);
   await foo.leave();
-  await page.locator(".state-action").click();
+  await page.locator(".state .link-button").click();
   await untilTrue(page, `${SHOWN}.querySelector(".state").hidden`);
 }
 
@@ -169,7 +169,7 @@ async function talkInsecurely(browser: Browser, { port }: Instance): Promise<voi
   await page.evaluate("void open(location.href)");
   const copy = await opened;
   await untilState(copy, en.taken);
-  await copy.locator(`.state-action >> text=${en.useHere}`).click();
+  await copy.locator(`.state .link-button >> text=${en.useHere}`).click();
   await untilState(page, en.taken);
   await copy.reload();
   await untilTrue(copy, `${LAST} === "hello" && ${STATE} === ""`);
@@ -256,13 +256,13 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
   assertEquals(await messagesOf(ben), await messagesOf(anna));
   assertEquals(await stateOf(copy), en.taken);
 
-  await copy.locator(`.state-action >> text=${en.useHere}`).click();
+  await copy.locator(`.state .link-button >> text=${en.useHere}`).click();
   await untilState(anna, en.taken);
   await untilCount(copy, MISSED);
   await copy.keyboard.type("from here");
   await copy.keyboard.press("Enter");
   await untilTrue(ben, `${LAST} === "from here"`);
-  await anna.locator(`.state-action >> text=${en.useHere}`).click();
+  await anna.locator(`.state .link-button >> text=${en.useHere}`).click();
   await untilTrue(anna, `${LAST} === "from here"`);
   await untilState(copy, en.taken);
 
@@ -270,7 +270,7 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
   proxy.block();
   await anna.keyboard.type("sent later");
   await anna.keyboard.press("Enter");
-  await copy.locator(`.state-action >> text=${en.useHere}`).click();
+  await copy.locator(`.state .link-button >> text=${en.useHere}`).click();
   await untilState(anna, en.taken);
   proxy.unblock();
   const failed = `${SHOWN}?.querySelector(".message-failed .message-text")?.textContent`;
@@ -279,7 +279,7 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
   await anna.reload();
   await untilState(anna, en.taken);
   await untilTrue(anna, `${failed} === "sent later"`);
-  await anna.locator(`.state-action >> text=${en.useHere}`).click();
+  await anna.locator(`.state .link-button >> text=${en.useHere}`).click();
   await untilTrue(anna, `${STATE} === ""`);
   await anna.locator(`.message-failed >> text=${en.retry}`).click();
   await untilTrue(ben, `${LAST} === "sent later"`);
@@ -421,7 +421,7 @@ async function moderate(browser: Browser): Promise<void> {
   await checkMissedUnmute(context, server.port, act);
   await act("DELETE", "users/anna");
   await untilState(page, "mod put you out of this room.");
-  await page.locator(`.state-action >> text=${en.comeBack}`).click();
+  await page.locator(`.state .link-button >> text=${en.comeBack}`).click();
   await untilTrue(page, `${SHOWN}.querySelector(".state").hidden`);
   await act("PUT", "bans/anna");
   await untilState(page, "mod banned you from this room.");

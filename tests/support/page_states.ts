@@ -75,7 +75,7 @@ async function visitOpenServer(
   await other.locator("#join-name, .composer-box:visible").first().waitFor();
   await other.locator("#join-name").fill("anna");
   await other.keyboard.press("Enter");
-  await other.locator(".state .state-action").first().waitFor();
+  await other.locator(".state .link-button").first().waitFor();
   await visit("taken", other);
 }
 

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 
 /** What is tested of `web/message_view.ts`. */
 interface MessageView {
-  colorOf(name: string): number;
+  hueOf(name: string): number;
   mentions(text: string, name: string): boolean;
   parseText(text: string, name?: string): { kind: string; text: string; href?: string }[];
 }
@@ -11,7 +11,7 @@ interface MessageView {
 // Nothing is tested that needs what the module imports, and all modules of web/ need a page.
 const source = await Deno.readTextFile(new URL("../../web/message_view.ts", import.meta.url));
 const javaScript = stripTypeScriptTypes(source).replaceAll(/^import .*$/gm, "");
-const { colorOf, mentions, parseText }: MessageView = await import(
+const { hueOf, mentions, parseText }: MessageView = await import(
   `data:text/javascript,${encodeURIComponent(javaScript)}`
 );
 
@@ -132,8 +132,13 @@ Deno.test("a mention is a name as a word of its own", () => {
 });
 
 Deno.test("names have one of twelve colours, about equally often", () => {
-  const counts = Array<number>(12).fill(0);
-  for (let i = 0; i < 12_000; i++) counts[colorOf(`user-${i}`)]++;
-  assert(counts.every((count) => count > 800 && count < 1_200), `${counts}`);
-  assertEquals(colorOf("anna"), colorOf("anna"));
+  const counts = new Map<number, number>();
+  for (let i = 0; i < 12_000; i++) {
+    const hue = hueOf(`user-${i}`);
+    counts.set(hue, (counts.get(hue) ?? 0) + 1);
+  }
+  const hues = [...counts.keys()].sort((a, b) => a - b);
+  assertEquals(hues, Array.from({ length: 12 }, (_, i) => 25 + 30 * i));
+  assert(counts.values().every((count) => count > 800 && count < 1_200), `${[...counts]}`);
+  assertEquals(hueOf("anna"), hueOf("anna"));
 });

@@ -133,7 +133,6 @@ export const de: Texts = {
   keyNewline: "Neue Zeile",
   keyHelp: "Diese Hilfe",
   keyRooms: "Voriger oder nächster Raum",
-  keyRoom: "Weiterem Raum beitreten",
   keyEscape: "Schließen, was offen ist",
   keyTab: "Zum nächsten Knopf oder Feld",
   keyArrows: "Durch Nachrichten, eine Liste oder ein Menü",

@@ -136,7 +136,6 @@ export const en = {
   keyNewline: "New line",
   keyHelp: "This help",
   keyRooms: "Previous or next room",
-  keyRoom: "Join another room",
   keyEscape: "Close what is open",
   keyTab: "To the next button or field",
   keyArrows: "Through messages, a list or a menu",
