@@ -59,7 +59,7 @@ const MAX_SHOWN_CHARS = 200;
  * @param open shows the room of the message; called at a click on the notification
  */
 export function notify(message: HeardMessage, open: () => void): void {
-  if (document.visibilityState === "visible" && document.hasFocus()) return;
+  if (!document.hidden && document.hasFocus()) return;
   const { notifications, sound } = settings;
   if (notifications === "mentions" && !message.isMention) return;
   if (sound) playTone();

@@ -27,7 +27,7 @@ addEventListener("hashchange", () => {
 });
 for (const event of ["online", "offline", "pageshow", "focus"]) addEventListener(event, wake);
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") return wake();
+  if (!document.hidden) return wake();
   for (const conversation of rooms.conversations) conversation.onHidden();
 });
 addEventListener("keydown", onKey);
@@ -106,7 +106,7 @@ function onKey(event: KeyboardEvent): void {
   } else if ((ctrlKey || metaKey) && !altKey && key === "k") {
     rooms.focusJoinField();
   } else if (key === "?" && !isField) {
-    load(import("./dialogs.ts")).then((dialogs) => dialogs?.openHelp());
+    load(import("./overlays.ts")).then((overlays) => overlays?.openHelp());
   } else if (key !== "Escape" || !rooms.closeDrawer()) return;
   event.preventDefault();
 }

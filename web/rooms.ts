@@ -114,10 +114,10 @@ export class Rooms {
         this.#avatar,
         this.#self,
         makeIconButton("settings", text("settings"), {
-          onclick: async () => (await load(import("./dialogs.ts")))?.openSettings(),
+          onclick: async () => (await load(import("./overlays.ts")))?.openSettings(),
         }),
         makeIconButton("help", text("help"), {
-          onclick: async () => (await load(import("./dialogs.ts")))?.openHelp(),
+          onclick: async () => (await load(import("./overlays.ts")))?.openHelp(),
         }),
       ),
     );

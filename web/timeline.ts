@@ -352,7 +352,7 @@ export class Timeline {
   }
 
   #isReading(): boolean {
-    return this.#isAtEnd && this.#isShown && document.visibilityState === "visible";
+    return this.#isAtEnd && this.#isShown && !document.hidden;
   }
 
   /** Counts a new message. */
@@ -711,7 +711,7 @@ export class Timeline {
 
   /** Lets a screen reader read a text out, if the user is here. */
   #say(line: string): void {
-    if (!this.#isShown || document.visibilityState !== "visible") return;
+    if (!this.#isShown || document.hidden) return;
     this.#toReadOut.push(line);
     this.#readOutTimer ??= setTimeout(() => {
       const lines = this.#toReadOut;

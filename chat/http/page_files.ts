@@ -7,7 +7,6 @@ import address from "../../web/address.ts" with { type: "text" };
 import attention from "../../web/attention.ts" with { type: "text" };
 import composer from "../../web/composer.ts" with { type: "text" };
 import conversation from "../../web/conversation.ts" with { type: "text" };
-import dialogs from "../../web/dialogs.ts" with { type: "text" };
 import dom from "../../web/dom.ts" with { type: "text" };
 import icon from "../../web/icon.svg" with { type: "text" };
 import index from "../../web/index.html" with { type: "text" };
@@ -36,7 +35,6 @@ export const PAGE_FILES: Readonly<Record<string, string>> = {
   "attention.ts": attention,
   "composer.ts": composer,
   "conversation.ts": conversation,
-  "dialogs.ts": dialogs,
   "dom.ts": dom,
   "icon.svg": icon,
   "index.html": index,

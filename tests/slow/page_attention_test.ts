@@ -56,9 +56,7 @@ async function notify(
     const { now } = performance;
     performance.now = () => now.call(performance) + aheadMs;
     Object.defineProperty(document, "hasFocus", { value: () => !isAway });
-    Object.defineProperty(document, "visibilityState", {
-      get: () => isHidden ? "hidden" : "visible",
-    });
+    Object.defineProperty(document, "hidden", { get: () => isHidden });
   }`);
   async function say(text: string): Promise<void> {
     await ben.publish(text);
