@@ -36,8 +36,8 @@ export interface Minified {
 }
 
 /**
- * Takes out comments and white space, and gives short names to what is not exported. The minifier
- * is loaded at the first call.
+ * Takes out comments, white space and what is not used, and gives short names to what is not
+ * exported. The minifier is loaded at the first call.
  *
  * @param javaScript a module, or with an empty export a script
  * @param path its path, for the source map
@@ -53,16 +53,6 @@ export async function minify(
     module: true,
     // The names of a script would be those of the whole page.
     enclose: NO_EXPORT.test(javaScript),
-    // What saves most, and takes little time: all other changes would save 1 percent.
-    compress: {
-      defaults: false,
-      booleans: true,
-      conditionals: true,
-      evaluate: true,
-      join_vars: true,
-      reduce_vars: true,
-      unused: true,
-    },
     sourceMap: { asObject: true },
   });
   return {
