@@ -20,7 +20,7 @@ import { mentions } from "./message_view.ts";
 import type { MenuContext } from "./moderation.ts";
 import { People } from "./people.ts";
 import { tab } from "./settings.ts";
-import { type Connection, makeStateLine } from "./state_line.ts";
+import { type Connection, describeError, makeStateLine } from "./state_line.ts";
 import { announce, isInOtherTab, takeFromOtherTab } from "./tabs.ts";
 import { listNames, text } from "./texts.ts";
 import { Timeline } from "./timeline.ts";
@@ -353,11 +353,11 @@ export class Conversation {
     id.then((id) => {
       sent.id = id;
       this.#dropDelivered();
-    }, ({ code, message }: ChatError) => {
+    }, (error: ChatError) => {
       // If it is not there any more, it was delivered.
-      if (this.#sent.get(ref) === sent) {
-        this.#fail(ref, words, code === "closed" ? text("taken") : message);
-      }
+      if (this.#sent.get(ref) !== sent) return;
+      const isListening = error.code === "forbidden" && this.#chat.state === "connected";
+      this.#fail(ref, words, isListening ? text("listenOnly") : describeError(error, this.user));
     });
   }
 

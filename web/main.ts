@@ -9,6 +9,7 @@ import type { Conversation } from "./conversation.ts";
 import { makeJoinForm, suggestName } from "./join.ts";
 import { readOpenRooms, Rooms } from "./rooms.ts";
 import { browser } from "./settings.ts";
+import { describeError } from "./state_line.ts";
 import { isInOtherTab } from "./tabs.ts";
 import { text, translate } from "./texts.ts";
 
@@ -79,8 +80,7 @@ async function join(room: string, user: string): Promise<string | undefined> {
   const isTaken = error?.code === "name_taken";
   if (error && !(isTaken && await isInOtherTab(room, conversation.user))) {
     rooms.remove(conversation);
-    if (isTaken) return text("nameTaken");
-    return error.message === "a token is needed" ? text("tokenNeeded") : error.message;
+    return isTaken ? text("nameTaken") : describeError(error, user);
   }
   browser.set(NAME_KEY, conversation.user);
   rooms.show(conversation, "replace");

@@ -5,7 +5,7 @@
  */
 import type { ChatError, ChatState } from "../chat/client/client.ts";
 import { h, makeLinkButton } from "./dom.ts";
-import { formatTime, text } from "./texts.ts";
+import { formatTime, text, type TextKey } from "./texts.ts";
 
 /** What the line is about. */
 export interface Connection {
@@ -99,23 +99,51 @@ function describeRetry({ state, reason, retryAt = 0 }: Connection): StateText {
   return { words, countdown, actions };
 }
 
-function describeEnd(connection: Connection): StateText {
-  const { user, error, reason, isInOtherTab } = connection;
+/** Why the server put the user out, and who did it. */
+const PUT_OUT = /^you were (kicked|banned) by (.+)$/;
+
+/** What is wrong with a token has no code of its own. */
+const TOKEN_TEXTS: Readonly<Record<string, TextKey>> = {
+  "a token is needed": "tokenNeeded",
+  "the token has expired": "tokenExpired",
+};
+
+function describeEnd({ user, error, reason, isInOtherTab }: Connection): StateText {
   if (isInOtherTab) return { words: text("taken"), actions: ["useHere", "chooseName"] };
-  const [, how, by] = /^you were (kicked|banned) by (.+)$/.exec(reason) ?? [];
-  if (how === "banned") return { words: text("banned", { by }), actions: ["tryAgain"] };
-  if (how === "kicked") return { words: text("kicked", { by }), actions: ["comeBack"] };
-  switch (error?.code) {
+  const words = describeError(error!, user);
+  const [, how] = PUT_OUT.exec(reason) ?? [];
+  if (how) return { words, actions: [how === "kicked" ? "comeBack" : "tryAgain"] };
+  switch (error!.code) {
     case "name_taken":
-      return { words: text("takenByOther", { user }), actions: ["tryAgain", "chooseName"] };
+      return { words, actions: ["tryAgain", "chooseName"] };
     case "replaced":
-      return { words: text("replaced"), actions: ["useHere", "chooseName"] };
+      return { words, actions: ["useHere", "chooseName"] };
     case "too_many_devices":
-      return { words: text("tooManyDevices"), actions: ["tryAgain"] };
-    default: {
-      if (reason === "the token has expired") return { words: text("tokenExpired"), actions: [] };
-      if (reason === "a token is needed") return { words: text("tokenNeeded"), actions: [] };
-      return { words: text("stopped", { reason }), actions: ["tryAgain", "chooseName"] };
-    }
+      return { words, actions: ["tryAgain"] };
+    default:
+      if (reason in TOKEN_TEXTS) return { words, actions: [] };
+      return { words: text("stopped", { reason: words }), actions: ["tryAgain", "chooseName"] };
+  }
+}
+
+/** Says why the client is closed, or did not send a message; in the server's words where the page has none. */
+export function describeError({ code, message }: ChatError, user: string): string {
+  const [, how, by] = PUT_OUT.exec(message) ?? [];
+  if (how) return text(how as "kicked" | "banned", { by });
+  switch (code) {
+    case "closed":
+      return text("taken");
+    case "forbidden":
+      return text("bannedHere");
+    case "name_taken":
+      return text("takenByOther", { user });
+    case "replaced":
+      return text("replaced");
+    case "too_many_devices":
+      return text("tooManyDevices");
+    case "unknown":
+      return text("inDoubt");
+    default:
+      return message in TOKEN_TEXTS ? text(TOKEN_TEXTS[message]) : message;
   }
 }

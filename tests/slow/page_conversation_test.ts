@@ -426,7 +426,7 @@ async function moderate(browser: Browser): Promise<void> {
   await act("PUT", "bans/anna");
   await untilState(page, "mod banned you from this room.");
   await page.reload();
-  await untilState(page, "Disconnected: you are banned from this room");
+  await untilState(page, "Disconnected: You are banned from this room.");
 
   const reader = await makeToken({ sub: "ida", publish: false });
   await page.goto(`${server.origin}/r/blue#token=${reader}`);

@@ -99,6 +99,8 @@ export const de: Texts = {
   comeBack: "Zurückkommen",
   tokenExpired: "Dein Zugang ist abgelaufen. Öffne deinen Einladungslink noch einmal.",
   tokenNeeded: "Für diesen Chat brauchst du einen Einladungslink.",
+  bannedHere: "Du bist aus diesem Raum verbannt.",
+  inDoubt: "Vielleicht kam sie trotzdem an.",
   stopped: "Getrennt: {reason}",
   kickedOther: "{by} hat {user} aus dem Raum geworfen",
   bannedOther: "{by} hat {user} verbannt",

@@ -100,6 +100,8 @@ export const en = {
   comeBack: "Come back",
   tokenExpired: "Your access has expired. Open your invitation link again.",
   tokenNeeded: "This chat needs an invitation link.",
+  bannedHere: "You are banned from this room.",
+  inDoubt: "It may have arrived all the same.",
   stopped: "Disconnected: {reason}",
   kickedOther: "{user} was put out by {by}",
   bannedOther: "{user} was banned by {by}",
