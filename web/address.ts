@@ -43,12 +43,8 @@ export function takeToken(): boolean {
   return true;
 }
 
-/** Tells whether the address has a token. */
-export function hasToken(): boolean {
-  return Boolean(tokenOfAddress());
-}
-
-function tokenOfAddress(): string | null {
+/** Returns the token of the address; `null` if it has none. */
+export function tokenOfAddress(): string | null {
   return new URLSearchParams(location.hash.slice(1)).get("token");
 }
 

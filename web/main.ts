@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { hasToken, readAddress, takeToken, userOfToken } from "./address.ts";
+import { readAddress, takeToken, tokenOfAddress, userOfToken } from "./address.ts";
 import { load } from "./attention.ts";
 import type { Conversation } from "./conversation.ts";
 import { makeJoinForm, suggestName } from "./join.ts";
@@ -24,7 +24,7 @@ start();
 addEventListener("popstate", () => showAddress());
 addEventListener("hashchange", () => {
   // The link of an invitation, in a tab that is here already.
-  if (hasToken()) location.reload();
+  if (tokenOfAddress()) location.reload();
 });
 for (const event of ["online", "offline", "pageshow", "focus"]) addEventListener(event, wake);
 document.addEventListener("visibilitychange", () => {
@@ -65,11 +65,11 @@ function showRoom(room: string, user: string): void {
 }
 
 function showForm(room: string, user: string, error?: string): void {
-  rooms.showInstead(makeJoinForm({ room, user, error }, (user, room) => join(room, user)));
+  rooms.showInstead(makeJoinForm({ room, user, error }, join));
 }
 
 /** Joins a room from the form. Resolves with words for the user if that is refused. */
-async function join(room: string, user: string): Promise<string | undefined> {
+async function join(user: string, room: string): Promise<string | undefined> {
   let conversation: Conversation;
   try {
     conversation = rooms.join(room, user);

@@ -79,13 +79,10 @@ export function renderMessage(
   const { id, ref, user, time, state, detail } = message;
   const isOwn = user === handlers.self;
   const parts = parseText(message.text, isOwn ? undefined : handlers.self);
-  const classes = {
-    message: true,
-    "message-own": isOwn,
-    "message-group-start": isGroupStart,
-    [`message-${state}`]: true,
-    "mentions-me": parts.some(({ kind }) => kind === "mention"),
-  };
+  const classes = ["message", `message-${state}`];
+  if (isOwn) classes.push("message-own");
+  if (isGroupStart) classes.push("message-group-start");
+  if (parts.some(({ kind }) => kind === "mention")) classes.push("mentions-me");
   const when = h("time", {
     datetime: new Date(time).toISOString(),
     title: formatMoment(time),
@@ -123,7 +120,7 @@ export function renderMessage(
   const element = h(
     "div",
     {
-      class: Object.entries(classes).filter(([, has]) => has).map(([name]) => name).join(" "),
+      class: classes.join(" "),
       role: "article",
       tabindex: -1,
       "data-id": id,
@@ -173,12 +170,8 @@ export function renderAvatar(user: string): HTMLElement {
 }
 
 function firstLetter(name: string): string {
-  // Firefox has segments since version 125.
-  const first = typeof Intl.Segmenter === "function"
-    ? new Intl.Segmenter().segment(name).containing(0)?.segment ?? ""
-    : "";
-  const isUsable = first !== "" && first.length <= MAX_AVATAR_CHARS;
-  return (isUsable ? first : [...name][0] ?? "").toUpperCase();
+  const first = new Intl.Segmenter().segment(name).containing(0)?.segment ?? "";
+  return (first.length <= MAX_AVATAR_CHARS ? first : [...first][0]).toUpperCase();
 }
 
 /** Returns the hue of a name's colour in degrees, which is always the same: one of 12. */

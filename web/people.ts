@@ -193,19 +193,19 @@ export class People {
   /** Moves the focus from the row of an index to another one. */
   #onKey(event: KeyboardEvent, index: number): void {
     const page = Math.max(1, Math.floor(this.#list.clientHeight / this.#rowPx) - 1);
-    const isInSearch = index < 0;
-    const keys: Record<string, number> = { ArrowDown: index + 1 };
-    if (!isInSearch) {
-      keys.ArrowUp = index - 1;
-      keys.PageDown = index + page;
-      keys.PageUp = index - page;
-      keys.Home = 0;
-      keys.End = Infinity;
-    }
-    if (!Object.hasOwn(keys, event.key) || event.altKey || this.#found.length === 0) return;
+    const keys: Record<string, number | undefined> = index < 0 ? { ArrowDown: 0 } : {
+      ArrowDown: index + 1,
+      ArrowUp: index - 1,
+      PageDown: index + page,
+      PageUp: index - page,
+      Home: 0,
+      End: Infinity,
+    };
+    const wanted = keys[event.key];
+    if (wanted === undefined || event.altKey || this.#found.length === 0) return;
     event.preventDefault();
-    if (keys[event.key] < 0 && event.key === "ArrowUp") return this.#search.focus();
-    const next = Math.max(0, Math.min(keys[event.key], this.#found.length - 1));
+    if (wanted < 0 && event.key === "ArrowUp") return this.#search.focus();
+    const next = Math.max(0, Math.min(wanted, this.#found.length - 1));
     const top = next * this.#rowPx;
     const lowest = top + this.#rowPx - this.#list.clientHeight;
     this.#list.scrollTop = Math.min(top, Math.max(lowest, this.#list.scrollTop));

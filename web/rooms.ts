@@ -8,7 +8,7 @@ import { load, setTitle, showUnread, tell } from "./attention.ts";
 import { Conversation } from "./conversation.ts";
 import { h, makeIconButton } from "./dom.ts";
 import { renderAvatar } from "./message_view.ts";
-import { tab } from "./settings.ts";
+import { settingsChanged, tab } from "./settings.ts";
 import { formatNumber, text } from "./texts.ts";
 
 const STORAGE_KEY = "rooms";
@@ -37,9 +37,9 @@ interface Entry {
   readonly row: HTMLElement;
   readonly button: HTMLElement;
   readonly badge: HTMLElement;
-  readonly openRooms: HTMLElement;
+  /** The buttons that open the panels. */
+  readonly openers: Readonly<Record<Side, HTMLElement>>;
   readonly openRoomsBadge: HTMLElement;
-  readonly openPeople: HTMLElement;
   readonly note: HTMLElement;
 }
 
@@ -124,6 +124,7 @@ export class Rooms {
     document.getElementById("app")!.addEventListener("click", ({ target, currentTarget }) => {
       if (target === currentTarget) this.closeDrawer();
     });
+    settingsChanged.addEventListener("change", () => this.#current?.conversation.show(true));
     addEventListener("resize", () => {
       if (this.#openDrawer && !this.#isDrawer(this.#openDrawer)) this.closeDrawer();
     });
@@ -228,9 +229,8 @@ export class Rooms {
     const side = this.#openDrawer;
     if (!side) return false;
     this.#openDrawer = undefined;
-    this.#asides[side].classList.remove("drawer-open");
-    this.#setInert(side, false);
-    this.#drawerButton(side)?.focus();
+    this.#setOpen(side, false);
+    this.#current?.openers[side].focus();
     return true;
   }
 
@@ -245,29 +245,24 @@ export class Rooms {
     this.closeDrawer();
     if (!this.#isDrawer(side)) return;
     this.#openDrawer = side;
-    this.#asides[side].classList.add("drawer-open");
-    this.#setInert(side, true);
+    this.#setOpen(side, true);
     this.#asides[side].querySelector<HTMLElement>("button, input")?.focus();
   }
 
   /** Where a panel is a column, the style sheet hides its button. */
   #isDrawer(side: Side): boolean {
-    const button = this.#drawerButton(side);
-    return button !== undefined && getComputedStyle(button).display !== "none";
-  }
-
-  #drawerButton(side: Side): HTMLElement | undefined {
-    return side === "rooms" ? this.#current?.openRooms : this.#current?.openPeople;
+    const opener = this.#current?.openers[side];
+    return opener !== undefined && getComputedStyle(opener).display !== "none";
   }
 
   /** While a panel is open, the keyboard stays in it. */
-  #setInert(side: Side, isOpen: boolean): void {
-    for (const other of [this.#main, ...Object.values(this.#asides)]) {
-      other.inert = isOpen && other !== this.#asides[side];
-    }
-    const button = this.#drawerButton(side);
-    if (button) button.ariaExpanded = `${isOpen}`;
+  #setOpen(side: Side, isOpen: boolean): void {
     const aside = this.#asides[side];
+    for (const other of [this.#main, ...Object.values(this.#asides)]) {
+      other.inert = isOpen && other !== aside;
+    }
+    if (this.#current) this.#current.openers[side].ariaExpanded = `${isOpen}`;
+    aside.classList.toggle("drawer-open", isOpen);
     aside.role = isOpen ? "dialog" : "complementary";
     aside.ariaModal = isOpen ? "true" : null;
   }
@@ -303,25 +298,28 @@ export class Rooms {
     const leave = makeIconButton("leave", text("leaveRoom", { room }), {
       onclick: () => this.leave(conversation),
     });
-    const opener = (side: Side) => ({
-      class: `open-${side}`,
-      "aria-expanded": false,
-      onclick: () => this.#open(side),
-    });
-    const openRooms = makeIconButton("menu", text("openRooms"), opener("rooms"));
-    openRooms.append(openRoomsBadge);
-    const openPeople = makeIconButton("people", text("openPeople"), opener("people"));
+    const makeOpener = (side: Side, icon: string, label: string) =>
+      makeIconButton(icon, label, {
+        class: `open-${side}`,
+        "aria-expanded": false,
+        onclick: () => this.#open(side),
+      });
+    const openers = {
+      rooms: makeOpener("rooms", "menu", text("openRooms")),
+      people: makeOpener("people", "people", text("openPeople")),
+    };
+    openers.rooms.append(openRoomsBadge);
     conversation.people.element.querySelector(".aside-head")?.append(this.#makeClose());
     conversation.element.prepend(h(
       "header",
       { class: "header" },
-      openRooms,
+      openers.rooms,
       h("h1", {}, room),
       note,
-      h("div", { class: "header-actions" }, ...makeCopyButtons(room), openPeople),
+      h("div", { class: "header-actions" }, ...makeCopyButtons(room), openers.people),
     ));
     const row = h("li", {}, button, leave);
-    return { conversation, row, button, badge, openRooms, openRoomsBadge, openPeople, note };
+    return { conversation, row, button, badge, openers, openRoomsBadge, note };
   }
 
   /** Shows what is unread, and how many users are here: soon, because messages can come fast. */
@@ -347,12 +345,11 @@ export class Rooms {
       button.ariaDescription = [...describeUnread(unread), ...words].join(", ");
     }
     if (!this.#current) return;
-    const { conversation: { user, unread, people }, openRooms, openRoomsBadge, note } =
-      this.#current;
+    const { conversation: { user, unread, people }, openers, openRoomsBadge, note } = this.#current;
     const others = this.conversations.filter((each) => each !== this.#current!.conversation);
     const mentions = others.reduce((sum, each) => sum + each.mentions, 0);
     showBadge(openRoomsBadge, total - unread, mentions);
-    openRooms.ariaLabel = [text("openRooms"), ...describeUnread(total - unread)].join(", ");
+    openers.rooms.ariaLabel = [text("openRooms"), ...describeUnread(total - unread)].join(", ");
     note.textContent = people.count > 0 ? text("peopleHere", { count: people.count }) : "";
     this.#self.textContent = user;
     this.#avatar.replaceWith(this.#avatar = renderAvatar(user));

@@ -13,7 +13,7 @@ import type { HistoryPage, Message } from "../chat/client/client.ts";
 import { h, makeIcon, makeLinkButton } from "./dom.ts";
 import { isSent, renderMessage } from "./message_view.ts";
 import type { MessageHandlers, ShownMessage } from "./message_view.ts";
-import { settings, settingsChanged } from "./settings.ts";
+import { settings } from "./settings.ts";
 import { formatDay, listNames, text } from "./texts.ts";
 
 /** What a timeline needs, and whom it tells. */
@@ -145,9 +145,7 @@ export class Timeline {
   /** Whether the newest item was in the document after the last rendering. */
   #isEndRendered = true;
   #anchor: Anchor | undefined;
-  #scrollTop = 0;
-  #scrollHeight = 0;
-  #clientHeight = 0;
+  #place = { scrollTop: 0, scrollHeight: 0, clientHeight: 0 };
 
   /** How many messages of others came since the newest one was in view. */
   #unread = 0;
@@ -196,12 +194,6 @@ export class Timeline {
     const observer = new ResizeObserver(() => this.#onResize());
     observer.observe(this.#log);
     observer.observe(this.#rows);
-    // The settings outlive the room.
-    const self = new WeakRef(this);
-    settingsChanged.addEventListener("change", () => {
-      const timeline = self.deref();
-      if (timeline) timeline.#schedule();
-    });
   }
 
   /** The user has joined the room, perhaps again: from now on older messages can be read. */
@@ -260,13 +252,16 @@ export class Timeline {
   }
 
   addNotice(text: string): void {
-    this.#say(text);
-    this.#append({ kind: "notice", ...this.#make(text) });
+    this.#addLine("notice", text);
   }
 
   addGap(): void {
-    this.#say(text("gap"));
-    this.#append({ kind: "gap", ...this.#make(text("gap")) });
+    this.#addLine("gap", text("gap"));
+  }
+
+  #addLine(kind: LineItem["kind"], text: string): void {
+    this.#say(text);
+    this.#append({ kind, ...this.#make(text) });
   }
 
   /** Shows that a user joined or left, together with those before and after. */
@@ -329,7 +324,10 @@ export class Timeline {
     this.#isCut ? this.startOver() : this.#goToEnd();
   }
 
-  /** Tells whether this room is the one in view. Otherwise nothing is rendered. */
+  /**
+   * Tells whether this room is the one in view, again after the settings have changed. Otherwise
+   * nothing is rendered.
+   */
   show(isShown: boolean): void {
     this.#isShown = isShown;
     this.#schedule();
@@ -627,9 +625,7 @@ export class Timeline {
 
   #rememberPlace(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
-    this.#scrollTop = scrollTop;
-    this.#scrollHeight = scrollHeight;
-    this.#clientHeight = clientHeight;
+    this.#place = { scrollTop, scrollHeight, clientHeight };
     if (this.#isAtEnd) this.#anchor = undefined;
     // An anchor that is where it should be is kept: another one would add up rounding errors.
     else if (!(Math.abs(this.#anchorMoved() ?? 1) < 1 && this.#anchor!.offset <= clientHeight)) {
@@ -653,11 +649,12 @@ export class Timeline {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
     if (clientHeight === 0) return;
     // Sizes have changed before the user scrolled.
-    if (scrollHeight !== this.#scrollHeight || clientHeight !== this.#clientHeight) {
+    const { scrollTop: before, ...sizes } = this.#place;
+    if (scrollHeight !== sizes.scrollHeight || clientHeight !== sizes.clientHeight) {
       return this.#onResize();
     }
     // Even the first pixel of a movement upwards leaves the end.
-    this.#isAtEnd = this.#isEndInView(scrollTop < this.#scrollTop ? 1 : AT_END_PX);
+    this.#isAtEnd = this.#isEndInView(scrollTop < before ? 1 : AT_END_PX);
     this.#anchor = undefined;
     this.#rememberPlace();
     if (this.#isAtEnd) this.#noteRead();
