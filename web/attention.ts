@@ -1,4 +1,4 @@
-import { settings, settingsChanged } from "./settings.ts";
+import { settings } from "./settings.ts";
 import { text } from "./texts.ts";
 
 let title = document.title;
@@ -90,15 +90,8 @@ const TONE_PAUSE_MS = 2_000;
 let tonePlayedAt = -Infinity;
 let audio: AudioContext | undefined;
 
-let hadSound = settings.sound;
-settingsChanged.addEventListener("change", () => {
-  // So that the user hears what was switched on; and browsers ask for a click before any sound.
-  if (settings.sound && !hadSound && document.hasFocus()) playTone();
-  hadSound = settings.sound;
-});
-
 /** Plays two short, quiet notes. */
-function playTone(): void {
+export function playTone(): void {
   const now = performance.now();
   if (now - tonePlayedAt < TONE_PAUSE_MS) return;
   tonePlayedAt = now;

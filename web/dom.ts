@@ -2,8 +2,8 @@
  * Makes an element.
  *
  * @param attributes `on…` with a function listens for that event; `true` sets an empty attribute
- * (`"true"` for `aria-…`), `false` none (`"false"` for `aria-…`), `undefined` none; `--…` sets a
- * property of its style
+ * (`"true"` for `aria-…`), `false` none (`"false"` for `aria-…`), `undefined` none; `--…` is
+ * a property of its style
  * @param children elements, and texts that are shown as they are
  *
  * @example

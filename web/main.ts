@@ -21,7 +21,7 @@ translate(document);
 document.getElementById("loading")?.remove();
 start();
 
-addEventListener("popstate", () => showAddress());
+addEventListener("popstate", showAddress);
 addEventListener("hashchange", () => {
   // The link of an invitation, in a tab that is here already.
   if (tokenOfAddress()) location.reload();

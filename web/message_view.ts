@@ -249,15 +249,9 @@ function findMentions(text: string, name: string | undefined): Part[] {
   return parts;
 }
 
-let lastMention: { readonly name: string; readonly pattern: RegExp } | undefined;
-
 function mentionOf(name: string): RegExp {
-  if (lastMention?.name !== name) {
-    const escaped = name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
-    const source = `(?<![\\p{L}\\p{M}\\p{N}_@])@?${escaped}(?![\\p{L}\\p{M}\\p{N}_])`;
-    lastMention = { name, pattern: new RegExp(source, "giu") };
-  }
-  return lastMention!.pattern;
+  const escaped = name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  return new RegExp(`(?<![\\p{L}\\p{M}\\p{N}_@])@?${escaped}(?![\\p{L}\\p{M}\\p{N}_])`, "giu");
 }
 
 function isLong(text: string): boolean {

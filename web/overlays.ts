@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { canNotify } from "./attention.ts";
+import { canNotify, playTone } from "./attention.ts";
 import { h, makeIconButton } from "./dom.ts";
 import { changeSettings, settings } from "./settings.ts";
 import type { Settings } from "./settings.ts";
@@ -157,7 +157,11 @@ export function openSettings(): void {
       (timeFormat) => changeSettings({ timeFormat }),
     ),
     ...canNotify() ? makeNotificationChoice() : [],
-    makeCheckbox(text("sound"), sound, (sound) => changeSettings({ sound })),
+    makeCheckbox(text("sound"), sound, (sound) => {
+      changeSettings({ sound });
+      // So that the user hears what was switched on; and browsers ask for a click before any sound.
+      if (sound) playTone();
+    }),
     h("p", { class: "hint" }, text("soundHint")),
   );
 }

@@ -53,26 +53,24 @@ const DEFAULTS: Settings = {
   sound: false,
 };
 
+/** Has the event `change` after the settings have changed, in this tab or in another one. */
+export const settingsChanged = new EventTarget();
+
 /** The settings that hold now. */
 export let settings: Settings = read();
 apply();
-
-/** Has the event `change` after the settings have changed, in this tab or in another one. */
-export const settingsChanged = new EventTarget();
 
 /** Changes some of the settings, for all tabs. */
 export function changeSettings(changes: Partial<Settings>): void {
   settings = { ...settings, ...changes };
   browser.set(KEY, JSON.stringify(settings));
   apply();
-  settingsChanged.dispatchEvent(new Event("change"));
 }
 
 addEventListener("storage", ({ key }) => {
   if (key !== KEY) return;
   settings = read();
   apply();
-  settingsChanged.dispatchEvent(new Event("change"));
 });
 
 function read(): Settings {
@@ -87,4 +85,5 @@ function apply(): void {
   const { theme, density, timeFormat } = settings;
   Object.assign(document.documentElement.dataset, { theme, density });
   setTimeFormat(timeFormat);
+  settingsChanged.dispatchEvent(new Event("change"));
 }

@@ -102,10 +102,25 @@ function describeRetry({ state, reason, retryAt = 0 }: Connection): StateText {
 /** Why the server put the user out, and who did it. */
 const PUT_OUT = /^you were (kicked|banned) by (.+)$/;
 
-/** What is wrong with a token has no code of its own. */
-const TOKEN_TEXTS: Readonly<Record<string, TextKey>> = {
+/** What the page says instead, by code; what is wrong with a token has no code of its own. */
+const ERROR_TEXTS: Readonly<Record<string, TextKey | undefined>> = {
+  closed: "taken",
+  forbidden: "bannedHere",
+  name_taken: "takenByOther",
+  replaced: "replaced",
+  too_many_devices: "tooManyDevices",
+  unknown: "inDoubt",
   "a token is needed": "tokenNeeded",
   "the token has expired": "tokenExpired",
+};
+
+/** What the user can do then. */
+const ERROR_ACTIONS: Readonly<Record<string, readonly Action[] | undefined>> = {
+  name_taken: ["tryAgain", "chooseName"],
+  replaced: ["useHere", "chooseName"],
+  too_many_devices: ["tryAgain"],
+  "a token is needed": [],
+  "the token has expired": [],
 };
 
 function describeEnd({ user, error, reason, isInOtherTab }: Connection): StateText {
@@ -113,37 +128,18 @@ function describeEnd({ user, error, reason, isInOtherTab }: Connection): StateTe
   const words = describeError(error!, user);
   const [, how] = PUT_OUT.exec(reason) ?? [];
   if (how) return { words, actions: [how === "kicked" ? "comeBack" : "tryAgain"] };
-  switch (error!.code) {
-    case "name_taken":
-      return { words, actions: ["tryAgain", "chooseName"] };
-    case "replaced":
-      return { words, actions: ["useHere", "chooseName"] };
-    case "too_many_devices":
-      return { words, actions: ["tryAgain"] };
-    default:
-      if (reason in TOKEN_TEXTS) return { words, actions: [] };
-      return { words: text("stopped", { reason: words }), actions: ["tryAgain", "chooseName"] };
-  }
+  const actions = ERROR_ACTIONS[error!.code] ?? ERROR_ACTIONS[reason];
+  if (actions) return { words, actions };
+  return { words: text("stopped", { reason: words }), actions: ["tryAgain", "chooseName"] };
 }
 
-/** Says why the client is closed, or did not send a message; in the server's words where the page has none. */
+/**
+ * Says why the client is closed, or did not send a message: in the server's words where the page
+ * has none.
+ */
 export function describeError({ code, message }: ChatError, user: string): string {
   const [, how, by] = PUT_OUT.exec(message) ?? [];
   if (how) return text(how as "kicked" | "banned", { by });
-  switch (code) {
-    case "closed":
-      return text("taken");
-    case "forbidden":
-      return text("bannedHere");
-    case "name_taken":
-      return text("takenByOther", { user });
-    case "replaced":
-      return text("replaced");
-    case "too_many_devices":
-      return text("tooManyDevices");
-    case "unknown":
-      return text("inDoubt");
-    default:
-      return message in TOKEN_TEXTS ? text(TOKEN_TEXTS[message]) : message;
-  }
+  const key = ERROR_TEXTS[code] ?? ERROR_TEXTS[message];
+  return key ? text(key, { user }) : message;
 }

@@ -46,7 +46,7 @@ Deno.test("a style sheet loses comments and white space, and no text in quotes",
   assertEquals(compactCss(source), expected);
 });
 
-Deno.test("linked modules run in the order of their imports, and export what they did", async () => {
+Deno.test("linked modules run in the order of their imports, and export the same", async () => {
   const linked = link("client/main.ts", {
     "client/main.ts": [
       'import { log, type Log } from "../log.ts";',
