@@ -332,7 +332,7 @@ export class Conversation {
     // Another welcome came, and the list is read again.
     if (this.#changes !== changes) return;
     for (const [user, isHere] of changes) isHere ? users.add(user) : users.delete(user);
-    this.people.set([...users]);
+    this.people.set(users);
     this.#knowsPeople = true;
     this.#handlers.onChange();
   }

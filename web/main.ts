@@ -17,7 +17,7 @@ const NAME_KEY = "name";
 
 const rooms = new Rooms(showForm);
 
-translate(document);
+translate();
 document.getElementById("loading")?.remove();
 start();
 

@@ -122,7 +122,7 @@ interface Restriction {
 }
 
 /** Opens the lists of the banned and the muted, where that can be lifted. */
-export async function openRestrictions(context: MenuContext): Promise<void> {
+async function openRestrictions(context: MenuContext): Promise<void> {
   try {
     const lists = await Promise.all(["bans", "mutes"].map(async (kind) => {
       const response = await request(context, "GET", kind);

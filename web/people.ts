@@ -30,7 +30,7 @@ export class People {
   });
   readonly #hint = h("p", { class: "hint" });
   readonly #list: HTMLElement;
-  readonly #users = new Set<string>();
+  #users = new Set<string>();
   /** All users but the page's own, sorted. */
   #sorted: string[] = [];
   /** Those whom the search finds. */
@@ -84,9 +84,8 @@ export class People {
     return this.#users.size;
   }
 
-  set(users: readonly string[]): void {
-    this.#users.clear();
-    for (const user of users) this.#users.add(user);
+  set(users: Iterable<string>): void {
+    this.#users = new Set(users);
     this.#sorted = [...this.#users].filter((user) => user !== this.#self).sort(compare);
     this.#schedule();
   }

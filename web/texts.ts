@@ -44,11 +44,11 @@ export function text(key: TextKey, values: Readonly<Record<string, string | numb
 }
 
 /** Sets the texts (`data-text`) and labels (`data-label`) of elements that the page begins with. */
-export function translate(root: ParentNode): void {
-  for (const element of root.querySelectorAll<HTMLElement>("[data-text]")) {
+export function translate(): void {
+  for (const element of document.querySelectorAll<HTMLElement>("[data-text]")) {
     element.textContent = text(element.dataset.text as TextKey);
   }
-  for (const element of root.querySelectorAll<HTMLElement>("[data-label]")) {
+  for (const element of document.querySelectorAll<HTMLElement>("[data-label]")) {
     element.ariaLabel = text(element.dataset.label as TextKey);
   }
 }
@@ -64,10 +64,13 @@ const dayThisYear = new Intl.DateTimeFormat(locale, {
 });
 const day = new Intl.DateTimeFormat(locale, { dateStyle: "long" });
 const lists = new Intl.ListFormat(locale);
-let time = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
-let moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+let time: Intl.DateTimeFormat;
+let moment: Intl.DateTimeFormat;
 
-/** Chooses how times are shown from now on: as usual in the language, or with 12 or 24 hours. */
+/**
+ * Chooses how times are shown from now on: as usual in the language, or with 12 or 24 hours. The
+ * settings do that at the start.
+ */
 export function setTimeFormat(format: "auto" | "12" | "24"): void {
   const hourCycle = ({ auto: undefined, 12: "h12", 24: "h23" } as const)[format];
   time = new Intl.DateTimeFormat(locale, { timeStyle: "short", hourCycle });
