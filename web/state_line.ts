@@ -102,16 +102,16 @@ function describeRetry({ state, reason, retryAt = 0 }: Connection): StateText {
 /** Why the server put the user out, and who did it. */
 const PUT_OUT = /^you were (kicked|banned) by (.+)$/;
 
-/** What the page says instead, by code; what is wrong with a token has no code of its own. */
+/** What the page says instead, by code; by words where there is no code. */
 const ERROR_TEXTS: Readonly<Record<string, TextKey | undefined>> = {
   closed: "taken",
-  forbidden: "bannedHere",
   name_taken: "takenByOther",
   replaced: "replaced",
   too_many_devices: "tooManyDevices",
   unknown: "inDoubt",
   "a token is needed": "tokenNeeded",
   "the token has expired": "tokenExpired",
+  "you are banned from this room": "bannedHere",
 };
 
 /** What the user can do then. */
