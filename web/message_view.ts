@@ -79,9 +79,10 @@ export function renderMessage(
   const { id, ref, user, time, state, detail } = message;
   const isOwn = user === handlers.self;
   const parts = parseText(message.text, isOwn ? undefined : handlers.self);
-  const classes = ["message", `message-${state}`];
+  const classes = ["message"];
   if (isOwn) classes.push("message-own");
   if (isGroupStart) classes.push("message-group-start");
+  classes.push(`message-${state}`);
   if (parts.some(({ kind }) => kind === "mention")) classes.push("mentions-me");
   const when = h("time", {
     datetime: new Date(time).toISOString(),

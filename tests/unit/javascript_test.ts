@@ -32,6 +32,23 @@ Deno.test("a minified module does the same, and its map leads to the source", as
   assertEquals([originalSource, originalLine, originalColumn], ["fail.ts", 3, 2]);
 });
 
+Deno.test("a script, which exports nothing, keeps its names to itself", async () => {
+  const source = [
+    "globalThis.counts = [];",
+    "function count(more: number): void {",
+    "  globalThis.counts.push(more);",
+    "}",
+    "count(1);",
+    "count(2);",
+    "export {};",
+  ].join("\n");
+  const { code } = await minify(toJavaScript(source, "count.ts"), "count.ts", source);
+  const before = Object.getOwnPropertyNames(globalThis);
+  (0, eval)(code);
+  const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name));
+  assertEquals(added, ["counts"]);
+});
+
 Deno.test("a style sheet loses comments and white space, and no text in quotes", () => {
   const source = [
     "/* Of the page: { } */",
