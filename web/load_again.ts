@@ -7,7 +7,7 @@
  */
 
 /** How often a file is asked for: some of the requests reach a server that has it. */
-const MAX_TRIES = 20;
+const MAX_TRIES = 8;
 
 /** The pauses differ, so that files do not take turns as the servers do. */
 const MAX_PAUSE_MS = 200;
@@ -39,6 +39,8 @@ async function keep(url: string): Promise<void> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const response = await fetch(url).catch(() => undefined);
     if (response?.ok) return void await response.arrayBuffer();
+    // Others share this address, and what it may ask for.
+    if (response?.status === 429) return;
     await new Promise((resolve) => setTimeout(resolve, Math.random() * MAX_PAUSE_MS));
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Opens the page without a network, with the files of the version that was the last one to be
- * opened with it. The server writes the two constants below into the first lines.
+ * opened with it. The server writes the two constants below before the code.
  *
  * @module
  */

@@ -136,6 +136,7 @@ async function* measureGrowth(
     } else {
       const { situation, values } = outcome.sample;
       const growth = values.cpu / smallCpu;
+      smallCpu = NaN;
       const isMeasured = small.has(outcome.system);
       yield isMeasured
         ? { ...outcome, sample: { situation, values: { ...values, growth } } }

@@ -138,7 +138,7 @@ const CLOSING_ERRORS: readonly ErrorCode[] = ["name_taken", "unavailable", "forb
 /** The statuses of a handshake that the server would refuse again. */
 const FINAL_STATUSES = [400, 401, 403];
 
-/** The statuses with which it says why it has no place now: one of them is that it is full. */
+/** The statuses of a server that has no place now. Its line says why. */
 const BUSY_STATUSES = [429, 503];
 
 /** The longest that the client waits because a server, or a proxy, says so. */
@@ -250,8 +250,10 @@ export class ChatClient extends ChatEventTarget {
   /** Resolves when the connection is closed. */
   #left = Promise.resolve();
   #position: string | undefined;
-  /** Whether the next message may follow anything: history comes, or a gap was reported. */
-  #mayJump = false;
+  /** Whether the next message is the first one of the history. */
+  #awaitsHistory = false;
+  /** Whether the gap after the position was reported. */
+  #isGapReported = false;
   /** Whether anything was received since the last heartbeat, or since the last ping. */
   #hasReceived = true;
   /** When half of the token's time has passed; `NaN` if it does not expire. */
@@ -486,13 +488,15 @@ export class ChatClient extends ChatEventTarget {
     // A server takes `since` only with the subprotocol.
     url.searchParams.delete("since");
     const error: ChatError = await readJson<never>(url, token, this.#closed.signal).catch((e) => e);
-    // The next attempt has begun, or the client is closed.
-    if (this.#timer !== timer) return;
-    const { status = 0, headers } = (error.cause ?? {}) as Partial<Response>;
+    if (this.#error || this.#welcome) return;
+    const { status = 0, headers } = (error?.cause ?? {}) as Partial<Response>;
     if (BUSY_STATUSES.includes(status)) {
+      // The next attempt has begun.
+      if (!timer || this.#timer !== timer) return;
       // Another server may have a place.
       const seconds = this.#servers.length > 1 ? 0 : Number(headers!.get("retry-after")) || 0;
-      this.#retry(error.message, 1000 * Math.min(seconds, MAX_RETRY_AFTER_SECONDS));
+      const waitSeconds = Math.min(Math.max(0, seconds), MAX_RETRY_AFTER_SECONDS);
+      this.#retry(error.message, 1000 * waitSeconds);
     } else if (FINAL_STATUSES.includes(status) && !(status === 401 && this.#mayAskForToken())) {
       this.#close(error);
     }
@@ -548,7 +552,7 @@ export class ChatClient extends ChatEventTarget {
   #handleWelcome(welcome: Welcome): void {
     const since = this.#position;
     const isGap = since !== undefined && !welcome.recovered;
-    this.#mayJump = since === undefined && Boolean(this.#options.history);
+    this.#awaitsHistory = since === undefined && Boolean(this.#options.history);
     // The room's log was lost, and its new ids are lower.
     if (since === undefined || isGap && isLater(since, welcome.last)) this.#position = welcome.last;
     this.#welcome = welcome;
@@ -564,21 +568,23 @@ export class ChatClient extends ChatEventTarget {
   #deliver(message: Message): void {
     const position = this.#position!;
     // What was before the first message of an empty log, nobody knows.
-    if (message.prev !== position && position !== BEFORE_FIRST_ID) this.#reportGap(position);
-    this.#mayJump = false;
+    const isFirst = this.#awaitsHistory || position === BEFORE_FIRST_ID;
+    if (!isFirst && message.prev !== position) this.#reportGap(position);
+    this.#awaitsHistory = false;
+    this.#isGapReported = false;
     this.#position = message.id;
     this.#tell("message", message);
   }
 
   #resync({ last, gap }: Resync): void {
     if (gap) this.#reportGap(this.#position!);
-    else this.#mayJump = false;
+    this.#awaitsHistory = false;
     this.#position = last;
   }
 
   #reportGap(after: string): void {
-    if (this.#mayJump) return;
-    this.#mayJump = true;
+    if (this.#isGapReported) return;
+    this.#isGapReported = true;
     this.#tell("gap", { after }, [after]);
   }
 

@@ -5,8 +5,8 @@
  */
 import { stripTypeScriptTypes } from "node:module";
 
-/** The specifier of an import or an export of a minified module. */
-const SPECIFIER = /\b(from|import|import\()"([^"]+)"/g;
+/** The specifier of an import or an export. */
+const SPECIFIER = /\b(from |import |import\()"([^"]+)"/g;
 
 /** What {@linkcode link} understands of a module, beside its code. */
 const FROM = /^(?:import \{(?:\s*\w+(?:,|\s*(?=\})))*\s*\}|export \*) from "([^"]+)";\n/gm;
@@ -62,15 +62,18 @@ export async function minify(
 }
 
 /**
- * Replaces what a minified module imports.
+ * Replaces what a module imports. Everything else stays where it is.
  *
- * @param replace gives the new specifier; it may throw
+ * @param replace gives the new specifier, which must not be longer; it may throw
  */
 export function replaceSpecifiers(
   javaScript: string,
   replace: (specifier: string) => string,
 ): string {
-  return javaScript.replaceAll(SPECIFIER, (_, before, from) => `${before}"${replace(from)}"`);
+  return javaScript.replaceAll(
+    SPECIFIER,
+    (_, before, from) => `${before}"${replace(from)}"`.padEnd(before.length + from.length + 2),
+  );
 }
 
 /**

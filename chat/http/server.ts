@@ -179,8 +179,11 @@ export class ChatServer {
           isAdmitted = !refusal;
           return refusal;
         });
-        // Deno would keep `completed` for as long as the socket is open.
-        if (isAdmitted) client.countUntil(isJoin ? response : info.completed);
+        if (isAdmitted) {
+          // Deno would keep `completed` for as long as a socket is open.
+          const isUpgrade = ({ status }: Response) => status === STATUS_CODE.SwitchingProtocols;
+          client.countUntil(response.then((it) => isUpgrade(it) ? undefined : info.completed));
+        }
         return response;
       },
       () => this.#connectionLimit.onTooManyOpenFiles(this.connectionCount),

@@ -28,9 +28,9 @@ export type SharedBudget = Pick<
 const MAX_WAITING_FRAMES = 1_024;
 
 /**
- * What a frame that waits counts beside its text: what a short one costs is mostly time. While 100
- * clients of an address send one-byte frames without end, others wait for 48 ms (p99) at 1 KiB, and
- * for 11 to 43 ms at 4 KiB.
+ * What a waiting frame counts in addition to its text, because a short one costs mostly time. While
+ * 100 clients of an address send one-byte frames without end, others wait for 48 ms (p99) at 1 KiB,
+ * and for 11 to 43 ms at 4 KiB.
  */
 const FRAME_COST_BYTES = 4 * 1024;
 

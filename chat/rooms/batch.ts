@@ -5,12 +5,19 @@ import type { Receiver } from "./member.ts";
 const FULL_CHARS = 48 * 1024;
 
 /**
+ * The same for a batch without messages. Deno keeps a buffer of the longest frame so far for each
+ * socket: many joins at once would cost each member 2 KiB for as long as it is connected.
+ */
+const FULL_CHARS_WITHOUT_MESSAGES = 900;
+
+/**
  * The frames that a broadcaster sends to its members in one flush. Most members get all of them.
  */
 export class Batch {
   readonly #protocol: Encoding;
   readonly #frames: string[] = [];
   #chars = 0;
+  #fullChars: number;
   /** How many frames were there before a member joined: that member gets only the later ones. */
   readonly #skipped = new Map<Receiver, number>();
   /** Which single frames a member does not get. */
@@ -20,17 +27,19 @@ export class Batch {
 
   constructor(protocol: Encoding) {
     this.#protocol = protocol;
+    this.#fullChars = protocol.canBatch ? FULL_CHARS_WITHOUT_MESSAGES : FULL_CHARS;
   }
 
   /** Whether the next frame should go to another batch. */
   get isFull(): boolean {
-    return this.#chars >= FULL_CHARS;
+    return this.#chars >= this.#fullChars;
   }
 
-  /** Adds a frame for everyone except some members. */
-  add(frame: string, except: readonly Receiver[]): void {
+  /** Adds a frame, of a message or not, for everyone except some members. */
+  add(frame: string, isMessage: boolean, except: readonly Receiver[]): void {
     const index = this.#frames.push(frame) - 1;
     this.#chars += frame.length;
+    if (isMessage) this.#fullChars = FULL_CHARS;
     for (const member of except) {
       if (member.protocol !== this.#protocol) continue;
       const excluded = this.#excluded.get(member);

@@ -96,8 +96,9 @@ export class Broadcaster {
     if (frame === undefined) return;
     let batch = this.#batches.at(-1);
     if (!batch || batch.isFull) this.#batches.push(batch = new Batch(this.#protocol));
-    batch.add(frame, except);
-    if (event.type === "message") this.#messageCount++;
+    const isMessage = event.type === "message";
+    batch.add(frame, isMessage, except);
+    if (isMessage) this.#messageCount++;
     if (++this.#frameCount === 1) this.#scheduleFlush();
     else this.#endBatchDelayIfComplete();
   }

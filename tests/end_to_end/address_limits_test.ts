@@ -62,6 +62,15 @@ Deno.test("above MAX_CONNECTIONS_PER_ADDRESS an address gets 429, and others get
   assertMatch(lines[1], / the last one from 127\.0\.0\.1$/);
 });
 
+Deno.test("a stream takes a place, whatever its request asks for besides", async () => {
+  await using instance = await startInstance({ MAX_CONNECTIONS_PER_ADDRESS: "2" });
+  const head = request("/rooms/chat/events", "Connection: upgrade", "Upgrade: websocket");
+  const streams = [];
+  for (let i = 0; i < 3; i++) streams.push(await requestFrom("127.0.0.1", instance, head));
+  assertEquals(streams.map(({ status }) => status), [200, 200, 429]);
+  for (const { socket } of streams) socket.destroy();
+});
+
 Deno.test("whatever ends gives its place back", async () => {
   await using instance = await startInstance({ MAX_CONNECTIONS_PER_ADDRESS: "5" });
   const requests = [

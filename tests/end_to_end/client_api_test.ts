@@ -144,6 +144,10 @@ Deno.test("the first message after a welcome follows the room's newest one", asy
   // Of a log that has expired, the server does not tell the last id.
   await using expired = startFeed({ last: "0-0" }, {}, message("7-0", "6-0"));
   assertEquals(await expired.ended, ["7-0"]);
+  // Where no history is, none is awaited.
+  const resync = { type: "resync", last: "7-0", gap: true };
+  await using room = startFeed({ last: "0-0" }, { history: 2 }, resync, message("8-0", "7-0"));
+  assertEquals(await room.ended, ["gap after 0-0", "8-0"]);
   await using empty = startFeed({ last: "5-0" }, {});
   assertEquals(await empty.ended, []);
   assertEquals(empty.client.position, "5-0");

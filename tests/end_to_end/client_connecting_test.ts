@@ -122,7 +122,7 @@ Deno.test("a client whose server is full tries the other ones at once", async ()
   const onRequest = () => new Response("the server is full\n", { status: 503, headers });
   await using full = startFakeServer({ onRequest });
   await using other = startFakeServer({ onSocket: (socket) => sendWelcome(socket) });
-  const clients = Array.from(Array(8), (_, i) => new ChatClient([full.url, other.url], `${i}`));
+  const clients = Array.from(Array(24), (_, i) => new ChatClient([full.url, other.url], `${i}`));
   await Promise.all(clients.map((client) => client.ready));
   assert(full.handshakes > 0);
   await Promise.all(clients.map((client) => client.close()));

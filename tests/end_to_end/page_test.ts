@@ -1,3 +1,4 @@
+import { SourceMap, type SourceMapping } from "node:module";
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { makeClientModule } from "../../chat/http/client_module.ts";
 import { loadPage, makePage } from "../../chat/http/page.ts";
@@ -233,6 +234,14 @@ Deno.test("developers get the source of each module", async () => {
     const source = PAGE_FILES[path.replace(/js$/, "ts")] ?? makeClientModule();
     assertEquals(map.sourcesContent, [source], path);
   }
+  // This one imports a module whose name is longer in the source.
+  const asset = files.get("conversation.js")!;
+  const code = new TextDecoder().decode(asset.bytes);
+  const map = await (await fetch(server.origin + asset.headers.sourcemap)).json();
+  const { originalLine, originalColumn } = new SourceMap(map)
+    .findEntry(0, code.indexOf(".reconnect()")) as SourceMapping;
+  const line = PAGE_FILES["conversation.ts"].split("\n")[originalLine];
+  assertMatch(line.slice(originalColumn), /^[\w.#]*reconnect\(\)/);
 });
 
 Deno.test("the version changes with each file, and with nothing else", async () => {

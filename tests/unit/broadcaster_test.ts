@@ -111,6 +111,24 @@ Deno.test("lines that are too long for one frame are split over several frames",
   assertEquals(short(frames).map((frame) => frame.split(" + ").length), [2, 2, 1]);
 });
 
+Deno.test("many joins are split over short frames, and messages are not", async () => {
+  const { join, receive, publish } = makeRoom();
+  const frames = join("foo", JSON_LINES);
+  const joinMany = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      receive({ type: "joined", user: `user-${i}`, session: `${i}`, users: i });
+    }
+  };
+  joinMany(100);
+  await until(() => frames.join("\n").split("\n").length === 100);
+  assert(frames.length > 4 && frames.every((frame) => frame.length < 1024));
+  frames.length = 0;
+  publish("bar", "hi");
+  joinMany(100);
+  await until(() => frames.length > 0);
+  assertEquals(frames.map((frame) => frame.split("\n").length), [101]);
+});
+
 Deno.test("a busy room batches events of several turns, all and in order", async () => {
   const { join, publish } = makeRoom();
   const all = Array.from({ length: 100 }, (_, i) => join(`user-${i}`, JSON_LINES, 0.05));
