@@ -13,6 +13,13 @@ export interface Router {
 }
 
 /**
+ * After this time a request over the limits is refused. Deno goes on with the next request of a
+ * connection only then, so that those who send very many at once do not delay the messages of
+ * others.
+ */
+const REFUSE_AFTER_MS = 10;
+
+/**
  * Responds to a request with the route of its path and method, or refuses it in one line.
  *
  * @param client the client's address
@@ -44,6 +51,7 @@ async function handle(
   // Nothing else is done for a request that is refused.
   const refusal = isProbe ? undefined : charge();
   if (refusal) {
+    await new Promise((resolve) => setTimeout(resolve, REFUSE_AFTER_MS));
     return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
   }
   if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");

@@ -124,6 +124,18 @@ Deno.test("joins and requests above the rate of an address get 429 and Retry-Aft
   assertEquals(status, 200);
 });
 
+Deno.test("requests that are refused do not delay others, however many come at once", async () => {
+  await using instance = await startInstance({ MAX_REQUESTS_PER_SECOND: "1" });
+  const requests = request("/nowhere").repeat(300);
+  const { text, socket } = await requestFrom("127.0.1.1", instance, requests);
+  let received = text;
+  socket.on("data", (data) => received += data);
+  for (let i = 0; i < 30; i++) await (await fetch(`${instance.http}/healthz`)).text();
+  const { length } = received.match(/HTTP\/1.1 429 /g) ?? [];
+  assert(length < 200, `${length} were refused while 30 requests of others were responded to`);
+  socket.destroy();
+});
+
 Deno.test("a flood of tiny frames ends its connection, and costs its address joins", async () => {
   const env = { MAX_JOINS_PER_SECOND: "1", MAX_LINES_PER_SECOND: "10" };
   await using instance = await startInstance(env);

@@ -217,7 +217,7 @@ Deno.test("the page opens without a network, and a new one is there at once", as
     const countTries = () => server.requests.filter((path) => path === style).length;
     const tries = countTries();
     await tab.evaluate('fetch("/healthz").then((response) => response.text())');
-    assertEquals([tries, countTries(), countLoads()], [22, 22, 2]);
+    assertEquals([tries, countTries(), countLoads()], [10, 10, 2]);
     await tab.close();
   });
 
