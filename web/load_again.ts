@@ -38,9 +38,8 @@ function urlOf(element: EventTarget | null): string {
 async function keep(url: string): Promise<void> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const response = await fetch(url).catch(() => undefined);
-    if (response?.ok) return void await response.arrayBuffer();
-    // Others share this address, and what it may ask for.
-    if (response?.status === 429) return;
+    // After 429, others of this address need what it may ask for.
+    if (response?.ok || response?.status === 429) return void await response.arrayBuffer();
     await new Promise((resolve) => setTimeout(resolve, Math.random() * MAX_PAUSE_MS));
   }
 }

@@ -51,7 +51,6 @@ export async function minify(
   const terser = await import("terser");
   const { code, map } = await terser.minify({ [path]: javaScript.replace(NO_EXPORT, "") }, {
     module: true,
-    ecma: 2020,
     // The names of a script would be those of the whole page.
     enclose: NO_EXPORT.test(javaScript),
     sourceMap: { asObject: true },

@@ -27,7 +27,7 @@ export const de: Texts = {
   openRooms: "Räume anzeigen",
   openPeople: "Leute anzeigen",
   copyLink: "Link zu diesem Raum kopieren",
-  linkCopied: "Link kopiert. Schick ihn an alle, mit denen du reden willst.",
+  linkCopied: "Link kopiert. Schick ihn jemandem.",
   unread: { one: "{count} ungelesene Nachricht", other: "{count} ungelesene Nachrichten" },
   unreadMention: "Du wurdest erwähnt",
   peopleHere: { one: "{count} Person hier", other: "{count} Leute hier" },

@@ -31,7 +31,7 @@ export const en = {
   openRooms: "Show rooms",
   openPeople: "Show people",
   copyLink: "Copy link to this room",
-  linkCopied: "Link copied. Send it to whom you want to talk to.",
+  linkCopied: "Link copied. Send it to someone.",
   unread: { one: "{count} unread message", other: "{count} unread messages" },
   unreadMention: "You were mentioned",
   peopleHere: { one: "{count} person here", other: "{count} people here" },
