@@ -289,7 +289,7 @@ export class ChatClient extends ChatEventTarget {
     this.#position = since;
     this.#ready.promise.catch(() => {});
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
-    const abort = () => this.#close(new ChatError("closed", "the signal was aborted"));
+    const abort = () => this.#close(new ChatError("closed", "aborted"));
     signal?.addEventListener("abort", abort, { signal: this.#closed.signal });
     if (signal?.aborted) abort();
     else this.#start();
@@ -488,13 +488,13 @@ export class ChatClient extends ChatEventTarget {
     // A server takes `since` only with the subprotocol.
     url.searchParams.delete("since");
     const error: ChatError = await readJson<never>(url, token, this.#closed.signal).catch((e) => e);
-    if (this.#error || this.#welcome) return;
+    if (this.#welcome) return;
     const { status = 0, headers } = (error?.cause ?? {}) as Partial<Response>;
     if (BUSY_STATUSES.includes(status)) {
       // The next attempt has begun.
       if (!timer || this.#timer !== timer) return;
       // Another server may have a place.
-      const seconds = this.#servers.length > 1 ? 0 : Number(headers!.get("retry-after")) || 0;
+      const seconds = this.#servers[1] ? 0 : Number(headers!.get("retry-after")) || 0;
       const waitSeconds = Math.min(Math.max(0, seconds), MAX_RETRY_AFTER_SECONDS);
       this.#retry(error.message, 1000 * waitSeconds);
     } else if (FINAL_STATUSES.includes(status) && !(status === 401 && this.#mayAskForToken())) {

@@ -25,7 +25,7 @@ export async function* iterateMessages(
   client.addEventListener("message", ({ detail }) => {
     if (waiting.push(detail) > MAX_WAITING) {
       waiting.pop();
-      tooSlow = new ChatError("too_slow", `more than ${MAX_WAITING} messages wait for the loop`);
+      tooSlow = new ChatError("too_slow", `more than ${MAX_WAITING} messages wait`);
       listening.abort();
     }
     wake();
