@@ -62,18 +62,15 @@ export async function minify(
 }
 
 /**
- * Replaces what a module imports. Everything else stays where it is.
+ * Replaces what a module imports. All other lines stay where they are.
  *
- * @param replace gives the new specifier, which must not be longer; it may throw
+ * @param replace gives the new specifier; it may throw
  */
 export function replaceSpecifiers(
   javaScript: string,
   replace: (specifier: string) => string,
 ): string {
-  return javaScript.replaceAll(
-    SPECIFIER,
-    (_, before, from) => `${before}"${replace(from)}"`.padEnd(before.length + from.length + 2),
-  );
+  return javaScript.replaceAll(SPECIFIER, (_, before, from) => `${before}"${replace(from)}"`);
 }
 
 /**
