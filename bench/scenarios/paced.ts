@@ -11,10 +11,10 @@ const MESSAGES_PER_SECOND = 500;
  * Turns are many and short, so that a stall of the machine decides the 99th percentile of one turn
  * only, and not the median of all turns.
  */
-const TURNS_PER_ROUND = 8;
-const TURN_SECONDS = 1;
+const TURNS_PER_ROUND = 24;
+const TURN_SECONDS = 0.4;
 /** The traffic runs this long before the measurement of a turn begins. */
-const RAMP_UP_SECONDS = 0.25;
+const RAMP_UP_SECONDS = 0.15;
 /** The turns of each system whose results are discarded, while its code is being compiled. */
 const WARM_UP_TURNS = 6;
 
