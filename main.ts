@@ -22,9 +22,10 @@ const VERSION = `deno-redis-chat ${project.version}`;
 
 /**
  * On Ctrl-C both the terminal and `deno task` send SIGINT, and with `--watch` Deno adds a SIGTERM.
- * Signals within this time after the first SIGINT belong to the same key press.
+ * To stop a service, systemd sends SIGTERM to `deno task` too, which passes it on. Signals within
+ * this time after the first one are copies of it.
  */
-const SAME_KEY_PRESS_MS = 100;
+const SAME_SIGNAL_MS = 100;
 
 /**
  * The page is made after this time if nobody has opened it before, so that hardly anybody waits for
@@ -75,7 +76,10 @@ async function start(): Promise<void> {
   if (config.redis) {
     logger.info`Sharing the chat through Redis at ${config.redis.host}:${config.redis.port}`;
   } else {
-    logger.info`This instance is alone: set REDIS_HOST=host:port to share its chat with others`;
+    const why = env.CHAT_STORE
+      ? "CHAT_STORE is memory"
+      : "set REDIS_HOST=host:port to share its chat with others";
+    logger.info`This instance is alone: ${why}`;
   }
 }
 
@@ -95,9 +99,14 @@ function readConfigOrFail(env: Environment, warnings: readonly string[]): Config
 }
 
 function stopOnSignals(stop: () => Promise<void>): void {
+  let isFirst = true;
   let isStopping = false;
   async function onSignal(): Promise<void> {
     if (isStopping) Deno.exit(130);
+    if (!isFirst) return;
+    isFirst = false;
+    // Before the shutdown, which blocks the event loop while many sessions are closed.
+    await new Promise((resolve) => setTimeout(resolve, SAME_SIGNAL_MS));
     isStopping = true;
     logger.info`Stopping; a second signal ends at once`;
     setTimeout(() => {
@@ -108,15 +117,7 @@ function stopOnSignals(stop: () => Promise<void>): void {
     // Sockets of peers that do not read would keep the process running.
     Deno.exit(0);
   }
-  let interruptedAt = -Infinity;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
-      const isSameKeyPress = performance.now() - interruptedAt < SAME_KEY_PRESS_MS;
-      if (isSameKeyPress) return;
-      if (signal === "SIGINT") interruptedAt = performance.now();
-      onSignal();
-    });
-  }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, onSignal);
 }
 
 function explainAndFail(error: Error): never {

@@ -7,6 +7,7 @@ import { launch, messageOf, startInstance } from "../support/instance.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { freePort } from "../support/ports.ts";
 import { makeCertificate, PASSWORD, startRedis } from "../support/redis.ts";
+import { sleep } from "../support/wait.ts";
 
 /** A start that fails takes no longer, or its test is red. */
 const START_DEADLINE_MS = 30_000;
@@ -30,6 +31,11 @@ Deno.test("without any setting, an instance runs alone and says so", async () =>
   instance.signal("SIGTERM");
   assertEquals((await instance.exit).code, 0);
   await Promise.all([foo.closed, bar.closed]);
+});
+
+Deno.test("an instance that must keep the chat in memory is not told to use Redis", async () => {
+  await using instance = await startInstance({ CHAT_STORE: "memory", REDIS_HOST: "r" });
+  await instance.output.find(/ This instance is alone: CHAT_STORE is memory$/);
 });
 
 Deno.test("the first line shows time, level, instance, address and version", async () => {
@@ -202,15 +208,20 @@ Deno.test("an instance exits with 0 while Redis does not reply", async () => {
   redis.process.signal("SIGCONT");
 });
 
-Deno.test("one Ctrl-C that arrives twice shuts an instance down in order", async () => {
-  await using instance = await startInstance();
-  const foo = await TextClient.join(instance.port, "foo");
-  instance.signal("SIGINT");
-  await instance.output.find(/ Stopping/);
-  instance.signal("SIGINT");
-  assertEquals((await foo.closed).code, 1001);
-  assertEquals((await instance.exit).code, 0);
-});
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`one ${signal} that arrives twice shuts an instance down in order`, async () => {
+    await using redis = await startRedis();
+    await using instance = await startInstance(redis.env);
+    const users = Array.from({ length: 50 }, (_, i) => `user ${i}`);
+    const clients = await Promise.all(users.map((user) => TextClient.join(instance.port, user)));
+    instance.signal(signal);
+    // The system gives a process only one of two signals that come at once.
+    await sleep(5);
+    instance.signal(signal);
+    for (const client of clients) assertEquals((await client.closed).code, 1001);
+    assertEquals((await instance.exit).code, 0);
+  });
+}
 
 Deno.test("a second signal ends the process at once", async () => {
   await using redis = await startRedis();
