@@ -86,7 +86,9 @@ if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] or lastEntry > ARGV[8] then
       local name = entry[2][i]
       rest, hasPrev = name == 'rest' and entry[2][i + 1] or rest, hasPrev or name == 'prev'
     end
-    local isJson, event = pcall(cjson.decode, hasPrev and rest and '{' .. rest)
+    -- JavaScript writes half a surrogate pair as such an escape, which cjson does not read.
+    rest = hasPrev and rest and '{' .. rest:gsub('\\u[dD][89a-fA-F]%x%x', '\\u0020')
+    local isJson, event = pcall(cjson.decode, rest)
     return isJson and type(event.user) == 'string' and type(event.text) == 'string'
   end
 
