@@ -116,9 +116,10 @@ export async function openRedisStore(
 
   async function leaveRoom(room: string): Promise<void> {
     claims.leaveRoom(room);
-    // Redis may still have a name in this room. The recovery finds the room through its record, and
-    // frees the name.
-    if (recovery.isRecovered) await instances.leaveRoom(room);
+    // Redis may have refused to free a name in this room. The recovery finds the room through its
+    // record, and frees the name.
+    await claims.settled();
+    if (recovery.isRecovered && !claims.isIn(room)) await instances.leaveRoom(room);
   }
 
   return {
