@@ -34,7 +34,8 @@ export async function startInstance(
   const store = config.redis
     ? await openRedisStore(config.redis, config, id)
     : openMemoryStore(config);
-  const server = await startServer(config, store, ready).catch((error) => {
+  const server = await startServer(config, store, ready).catch(async (error) => {
+    await store.close();
     if (error instanceof StoreUnavailable) throw error;
     throw new Error(`at HOST ${config.host} and PORT ${config.port}: ${error.message}`);
   });

@@ -7,7 +7,7 @@ import { deadline } from "../store/deadline.ts";
 import { type NameLoss, type Sender, type Store, StoreUnavailable } from "../store/store.ts";
 import type { BroadcasterOptions } from "./broadcaster.ts";
 import { History } from "./history.ts";
-import type { Member, Receiver } from "./member.ts";
+import type { Member, Position, Receiver } from "./member.ts";
 import { moderate } from "./moderation.ts";
 import { Room } from "./room.ts";
 
@@ -99,10 +99,10 @@ export class Hub {
   /**
    * Lets a listener receive the events of a room. It is not in the room, and nobody there sees it.
    *
-   * @returns the id of the room's newest message; every later event is delivered
+   * @returns where the room is now; every later event is delivered
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
    */
-  async listen(name: string, listener: Receiver): Promise<string> {
+  async listen(name: string, listener: Receiver): Promise<Position> {
     const { room, subscribed } = this.#activate(name);
     room.addListener(listener);
     await subscribed.catch((error) => {

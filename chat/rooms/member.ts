@@ -3,6 +3,14 @@ import type { Banned, Kicked } from "../protocol/events.ts";
 import type { Encoding, Protocol } from "../protocol/protocol.ts";
 import type { NameLoss, NameSecret } from "../store/store.ts";
 
+/** Where a room is when somebody begins to receive its events. */
+export interface Position {
+  /** The id of the last message before. */
+  readonly last: string;
+  /** Whether messages may be missing after that one, as the room was told. */
+  readonly hasGap: boolean;
+}
+
 /** Whoever receives the events of a room. */
 export interface Receiver {
   /** What the client may do. */
@@ -35,10 +43,10 @@ export interface Member extends Receiver {
    * Called once, when the room receives the event by which this member joins. From here on the room
    * delivers every event to the member.
    *
-   * @param last the id of the last message before
+   * @param position where the room is now
    * @param users how many users are in the room now
    */
-  onJoined(last: string, users: number): void;
+  onJoined(position: Position, users: number): void;
   /** Called when another session has the name. This session must end. */
   onNameLost(loss: NameLoss): void;
 }

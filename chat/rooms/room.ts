@@ -4,7 +4,7 @@ import type { Encoding } from "../protocol/protocol.ts";
 import { ByUser } from "../store/by_user.ts";
 import { areRivals, type NameLoss } from "../store/store.ts";
 import { Broadcaster, type BroadcasterOptions } from "./broadcaster.ts";
-import type { Member, Receiver } from "./member.ts";
+import type { Member, Position, Receiver } from "./member.ts";
 
 const NOBODY: readonly Member[] = [];
 
@@ -37,6 +37,8 @@ export class Room {
   /** The ids of the messages that were removed last, oldest removal first. */
   readonly #removed = new Set<string>();
   #lastId = BEFORE_FIRST_ID;
+  /** Whether messages may be missing after the last one. */
+  #hasGap = false;
   /** How many messages this instance has sent to the store without a reply so far. */
   #inFlight = 0;
 
@@ -107,11 +109,11 @@ export class Room {
   /**
    * Lets a listener receive the events from here on, unless it was removed.
    *
-   * @returns the id of the last message before
+   * @returns where the room is now
    */
-  startListener(listener: Receiver): string {
+  startListener(listener: Receiver): Position {
     if (this.#listeners.has(listener)) this.#broadcasterFor(listener.protocol).add(listener);
-    return this.#lastId;
+    return this.#position;
   }
 
   /** Removes a listener. */
@@ -152,9 +154,11 @@ export class Room {
         return this.#broadcast(event, line);
       case "resync":
         this.#lastId = event.last;
+        this.#hasGap = event.gap;
         return this.#broadcast(event, line);
       case "message": {
         this.#lastId = event.id;
+        this.#hasGap = false;
         let senders = this.#members.of(event.user);
         // Other devices of the sender get the message.
         if (senders.length > 0 && senders[0].maxDevices > 1) {
@@ -210,6 +214,10 @@ export class Room {
     return this.#broadcasters.get(member.protocol)?.isFlushPendingFor(member) ?? false;
   }
 
+  get #position(): Position {
+    return { last: this.#lastId, hasGap: this.#hasGap };
+  }
+
   get #receivers(): Receiver[] {
     return [...this.#members.all(), ...this.#listeners];
   }
@@ -239,7 +247,7 @@ export class Room {
     this.#reservations.delete(session);
     this.#members.add(member);
     this.#broadcasterFor(member.protocol).add(member);
-    member.onJoined(this.#lastId, users);
+    member.onJoined(this.#position, users);
     onJoined();
   }
 

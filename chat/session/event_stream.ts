@@ -67,9 +67,9 @@ export class EventStream implements Receiver {
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
    */
   async start(): Promise<void> {
-    const last = await this.#hub.listen(this.#request.room, this);
-    const replay = await prepareReplay(this.#hub.history, this.#request, last, this.#reads);
-    this.#send(last, replay).catch(() => this.close(CLOSE.tryLater));
+    const position = await this.#hub.listen(this.#request.room, this);
+    const replay = await prepareReplay(this.#hub.history, this.#request, position, this.#reads);
+    this.#send(position.last, replay).catch(() => this.close(CLOSE.tryLater));
   }
 
   deliver(frame: string): void {

@@ -12,6 +12,7 @@ import {
 import { quote } from "../protocol/names.ts";
 import type { Encoding } from "../protocol/protocol.ts";
 import type { History } from "../rooms/history.ts";
+import type { Position } from "../rooms/member.ts";
 import type { LogEntry } from "../store/store.ts";
 import type { ListenRequest } from "./join_request.ts";
 import type { Writer } from "./writer.ts";
@@ -41,21 +42,21 @@ export interface Replay {
  * Prepares what a new session receives first: the messages after `since`, or the room's last ones.
  * The first page has been read when this resolves.
  *
- * @param last the id of the room's newest message at the time of the join
+ * @param position where the room was at the time of the join
  * @param reads how many reads the client's address may have at a time
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store cannot be read
  */
 export async function prepareReplay(
   history: History,
   { room, since, history: count, access }: ListenRequest,
-  last: string,
+  position: Position,
   reads: Semaphore,
 ): Promise<Replay> {
   if (since === undefined) {
-    const pages = count > 0 ? [await history.last(reads, room, count, last)] : [];
+    const pages = count > 0 ? [await history.last(reads, room, count, position.last)] : [];
     return { recovered: false, pages };
   }
-  const replay = await resume(history, room, since, last, reads);
+  const replay = await resume(history, room, since, position, reads);
   // Without authentication nobody may remove anything.
   if (replay.error || access.user === undefined) return replay;
   const removals = await history.removals(room, since);
@@ -68,14 +69,15 @@ async function resume(
   history: History,
   room: string,
   since: string,
-  last: string,
+  position: Position,
   reads: Semaphore,
 ): Promise<Replay> {
+  const { last, hasGap } = position;
   if (!isId(since)) return refuse(`since is ${quote(since)}, which is not an id`);
   if (isLater(since, last) && !mayHaveExpired(since, last)) {
     return refuse(`since is ${since}, but the room's newest message is ${last}`);
   }
-  if (since === last) return { recovered: true, pages: [] };
+  if (since === last) return { recovered: !hasGap, pages: [] };
   // The page begins with the message itself, if the log has it.
   const pages = history.between(reads, room, previousId(since), last);
   const page = (await pages.next()).value ?? [];
@@ -87,7 +89,7 @@ async function resume(
   // If the log has lost the message, any other one before the next one may be a newer one.
   const recovered = prev === since && isProofOfNoGap(id, prev) &&
     (hasSince || (await history.last(reads, room, 1, previousId(id))).length === 0);
-  return { recovered, pages: replayUpTo(last, rest, pages) };
+  return { recovered, pages: replayUpTo(position, rest, pages) };
 }
 
 /**
@@ -155,22 +157,24 @@ function mayHaveExpired(since: string, last: string): boolean {
 }
 
 async function* replayUpTo(
-  last: string,
+  { last, hasGap }: Position,
   first: readonly LogEntry[],
   rest: AsyncIterable<readonly LogEntry[]>,
 ): AsyncGenerator<readonly Replayed[]> {
-  let position = first[0].event.prev;
+  let position = "";
   function markHoles(page: readonly LogEntry[]): Replayed[] {
     return page.flatMap((entry) => {
-      const hole = entry.event.prev === position ? [] : [makeGap(entry.event.prev)];
-      position = entry.event.id;
-      return [...hole, entry];
+      const { id, prev } = entry.event;
+      // What is before the first one is told by `recovered`.
+      const isNext = position === "" || prev === position && isProofOfNoGap(id, prev);
+      position = id;
+      return isNext ? [entry] : [makeGap(prev), entry];
     });
   }
   yield markHoles(first);
   for await (const page of rest) yield markHoles(page);
-  // Redis has lost the end of the log, which the room's other sessions have received.
-  if (position !== last) yield [makeGap(last)];
+  // Redis has lost the end of the log, which the room's other sessions have received or were told.
+  if (position !== last || hasGap) yield [makeGap(last)];
 }
 
 function makeGap(last: string): Replayed {

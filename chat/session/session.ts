@@ -10,7 +10,7 @@ import { BEFORE_FIRST_ID } from "../protocol/ids.ts";
 import type { Decoded, Protocol } from "../protocol/protocol.ts";
 import { exceedsBytes, exceedsJsonBytes } from "../protocol/utf8.ts";
 import type { Hub } from "../rooms/hub.ts";
-import type { Member } from "../rooms/member.ts";
+import type { Member, Position } from "../rooms/member.ts";
 import {
   Muted,
   type NameLoss,
@@ -139,10 +139,10 @@ export class Session implements Member, InboundHandler {
     );
   }
 
-  onJoined(last: string, users: number): void {
+  onJoined(position: Position, users: number): void {
     if (this.#hasLeft) return this.#leave();
     this.#writer.startQueue();
-    this.#replay(last, users).catch((error) => this.#fail(error));
+    this.#replay(position, users).catch((error) => this.#fail(error));
   }
 
   deliver(frame: string): void {
@@ -244,12 +244,13 @@ export class Session implements Member, InboundHandler {
   }
 
   /** Sends what the client asked to receive first, and then the events that have come meanwhile. */
-  async #replay(last: string, users: number): Promise<void> {
+  async #replay(position: Position, users: number): Promise<void> {
     const { history } = this.#hub;
     const { reads } = this.#budget.address;
-    const { recovered, error, pages } = await prepareReplay(history, this.#request, last, reads);
+    const replay = await prepareReplay(history, this.#request, position, reads);
+    const { recovered, error, pages } = replay;
     if (this.#hasLeft) return;
-    this.#welcome(last, users, recovered);
+    this.#welcome(position.last, users, recovered);
     if (error) this.#writer.reply(error);
     await sendReplay(this.#writer, this.protocol, pages, () => this.#hasLeft);
   }

@@ -70,6 +70,66 @@ Deno.test("after a snapshot is restored, everyone is told what may be missing", 
   await text.leave();
 });
 
+Deno.test("after a busy room was restored, who was away is told what may be missing", async () => {
+  await using stack = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  await using first = await startRedis({ folder });
+  await using pair = await startPair(first);
+  const { foo, bar, instances, talk } = pair;
+  await talk();
+  const [{ id: early }, { id: saved }] = foo.all("message");
+  await first.command("SAVE");
+  // More than the instances remember.
+  await Promise.all(Array.from({ length: 250 }, (_, i) => foo.publish(`lost ${i}`)));
+  await talk();
+  first.process.signal("SIGKILL");
+  await first.process.exit;
+
+  await using _redis = await startRedis({ port: first.port, folder });
+  await Promise.all(instances.map(untilReady));
+  for (const client of [foo, bar]) {
+    assertEquals(await client.find("resync"), { type: "resync", last: saved, gap: true });
+  }
+  /** Lets clients that were away come back to both instances, and asserts what they are told. */
+  async function assertTold(...texts: string[]): Promise<void> {
+    for (const { port } of instances) {
+      for (const [since, missed] of [[saved, texts], [early, ["words 2", ...texts]]] as const) {
+        const away = await JsonClient.join(port, "away", { room: "r", since });
+        await away.receivedMessages(missed.length);
+        const { recovered } = await away.welcome();
+        if (recovered) await away.find("resync", ({ gap }) => gap);
+        assertEquals([away.texts, recovered], [missed, since === early]);
+        await away.leave();
+      }
+    }
+  }
+  await assertTold();
+  await talk();
+  await assertTold("words 5", "words 6");
+  for (const client of [foo, bar]) assertEquals(client.all("resync").length, 1);
+});
+
+Deno.test("what an instance had not heard before the log was deleted may be missing", async () => {
+  await using redis = await startRedis();
+  await using pair = await startPair(redis);
+  const { foo, bar, instances, talk } = pair;
+  await talk();
+  const since = foo.all("message").at(-1)!.id;
+  await redis.command("DEL", LOG);
+  await talk();
+  for (const { port } of instances) {
+    const away = await JsonClient.join(port, "away", { room: "r", since });
+    assertEquals((await away.welcome()).recovered, false);
+    await away.leave();
+  }
+  // Both have heard everything.
+  for (const client of [foo, bar]) {
+    assertWords(client, 4);
+    assertEquals([countGaps(client), client.all("resync")], [0, []]);
+  }
+});
+
 Deno.test("a client that returns to a log that lost its end is told of the gap", async () => {
   await using redis = await startRedis();
   await using pair = await startPair(redis);

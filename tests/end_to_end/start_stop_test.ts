@@ -81,12 +81,16 @@ Deno.test("wrong settings end the start with a line for each of them", async () 
 
 Deno.test("a port in use ends the start with one line", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const lines = await failedStart({ PORT: `${listener.addr.port}`, CHAT_STORE: "memory" });
-  assertEquals(lines.length, 1);
-  assertStringIncludes(
-    lines[0],
-    `cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: Address already in use`,
-  );
+  await using redis = await startRedis();
+  for (const env of [{ CHAT_STORE: "memory" }, redis.env]) {
+    const lines = await failedStart({ PORT: `${listener.addr.port}`, ...env });
+    assertEquals(lines.length, 1);
+    assertStringIncludes(
+      lines[0],
+      `cannot start at HOST 127.0.0.1 and PORT ${listener.addr.port}: Address already in use`,
+    );
+  }
+  assertEquals(await redis.instances(), [], "no other instance has to find out that it is gone");
 });
 
 Deno.test("without Redis, one line names host, port and cause", async () => {

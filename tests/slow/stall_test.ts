@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { startInstance } from "../support/instance.ts";
+import { untilReady } from "../support/readiness.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { countLeft, TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { sleep, until } from "../support/wait.ts";
@@ -37,15 +38,22 @@ Deno.test("an instance keeps its lease for 6 s of a stall, and recovers from 15 
   const stalled = sleep(15_000);
   await watcher.until("loses: has left the chat!");
   const thief = await TextClient.join(two.port, "loses");
+  for (const client of [keeps, loses]) client.send("said too late");
   await stalled;
   one.signal("SIGCONT");
   assertEquals(await loses.closed, { code: 4409, reason: "the name is taken" });
   await watcher.until("keeps: has joined the chat!");
   await redis.untilReply("SCARD chat-users", 3);
   assertEquals(await redis.users(), ["keeps", "loses", "watcher"]);
+  await untilReady(one);
   keeps.send("here again");
   await watcher.until("keeps: here again");
   await untilCaughtUp(redis, [watcher, thief]);
   assertEquals(countLeft(watcher.frames), new Map([["loses", 1], ["keeps", 1]]));
+  // Nobody speaks who is not there, nor under a name that another user has.
+  assert(!watcher.frames.includes("loses: said too late"), `${watcher.frames}`);
+  const [joined, said] = ["keeps: has joined the chat!", "keeps: said too late"]
+    .map((line) => watcher.frames.indexOf(line));
+  assert(said === -1 || said > joined, `${watcher.frames}`);
   await Promise.all([keeps, thief, watcher].map((client) => client.leave()));
 });

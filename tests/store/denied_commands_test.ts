@@ -136,6 +136,23 @@ Deno.test("a device leaves, or does when it can: hset is denied", async () => {
   await store.close();
 });
 
+Deno.test("a device leaves a room that its instance leaves: hset is denied", async () => {
+  await using redis = await startRedis();
+  const { store, hear } = await startStore(redis);
+  const { store: other } = await startStore(redis);
+  for (const [i, one] of [store, other].entries()) {
+    await one.claim("r", "foo", `s${i}`, { maxDevices: 9 });
+  }
+  await denying(redis, "hset", async () => {
+    await Promise.all([other.release("r", "foo", "s1"), other.unsubscribe("r")]);
+  });
+  await until(() => other.ping().then(() => true, () => false), 50);
+  await store.release("r", "foo", "s0");
+  assertEquals(await hear(3), ["joined foo", "added foo", "left foo"]);
+  assertEquals(await redis.users("r"), []);
+  await Promise.all([store.close(), other.close()]);
+});
+
 Deno.test("a session that no longer has the name writes nothing: hset is denied", async () => {
   await using redis = await startRedis();
   const { commands, subscriber } = await connect(redis.settings, 5_000);

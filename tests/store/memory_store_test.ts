@@ -1,3 +1,5 @@
+import { assert } from "@std/assert";
+import { MemoryRestrictions } from "../../chat/store/memory/memory_moderation.ts";
 import { MemoryBackend, openSharedStore } from "../../chat/store/memory/memory_store.ts";
 import { testStore } from "./store_contract.ts";
 
@@ -18,4 +20,10 @@ testStore("memory", (limits) => {
       return Promise.resolve();
     },
   });
+});
+
+Deno.test("memory: a room without bans takes no memory, however often it is asked for them", () => {
+  const restrictions = new MemoryRestrictions();
+  const none = restrictions.of("banned", "r");
+  assert(restrictions.of("banned", "r") !== none, "it was not kept");
 });

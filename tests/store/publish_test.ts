@@ -215,6 +215,36 @@ Deno.test("redis: an instance that has not heard the end of the log proves no ga
   await other.close();
 });
 
+Deno.test("redis: the first message after a deleted log proves no gap", async () => {
+  await using redis = await startRedis();
+  const log = "{chat:r}:log";
+  const rest = '"user":"baz","text":"heard"}';
+  for (const [ageMs, isProof] of [[0, false], [LIMITS.historySeconds * 1000 + 1, true]] as const) {
+    const last = `${Date.now() - ageMs}-0`;
+    await redis.command("XADD", log, last, "prev", "0-0", "rest", rest);
+    const store = await openRedisStore(redisSettings(redis.port), LIMITS);
+    await store.subscribe("r", { onEvent() {}, onNameLost() {} });
+    await redis.command("DEL", log);
+    const id = await store.publish("r", "foo", "next");
+    const [{ event }] = await store.readAfter("r", "0-0", 1);
+    assertEquals([event.prev, isProofOfNoGap(id, last)], [last, isProof]);
+    await redis.command("DEL", log);
+    await store.close();
+  }
+});
+
+Deno.test("redis: a text with half a surrogate pair is a message like any other", async () => {
+  await using test = await startStores();
+  const { store, heard } = test;
+  const ids: string[] = [];
+  // The last one has none: it has a backslash.
+  const texts = ["\ud800", "\udc00\udbff", "\ud83d\ude00 \udfff", "\\ud800"];
+  for (const text of [...texts, "after"]) ids.push(await store.publish("r", "foo", text));
+  await until(() => heard.length === ids.length);
+  assertEquals(heard.map(({ text }) => text), [...texts, "after"]);
+  assertEquals(heard.map(({ prev }) => prev), ["0-0", ...ids.slice(0, -1)]);
+});
+
 Deno.test("redis: an entry with a far higher id makes no message look old", async () => {
   await using stores = await startStores();
   const { redis, store } = stores;

@@ -449,6 +449,13 @@ Deno.test("redis: without Redis a start fails, naming host, port and cause", asy
   assert(error.message.includes("ECONNREFUSED"), error.message);
 });
 
+Deno.test("redis: a Redis without INFO can be used", async () => {
+  await using redis = await startRedis({ args: ["--rename-command", "INFO", ""] });
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
+  await store.ping();
+  await store.close();
+});
+
 Deno.test("redis: a refused start names the right and leaves no connection", async () => {
   await using redis = await startRedis();
   await redis.command("ACL", "SETUSER", "default", "-sadd");

@@ -493,6 +493,24 @@ Deno.test("a gap that has left the log is skipped, and the rest is delivered", a
   assertEquals(delivered.at(-1), "message 10");
 });
 
+Deno.test("a gap fill that is superseded in its first pause does not stop the room", async () => {
+  const { subscription, receive, logged, delivered, failReads } = makeSubscription(({ type }) => {
+    if (type === "joined") setTimeout(() => subscription.resync());
+  });
+  logged.push(message(5));
+  await subscription.start();
+  failReads(1);
+  receive(message(7).line);
+  // None of what was delivered is left.
+  logged.splice(0, 1, message(3), message(9, 5));
+  receive(joined("x".repeat(64 * 1024)), message(9, 5).line);
+  await until(() => delivered.includes("message 9"));
+  assertEquals(delivered.map((text) => text.slice(0, 11)), [
+    ...["gap after 5", "joined xxxx", "message 9"],
+  ]);
+  subscription.close();
+});
+
 Deno.test("a closed subscription delivers nothing, also during a gap fill", async () => {
   const { subscription, receive, logged, delivered } = makeSubscription();
   await subscription.start();

@@ -23,7 +23,7 @@ function makeMember(
     protocol: TEXT,
     log,
     ...NO_MODERATION,
-    onJoined: (last, users) => log.push(`admitted after ${last}, ${users} are there`),
+    onJoined: ({ last }, users) => log.push(`admitted after ${last}, ${users} are there`),
     deliver: (frame) => log.push(frame),
     onNameLost: (loss) => log.push(loss),
     ...more,

@@ -43,7 +43,7 @@ async function makeSession(protocol: Protocol, history?: History) {
   };
   const hub = {
     join(_room: string, session: Session) {
-      session.onJoined("0-0", 1);
+      session.onJoined({ last: "0-0", hasGap: false }, 1);
       return Promise.resolve("claimed");
     },
     history,

@@ -17,11 +17,16 @@ export class MemoryRestrictions {
   of(kind: RestrictionKind, room: string): Map<string, MemoryBan> {
     const key = `${kind}:${room}`;
     const bans = this.#bans.get(key) ?? new Map();
-    this.#bans.set(key, bans);
     for (const [user, { until }] of bans) {
       if (until <= Date.now()) bans.delete(user);
     }
+    if (bans.size === 0) this.#bans.delete(key);
     return bans;
+  }
+
+  /** Bans or mutes a user. */
+  add(kind: RestrictionKind, room: string, ban: MemoryBan): void {
+    this.#bans.set(`${kind}:${room}`, this.of(kind, room).set(ban.user, ban));
   }
 
   /** Tells whether a user or an address is banned: see {@linkcode ModerationStore.isBanned}. */
@@ -44,12 +49,11 @@ export function openMemoryModeration(
   const { moderators } = restrictions;
   return {
     restrict(kind, room, user, by, seconds, address = false) {
-      const bans = restrictions.of(kind, room);
-      const former = bans.get(user);
+      const former = restrictions.of(kind, room).get(user);
       if (!former && seconds === 0) return Promise.resolve();
       const until = seconds === 0 ? 0 : Date.now() + seconds * 1000;
       const addresses = address && former ? former.addresses : new Set<string>();
-      bans.set(user, { user, by, until, address, addresses });
+      restrictions.add(kind, room, { user, by, until, address, addresses });
       publish(room, { type: kind, user, by, until, ...address && { address } });
       return Promise.resolve();
     },

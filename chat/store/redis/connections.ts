@@ -246,7 +246,7 @@ class RedisConnection {
    */
   async checkServer(): Promise<ServerReport | undefined> {
     const info = await this.#track(() => this.redis.info()).catch((error) => {
-      if (!error.message.startsWith("NOPERM")) throw error;
+      if (!/^NOPERM|unknown command/.test(error.message)) throw error;
     });
     const report = info === undefined ? undefined : checkServer(info);
     await this.#track(() => this.redis.del(...this.keys.probes)).catch((error) => {

@@ -41,7 +41,7 @@ export class NameClaims {
   readonly #scripts: ReturnType<typeof defineClaimScripts>;
   readonly #onNameLost: (room: string, claim: Claim, loss: NameLoss) => void;
   readonly #rooms = new Map<string, Names>();
-  /** The claims that have no reply yet. */
+  /** The claims and the releases that have no reply yet. */
   readonly #pending = new Set<Promise<unknown>>();
   /** The names that were released here while Redis could not free them. */
   readonly #unreleased: Unreleased[] = [];
@@ -64,6 +64,11 @@ export class NameClaims {
   /** The rooms of this instance. */
   get rooms(): Iterable<string> {
     return this.#rooms.keys();
+  }
+
+  /** Whether this instance may hold names in a room. */
+  isIn(room: string): boolean {
+    return this.#rooms.has(room);
   }
 
   /** Whether this instance holds any name. */
@@ -115,9 +120,9 @@ export class NameClaims {
     session: string,
     { maxDevices = 1, ...options }: ClaimOptions = {},
   ): Promise<"claimed" | NameLoss> {
-    const claim = this.#claim(room, { ...options, maxDevices, user, session, claimedAtMs: 0 });
-    this.#pending.add(claim);
-    return claim.finally(() => this.#pending.delete(claim));
+    return this.#track(
+      this.#claim(room, { ...options, maxDevices, user, session, claimedAtMs: 0 }),
+    );
   }
 
   async #claim(room: string, claim: Claim): Promise<"claimed" | NameLoss> {
@@ -224,7 +229,11 @@ export class NameClaims {
    *
    * @returns whether the room was left `"empty"`, or empty by one who was always `"alone"`
    */
-  async release(
+  release(room: string, user: string, session: string): Promise<"empty" | "alone" | undefined> {
+    return this.#track(this.#release(room, user, session));
+  }
+
+  async #release(
     room: string,
     user: string,
     session: string,
@@ -265,9 +274,14 @@ export class NameClaims {
     else await this.#connection.run("SADD", keys.users, user);
   }
 
-  /** Resolves once every claim that is pending now has settled. */
+  /** Resolves once every claim and every release that is pending now has settled. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#pending);
+  }
+
+  #track<T>(promise: Promise<T>): Promise<T> {
+    this.#pending.add(promise);
+    return promise.finally(() => this.#pending.delete(promise));
   }
 
   /** Publishes an event that others have missed, if it is still true: see `announce.lua`. */

@@ -47,6 +47,8 @@ export function makeNameRecovery(
   let unreleased: Unreleased[] = [];
   /** Whether the connection was lost since the last recovery. */
   let wasCutOff = false;
+  /** Whether the lease had ended, and the names are not reclaimed yet. */
+  let hadNoLease = false;
   let others: Promise<(room: string) => readonly string[]> | undefined;
   let othersReadAt = 0;
 
@@ -100,6 +102,7 @@ export function makeNameRecovery(
 
   async function runRecovery(): Promise<void> {
     isRegistered = false;
+    hadNoLease ||= !instances.hasOwnLease;
     reaper.startGracePeriod();
     instances.retireId();
     const [earliest] = instances.retiredIds;
@@ -118,6 +121,7 @@ export function makeNameRecovery(
     // Whoever was cut off has no right to a name that someone else claimed meanwhile.
     const takesBack = !wasCutOff && !wasReaped;
     await Promise.all([...claims.rooms].map((room) => reclaim(room, takesBack)));
+    hadNoLease = false;
     if (hasLostData && !wasReaped) {
       // Redis had lost the names, so nobody else has seen the users leave.
       await Promise.all(
@@ -226,6 +230,10 @@ export function makeNameRecovery(
   return {
     get isRecovered() {
       return isRecovered();
+    },
+    /** Whether others may have taken this instance for dead, and freed its names. */
+    get mayHaveLostNames() {
+      return hadNoLease || !instances.hasOwnLease;
     },
     ...{ start, renewLease, reconnect, recover, reclaim, freeOwnerless, close },
   };

@@ -54,7 +54,8 @@ export async function openRedisStore(
   const log = new Log(commands, limits, {
     nowMs: () => instances.nowMs,
     observerOf: (room) => subscriptions.get(room),
-    hasName: (room, user, session) => claims.find(room, user, session) !== undefined,
+    hasName: (room, user, session) =>
+      !recovery.mayHaveLostNames && claims.find(room, user, session) !== undefined,
   });
   const lifetime = manageLogLifetime(
     ...[commands, log, limits.historySeconds, () => instances.nowMs] as const,
@@ -116,9 +117,10 @@ export async function openRedisStore(
 
   async function leaveRoom(room: string): Promise<void> {
     claims.leaveRoom(room);
-    // Redis may still have a name in this room. The recovery finds the room through its record, and
-    // frees the name.
-    if (recovery.isRecovered) await instances.leaveRoom(room);
+    // Redis may have refused to free a name in this room. The recovery finds the room through its
+    // record, and frees the name.
+    await claims.settled();
+    if (recovery.isRecovered && !claims.isIn(room)) await instances.leaveRoom(room);
   }
 
   return {
@@ -161,7 +163,12 @@ export async function openRedisStore(
       const end = await claims.release(room, user, session);
       if (end) await lifetime.noteEmpty(room, end === "empty").catch(ignoreOutage);
     },
-    publish: (room, ...message) => log.publish(room, ...message),
+    publish(room, user, text, ref, after, sender) {
+      if (sender && recovery.mayHaveLostNames) {
+        return Promise.reject(new StoreUnavailable("somebody else may have the sender's name"));
+      }
+      return log.publish(room, user, text, ref, after, sender);
+    },
     async publishUnlogged(room, event) {
       log.flush(room);
       const { channel, mutes } = commands.keys.room(room);

@@ -288,7 +288,8 @@ export class RoomSubscription implements LogObserver {
       }
       this.#deliver(event, line);
       chars += line.length;
-      if (chars < FILL_BURST_CHARS) continue;
+      // Another fill, which may come in a pause, goes on after a message.
+      if (chars < FILL_BURST_CHARS || this.#recent.length === 0) continue;
       chars = 0;
       await sleep(FILL_PAUSE_MS);
       if (this.#currentFill !== fill) return false;

@@ -86,7 +86,9 @@ if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] or lastEntry > ARGV[8] then
       local name = entry[2][i]
       rest, hasPrev = name == 'rest' and entry[2][i + 1] or rest, hasPrev or name == 'prev'
     end
-    local isJson, event = pcall(cjson.decode, hasPrev and rest and '{' .. rest)
+    -- JavaScript writes half a surrogate pair as such an escape, which cjson does not read.
+    rest = hasPrev and rest and '{' .. rest:gsub('\\u[dD][89a-fA-F]%x%x', '\\u0020')
+    local isJson, event = pcall(cjson.decode, rest)
     return isJson and type(event.user) == 'string' and type(event.text) == 'string'
   end
 
@@ -131,14 +133,13 @@ if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] or lastEntry > ARGV[8] then
   end
   local highest = tonumber(seen:match('^%d+'))
   if isLater(seen, prev) and highest <= latest then
-    if isLater(ARGV[6], prev) then
-      if prev ~= '0-0' then
-        -- The log may have messages that the instance has not heard, so this `prev` does not prove
-        -- that nothing is between: see `isProofOfNoGap` in ids.ts.
-        sequence = sequence + 1e9
-      end
-      prev = ARGV[6]
+    -- The log may have lost or may have messages that the instance has not heard, so this `prev`
+    -- does not prove that nothing is between: see `isProofOfNoGap` in ids.ts. An empty log whose
+    -- messages were old has expired.
+    if lastEntry ~= '0-0' or highest > now - seconds * 1000 then
+      sequence = sequence + 1e9
     end
+    prev = isLater(ARGV[6], prev) and ARGV[6] or prev
     nextId = string.format('%.0f-%.0f', math.max(highest + 1, lastTime + 1, now), sequence)
   elseif tonumber(lastTime) > now then
     nextId = string.format('%s-%.0f', lastTime, lastSequence + 1 + sequence)
