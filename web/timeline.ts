@@ -121,7 +121,7 @@ export class Timeline {
   readonly #jump: HTMLElement;
   readonly #readOut = h("div", { class: "visually-hidden", "aria-live": "polite" });
 
-  #items: Item[] = [];
+  readonly #items: Item[] = [];
   readonly #messages = new Map<string, MessageItem>();
   readonly #pending = new Map<string, MessageItem>();
   /** What was removed while a page with it may be on its way, and by whom. */
@@ -266,7 +266,7 @@ export class Timeline {
 
   /** Shows that a user joined or left, together with those before and after. */
   addPresence(kind: "joined" | "left", user: string): void {
-    const last = this.#items.at(-1 - this.#pending.size);
+    const last = this.#items[this.#end - 1];
     if (last?.kind !== "presence" || last.users.size >= MAX_GROUPED && !last.users.has(user)) {
       const users = new Map<string, Presence>([[user, kind]]);
       this.#append({ kind: "presence", users, ...this.#make("") });
@@ -301,13 +301,8 @@ export class Timeline {
 
   /** Forgets all items but the pending ones, and reads the newest messages again. */
   startOver(): void {
-    this.#items = [...this.#pending.values()];
-    this.#messages.clear();
-    this.#size = this.#items.reduce((sum, item) => sum + sizeOf(item), 0);
+    this.#dropOldest(this.#end);
     this.#isCut = false;
-    this.#epoch++;
-    this.#older = "more";
-    this.#from = this.#to = 0;
     this.#line = undefined;
     this.#goToEnd();
   }
@@ -364,10 +359,15 @@ export class Timeline {
     this.#say(`${user}: ${text.slice(0, READ_OUT_CHARS)}`);
   }
 
+  /** Where the pending items begin. */
+  get #end(): number {
+    return this.#items.length - this.#pending.size;
+  }
+
   /** Adds an item before the pending ones. */
   #append(item: Item): void {
     if (this.#isCut) return this.#schedule();
-    this.#insert(this.#items.length - this.#pending.size, [item]);
+    this.#insert(this.#end, [item]);
   }
 
   #insert(index: number, added: readonly Item[]): void {
@@ -401,23 +401,24 @@ export class Timeline {
     this.#to = move(this.#to);
   }
 
+  #dropOldest(count: number): void {
+    this.#forget(0, count);
+    this.#older = "more";
+    this.#epoch++;
+  }
+
   /** Drops the oldest items; if the user reads those, the newest ones. */
   #dropFarthest(): void {
-    const end = this.#items.length - this.#pending.size;
-    const first = this.#isAtEnd ? end : this.#from;
+    const first = this.#isAtEnd ? this.#end : this.#from;
     let size = this.#size;
     let count = 0;
     while (size > MAX_SIZE * 3 / 4 && count < first - MIN_KEPT) {
       size -= sizeOf(this.#items[count++]);
     }
-    if (count > 0) {
-      this.#forget(0, count);
-      this.#older = "more";
-      this.#epoch++;
-    }
+    if (count > 0) this.#dropOldest(count);
     const kept = this.#to + MIN_KEPT;
-    if (this.#isAtEnd || this.#isCut || this.#size <= MAX_SIZE || end - count <= kept) return;
-    this.#forget(kept, end - count - kept);
+    if (this.#isAtEnd || this.#isCut || this.#size <= MAX_SIZE || this.#end <= kept) return;
+    this.#forget(kept, this.#end - kept);
     this.#isCut = true;
     this.#insert(kept, [{ kind: "gap", ...this.#make(text("gap")) }]);
   }
@@ -679,7 +680,7 @@ export class Timeline {
   #noteRead(): void {
     if (!this.#isReading()) return;
     this.#unread = 0;
-    const newest = this.#items.at(-1 - this.#pending.size);
+    const newest = this.#items[this.#end - 1];
     if (newest === this.#lastRead) return;
     this.#lastRead = newest;
     this.#handlers.onRead();
@@ -770,7 +771,6 @@ function rectOf(element: Element): DOMRect {
 
 /** Tells whether a message is older than another one. */
 function isBefore(id: string, other: string): boolean {
-  const [ms, sequence] = id.split("-").map(Number);
-  const [otherMs, otherSequence] = other.split("-").map(Number);
-  return ms < otherMs || ms === otherMs && sequence < otherSequence;
+  // An id is two numbers.
+  return id.localeCompare(other, "en", { numeric: true }) < 0;
 }
