@@ -61,7 +61,8 @@ export function readChunks(
   end: number,
   onFrame: FrameHandler,
 ): number {
-  for (let at = start;;) {
+  let at = start;
+  while (at < end) {
     const lineEnd = bytes.indexOf(CARRIAGE_RETURN, at);
     if (lineEnd < 0 || lineEnd >= end) return at;
     const length = parseInt(String.fromCharCode(...bytes.subarray(at, lineEnd)), 16);
@@ -70,6 +71,7 @@ export function readChunks(
     onFrame(length > 0 ? TEXT : CLOSE, bytes, chunk, chunk + length);
     at = chunk + length + 2;
   }
+  return at;
 }
 
 /**

@@ -28,7 +28,6 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
       "chat/protocol/",
       "chat/config/",
       "chat/limits/",
-      "chat/metrics/",
     ],
     importedBy: ["chat/mod.ts", "chat/instance.ts"],
   },
@@ -55,17 +54,6 @@ const PARTS: Readonly<Record<string, { imports: string[]; importedBy: string[] }
   },
   "chat/limits/": {
     imports: ["chat/protocol/"],
-    importedBy: [
-      "chat/mod.ts",
-      "chat/instance.ts",
-      "chat/http/",
-      "chat/session/",
-      "chat/rooms/",
-      "chat/store/redis/",
-    ],
-  },
-  "chat/metrics/": {
-    imports: [],
     importedBy: [
       "chat/mod.ts",
       "chat/instance.ts",

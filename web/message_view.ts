@@ -236,23 +236,15 @@ function toHref(link: string): string | undefined {
 }
 
 function findMentions(text: string, name: string | undefined): Part[] {
-  const parts: Part[] = [];
-  let end = 0;
-  const plain = (to: number) => {
-    if (to > end) parts.push({ kind: "plain", text: text.slice(end, to) });
-  };
-  for (const { index, 0: found } of name ? text.matchAll(mentionOf(name)) : []) {
-    plain(index);
-    parts.push({ kind: "mention", text: found });
-    end = index + found.length;
-  }
-  plain(text.length);
-  return parts;
+  // Every second part is what the group of the expression matches.
+  const parts = name ? text.split(mentionOf(name)) : [text];
+  return parts.map((text, i): Part => ({ kind: i % 2 ? "mention" : "plain", text }))
+    .filter(({ text }) => text !== "");
 }
 
 function mentionOf(name: string): RegExp {
   const escaped = name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
-  return new RegExp(`(?<![\\p{L}\\p{M}\\p{N}_@])@?${escaped}(?![\\p{L}\\p{M}\\p{N}_])`, "giu");
+  return new RegExp(`(?<![\\p{L}\\p{M}\\p{N}_@])(@?${escaped})(?![\\p{L}\\p{M}\\p{N}_])`, "iu");
 }
 
 function isLong(text: string): boolean {

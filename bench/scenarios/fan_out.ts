@@ -176,11 +176,16 @@ function phases(situations: typeof SITUATIONS, bench: Bench, rounds: number): Ph
 
 /** Lets traffic run until it has reached its steady state. */
 function rampUp(group: ClientGroup): void {
-  const enoughReads = group.reads + RAMP_UP_READS * group.clients.length;
+  const readsBefore = group.reads;
+  const enough = RAMP_UP_READS * group.clients.length;
   const deadline = performance.now() + RAMP_UP_TIMEOUT_MS;
   group.pollFor(RAMP_UP_MS);
-  while (group.reads < enoughReads) {
-    if (performance.now() > deadline) throw new Error("too little is delivered to be measured");
+  for (let reads; (reads = group.reads - readsBefore) < enough;) {
+    if (group.disconnects.length > 0) throw new Error(group.disconnects[0]);
+    if (performance.now() > deadline) {
+      const seconds = RAMP_UP_TIMEOUT_MS / 1000;
+      throw new Error(`only ${reads} reads in ${seconds} s, ${enough} are needed to measure`);
+    }
     group.poll(100);
   }
 }

@@ -30,6 +30,9 @@ const SERVER_LINES = ["has joined the chat!", "has left the chat!"].map((line) =
   [...line].map((char) => lettersOf(char)[0] ?? "").join("")
 );
 
+/** A shorter line cannot read like one of them: no character looks like more than two of theirs. */
+const MIN_LINE_CHARS = Math.min(...SERVER_LINES.map(({ length }) => length)) / 2;
+
 /** The start of a line that cannot read like one of them. */
 const OTHER_FIRST_LETTER = /^[a-gi-z0-9]/i;
 
@@ -91,7 +94,7 @@ function toLines(text: string): string[] {
 }
 
 function quoteServerLine(line: string): string {
-  if (line === "" || OTHER_FIRST_LETTER.test(line)) return line;
+  if (line.length < MIN_LINE_CHARS || OTHER_FIRST_LETTER.test(line)) return line;
   return SERVER_LINES.some((serverLine) => looksLike(line, serverLine)) ? `“${line}”` : line;
 }
 

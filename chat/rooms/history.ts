@@ -95,8 +95,8 @@ export class History {
   }
 
   /** Reads the removals that were made after a message: see {@linkcode Store.readRemovals}. */
-  removals(room: string, since: string): Promise<readonly Removed[]> {
-    return this.#store.readRemovals(room, since);
+  removals(reads: Semaphore, room: string, since: string): Promise<readonly Removed[]> {
+    return reads.run(() => this.#places.run(() => this.#store.readRemovals(room, since)));
   }
 
   /** Reads backwards until a page is full, or the log begins. */

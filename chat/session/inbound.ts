@@ -201,7 +201,10 @@ function scheduleTurn(): void {
 }
 
 function beginTurn(): void {
-  isTurnScheduled = isTurnOver = false;
+  isTurnOver = false;
   turnStartedMs = undefined;
+  isTurnScheduled = waiting.length > 0;
+  // While a callback of `setImmediate` is always due, Deno looks at the sockets in one of 61 turns.
+  if (isTurnScheduled) setTimeout(beginTurn, 0);
   while (waiting.length > 0 && canRead()) waiting.shift()!();
 }

@@ -59,7 +59,7 @@ export async function prepareReplay(
   const replay = await resume(history, room, since, position, reads);
   // Without authentication nobody may remove anything.
   if (replay.error || access.user === undefined) return replay;
-  const removals = await history.removals(room, since);
+  const removals = await history.removals(reads, room, since);
   if (removals.length === 0) return replay;
   const page = removals.map((event) => ({ event, line: JSON.stringify(event) }));
   return { ...replay, pages: prepend(page, replay.pages) };

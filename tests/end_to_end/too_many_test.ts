@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ChatClient } from "../../chat/client/client.ts";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { assertLogged, rowOf } from "../support/fault_table.ts";
+import { startHttpServer } from "../support/http_server.ts";
 import { startInstance } from "../support/instance.ts";
 import { type EventOf, JsonClient } from "../support/json_client.ts";
 import { startRedis } from "../support/redis.ts";
@@ -135,6 +136,21 @@ Deno.test("a client that goes on for ten seconds is disconnected with 4429", asy
     await sleep(100);
   }
   assertEquals((await ended).map(({ code }) => code), [CLOSE.tooMany.code, CLOSE.tooMany.code]);
+});
+
+Deno.test("while a frame of many lines is read, other clients are heard", async () => {
+  // In this process, both turns of the event loop and clients are as slow as it is.
+  await using server = await startHttpServer();
+  const [foo, bar] = await Promise.all(
+    ["foo", "bar"].map((user) => JsonClient.join(server.port, user)),
+  );
+  const lines = Array(40_000).fill('{"type":"typing"}');
+  foo.send({ type: "message", text: "begin" }, ...lines, { type: "message", text: "end" });
+  await bar.receivedMessages(1);
+  bar.send({ type: "message", text: "heard" });
+  await bar.receivedMessages(3);
+  assertEquals(bar.texts, ["begin", "heard", "end"]);
+  await Promise.all([foo.leave(), bar.leave()]);
 });
 
 Deno.test("first messages of many rooms are refused, and those of used rooms are not", async () => {

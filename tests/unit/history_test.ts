@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Semaphore } from "../../chat/limits/semaphore.ts";
 import { History } from "../../chat/rooms/history.ts";
-import { type LogEntry, type Store, StoreUnavailable } from "../../chat/store/store.ts";
+import { type Store, StoreUnavailable } from "../../chat/store/store.ts";
 import { endOfTurn } from "../support/wait.ts";
 
 /** A history of a store whose reads last until the test ends them. */
@@ -9,12 +9,16 @@ function setUp() {
   const clock = { ms: 0 };
   const reads: { room: string; end: () => void }[] = [];
   let begun = 0;
-  const readBefore = (room: string) =>
-    new Promise<LogEntry[]>((resolve) => {
+  const read = (room: string) =>
+    new Promise<[]>((resolve) => {
       begun++;
       reads.push({ room, end: () => resolve([]) });
     });
-  const history = new History({ readBefore } as unknown as Store, () => clock.ms);
+  const store: Pick<Store, "readBefore" | "readRemovals"> = {
+    readBefore: read,
+    readRemovals: read,
+  };
+  const history = new History(store as Store, () => clock.ms);
   return {
     ...{ clock, history, reads, begun: () => begun },
     /** Ends the reads that are under way. */
@@ -57,6 +61,18 @@ Deno.test("those who wait for a page share a read, which begins after they asked
   assertEquals(begun(), 3);
   await end();
   await other;
+});
+
+Deno.test("removals are read in turn with pages", async () => {
+  const { history, reads, end } = setUp();
+  const address = new Semaphore(1);
+  const read = [history.page(address, "a", 10), history.removals(address, "b", "1-0")];
+  await endOfTurn();
+  assertEquals(reads.map(({ room }) => room), ["a"]);
+  await end();
+  assertEquals(reads.map(({ room }) => room), ["b"]);
+  await end();
+  await Promise.all(read);
 });
 
 Deno.test("a page that has waited for more than five seconds is refused", async () => {

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { configureSync, resetSync } from "@logtape/logtape";
-import { cleanWords, Incidents } from "../../chat/store/redis/incidents.ts";
+import { Incidents } from "../../chat/store/redis/incidents.ts";
+import { cleanWords } from "../../chat/store/redis/redis_errors.ts";
 import { endOfTurn } from "../support/wait.ts";
 
 Deno.test("what Redis says is the same whatever script it stopped, and has no user's text", () => {

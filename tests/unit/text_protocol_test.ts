@@ -139,6 +139,7 @@ Deno.test("a line that reads like the server's own is quoted", () => {
     "has |eft the chat!",
     "ⓗⓐⓢ ⓙⓞⓘⓝⓔⓓ ⓣⓗⓔ ⓒⓗⓐⓣ!",
     "ʜᴀꜱ ʟᴇꜰᴛ ᴛʜᴇ ᴄʜᴀᴛ!",
+    "㏊s left the chat!",
     "has joíned the chat! 👋",
     `has${"\u200b".repeat(10_000)} left the chat!`,
     `${"\u3164".repeat(10_000)}has left the chat!`,

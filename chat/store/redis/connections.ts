@@ -1,13 +1,22 @@
 import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
-import { Redis, ReplyError } from "ioredis";
+import { Redis } from "ioredis";
 import type { RedisSettings } from "../../config/redis_settings.ts";
 import { deadline } from "../deadline.ts";
-import { StoreOutcomeUnknown, StoreUnavailable } from "../store.ts";
-import { cleanWords } from "./incidents.ts";
+import { StoreUnavailable } from "../store.ts";
 import { Keys } from "./keys.ts";
 import { readRefusalReason } from "./refusal_reason.ts";
 import { Outage } from "./outage.ts";
+import {
+  CONNECTION_DOWN,
+  describe,
+  isExplained,
+  isFinal,
+  isReply,
+  toStoreError,
+  UNUSABLE_SERVER,
+  USELESS_KEY,
+} from "./redis_errors.ts";
 import repairScript from "./scripts/repair.lua" with { type: "text" };
 import { checkServer, type ServerReport, warnOfSettings } from "./server_check.ts";
 
@@ -44,8 +53,6 @@ export type Script<T> = (...keysAndArgs: (string | number)[]) => Promise<T>;
 
 const logger = getLogger(["chat", "redis"]);
 
-const CONNECTION_DOWN = "the Redis connection is down";
-
 /** The time between two checks for silence, in milliseconds. */
 const TICK_MS = 250;
 
@@ -57,18 +64,6 @@ const SILENT_TICKS = 7;
 
 /** The longest pause between two attempts to connect, in milliseconds. */
 const MAX_BACKOFF_MS = 2_000;
-
-/** Error replies after which another attempt to connect may succeed. */
-const TRANSIENT_ERROR = /^(LOADING|BUSY|MASTERDOWN|TRYAGAIN|READONLY)/;
-
-/**
- * Error replies of a server that is of no use for any command. Its host name may already lead to
- * another one, such as the new primary after a failover.
- */
-const UNUSABLE_SERVER = /\b(READONLY|LOADING|MASTERDOWN|MOVED|CLUSTERDOWN)\b/;
-
-/** Error replies that tell of a key of another type, or of a log without further ids. */
-const USELESS_KEY = /WRONGTYPE|exhausted/;
 
 /**
  * A connection to a single Redis server that reconnects by itself, for ever. While it is down every
@@ -317,8 +312,8 @@ class RedisConnection {
     } catch (error) {
       if (USELESS_KEY.test((error as Error).message) && await this.#deleteUseless(args)) {
         if (!isOrdered) return await this.#track(command);
-      } else if (!(error instanceof ReplyError)) this.#outage.countFailedCommand();
-      else if (this.#isReady) this.#handleRefusal(error as Error);
+      } else if (!isReply(error)) this.#outage.countFailedCommand();
+      else if (this.#isReady) this.#handleRefusal(error);
       throw toStoreError(error);
     } finally {
       this.#pendingReplies--;
@@ -410,47 +405,8 @@ export function cannotUse(settings: RedisSettings, cause: string): StoreUnavaila
   return new StoreUnavailable(`cannot use Redis at ${where}: ${cause}`);
 }
 
-/** Whether an error says why a server refuses a client, or that none can be reached. */
-function isExplained(error: Error): boolean {
-  const { syscall } = error as { syscall?: string };
-  return error instanceof ReplyError || error instanceof StoreUnavailable ||
-    syscall === "connect" || syscall === "getaddrinfo";
-}
-
-/** Whether no other attempt to connect would succeed. */
-function isFinal(error: Error): boolean {
-  if (error.cause instanceof ReplyError) return isFinal(error.cause as Error);
-  return error instanceof ReplyError
-    ? !TRANSIENT_ERROR.test(error.message)
-    : error instanceof StoreUnavailable;
-}
-
 /** Grows up to two seconds, with jitter so that many instances do not reconnect in step. */
 function backoffMs(attempt: number): number {
   const max = Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(attempt, 10));
   return max / 2 + Math.random() * max / 2;
-}
-
-/**
- * One line, the same for the same cause. An `AggregateError`, as for a host name with several
- * addresses, has no message of its own.
- */
-function describe(error: Error): string {
-  const message = error instanceof AggregateError
-    ? error.errors.map(String).join(", ")
-    : error.message;
-  return cleanWords(message).replace(/^Unknown RESP type.*/, "it is no Redis");
-}
-
-/**
- * An error reply, and a command that was never written, did not take effect. All else is unknown.
- */
-function toStoreError(error: unknown): StoreUnavailable | StoreOutcomeUnknown {
-  const message = describe(error as Error);
-  if (message.startsWith("Stream isn't writeable")) return new StoreUnavailable(CONNECTION_DOWN);
-  // A script could not undo what it had done.
-  const isInDoubt = /\bINDOUBT\b/.test((error as Error).message);
-  return error instanceof ReplyError && !isInDoubt
-    ? new StoreUnavailable(message, { cause: error })
-    : new StoreOutcomeUnknown(message, { cause: error });
 }

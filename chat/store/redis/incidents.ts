@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { StoreUnavailable } from "../store.ts";
+import { cleanWords } from "./redis_errors.ts";
 
 const logger = getLogger(["chat", "redis"]);
 
@@ -140,16 +141,6 @@ export class Incidents {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
-}
-
-/** Makes one line of what Redis says, the same in each script. */
-export function cleanWords(message: string): string {
-  return message.replace(/\s+/g, " ").trim()
-    // The place in a script comes first in Redis 6, and last in Redis 7.
-    .replace(/^.*@user_script: ?\d+: -?/, "")
-    .replace(/ script: \w+, on @user_script.*/, "")
-    // What follows may contain a user's text.
-    .replace(/,? with args beginning with.*/, "");
 }
 
 function parseRefusal(message: string): Refusal {

@@ -10,6 +10,7 @@ import {
 import type { CommandConnection } from "./connections.ts";
 import { type LogObserver, makePublishBatcher, type PublishBatcher } from "./publish_batcher.ts";
 import { type PendingAppend, PublishRetrier } from "./publish_retrier.ts";
+import { isReply } from "./redis_errors.ts";
 import { defineRemove, type PendingMessage } from "./scripts.ts";
 
 /**
@@ -107,8 +108,7 @@ export class Log {
     if (ref === undefined) return id;
     return id.catch((error) => {
       // A retry helps if only the reply was lost, but not if a script could not undo its work.
-      const hasReply = (error.cause as Error | undefined)?.name === "ReplyError";
-      if (error instanceof StoreOutcomeUnknown && !hasReply) {
+      if (error instanceof StoreOutcomeUnknown && !isReply(error.cause)) {
         return this.#retrier.retry(queue, pending, error);
       }
       throw error;

@@ -4,7 +4,7 @@ import { type LogLimits, type RoomListener, type Store, StoreUnavailable } from 
 import { cannotUse, connect } from "./connections.ts";
 import { checkDataFormat } from "./data_format.ts";
 import { ignoreOutage } from "./ignore_outage.ts";
-import { cleanWords, Incidents } from "./incidents.ts";
+import { Incidents } from "./incidents.ts";
 import { Instances, makeInstanceId } from "./instances.ts";
 import { Log } from "./log.ts";
 import { manageLogLifetime } from "./log_lifetime.ts";
@@ -13,6 +13,7 @@ import { openModeration } from "./moderation.ts";
 import { NameClaims } from "./name_claims.ts";
 import { makeReaper } from "./reaper.ts";
 import { makeNameRecovery } from "./name_recovery.ts";
+import { cleanWords } from "./redis_errors.ts";
 import { RoomSubscription } from "./room_subscription.ts";
 import { defineProbe } from "./scripts.ts";
 import publishTypingScript from "./scripts/publish_typing.lua" with { type: "text" };
