@@ -234,10 +234,10 @@ export class Conversation {
     });
   }
 
-  #onWelcome({ last, canModerate, canPublish, maxMessageBytes }: Welcome): void {
+  #onWelcome(welcome: Welcome): void {
+    const { last, canModerate, canPublish, mutedUntil, maxMessageBytes } = welcome;
     this.#newestAtJoin ??= last;
-    // A mute may have been lifted meanwhile.
-    this.#connection = { ...this.#connection, mutedUntil: 0 };
+    this.#connection = { ...this.#connection, mutedUntil };
     this.#canModerate = canModerate ?? false;
     this.#canPublish = canPublish ?? true;
     this.#composer.setLimit(maxMessageBytes);
