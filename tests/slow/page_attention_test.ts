@@ -141,6 +141,8 @@ async function comeBack(browser: Browser, port: number, host: string): Promise<v
   await page.evaluate("globalThis.isOriginal = true");
   await page.keyboard.type("a draft");
   await page.goto(elsewhere.url);
+  // Nobody else has to wait for the name.
+  await ben.find("left", ({ user }) => user === "anna");
   const missed = Array.from({ length: MISSED }, (_, i) => `missed ${i}`);
   for (const text of missed) await ben.publish(text);
   await page.goBack({ waitUntil: "commit" });
