@@ -413,7 +413,10 @@ export class Conversation {
       self: this.user,
       canModerate: this.#canModerate,
       token: currentToken,
-      mention: () => this.#composer.insert(`@${user} `),
+      mention: () => {
+        this.#handlers.onOpen();
+        this.#composer.insert(`@${user} `);
+      },
     };
   }
 

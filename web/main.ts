@@ -99,7 +99,7 @@ function wake(): void {
 
 function onKey(event: KeyboardEvent): void {
   const { key, altKey, ctrlKey, metaKey, target } = event;
-  if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (event.defaultPrevented || document.querySelector("dialog, .menu")) return;
   const isField = (target as Element).matches?.("input, textarea, select, [contenteditable]");
   if (altKey && !ctrlKey && !metaKey && (key === "ArrowDown" || key === "ArrowUp")) {
     rooms.showNext(key === "ArrowDown" ? 1 : -1);

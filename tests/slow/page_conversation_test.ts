@@ -143,15 +143,37 @@ async function switchRooms(browser: Browser, { port, http }: Instance): Promise<
 }
 
 async function openDrawers(browser: Browser, { http }: Instance): Promise<void> {
-  await using context = await browser.newContext({ viewport: { width: 360, height: 640 } });
+  await using context = await browser.newContext({
+    ...{ viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true },
+  });
   const page = await join(context, { http }, "phone", "anna");
   await page.locator(".open-people").click();
   await untilTrue(page, "document.activeElement.closest('#people')");
   assertEquals(await page.evaluate("document.getElementById('main').inert"), true);
   await page.keyboard.press("Escape");
   await untilTrue(page, "document.activeElement.matches('.open-people[aria-expanded=false]')");
+  // Escape closes a menu alone, and a mention leads to the box.
+  await page.locator(".open-people").click();
+  await page.locator(".person").click();
+  await page.locator(".menu-item").waitFor();
+  await page.keyboard.press("Escape");
+  await untilTrue(page, "!document.querySelector('.menu')");
+  assertEquals(await page.evaluate("document.querySelectorAll('.drawer-open').length"), 1);
+  await page.locator(".person").click();
+  await page.locator(".menu-item").click();
+  await untilTrue(page, "document.activeElement.value === '@anna '");
+  assertEquals(await page.evaluate("document.querySelectorAll('.drawer-open').length"), 0);
+
   await page.keyboard.press("Control+k");
   await untilTrue(page, "document.activeElement.matches('#rooms.drawer-open input')");
+  await page.keyboard.type("other");
+  await page.keyboard.press("Enter");
+  await untilTrue(page, "location.pathname === '/r/other'");
+  await page.locator(".open-rooms:visible").click();
+  // Nobody presses what is not to be seen.
+  const shown = "[...document.querySelectorAll('#rooms li .icon-button')]";
+  const opacities = `${shown}.map((button) => getComputedStyle(button).opacity)`;
+  assertEquals(await page.evaluate(opacities), ["1", "1"]);
   await page.setViewportSize(VIEWPORT);
   await untilTrue(page, "!document.querySelector('.drawer-open, [inert]')");
 }
