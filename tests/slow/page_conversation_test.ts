@@ -378,6 +378,11 @@ async function refuseNames(browser: Browser): Promise<void> {
       [field, "true", words],
     );
   }
+  // An old browser lacks what the client needs.
+  await page.evaluate("({ withResolvers: globalThis.kept } = Promise)");
+  await page.evaluate("delete Promise.withResolvers");
+  await untilRefused("x", "chat", "join-name", "Promise.withResolvers is not a function");
+  await page.evaluate("Promise.withResolvers = kept");
   await untilRefused("anna", "chat", "join-name", en.nameTaken);
   await untilRefused(" ", "chat", "join-name", en.nameMissing);
   await untilRefused("x".repeat(65), "chat", "join-name", en.nameTooLong);
