@@ -490,11 +490,13 @@ async function checkKeyboard(page: Page): Promise<void> {
 }
 
 async function checkPeople(page: Page): Promise<void> {
-  await page.evaluate(`(async () => {
-    const guests = Array.from({ length: 4_997 }, (_, i) => "guest " + i);
-    people.set([...guests, "anna", "Zoë", "Ünal"]);
-    await rendered();
-  })()`);
+  const setPeople = (guests: number) =>
+    page.evaluate(`{
+      const guests = Array.from({ length: ${guests} }, (_, i) => "guest " + i);
+      people.set([...guests, "anna", "Zoë", "Ünal"]);
+      rendered();
+    }`);
+  await setPeople(4_997);
   assertEquals(await page.evaluate("texts('.count')"), ["5,000"]);
   const rows = await page.evaluate<number>("all('.person').length");
   assert(rows > 10 && rows < 60, `${rows}`);
@@ -526,6 +528,18 @@ async function checkPeople(page: Page): Promise<void> {
       .reverse().slice(first, first + names.length);
     assertEquals(names, expected);
   }
+
+  // Of those at the end of a long list, few are left after a reconnect.
+  await setPeople(100);
+  await untilTrue(
+    page,
+    `all(".person").some((row) => {
+      const { top, bottom } = row.getBoundingClientRect();
+      const list = all(".people-list")[0].getBoundingClientRect();
+      return top < list.bottom && bottom > list.top;
+    })`,
+  );
+  await setPeople(4_997);
 
   await page.locator(".people-search").fill("uNA");
   await untilTrue(page, "texts('.person-name').join() === 'Ünal'");
