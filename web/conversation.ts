@@ -287,13 +287,12 @@ export class Conversation {
     if (ref !== undefined && user === this.user) this.#delete(ref);
     // Ids begin with a time, and history comes first.
     const isNew = parseInt(id) > parseInt(this.#newestAtJoin!);
-    if (isNew && user !== this.user) {
+    if (this.#timeline.add(message, isNew) && isNew && user !== this.user) {
       const isMention = mentions(text, this.user);
       this.unread++;
       if (isMention) this.mentions++;
       notify({ user, text, room: this.room, isMention }, () => this.#handlers.onOpen());
     }
-    this.#timeline.add(message, isNew);
     this.#dropDelivered();
     if (this.#typing.delete(user)) this.#render();
     this.#handlers.onChange();

@@ -210,9 +210,10 @@ export class Timeline {
    * there already.
    *
    * @param isNew whether it may be unread; history is not
+   * @returns whether it was added
    */
-  add(message: Message, isNew = true): void {
-    if (this.#messages.has(message.id)) return;
+  add(message: Message, isNew = true): boolean {
+    if (this.#messages.has(message.id)) return false;
     const isOwn = message.user === this.#handlers.self;
     if (isOwn && message.ref !== undefined) this.drop(message.ref);
     this.#mayLoadOlder = true;
@@ -221,6 +222,7 @@ export class Timeline {
       if (this.#unread === 0) this.#line = undefined;
     } else if (isNew) this.#notice(item);
     this.#append(item);
+    return true;
   }
 
   /** Adds a message that is not acknowledged yet. */

@@ -94,6 +94,21 @@ async function notify(
   await page.evaluate("aheadMs += 3_000");
   await say("two");
   assertEquals(await told(), [6, 3]);
+  // After a loss of Redis, a message can come again.
+  await page.evaluate(`{
+    aheadMs += 3_000;
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (data) {
+      const { id } = [...document.querySelectorAll("[data-id]")].at(-1).dataset;
+      const message = { type: "message", id, prev: id, user: "ben", text: "two" };
+      this.onmessage({ data: JSON.stringify(message) });
+      send.call(this, data);
+    };
+    dispatchEvent(new Event("focus"));
+    WebSocket.prototype.send = send;
+  }`);
+  assertEquals(await told(), [6, 3]);
+
   // Browsers let a page play nothing before the first click. Then one tone is enough.
   await page.evaluate(`{
     const { promise, resolve } = Promise.withResolvers();
