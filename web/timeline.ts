@@ -151,8 +151,6 @@ export class Timeline {
   #unread = 0;
   /** The first item that is new. */
   #line: Item | undefined;
-  /** The next message is new, even if it is in view. */
-  #isAway = false;
   /** The newest item that was in view. */
   #lastRead: Item | undefined;
   #toReadOut: string[] = [];
@@ -317,7 +315,6 @@ export class Timeline {
   /** The user looks away: what comes from now on is new. */
   markUnread(): void {
     if (this.#unread > 0) return;
-    this.#isAway = true;
     this.#line = undefined;
     this.#schedule();
   }
@@ -358,11 +355,7 @@ export class Timeline {
   /** Counts a new message. */
   #notice(item: MessageItem): void {
     const { user, text } = item;
-    if (this.#isAway || !this.#isReading()) {
-      if (this.#unread === 0) this.#line = item;
-      if (!this.#isReading()) this.#unread++;
-    }
-    this.#isAway = false;
+    if (!this.#isReading() && this.#unread++ === 0) this.#line = item;
     this.#say(`${user}: ${text.slice(0, READ_OUT_CHARS)}`);
   }
 

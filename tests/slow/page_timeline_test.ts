@@ -203,7 +203,11 @@ async function checkNew(page: Page): Promise<void> {
   assert(await page.evaluate("calls.includes('read')"));
 
   // The user looks away, and back: a line, but nothing that is out of view.
-  await page.evaluate("timeline.markUnread(); say('ben', 'away'); rendered()");
+  await page.evaluate(`timeline.show(false); timeline.markUnread(); timeline.show(true);
+    say("ben", "back before it"); rendered()`);
+  assertEquals(await page.evaluate("texts('.new-line')"), []);
+  await page.evaluate(`timeline.show(false); timeline.markUnread(); say("ben", "away");
+    timeline.show(true); rendered()`);
   const line = "texts('.row:has(.new-line)').map((row) => row.endsWith('away'))";
   assertEquals(await page.evaluate(line), [true]);
   assert(await page.evaluate("all('.jump')[0].hidden"));
