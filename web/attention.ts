@@ -91,12 +91,14 @@ let tonePlayedAt = -Infinity;
 let audio: AudioContext | undefined;
 
 /** Plays two short, quiet notes. */
-export function playTone(): void {
+export async function playTone(): Promise<void> {
   const now = performance.now();
   if (now - tonePlayedAt < TONE_PAUSE_MS) return;
   tonePlayedAt = now;
   audio ??= new AudioContext();
-  audio.resume();
+  if (audio.state !== "running") await audio.resume();
+  // Until the first click browsers play nothing, and then all of it at once.
+  if (now !== tonePlayedAt) return;
   playNote(audio, 660, 0);
   playNote(audio, 880, 0.09);
 }

@@ -234,10 +234,10 @@ export class Conversation {
     });
   }
 
-  #onWelcome({ last, canModerate, canPublish, maxMessageBytes }: Welcome): void {
+  #onWelcome(welcome: Welcome): void {
+    const { last, canModerate, canPublish, mutedUntil, maxMessageBytes } = welcome;
     this.#newestAtJoin ??= last;
-    // A mute may have been lifted meanwhile.
-    this.#connection = { ...this.#connection, mutedUntil: 0 };
+    this.#connection = { ...this.#connection, mutedUntil };
     this.#canModerate = canModerate ?? false;
     this.#canPublish = canPublish ?? true;
     this.#composer.setLimit(maxMessageBytes);
@@ -287,13 +287,12 @@ export class Conversation {
     if (ref !== undefined && user === this.user) this.#delete(ref);
     // Ids begin with a time, and history comes first.
     const isNew = parseInt(id) > parseInt(this.#newestAtJoin!);
-    if (isNew && user !== this.user) {
+    if (this.#timeline.add(message, isNew) && isNew && user !== this.user) {
       const isMention = mentions(text, this.user);
       this.unread++;
       if (isMention) this.mentions++;
       notify({ user, text, room: this.room, isMention }, () => this.#handlers.onOpen());
     }
-    this.#timeline.add(message, isNew);
     this.#dropDelivered();
     if (this.#typing.delete(user)) this.#render();
     this.#handlers.onChange();
@@ -413,7 +412,10 @@ export class Conversation {
       self: this.user,
       canModerate: this.#canModerate,
       token: currentToken,
-      mention: () => this.#composer.insert(`@${user} `),
+      mention: () => {
+        this.#handlers.onOpen();
+        this.#composer.insert(`@${user} `);
+      },
     };
   }
 

@@ -86,11 +86,15 @@ async function join(user: string, room: string): Promise<string | undefined> {
   rooms.show(conversation, "replace");
 }
 
-/** Says why the client refuses names, which it checks as the server does. */
+/**
+ * Says why the client refuses names, which it checks as the server does; or what an old browser
+ * lacks.
+ */
 function wordsOf(error: unknown): string {
-  if (!(error instanceof TypeError)) throw error;
-  if (/^the room\b/.test(error.message)) return text("roomInvalid");
-  return text(/\btoo long|at most\b/.test(error.message) ? "nameTooLong" : "nameInvalid");
+  const { message } = error as Error;
+  if (/^the room\b/.test(message)) return text("roomInvalid");
+  if (!/^the user\b/.test(message)) return message;
+  return text(/\bat most\b/.test(message) ? "nameTooLong" : "nameInvalid");
 }
 
 function wake(): void {
@@ -99,7 +103,7 @@ function wake(): void {
 
 function onKey(event: KeyboardEvent): void {
   const { key, altKey, ctrlKey, metaKey, target } = event;
-  if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (event.defaultPrevented || document.querySelector("dialog, .menu")) return;
   const isField = (target as Element).matches?.("input, textarea, select, [contenteditable]");
   if (altKey && !ctrlKey && !metaKey && (key === "ArrowDown" || key === "ArrowUp")) {
     rooms.showNext(key === "ArrowDown" ? 1 : -1);

@@ -57,10 +57,10 @@ const MAX_AVATAR_CHARS = 16;
  * What may be a link: it ends before white space, and before invisible characters, which could
  * change the direction in which the address is read.
  */
-const LINK = /(?<![\p{L}\p{N}_])(?:https?:\/\/|mailto:)[^\s<>"“”„«»\p{C}]+/giu;
+const LINK = /(?<![\p{L}\p{N}_])(?:https?:\/\/|mailto:)[^\s<>"“”„«»‹›`\p{C}]+/giu;
 
 /** What belongs to the sentence rather than to the link before it. */
-const PUNCTUATION = ".,:;!?'’*…。、，！？：；）」』】";
+const PUNCTUATION = ".,:;!?'’‘*…。、，！？：；）」』】》";
 
 const BRACKETS: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 

@@ -109,12 +109,10 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
 /** Puts the menu below the anchor, or above it if there is more room. */
 function place(menu: HTMLElement, anchor: HTMLElement): void {
   const at = anchor.getBoundingClientRect();
-  const isRtl = getComputedStyle(anchor).direction === "rtl";
-  const wantedLeft = isRtl ? at.right - menu.offsetWidth : at.left;
   const maxLeft = innerWidth - menu.offsetWidth - MARGIN_PX;
   const isBelow = at.bottom + menu.offsetHeight + 2 * MARGIN_PX <= innerHeight;
   const top = isBelow ? at.bottom + MARGIN_PX : at.top - menu.offsetHeight - MARGIN_PX;
-  menu.style.setProperty("left", `${Math.max(MARGIN_PX, Math.min(wantedLeft, maxLeft))}px`);
+  menu.style.setProperty("left", `${Math.max(MARGIN_PX, Math.min(at.left, maxLeft))}px`);
   menu.style.setProperty("top", `${Math.max(MARGIN_PX, top)}px`);
 }
 

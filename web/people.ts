@@ -140,9 +140,13 @@ export class People {
       ? text("alone")
       : "";
     const { scrollTop } = this.#list;
-    const from = Math.max(0, Math.floor(scrollTop / this.#rowPx) - MARGIN_ROWS);
-    const to = Math.min(found.length, Math.ceil((scrollTop + height) / this.#rowPx) + MARGIN_ROWS);
-    this.#renderRows(from, to);
+    // There may be fewer rows than were scrolled by.
+    const first = Math.min(Math.floor(scrollTop / this.#rowPx), found.length);
+    const last = Math.ceil((scrollTop + height) / this.#rowPx);
+    this.#renderRows(
+      Math.max(0, first - MARGIN_ROWS),
+      Math.min(found.length, last + MARGIN_ROWS),
+    );
   }
 
   #renderRows(from: number, to: number): void {

@@ -169,6 +169,10 @@ export class Rooms {
     if (!entry) return;
     const { room } = conversation;
     if (linkTo(room) !== location.href) history[`${how}State`](null, "", linkTo(room));
+    if (entry === this.#current) {
+      this.closeDrawer();
+      return conversation.focus();
+    }
     this.#hide();
     this.#current = entry;
     for (const aside of Object.values(this.#asides)) aside.hidden = false;

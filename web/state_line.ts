@@ -5,7 +5,7 @@
  */
 import type { ChatError, ChatState } from "../chat/client/client.ts";
 import { h, makeLinkButton } from "./dom.ts";
-import { formatTime, text, type TextKey } from "./texts.ts";
+import { formatMoment, text, type TextKey } from "./texts.ts";
 
 /** What the line is about. */
 export interface Connection {
@@ -83,7 +83,7 @@ function describe(connection: Connection): StateText | undefined {
 
 function describeMute({ mutedUntil = 0 }: Connection): StateText | undefined {
   if (mutedUntil <= Date.now()) return undefined;
-  return { words: text("mutedUntil", { time: formatTime(mutedUntil) }), actions: [] };
+  return { words: text("mutedUntil", { time: formatMoment(mutedUntil) }), actions: [] };
 }
 
 function describeRetry({ state, reason, retryAt = 0 }: Connection): StateText {

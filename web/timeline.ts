@@ -110,8 +110,6 @@ export class Timeline {
   #unread = 0;
   /** The first item that is new. */
   #line: Item | undefined;
-  /** The next message is new, even if it is in view. */
-  #isAway = false;
   /** The newest item that was in view. */
   #lastRead: Item | undefined;
 
@@ -170,9 +168,10 @@ export class Timeline {
    * there already.
    *
    * @param isNew whether it may be unread; history is not
+   * @returns whether it was added
    */
-  add(message: Message, isNew = true): void {
-    if (this.#messages.has(message.id)) return;
+  add(message: Message, isNew = true): boolean {
+    if (this.#messages.has(message.id)) return false;
     const isOwn = message.user === this.#handlers.self;
     if (isOwn && message.ref !== undefined) this.drop(message.ref);
     this.#mayLoadOlder = true;
@@ -181,6 +180,7 @@ export class Timeline {
       if (this.#unread === 0) this.#line = undefined;
     } else if (isNew) this.#notice(item);
     this.#append(item);
+    return true;
   }
 
   /** Adds a message that is not acknowledged yet. */
@@ -269,7 +269,6 @@ export class Timeline {
   /** The user looks away: what comes from now on is new. */
   markUnread(): void {
     if (this.#unread > 0) return;
-    this.#isAway = true;
     this.#line = undefined;
     this.#list.schedule();
   }
@@ -312,11 +311,7 @@ export class Timeline {
   /** Counts a new message. */
   #notice(item: MessageItem): void {
     const { user, text } = item;
-    if (this.#isAway || !this.#isReading()) {
-      if (this.#unread === 0) this.#line = item;
-      if (!this.#isReading()) this.#unread++;
-    }
-    this.#isAway = false;
+    if (!this.#isReading() && this.#unread++ === 0) this.#line = item;
     this.#say(`${user}: ${text.slice(0, READ_OUT_CHARS)}`);
   }
 

@@ -275,7 +275,7 @@ export class ChatClient extends ChatEventTarget {
   constructor(url: string | readonly string[], user: string, options: ChatClientOptions = {}) {
     super();
     const { room = DEFAULT_ROOM, since, history, signal, storage } = options;
-    this.#servers = parseServers(typeof url === "string" ? [url] : url);
+    this.#servers = parseServers([url].flat());
     this.#user = checkNames(user, room);
     this.#room = room;
     this.#secret = secretOf(this.#servers, room, this.#user, storage);
@@ -291,6 +291,10 @@ export class ChatClient extends ChatEventTarget {
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
     const abort = () => this.#close(new ChatError("closed", "aborted"));
     signal?.addEventListener("abort", abort, { signal: this.#closed.signal });
+    // A browser that keeps the page for the way back would keep the connection, too.
+    globalThis.addEventListener?.("pagehide", () => this.#socket?.close(), {
+      signal: this.#closed.signal,
+    });
     if (signal?.aborted) abort();
     else this.#start();
   }
@@ -454,7 +458,8 @@ export class ChatClient extends ChatEventTarget {
     const since = this.#position;
     const url = makeUrl(`chat/${encodeURIComponent(this.#user)}`, this.#servers[0], {
       room: this.#room,
-      ...since ? { since } : { history: this.#options.history },
+      since,
+      history: since ? undefined : this.#options.history,
     });
     const protocols = ["chat.json.v1", secret, ...token === undefined ? [] : [`token.${token}`]];
     let socket: WebSocket;
@@ -720,8 +725,8 @@ export class ChatClient extends ChatEventTarget {
  * @throws {TypeError} with the server's words if it would refuse them
  */
 function checkNames(user: string, room: string): string {
-  // In a path, "." and ".." have another meaning.
-  if (/^\.\.?$/.test(user) || !user.isWellFormed()) {
+  // In a path, "." and ".." have another meaning, and there is no half of a character.
+  if (/^\.\.?$|\p{Cs}/u.test(user)) {
     throw new TypeError(`the user name ${quote(user)} cannot stand in a URL`);
   }
   try {

@@ -18,7 +18,7 @@ export interface SecretStorage {
 const SECRET = "";
 const UNSENT = " unsent";
 
-const SUBPROTOCOL = /^secret\.([\w-]{16,64})\.(\d{1,15})$/;
+const SUBPROTOCOL = /^secret\.(\d{16,})\.(\d+)$/;
 
 /** The secrets of this page. They are kept after a client is closed: the next one may be near. */
 const secrets = new Map<string, NameSecret>();

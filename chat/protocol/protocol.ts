@@ -38,6 +38,8 @@ export interface Welcome {
   readonly canPublish?: false;
   /** `true` if the user may moderate; absent otherwise. */
   readonly canModerate?: true;
+  /** Until when the user is muted, in milliseconds since 1970; absent if the user is not. */
+  readonly mutedUntil?: number;
   /** How many messages a client may send a second; absent if nothing limits them. */
   readonly messagesPerSecond?: number;
   /** How many of them at once. */

@@ -156,6 +156,11 @@ export class Hub {
     await this.#store.moderation.noteModerator(name, user, expiresAtMs);
   }
 
+  /** Returns until when a client is muted in a room, in milliseconds since 1970; 0 if it is not. */
+  async mutedUntil(name: string, { user }: Access): Promise<number> {
+    return user === undefined ? 0 : await this.#store.moderation.mutedUntil(name, user);
+  }
+
   /** Does what a moderator asks for: see {@linkcode moderate}. */
   moderate(name: string, access: Access, action: Moderation): Promise<boolean> {
     return moderate(this.#store, name, access, action);

@@ -247,15 +247,17 @@ export class Session implements Member, InboundHandler {
   async #replay(position: Position, users: number): Promise<void> {
     const { history } = this.#hub;
     const { reads } = this.#budget.address;
-    const replay = await prepareReplay(history, this.#request, position, reads);
-    const { recovered, error, pages } = replay;
+    const [{ recovered, error, pages }, mutedUntil] = await Promise.all([
+      prepareReplay(history, this.#request, position, reads),
+      this.#hub.mutedUntil(this.#request.room, this.#access),
+    ]);
     if (this.#hasLeft) return;
-    this.#welcome(position.last, users, recovered);
+    this.#welcome(position.last, users, recovered, mutedUntil);
     if (error) this.#writer.reply(error);
     await sendReplay(this.#writer, this.protocol, pages, () => this.#hasLeft);
   }
 
-  #welcome(last: string, users: number, recovered: boolean): void {
+  #welcome(last: string, users: number, recovered: boolean, mutedUntil: number): void {
     this.#state = "joined";
     const { user, room } = this.#request;
     const { maxMessageBytes, maxBufferedBytes: maxInFlightBytes } = this.#limits;
@@ -268,6 +270,7 @@ export class Session implements Member, InboundHandler {
         : { features: ["after", "leave", "typing"] },
       ...!canPublish && { canPublish },
       ...renew && canModerate && { canModerate },
+      ...mutedUntil > 0 && { mutedUntil },
       ...this.#budget.rates,
     });
     this.#isRoomNew = last === BEFORE_FIRST_ID;

@@ -48,6 +48,9 @@ export interface ModerationStore {
   /** Tells whether a user or an address is banned from a room. */
   isBanned(room: string, user: string, address: string): Promise<boolean>;
 
+  /** Returns until when a user is muted in a room, in milliseconds since 1970; 0 if not muted. */
+  mutedUntil(room: string, user: string): Promise<number>;
+
   /** Notes that a user moderates a room until a time in milliseconds since 1970, or longer. */
   noteModerator(room: string, user: string, untilMs: number): Promise<void>;
 

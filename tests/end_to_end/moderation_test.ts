@@ -309,6 +309,11 @@ Deno.test("a user who is muted listens, and may not speak", async () => {
   const { one, two } = instances;
   const [foo, ann] = [await join(one, "foo"), await join(two, "ann")];
   const text = await joinText(two, "text");
+  const mutedUntil = async (port: number) => {
+    const device = await join(port, "foo");
+    await device.leave();
+    return (await device.welcome()).mutedUntil;
+  };
   for (const user of ["foo", "text"]) {
     assertEquals(await act(ann, { type: "mute", user, seconds: 60 }), "done");
   }
@@ -323,8 +328,12 @@ Deno.test("a user who is muted listens, and may not speak", async () => {
   await text.until("* text was muted by ann");
   await text.until("message not delivered: you are muted");
   const [, list] = await ask(one, "ann", "GET", "/rooms/r/mutes");
-  assertEquals(JSON.parse(list).mutes.length, 2);
+  const { mutes } = JSON.parse(list);
+  assertEquals(mutes.length, 2);
+  const { until } = mutes.find(({ user }: { user: string }) => user === "foo");
+  assertEquals(await mutedUntil(one), until, "who joins is told");
   assertEquals(await ask(one, "ann", "DELETE", "/rooms/r/mutes/foo"), [204, ""]);
+  assertEquals(await mutedUntil(two), undefined);
   await text.until("* foo was unmuted by ann");
   foo.send({ type: "message", text: "c", ref: "3", after: "2" });
   await foo.find("ack", ({ ref }) => ref === "3");

@@ -94,6 +94,38 @@ async function notify(
   await page.evaluate("aheadMs += 3_000");
   await say("two");
   assertEquals(await told(), [6, 3]);
+  // After a loss of Redis, a message can come again.
+  await page.evaluate(`{
+    aheadMs += 3_000;
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (data) {
+      const { id } = [...document.querySelectorAll("[data-id]")].at(-1).dataset;
+      const message = { type: "message", id, prev: id, user: "ben", text: "two" };
+      this.onmessage({ data: JSON.stringify(message) });
+      send.call(this, data);
+    };
+    dispatchEvent(new Event("focus"));
+    WebSocket.prototype.send = send;
+  }`);
+  assertEquals(await told(), [6, 3]);
+
+  // Browsers let a page play nothing before the first click. Then one tone is enough.
+  await page.evaluate(`{
+    const { promise, resolve } = Promise.withResolvers();
+    globalThis.unblock = resolve;
+    Object.defineProperties(audio, {
+      state: { value: "suspended", configurable: true },
+      resume: { value: () => promise, configurable: true },
+    });
+  }`);
+  for (const text of ["while blocked", "still blocked"]) {
+    await page.evaluate("aheadMs += 3_000");
+    await say(text);
+  }
+  assertEquals(await told(), [6, 5]);
+  await page.evaluate("unblock()");
+  await untilTrue(page, "tones === 8");
+  await page.evaluate("delete audio.state; delete audio.resume");
 
   // A click on a notification leads to its room.
   await page.keyboard.press("Control+k");
@@ -101,10 +133,10 @@ async function notify(
   await page.keyboard.press("Enter");
   await untilTrue(page, "location.pathname === '/r/other'");
   await ben.publish("come here");
-  await untilTrue(page, "shown.length === 4 && document.title === '(1) other · Chat'");
-  await page.evaluate("shown[3].onclick()");
+  await untilTrue(page, "shown.length === 6 && document.title === '(1) other · Chat'");
+  await page.evaluate("shown[5].onclick()");
   await untilTrue(page, "location.pathname === '/r/team' && document.title === 'team · Chat'");
-  assertEquals(await page.evaluate("[focusCount, shown[3].isOpen]"), [1, false]);
+  assertEquals(await page.evaluate("[focusCount, shown[5].isOpen]"), [1, false]);
 
   // What comes while the tab is hidden is unread until the user is back.
   const show = (isHidden: boolean) =>
@@ -141,6 +173,8 @@ async function comeBack(browser: Browser, port: number, host: string): Promise<v
   await page.evaluate("globalThis.isOriginal = true");
   await page.keyboard.type("a draft");
   await page.goto(elsewhere.url);
+  // Nobody else has to wait for the name.
+  await ben.find("left", ({ user }) => user === "anna");
   const missed = Array.from({ length: MISSED }, (_, i) => `missed ${i}`);
   for (const text of missed) await ben.publish(text);
   await page.goBack({ waitUntil: "commit" });

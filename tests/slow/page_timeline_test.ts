@@ -203,7 +203,11 @@ async function checkNew(page: Page): Promise<void> {
   assert(await page.evaluate("calls.includes('read')"));
 
   // The user looks away, and back: a line, but nothing that is out of view.
-  await page.evaluate("timeline.markUnread(); say('ben', 'away'); rendered()");
+  await page.evaluate(`timeline.show(false); timeline.markUnread(); timeline.show(true);
+    say("ben", "back before it"); rendered()`);
+  assertEquals(await page.evaluate("texts('.new-line')"), []);
+  await page.evaluate(`timeline.show(false); timeline.markUnread(); say("ben", "away");
+    timeline.show(true); rendered()`);
   const line = "texts('.row:has(.new-line)').map((row) => row.endsWith('away'))";
   assertEquals(await page.evaluate(line), [true]);
   assert(await page.evaluate("all('.jump')[0].hidden"));
@@ -490,11 +494,13 @@ async function checkKeyboard(page: Page): Promise<void> {
 }
 
 async function checkPeople(page: Page): Promise<void> {
-  await page.evaluate(`(async () => {
-    const guests = Array.from({ length: 4_997 }, (_, i) => "guest " + i);
-    people.set([...guests, "anna", "Zoë", "Ünal"]);
-    await rendered();
-  })()`);
+  const setPeople = (guests: number) =>
+    page.evaluate(`{
+      const guests = Array.from({ length: ${guests} }, (_, i) => "guest " + i);
+      people.set([...guests, "anna", "Zoë", "Ünal"]);
+      rendered();
+    }`);
+  await setPeople(4_997);
   assertEquals(await page.evaluate("texts('.count')"), ["5,000"]);
   const rows = await page.evaluate<number>("all('.person').length");
   assert(rows > 10 && rows < 60, `${rows}`);
@@ -526,6 +532,18 @@ async function checkPeople(page: Page): Promise<void> {
       .reverse().slice(first, first + names.length);
     assertEquals(names, expected);
   }
+
+  // Of those at the end of a long list, few are left after a reconnect.
+  await setPeople(100);
+  await untilTrue(
+    page,
+    `all(".person").some((row) => {
+      const { top, bottom } = row.getBoundingClientRect();
+      const list = all(".people-list")[0].getBoundingClientRect();
+      return top < list.bottom && bottom > list.top;
+    })`,
+  );
+  await setPeople(4_997);
 
   await page.locator(".people-search").fill("uNA");
   await untilTrue(page, "texts('.person-name').join() === 'Ünal'");

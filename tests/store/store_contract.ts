@@ -973,8 +973,13 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     assertEquals(others, []);
     assertEquals(mute, { user: "foo", by: "ann", until: mute.until, address: false });
     assertEquals(await moderation.isBanned("r", "foo", "1.2.3.4"), false);
+    const mutes = () =>
+      Promise.all([["r", "foo"], ["r", "ann"], ["q", "foo"]]
+        .map(([room, user]) => there.moderation.mutedUntil(room, user)));
+    assertEquals(await mutes(), [mute.until, 0, 0]);
     await moderation.restrict("muted", "r", "foo", "ann", 0);
     assertEquals(await there.moderation.listRestricted("muted", "r"), []);
+    assertEquals(await mutes(), [0, 0, 0]);
 
     await moderation.noteModerator("r", "ann", Date.now() + 60_000);
     await moderation.noteModerator("r", "ann", Date.now() - 1);

@@ -34,6 +34,11 @@ Deno.test("a link ends before punctuation, and has brackets in pairs", () => {
     ],
     "https://example.org/a,b;c?": ["https://example.org/a,b;c"],
     "*https://example.org/a*": ["https://example.org/a"],
+    "`https://example.org/a`": ["https://example.org/a"],
+    "‚https://example.org/a‘ ›https://example.org/b‹": [
+      "https://example.org/a",
+      "https://example.org/b",
+    ],
     "HTTPS://EXAMPLE.ORG/": ["HTTPS://EXAMPLE.ORG/"],
     "看https://example.org/路。": [],
     "看 https://example.org/路。": ["https://example.org/路"],

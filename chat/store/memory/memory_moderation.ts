@@ -67,6 +67,8 @@ export function openMemoryModeration(
       return Promise.resolve();
     },
     isBanned: (...given) => Promise.resolve(restrictions.isBanned(...given)),
+    mutedUntil: (room, user) =>
+      Promise.resolve(restrictions.of("muted", room).get(user)?.until ?? 0),
     noteModerator(room, user, untilMs) {
       const key = `${room} ${user}`;
       moderators.set(key, Math.max(untilMs, moderators.get(key) ?? 0));

@@ -20,12 +20,12 @@ export function openModeration(
   const banAddress = connection.defineScript<null>("banAddress", 1, banAddressScript);
   const keysOf = (room: string) => connection.keys.room(room);
 
-  async function read(room: string, ...fields: string[]): Promise<(string | null)[]> {
-    return await connection.run("HMGET", keysOf(room).bans, ...fields);
+  async function read(key: string, ...fields: string[]): Promise<(string | null)[]> {
+    return await connection.run("HMGET", key, ...fields);
   }
 
   async function moderatesUntil(room: string, user: string): Promise<number> {
-    const [untilMs] = await read(room, `moderator:${user}`);
+    const [untilMs] = await read(keysOf(room).bans, `moderator:${user}`);
     return Number(untilMs);
   }
 
@@ -56,11 +56,16 @@ export function openModeration(
       await banAddress(keysOf(room).bans, `address:${address}`, user);
     },
     async isBanned(room, user, address) {
-      const [own, sharers] = await read(room, user, `address:${address}`);
+      const key = keysOf(room).bans;
+      const [own, sharers] = await read(key, user, `address:${address}`);
       if (parse(user, own)) return true;
       const users = sharers?.split(":").filter((name) => name !== "") ?? [];
-      const bans = users.length > 0 ? await read(room, ...users) : [];
+      const bans = users.length > 0 ? await read(key, ...users) : [];
       return bans.some((ban, i) => parse(users[i], ban)?.address);
+    },
+    async mutedUntil(room, user) {
+      const [mute] = await read(keysOf(room).mutes, user);
+      return parse(user, mute)?.until ?? 0;
     },
     async noteModerator(room, user, untilMs) {
       // Another token of the user may be valid for longer.
