@@ -1,6 +1,11 @@
 /**
- * The log of a room: what was received, up to a bound, and how it looks. An item's row depends on
- * the item and on the one before it.
+ * The log of a room. All items that were received are in an array, up to a bound; only those near
+ * the view are in the document. An item's row depends on the item and on the one before it. What
+ * changed is rendered once a frame, so that a hidden tab only collects.
+ *
+ * While the newest item is in view, the log stays at its end. Otherwise the place where one reads
+ * stays, whatever is added, removed or resized: the row there is the anchor, and the log scrolls by
+ * as much as the anchor has moved.
  *
  * @module
  */
@@ -10,8 +15,6 @@ import { isSent, renderMessage } from "./message_view.ts";
 import type { MessageHandlers, ShownMessage } from "./message_view.ts";
 import { settings } from "./settings.ts";
 import { formatDay, listNames, text } from "./texts.ts";
-import { rectOf, VirtualList } from "./virtual_list.ts";
-import type { ListItem } from "./virtual_list.ts";
 
 /** What a timeline needs, and whom it tells. */
 export interface TimelineHandlers extends MessageHandlers {
@@ -22,7 +25,7 @@ export interface TimelineHandlers extends MessageHandlers {
   onRead(): void;
 }
 
-interface ItemBase extends ListItem {
+interface ItemBase {
   /** In milliseconds since 1970. */
   readonly time: number;
   /** When its day began. */
@@ -30,7 +33,8 @@ interface ItemBase extends ListItem {
   readonly text: string;
   /** Counts its changes. */
   version: number;
-  /** What its row depends on. */
+  /** Its element, while it is in the document, and what the element depends on. */
+  row?: HTMLElement;
   key?: string;
 }
 
@@ -57,11 +61,31 @@ interface LineItem extends ItemBase {
 
 type Item = MessageItem | PresenceItem | LineItem;
 
+/** An item that stays where it is: how far one of its edges is below the top of the view. */
+interface Anchor {
+  readonly item: Item;
+  readonly edge: "top" | "bottom";
+  readonly offset: number;
+}
+
 /** What is above the first item. */
 type Older = "more" | "loading" | "failed" | "none";
 
 /** The messages of a user belong together if no more time is between them. */
 const GROUP_MS = 5 * 60_000;
+
+/** How many rows are added at once at an end of the window. */
+const CHUNK = 30;
+
+/** Each end of the window is kept at so many views from the view. */
+const NEAR_VIEWS = 1;
+const FAR_VIEWS = 3;
+
+/** The window is found in so many steps a frame. */
+const MAX_STEPS = 8;
+
+/** As close to the end, the view is at the end. */
+const AT_END_PX = 24;
 
 /** The most that is kept in memory: UTF-16 code units of text, and so many for each item. */
 const MAX_SIZE = 4_000_000;
@@ -76,35 +100,52 @@ const MAX_NAMES = 3;
 /** After so many users, a new line of those who joined and left begins. */
 const MAX_GROUPED = 100;
 
-/** Lines are collected for so long, and more of them than this are only counted. */
-const READ_OUT_MS = 500;
-const MAX_READ_OUT = 3;
-
-/** Of a message, so much is read out. */
-const READ_OUT_CHARS = 500;
-
 /** A room whose history has not come until then may have none. */
 const HISTORY_MS = 500;
+
+/** What a screen reader reads is collected for so long, and longer texts are cut. */
+const READ_OUT_MS = 500;
+const READ_OUT_CHARS = 500;
+
+/** More new messages than this are only counted. */
+const MAX_READ_OUT = 3;
 
 /** The log of one room. */
 export class Timeline {
   readonly element: HTMLElement;
   readonly #handlers: TimelineHandlers;
   readonly #top = h("div", { class: "older" });
+  readonly #rows = h("div");
   readonly #log: HTMLElement;
   readonly #jumpText = h("span");
   readonly #jump: HTMLElement;
-  readonly #readOut = new ReadOut();
-  readonly #list: VirtualList<Item>;
+  readonly #readOut = h("div", { class: "visually-hidden", "aria-live": "polite" });
+
+  readonly #items: Item[] = [];
   readonly #messages = new Map<string, MessageItem>();
   readonly #pending = new Map<string, MessageItem>();
   /** What was removed while a page with it may be on its way, and by whom. */
   readonly #removedMeanwhile = new Map<string, string>();
   #size = 0;
+  /** The newest items were dropped, because too many came while the user read above. */
+  #isCut = false;
   /** Counts when the first items were dropped. */
   #epoch = 0;
   #older: Older = "more";
   #mayLoadOlder = false;
+
+  /** The window: the indices of the items that are to be in the document. */
+  #from = 0;
+  #to = 0;
+  /** The items that are in the document. */
+  #rendered: readonly Item[] = [];
+  #isShown = false;
+  #frame = 0;
+  #isAtEnd = true;
+  /** Whether the newest item was in the document after the last rendering. */
+  #isEndRendered = true;
+  #anchor: Anchor | undefined;
+  #place = { scrollTop: 0, scrollHeight: 0, clientHeight: 0 };
 
   /** How many messages of others came since the newest one was in view. */
   #unread = 0;
@@ -112,10 +153,11 @@ export class Timeline {
   #line: Item | undefined;
   /** The newest item that was in view. */
   #lastRead: Item | undefined;
+  #toReadOut: string[] = [];
+  #readOutTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(handlers: TimelineHandlers) {
     this.#handlers = handlers;
-    const rows = h("div");
     // Not live: rows come and go as the log scrolls. What is new is read out from another element.
     this.#log = h(
       "div",
@@ -128,16 +170,11 @@ export class Timeline {
         onkeydown: (event: KeyboardEvent) => this.#onKey(event),
         onfocusin: ({ target }: FocusEvent) => setReachable(target, true),
         onfocusout: ({ target }: FocusEvent) => setReachable(target, false),
+        onscroll: () => this.#onScroll(),
       },
       this.#top,
-      rows,
+      this.#rows,
     );
-    this.#list = new VirtualList(this.#log, rows, {
-      renderTop: () => this.#renderTop(),
-      renderRow: (item, previous) => this.#renderRow(item, previous),
-      firstNew: () => this.#unread > 0 ? this.#line : undefined,
-      onMoved: () => this.#onMoved(),
-    });
     this.#jump = h(
       "button",
       {
@@ -151,7 +188,10 @@ export class Timeline {
       makeIcon("down"),
       this.#jumpText,
     );
-    this.element = h("div", { class: "timeline" }, this.#log, this.#jump, this.#readOut.element);
+    this.element = h("div", { class: "timeline" }, this.#log, this.#jump, this.#readOut);
+    const observer = new ResizeObserver(() => this.#onResize());
+    observer.observe(this.#log);
+    observer.observe(this.#rows);
   }
 
   /** The user has joined the room, perhaps again: from now on older messages can be read. */
@@ -159,7 +199,7 @@ export class Timeline {
     if (this.#older === "failed") this.#older = "more";
     setTimeout(() => {
       this.#mayLoadOlder = true;
-      this.#list.schedule();
+      this.#schedule();
     }, HISTORY_MS);
   }
 
@@ -189,7 +229,7 @@ export class Timeline {
     const user = this.#handlers.self;
     const item: MessageItem = { kind: "message", ref, user, state: "pending", ...this.#make(text) };
     this.#pending.set(ref, item);
-    this.#insert(this.#list.items.length, [item]);
+    this.#insert(this.#items.length, [item]);
   }
 
   /** Shows that a message was not sent. */
@@ -200,7 +240,7 @@ export class Timeline {
     item.detail = reason;
     item.version++;
     this.#say(text("notSentWhy", { reason }));
-    this.#list.schedule();
+    this.#schedule();
   }
 
   /** Takes away a message that is not acknowledged. */
@@ -226,7 +266,7 @@ export class Timeline {
 
   /** Shows that a user joined or left, together with those before and after. */
   addPresence(kind: "joined" | "left", user: string): void {
-    const last = this.#list.items[this.#end - 1];
+    const last = this.#items[this.#end - 1];
     if (last?.kind !== "presence" || last.users.size >= MAX_GROUPED && !last.users.has(user)) {
       const users = new Map<string, Presence>([[user, kind]]);
       this.#append({ kind: "presence", users, ...this.#make("") });
@@ -239,7 +279,7 @@ export class Timeline {
     }
     if (last.users.size === 0) return this.#delete(last);
     last.version++;
-    this.#list.schedule();
+    this.#schedule();
   }
 
   /** Takes the text of a message away. */
@@ -254,14 +294,15 @@ export class Timeline {
     item.state = "removed";
     item.detail = by;
     item.version++;
-    this.#readOut.clear();
-    this.#list.schedule();
+    this.#toReadOut = [];
+    this.#readOut.replaceChildren();
+    this.#schedule();
   }
 
   /** Forgets all items but the pending ones, and reads the newest messages again. */
   startOver(): void {
     this.#dropOldest(this.#end);
-    this.#list.isCut = false;
+    this.#isCut = false;
     this.#line = undefined;
     this.#goToEnd();
   }
@@ -270,11 +311,11 @@ export class Timeline {
   markUnread(): void {
     if (this.#unread > 0) return;
     this.#line = undefined;
-    this.#list.schedule();
+    this.#schedule();
   }
 
   scrollToNewest(): void {
-    this.#list.isCut ? this.startOver() : this.#goToEnd();
+    this.#isCut ? this.startOver() : this.#goToEnd();
   }
 
   /**
@@ -282,30 +323,28 @@ export class Timeline {
    * nothing is rendered.
    */
   show(isShown: boolean): void {
-    this.#list.isShown = isShown;
-    this.#list.schedule();
+    this.#isShown = isShown;
+    this.#schedule();
   }
 
   focus(): void {
-    this.#list.focus();
+    this.#log.focus({ preventScroll: true });
   }
 
   #goToEnd(): void {
+    this.#isAtEnd = true;
     this.#unread = 0;
-    this.#list.scrollToEnd();
+    // At once, because a scroll event before the next frame would tell another place.
+    this.#render();
   }
 
   /** Makes the next item. Its time is not before that of the last one, whatever the clock says. */
   #make(text: string): ItemBase {
-    return itemAt(Math.max(Date.now(), this.#list.items.at(-1)?.time ?? 0), text);
+    return itemAt(Math.max(Date.now(), this.#items.at(-1)?.time ?? 0), text);
   }
 
   #isReading(): boolean {
-    return this.#list.isAtEnd && this.#isInView();
-  }
-
-  #isInView(): boolean {
-    return this.#list.isShown && !document.hidden;
+    return this.#isAtEnd && this.#isShown && !document.hidden;
   }
 
   /** Counts a new message. */
@@ -317,34 +356,44 @@ export class Timeline {
 
   /** Where the pending items begin. */
   get #end(): number {
-    return this.#list.items.length - this.#pending.size;
+    return this.#items.length - this.#pending.size;
   }
 
   /** Adds an item before the pending ones. */
   #append(item: Item): void {
-    if (this.#list.isCut) return this.#list.schedule();
+    if (this.#isCut) return this.#schedule();
     this.#insert(this.#end, [item]);
   }
 
   #insert(index: number, added: readonly Item[]): void {
-    this.#list.insert(index, added);
+    this.#items.splice(index, 0, ...added);
+    // The window does not grow: it stays around the same items.
+    if (index === 0 || index < this.#from) this.#from += added.length;
+    if (index === 0 || index < this.#to) this.#to += added.length;
     for (const item of added) {
       this.#size += sizeOf(item);
       if (item.kind === "message" && item.id) this.#messages.set(item.id, item);
     }
     if (this.#size > MAX_SIZE) this.#dropFarthest();
+    this.#schedule();
   }
 
   #delete(item: Item): void {
-    const index = this.#list.items.lastIndexOf(item);
-    if (index >= 0) this.#forget(index, 1);
+    const index = this.#items.lastIndexOf(item);
+    if (index < 0) return;
+    this.#forget(index, 1);
+    this.#schedule();
   }
 
   #forget(index: number, count: number): void {
-    for (const item of this.#list.delete(index, count)) {
+    const forgotten = this.#items.splice(index, count);
+    for (const item of forgotten) {
       this.#size -= sizeOf(item);
       if (item.kind === "message" && item.id) this.#messages.delete(item.id);
     }
+    const move = (end: number) => end > index ? Math.max(index, end - count) : end;
+    this.#from = move(this.#from);
+    this.#to = move(this.#to);
   }
 
   #dropOldest(count: number): void {
@@ -355,35 +404,94 @@ export class Timeline {
 
   /** Drops the oldest items; if the user reads those, the newest ones. */
   #dropFarthest(): void {
-    const { items, from, isAtEnd, isCut } = this.#list;
-    const first = isAtEnd ? this.#end : from;
+    const first = this.#isAtEnd ? this.#end : this.#from;
     let size = this.#size;
     let count = 0;
-    while (size > MAX_SIZE * 3 / 4 && count < first - MIN_KEPT) size -= sizeOf(items[count++]);
+    while (size > MAX_SIZE * 3 / 4 && count < first - MIN_KEPT) {
+      size -= sizeOf(this.#items[count++]);
+    }
     if (count > 0) this.#dropOldest(count);
-    const kept = this.#list.to + MIN_KEPT;
-    if (isAtEnd || isCut || this.#size <= MAX_SIZE || this.#end <= kept) return;
+    const kept = this.#to + MIN_KEPT;
+    if (this.#isAtEnd || this.#isCut || this.#size <= MAX_SIZE || this.#end <= kept) return;
     this.#forget(kept, this.#end - kept);
-    this.#list.isCut = true;
+    this.#isCut = true;
     this.#insert(kept, [{ kind: "gap", ...this.#make(text("gap")) }]);
   }
 
-  /** Shows what depends on where the view is. */
-  #onMoved(): void {
-    if (this.#isReading()) this.#noteRead();
-    this.#jump.hidden = this.#list.isAtEnd;
+  #schedule(): void {
+    if (this.#isShown && !this.#frame) {
+      this.#frame = requestAnimationFrame(() => this.#render());
+    }
+  }
+
+  #render(): void {
+    this.#frame = 0;
+    if (!this.#isShown || this.#log.clientHeight === 0) return;
+    this.#moveWindow();
+    for (let step = 0;; step++) {
+      this.#renderTop();
+      this.#renderRows();
+      this.#restorePlace();
+      if (!this.#fitWindow()) break;
+      if (step < MAX_STEPS) continue;
+      this.#schedule();
+      break;
+    }
+    this.#isEndRendered = this.#to === this.#items.length && !this.#isCut;
+    if (this.#anchor?.edge === "top") this.#isAtEnd = this.#isEndInView(AT_END_PX);
+    this.#rememberPlace();
+    this.#noteRead();
+    this.#jump.hidden = this.#isAtEnd;
     this.#jumpText.textContent = this.#unread > 0
       ? text("unreadBelow", { count: this.#unread })
       : text("jumpToNewest");
-    if (this.#mayLoadOlder && this.#older === "more" && this.#list.isNearStart) this.#loadOlder();
+    const isNearStart = this.#from === 0 &&
+      this.#log.scrollTop < NEAR_VIEWS * this.#log.clientHeight;
+    if (this.#mayLoadOlder && this.#older === "more" && isNearStart) this.#loadOlder();
   }
 
-  #noteRead(): void {
-    this.#unread = 0;
-    const newest = this.#list.items[this.#end - 1];
-    if (newest === this.#lastRead) return;
-    this.#lastRead = newest;
-    this.#handlers.onRead();
+  /** Moves the window to the end, if the log is there; to the first new item after an absence. */
+  #moveWindow(): void {
+    if (!this.#isAtEnd) return;
+    const { length } = this.#items;
+    const line = this.#unread > 0 ? this.#items.indexOf(this.#line!) : -1;
+    if (line >= 0) {
+      this.#from = this.#to = line;
+      this.#stayAt({ item: this.#items[line], edge: "top", offset: 0 });
+    } else {
+      // A window that would grow by too much begins anew.
+      if (length - this.#to > CHUNK) this.#from = length - CHUNK;
+      this.#to = length;
+    }
+  }
+
+  #stayAt(anchor: Anchor): void {
+    this.#isAtEnd = false;
+    this.#anchor = anchor;
+    this.#schedule();
+  }
+
+  /** Brings the rows of the window into the document, and takes the others out of it. */
+  #renderRows(): void {
+    const hadFocus = this.#log.contains(document.activeElement);
+    const items = this.#items.slice(this.#from, this.#to);
+    const wanted = new Set<Item>(items);
+    for (const item of this.#rendered) {
+      if (wanted.has(item)) continue;
+      item.row?.remove();
+      item.row = undefined;
+    }
+    let next = this.#rows.firstElementChild;
+    let previous: Item | undefined = this.#items[this.#from - 1];
+    for (const item of items) {
+      const isInPlace = item.row !== undefined && item.row === next;
+      const row = this.#renderRow(item, previous);
+      if (isInPlace) next = row.nextElementSibling;
+      else this.#rows.insertBefore(row, next);
+      previous = item;
+    }
+    this.#rendered = items;
+    if (hadFocus && !this.#log.contains(document.activeElement)) this.focus();
   }
 
   #renderRow(item: Item, previous: Item | undefined): HTMLElement {
@@ -419,7 +527,7 @@ export class Timeline {
 
   /** Shows whether there are older items than the first one. */
   #renderTop(): void {
-    const key = `${this.#older} ${this.#list.items.length === 0}`;
+    const key = `${this.#older} ${this.#items.length === 0}`;
     if (this.#top.dataset.key === key) return;
     this.#top.dataset.key = key;
     const { room } = this.#handlers;
@@ -427,7 +535,7 @@ export class Timeline {
       more: "",
       loading: text("loadingOlder"),
       failed: text("loadOlderFailed") + " ",
-      none: this.#list.items.length === 0 ? text("firstMessage") : text("beginning", { room }),
+      none: this.#items.length === 0 ? text("firstMessage") : text("beginning", { room }),
     };
     this.#top.replaceChildren(lines[this.#older]);
     if (this.#older === "failed") {
@@ -438,7 +546,7 @@ export class Timeline {
   /** Reads a page of older messages. */
   async #loadOlder(): Promise<void> {
     this.#older = "loading";
-    this.#list.schedule();
+    this.#schedule();
     const epoch = this.#epoch;
     let page: HistoryPage | undefined;
     try {
@@ -461,15 +569,116 @@ export class Timeline {
   }
 
   #oldestId(): string | undefined {
-    const oldest = this.#list.items.find((item) => item.kind === "message" && item.id);
+    const oldest = this.#items.find((item) => item.kind === "message" && item.id);
     return (oldest as MessageItem | undefined)?.id;
+  }
+
+  /** Lets the window grow where it is too short, and shrink where it is too long. */
+  #fitWindow(): boolean {
+    let [from, to] = [this.#from, this.#to];
+    const grow = { from: Math.max(0, from - CHUNK), to: Math.min(this.#items.length, to + CHUNK) };
+    if (from === to) ({ from, to } = grow);
+    else {
+      const view = rectOf(this.#log);
+      const rect = (index: number) => rectOf(this.#items[index].row!);
+      const [near, far] = [NEAR_VIEWS * view.height, FAR_VIEWS * view.height];
+      const kept = (near + far) / 2;
+      const above = view.top - rect(from).top;
+      const below = rect(to - 1).bottom - view.bottom;
+      if (above < near) from = grow.from;
+      else if (above > far) { while (rect(from).bottom < view.top - kept) from++; }
+      if (below < near) to = grow.to;
+      else if (below > far) { while (rect(to - 1).top > view.bottom + kept) to--; }
+    }
+    const hasChanged = from !== this.#from || to !== this.#to;
+    this.#from = from;
+    this.#to = to;
+    return hasChanged;
+  }
+
+  #isEndInView(tolerancePx: number): boolean {
+    const { scrollTop, scrollHeight, clientHeight } = this.#log;
+    return this.#isEndRendered && scrollHeight - clientHeight - scrollTop <= tolerancePx;
+  }
+
+  /** Scrolls so that the end, or the anchor, is where it was. */
+  #restorePlace(): void {
+    if (this.#isAtEnd) {
+      this.#log.scrollTop = this.#log.scrollHeight;
+      return;
+    }
+    const moved = this.#anchorMoved() ?? 0;
+    if (Math.abs(moved) >= 0.5) this.#log.scrollTop += moved;
+  }
+
+  /** By how many pixels the anchor is below its place; `undefined` if there is no anchor. */
+  #anchorMoved(): number | undefined {
+    const { item, edge, offset } = this.#anchor ?? {};
+    if (!item?.row) return undefined;
+    const { top } = rectOf(this.#log);
+    return rectOf(item.row)[edge!] - top - offset!;
+  }
+
+  #rememberPlace(): void {
+    const { scrollTop, scrollHeight, clientHeight } = this.#log;
+    this.#place = { scrollTop, scrollHeight, clientHeight };
+    if (this.#isAtEnd) this.#anchor = undefined;
+    // An anchor that is where it should be is kept: another one would add up rounding errors.
+    else if (!(Math.abs(this.#anchorMoved() ?? 1) < 1 && this.#anchor!.offset <= clientHeight)) {
+      this.#chooseAnchor();
+    }
+  }
+
+  /** Chooses the first row in view. Its lower edge does not move when it gets a day or a name. */
+  #chooseAnchor(): void {
+    const { top } = rectOf(this.#log);
+    for (const item of this.#rendered) {
+      const offset = rectOf(item.row!).bottom - top;
+      if (offset <= 0) continue;
+      this.#anchor = { item, edge: "bottom", offset };
+      return;
+    }
+    this.#anchor = undefined;
+  }
+
+  #onScroll(): void {
+    const { scrollTop, scrollHeight, clientHeight } = this.#log;
+    if (clientHeight === 0) return;
+    // Sizes have changed before the user scrolled.
+    const { scrollTop: before, ...sizes } = this.#place;
+    if (scrollHeight !== sizes.scrollHeight || clientHeight !== sizes.clientHeight) {
+      return this.#onResize();
+    }
+    // Even the first pixel of a movement upwards leaves the end.
+    this.#isAtEnd = this.#isEndInView(scrollTop < before ? 1 : AT_END_PX);
+    this.#anchor = undefined;
+    this.#rememberPlace();
+    if (this.#isAtEnd) this.#noteRead();
+    this.#schedule();
+  }
+
+  #onResize(): void {
+    if (!this.#isShown || this.#log.clientHeight === 0) return;
+    this.#restorePlace();
+    this.#rememberPlace();
+    this.#schedule();
   }
 
   /** Shows all of a long text, which begins where it was. */
   #expand(item: MessageItem): void {
-    this.#list.stayAt(item);
+    const offset = rectOf(item.row!).top - rectOf(this.#log).top;
     item.isExpanded = true;
     item.version++;
+    this.#stayAt({ item, edge: "top", offset });
+  }
+
+  #noteRead(): void {
+    if (!this.#isReading()) return;
+    this.#unread = 0;
+    const newest = this.#items[this.#end - 1];
+    if (newest === this.#lastRead) return;
+    this.#lastRead = newest;
+    this.#handlers.onRead();
   }
 
   /** The arrow keys go from message to message; Enter opens the menu of one. */
@@ -482,7 +691,7 @@ export class Timeline {
       (last ?? first)?.click();
     } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
       event.preventDefault();
-      const all = [...this.#log.querySelectorAll<HTMLElement>(".message")];
+      const all = [...this.#rows.querySelectorAll<HTMLElement>(".message")];
       const { bottom } = rectOf(this.#log);
       const step = event.key === "ArrowUp" ? -1 : 1;
       const next = current
@@ -495,31 +704,16 @@ export class Timeline {
 
   /** Lets a screen reader read a text out, if the user is here. */
   #say(line: string): void {
-    if (this.#isInView()) this.#readOut.say(line);
-  }
-}
-
-/** Lets screen readers read out what is new. */
-class ReadOut {
-  readonly element: HTMLElement = h("div", { class: "visually-hidden", "aria-live": "polite" });
-  #lines: string[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  say(line: string): void {
-    this.#lines.push(line);
-    this.#timer ??= setTimeout(() => {
-      const count = this.#lines.length;
-      const read = count > MAX_READ_OUT ? [text("unreadBelow", { count })] : this.#lines;
-      this.element.replaceChildren(...read.map((line) => h("p", {}, line)));
-      this.#lines = [];
-      this.#timer = undefined;
+    if (!this.#isShown || document.hidden) return;
+    this.#toReadOut.push(line);
+    this.#readOutTimer ??= setTimeout(() => {
+      const lines = this.#toReadOut;
+      const isMuch = lines.length > MAX_READ_OUT;
+      const read = isMuch ? [text("unreadBelow", { count: lines.length })] : lines;
+      this.#readOut.replaceChildren(...read.map((line) => h("p", {}, line)));
+      this.#toReadOut = [];
+      this.#readOutTimer = undefined;
     }, READ_OUT_MS);
-  }
-
-  /** Forgets what was not read yet: a text that is gone must not be heard. */
-  clear(): void {
-    this.#lines = [];
-    this.element.replaceChildren();
   }
 }
 
@@ -564,6 +758,10 @@ function setReachable(target: EventTarget | null, isReachable: boolean): void {
   for (const button of message?.querySelectorAll<HTMLElement>("[aria-haspopup]") ?? []) {
     button.tabIndex = isReachable ? 0 : -1;
   }
+}
+
+function rectOf(element: Element): DOMRect {
+  return element.getBoundingClientRect();
 }
 
 /** Tells whether a message is older than another one. */

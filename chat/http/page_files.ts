@@ -28,7 +28,6 @@ import texts from "../../web/texts.ts" with { type: "text" };
 import languageDe from "../../web/texts/de.ts" with { type: "text" };
 import languageEn from "../../web/texts/en.ts" with { type: "text" };
 import timeline from "../../web/timeline.ts" with { type: "text" };
-import virtualList from "../../web/virtual_list.ts" with { type: "text" };
 
 /** The sources of the page by their paths in `web/`. */
 export const PAGE_FILES: Readonly<Record<string, string>> = {
@@ -57,5 +56,4 @@ export const PAGE_FILES: Readonly<Record<string, string>> = {
   "texts/de.ts": languageDe,
   "texts/en.ts": languageEn,
   "timeline.ts": timeline,
-  "virtual_list.ts": virtualList,
 };
