@@ -20,10 +20,10 @@ const logger = getLogger(["chat"]);
 const VERSION = `deno-redis-chat ${project.version}`;
 
 /**
- * On Ctrl-C both the terminal and `deno task` send SIGINT, and with `--watch` Deno adds a SIGTERM.
- * Signals within this time after the first SIGINT belong to the same key press.
+ * Terminals and service managers such as systemd send a signal to `deno task` too, which passes it
+ * on, and with `--watch` Deno adds a SIGTERM. Signals so soon after the first one are the same.
  */
-const SAME_KEY_PRESS_MS = 100;
+const SAME_SIGNAL_MS = 100;
 
 /** The process exits after this time, even if the shutdown is not complete. */
 const SHUTDOWN_DEADLINE_MS = 9_000;
@@ -85,28 +85,25 @@ function readConfigOrFail(env: Environment, warnings: readonly string[]): Config
 }
 
 function stopOnSignals(stop: () => Promise<void>): void {
-  let isStopping = false;
+  let stoppingSinceMs: number | undefined;
   async function onSignal(): Promise<void> {
-    if (isStopping) Deno.exit(130);
-    isStopping = true;
+    if (stoppingSinceMs !== undefined) {
+      if (performance.now() - stoppingSinceMs < SAME_SIGNAL_MS) return;
+      Deno.exit(130);
+    }
     logger.info`Stopping; a second signal ends at once`;
     setTimeout(() => {
       logger.warn`The shutdown takes longer than ${SHUTDOWN_DEADLINE_MS} ms: exiting now`;
       Deno.exit(0);
     }, SHUTDOWN_DEADLINE_MS);
-    await stop();
+    const stopped = stop();
+    // Counted from here on: to close many sessions may take longer than these signals are apart.
+    stoppingSinceMs = performance.now();
+    await stopped;
     // Sockets of peers that do not read would keep the process running.
     Deno.exit(0);
   }
-  let interruptedAt = -Infinity;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
-      const isSameKeyPress = performance.now() - interruptedAt < SAME_KEY_PRESS_MS;
-      if (isSameKeyPress) return;
-      if (signal === "SIGINT") interruptedAt = performance.now();
-      onSignal();
-    });
-  }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, onSignal);
 }
 
 function explainAndFail(error: Error): never {
