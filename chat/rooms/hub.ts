@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Access } from "../auth/access.ts";
 import type { UnloggedEvent } from "../protocol/events.ts";
 import type { Moderation } from "../protocol/from_client.ts";
+import { BEFORE_FIRST_ID } from "../protocol/ids.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
 import { type NameLoss, type Sender, type Store, StoreUnavailable } from "../store/store.ts";
@@ -16,6 +17,10 @@ const JOINED_TIMEOUT_MS = 2_000;
 
 /** The pause before a failed read of what a room has missed is repeated. */
 const CATCH_UP_RETRY_MS = 1_000;
+
+/** How often it is checked whether this instance has received what a listener has, and how long. */
+const BEHIND_CHECK_MS = 50;
+const BEHIND_TIMEOUT_MS = 2_000;
 
 interface ActiveRoom {
   readonly room: Room;
@@ -99,16 +104,21 @@ export class Hub {
   /**
    * Lets a listener receive the events of a room. It is not in the room, and nobody there sees it.
    *
+   * @param since the id of the listener's last message, if it has one. Another instance may have
+   * delivered it before it came to this one, which is waited for, for two seconds at most
    * @returns where the room is now; every later event is delivered
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
    */
-  async listen(name: string, listener: Receiver): Promise<Position> {
+  async listen(name: string, listener: Receiver, since = BEFORE_FIRST_ID): Promise<Position> {
     const { room, subscribed } = this.#activate(name);
     room.addListener(listener);
     await subscribed.catch((error) => {
       this.unlisten(name, listener);
       throw error;
     });
+    for (let ms = 0; room.isBehind(since) && ms < BEHIND_TIMEOUT_MS; ms += BEHIND_CHECK_MS) {
+      await sleep(BEHIND_CHECK_MS);
+    }
     return room.startListener(listener);
   }
 

@@ -69,6 +69,11 @@ export class Room {
     return this.#lastId !== BEFORE_FIRST_ID || this.#inFlight > 0;
   }
 
+  /** Tells whether a message is later than the last one. */
+  isBehind(id: string): boolean {
+    return isLater(id, this.#lastId);
+  }
+
   /** Starts with the id of the newest message at the time of the subscription. */
   start(newestId: string): void {
     if (isLater(newestId, this.#lastId)) this.#lastId = newestId;

@@ -3,6 +3,7 @@ import type { Semaphore } from "../limits/semaphore.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { errorReply } from "../protocol/errors.ts";
 import type { Banned, Kicked } from "../protocol/events.ts";
+import { isId } from "../protocol/ids.ts";
 import type { ListenerWelcome } from "../protocol/protocol.ts";
 import { encodeLine, HEARTBEAT, SERVER_SENT_EVENTS } from "../protocol/server_sent_events.ts";
 import type { Hub } from "../rooms/hub.ts";
@@ -67,7 +68,8 @@ export class EventStream implements Receiver {
    * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
    */
   async start(): Promise<void> {
-    const position = await this.#hub.listen(this.#request.room, this);
+    const { room, since } = this.#request;
+    const position = await this.#hub.listen(room, this, isId(since) ? since : undefined);
     const replay = await prepareReplay(this.#hub.history, this.#request, position, this.#reads);
     this.#send(position.last, replay).catch(() => this.close(CLOSE.tryLater));
   }

@@ -38,7 +38,8 @@ const channel = new RpcChannel<MainRequest>(self as never, async (request: Worke
       return;
     }
     case "ready":
-      return await instance?.ready();
+      if (!instance) throw new Error("a worker has not started yet");
+      return await instance.ready();
     case "close":
       return await instance?.close();
   }

@@ -4,12 +4,14 @@ import { nextId } from "../../chat/protocol/ids.ts";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { type Store, StoreUnavailable } from "../../chat/store/store.ts";
 import { EventRecord, EventsClient } from "../support/events_client.ts";
+import { startInstance } from "../support/instance.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { run, type Running } from "../support/process.ts";
 import { startProxy } from "../support/proxy.ts";
 import { makeRandom } from "../support/random.ts";
 import { RawClient } from "../support/raw_client.ts";
+import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { type Claims, makeToken, secondsFromNow, SECRET } from "../support/tokens.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
@@ -100,6 +102,30 @@ Deno.test("a listener resumes with Last-Event-ID, since or history", async () =>
     assertEquals(response.status, 400);
     await response.body!.cancel();
   }
+});
+
+Deno.test("a listener resumes on an instance that is behind", async () => {
+  await using redis = await startRedis();
+  await using proxy = await startProxy(redis.port);
+  await using ahead = await startInstance(redis.env);
+  await using behind = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
+  const foo = await JsonClient.join(ahead.port, "foo", { room: "red" });
+  const bar = await JsonClient.join(behind.port, "bar", { room: "red" });
+  await foo.publish("one");
+  await bar.find("message");
+  proxy.freeze("chat-subscriber");
+  const last = await foo.publish("two");
+  const opening = EventsClient.open(`${behind.http}/rooms/red/events?since=${last}`);
+  proxy.disconnect("by reset", "chat-subscriber");
+  using listener = await opening;
+  assertEquals(await listener.find("welcome"), {
+    ...{ type: "welcome", room: "red", last, recovered: true },
+  });
+  await foo.publish("three");
+  await listener.find("message");
+  assertEquals(listener.texts, ["three"]);
+  await foo.leave();
+  await bar.leave();
 });
 
 Deno.test("curl that is cut off at random gets each message once", async () => {

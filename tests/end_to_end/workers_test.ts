@@ -1,4 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RpcChannel } from "../../chat/workers/rpc_channel.ts";
+import type { WorkerRequest } from "../../chat/workers/worker.ts";
 import { joinMany } from "../support/recording_client.ts";
 import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { launch, messageOf, startInstance } from "../support/instance.ts";
@@ -55,6 +57,14 @@ Deno.test("workers are ready only if all of them are", async () => {
   assertEquals(await ask("/healthz"), 200);
   await redis.command("ACL", "SETUSER", "default", "+subscribe");
   while (await ask("/readyz") !== 200) await sleep(20);
+});
+
+Deno.test("a worker is not ready before it has started", async () => {
+  const url = new URL("../../chat/workers/worker.ts", import.meta.url);
+  const worker = new Worker(url, { type: "module" });
+  const channel = new RpcChannel<WorkerRequest>(worker, () => Promise.resolve());
+  await assertRejects(() => channel.call({ method: "ready" }), Error, "has not started");
+  worker.terminate();
 });
 
 Deno.test("if workers cannot start, the process ends with one line", async () => {
