@@ -65,7 +65,10 @@ async function start(): Promise<void> {
   if (config.redis) {
     logger.info`Sharing the chat through Redis at ${config.redis.host}:${config.redis.port}`;
   } else {
-    logger.info`This instance is alone: set REDIS_HOST=host:port to share its chat with others`;
+    const why = env.CHAT_STORE
+      ? "CHAT_STORE is memory"
+      : "set REDIS_HOST=host:port to share its chat with others";
+    logger.info`This instance is alone: ${why}`;
   }
 }
 

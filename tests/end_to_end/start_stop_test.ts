@@ -32,6 +32,11 @@ Deno.test("without any setting, an instance runs alone and says so", async () =>
   await Promise.all([foo.closed, bar.closed]);
 });
 
+Deno.test("an instance that must keep the chat in memory is not told to use Redis", async () => {
+  await using instance = await startInstance({ CHAT_STORE: "memory", REDIS_HOST: "r" });
+  await instance.output.find(/ This instance is alone: CHAT_STORE is memory$/);
+});
+
 Deno.test("the first line shows time, level, instance, address and version", async () => {
   await using instance = await startInstance();
   const [first] = instance.output.all;
