@@ -1,6 +1,6 @@
 /**
- * Makes a token for a server that has `AUTH_SECRET`: `deno task token USER --rooms=red,team-*`. The
- * environment is the server's.
+ * Makes a token for a server that has `AUTH_SECRET`: `deno task token USER --rooms='red,team-*'`.
+ * The environment is the server's.
  *
  * @module
  */
@@ -13,10 +13,10 @@ const USAGE = `Usage: deno task token USER [OPTIONS]
 
 Prints a token that is signed with AUTH_SECRET.
 
---rooms=red,team-*  the rooms that the user may join and read; * stands for any characters
---listen            the user may not publish
---moderate          the user may moderate
---seconds=3600      for how long the token is valid`;
+--rooms='red,team-*'  the rooms that the user may join and read; * stands for any characters
+--listen              the user may not publish
+--moderate            the user may moderate
+--seconds=3600        for how long the token is valid`;
 
 const { user, rooms = "", listen, moderate, seconds } = readArguments();
 const { auth } = readConfigOrFail();

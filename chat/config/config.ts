@@ -82,9 +82,19 @@ export function readConfig(environment: Environment): Config {
   }
   const auth = readAuth(env, problems);
   const allowedOrigins = readOrigins(env, problems);
+  const host = readHost(env, problems);
   if (problems.length > 0) throw new ConfigError(problems);
-  const host = env.HOST || SETTINGS.HOST.default;
   return { ...integers, ...choices, host, redis, auth, allowedOrigins };
+}
+
+function readHost(env: Environment, problems: string[]): string {
+  const given = env.HOST || SETTINGS.HOST.default;
+  const host = given.replace(/^\[(.*:.*)\]$/, "$1");
+  // An address of IPv6 has two colons at least, and a port would come after a single one.
+  if (/[\s/[\]]|^[^:]*:[^:]*$/.test(host)) {
+    problems.push(`HOST is ${JSON.stringify(given)}: give an address or a name, such as 127.0.0.1`);
+  }
+  return host;
 }
 
 function readIntegers(env: Environment, problems: string[]): IntegerValues {
@@ -113,9 +123,14 @@ function readChoices(env: Environment, problems: string[]): ChoiceValues {
     const given = env[name] || setting.default;
     values[camelCase(name)] = given;
     if (choices.includes(given)) continue;
-    problems.push(`${name} is ${JSON.stringify(given)}: give ${choices.join(" or ")}`);
+    problems.push(`${name} is ${JSON.stringify(given)}: give ${listChoices(choices)}`);
   }
   return values as unknown as ChoiceValues;
+}
+
+/** Such as `text or json`, or `debug, info, warning or error`. */
+function listChoices(choices: readonly string[]): string {
+  return `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;
 }
 
 function readInteger(

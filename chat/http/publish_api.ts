@@ -71,6 +71,9 @@ function parseJson(body: string): object {
 }
 
 function parseForm(body: string): object {
+  if (body.startsWith("{")) {
+    throw new BadRequest("the body is JSON, so the content type must be application/json");
+  }
   const entries = [...new URLSearchParams(body)];
   const fields = Object.fromEntries(entries);
   if (Object.keys(fields).length === entries.length) return fields;

@@ -71,7 +71,12 @@ export function validate(value: unknown): FromClient | BadLine {
 
 function explain(issue: v.BaseIssue<unknown>, value: unknown): BadLine {
   const path = v.getDotPath(issue);
-  const words = `${path === null ? "" : `${path}: `}${issue.message}`.slice(0, MAX_ISSUE_CHARS);
+  const words = path === null ? issue.message : `${path}: ${describe(issue)}`;
   const { ref, after } = v.parse(Refs, value);
-  return { ...errorReply.badMessage(words, ref), after };
+  return { ...errorReply.badMessage(words.slice(0, MAX_ISSUE_CHARS), ref), after };
+}
+
+function describe({ type, expected, message }: v.BaseIssue<unknown>): string {
+  if (type !== "strict_object") return message;
+  return expected === "never" ? "there is no such field here" : "this field is missing";
 }

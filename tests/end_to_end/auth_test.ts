@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
 import { deadline } from "../../chat/store/deadline.ts";
+import { assertLogged, rowOf } from "../support/fault_table.ts";
 import { startHttpServer } from "../support/http_server.ts";
 import { messageOf, NOTHING_SET, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
@@ -255,6 +256,8 @@ Deno.test("the log says why the key server does not answer, and shows only its h
   assertStringIncludes(line, `No keys from ${host} (`);
   assertStringIncludes(line, `(${host}): client error (Connect): tcp connect error: Connection`);
   assert(!line.includes("secret"), line);
+  const [begins] = rowOf("the key server is away").lines;
+  await assertLogged(server, [begins]);
 });
 
 Deno.test("the start says that authentication is off, unless HOST is loopback", async () => {

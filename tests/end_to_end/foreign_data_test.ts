@@ -3,6 +3,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { EVENT_MARK } from "../../chat/protocol/events.ts";
+import { assertLogged, rowOf } from "../support/fault_table.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { assertWords, countGaps, startPair } from "../support/pair.ts";
 import { startRedis } from "../support/redis.ts";
@@ -133,6 +134,9 @@ Deno.test("payloads and entries of 64 MiB, and garbage, stop nobody", async () =
   }
   assertEquals(logged("notices above 64 KiB are dropped"), [1, 1]);
   assertEquals(logged("invalid events are dropped"), [1, 1]);
+  // The line of the end comes after a minute.
+  const [begins] = rowOf("another program publishes in a room").lines;
+  for (const one of pair.instances) await assertLogged(one, [begins]);
 });
 
 Deno.test("an entry that someone put into the stream ends no page early", async () => {

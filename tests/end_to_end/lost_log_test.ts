@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { isLater } from "../../chat/protocol/ids.ts";
+import { assertLogged, rowOf } from "../support/fault_table.ts";
 import { startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { assertWords, countGaps, startPair } from "../support/pair.ts";
@@ -55,6 +56,7 @@ Deno.test("after a snapshot is restored, everyone is told what may be missing", 
     assertIdsGrow(client);
     assertEquals(countGaps(client), 1, "what was published during the outage may be missing");
   }
+  for (const one of instances) await assertLogged(one, rowOf("Redis has lost messages").lines);
 
   // Clients that were away come back, to both instances. Of what is before the message that follows
   // the last one, nobody knows whether it came later.

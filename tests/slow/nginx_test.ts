@@ -31,7 +31,7 @@ async function startNginx(serverPort: number): Promise<Nginx> {
   const port = freePort();
   const changes = {
     "listen 80": `listen 127.0.0.1:${port}`,
-    "http://127.0.0.1:8080": `http://127.0.0.1:${serverPort}`,
+    "server 127.0.0.1:8080": `server 127.0.0.1:${serverPort}`,
     "/var/log/nginx/access.log": `${folder}/access.log`,
     "worker_rlimit_nofile 65536;": "",
     "worker_connections 32768;": "worker_connections 16384;",

@@ -62,6 +62,23 @@ Deno.test("LIMITS=off switches off what bounds clients, unless a variable is set
   assertEquals(config.historyLimit, 1_000);
   assertEquals(config.maxMessageBytes, 65_536);
   assertEquals(problems({ LIMITS: "no" }), ['LIMITS is "no": give on or off']);
+  assertEquals(problems({ LOG_LEVEL: "warn" }), [
+    'LOG_LEVEL is "warn": give debug, info, warning or error',
+  ]);
+});
+
+Deno.test("readConfig() reads HOST as a name or an address, and nothing else", () => {
+  for (const HOST of ["127.0.0.1", "::", "::1", "fe80::1", "::ffff:127.0.0.1", "chat-1.example"]) {
+    assertEquals(readConfig({ HOST }).host, HOST);
+  }
+  assertEquals(readConfig({ HOST: "[::1]" }).host, "::1");
+  for (
+    const HOST of ["localhost:80", "http://localhost", "a b", "[localhost]", "[::1]:80", "::1/"]
+  ) {
+    assertEquals(problems({ HOST }), [
+      `HOST is "${HOST}": give an address or a name, such as 127.0.0.1`,
+    ]);
+  }
 });
 
 Deno.test("readConfig() reads the number of workers; more than one needs Redis", () => {
