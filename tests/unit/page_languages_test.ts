@@ -20,7 +20,7 @@ Deno.test("the page uses each of its texts", async () => {
 for (const { name } of Deno.readDirSync(new URL("texts", WEB))) {
   const [language] = name.split(".");
   Deno.test(`the texts in ${language} have the values of the English ones`, async () => {
-    // Servers import the file as a text, and no module can be that and a script in one program.
+    // Where a server has imported the file as a text, import() would run it with its types.
     const source = await Deno.readTextFile(new URL(`texts/${name}`, WEB));
     const javaScript = encodeURIComponent(stripTypeScriptTypes(source));
     const { [language]: texts } = await import(`data:text/javascript,${javaScript}`);
