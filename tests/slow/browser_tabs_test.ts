@@ -66,19 +66,23 @@ for (const [host, hasLocks] of [["127.0.0.1", true], [INSECURE_HOST, false]] as 
     assertEquals(watcher.events.slice(1).map(({ type }) => type), ["joined", "message"]);
 
     // What was not acknowledged goes out once, and not from the duplicate.
+    assertEquals(proxy.freeze("GET /chat/foo", "replies"), 1);
+    await original.evaluate('void chat.send("one")');
+    await watcher.find("message", ({ text }) => text === "one");
     assertEquals(proxy.freeze("GET /chat/foo"), 1);
-    await original.evaluate('["one", "two"].forEach((text) => void chat.send(text))');
+    await original.evaluate('["two", "three"].forEach((text) => void chat.send(text))');
     const late = await duplicate(original);
     assertEquals(await statesOf(late), ["name_taken"]);
+    assertEquals(await late.evaluate("restored"), []);
     await original.reload();
-    await watcher.find("message", ({ text }) => text === "two");
+    await watcher.find("message", ({ text }) => text === "three");
     await late.reload();
     assertEquals(await statesOf(late), ["name_taken"]);
-    for (const [tab, texts] of [[original, ["one", "two"]], [late, []]] as const) {
+    for (const [tab, texts] of [[original, ["one", "two", "three"]], [late, []]] as const) {
       assertEquals(await tab.evaluate("restored"), texts);
     }
     await original.waitForFunction("chat.unsent.length === 0");
-    assertEquals(watcher.texts, ["still here", "one", "two"]);
+    assertEquals(watcher.texts, ["still here", "one", "two", "three"]);
 
     await original.goto("about:blank");
     await watcher.find("left");

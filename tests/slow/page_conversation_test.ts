@@ -8,14 +8,18 @@ import { startProxy } from "../support/proxy.ts";
 import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
-import { sleep } from "../support/wait.ts";
+import { sleep, until } from "../support/wait.ts";
+import { de } from "../../web/texts/de.ts";
 import { en } from "../../web/texts/en.ts";
 
 /** So high that all messages of a test are in the document. */
 const VIEWPORT = { width: 1280, height: 6000 };
 
-/** How many messages of others pass while a page is cut off. */
-const MISSED = 50;
+/**
+ * How many messages of others pass while a page is cut off. They are more than the 50 that a page
+ * reads when it joins; so are those after the first one of its own.
+ */
+const MISSED = 55;
 
 /** How long a page is cut off, where the time matters. */
 const CUT_MS = 10_000;
@@ -44,7 +48,10 @@ Deno.test("people talk with the page", async (t) => {
   for (const instance of [one, two]) await instance[Symbol.asyncDispose]();
 });
 
-Deno.test("who may not talk is told why", async (t) => {
+/** Most of the words for errors are needed below. */
+const GERMAN = { locale: "de-DE" };
+
+Deno.test("who may not talk is told why, in German", async (t) => {
   await using browser = await startChromium();
   await t.step("names and rooms that are refused", () => refuseNames(browser));
   await t.step("tokens, and what moderators do", () => moderate(browser));
@@ -53,14 +60,13 @@ Deno.test("who may not talk is told why", async (t) => {
 
 async function seeFull(browser: Browser): Promise<void> {
   await using server = await startHttpServer(undefined, { MAX_CONNECTIONS: "1" });
-  await using context = await browser.newContext();
+  await using context = await browser.newContext(GERMAN);
   const foo = await JsonClient.join(server.port, "foo");
   const page = await context.newPage();
   await page.goto(`${server.origin}/r/red`);
   await page.locator("#join-name").fill("anna");
   await page.keyboard.press("Enter");
-  const words = `${SHOWN}?.querySelector(".state [role=status]").textContent`;
-  await untilTrue(page, `${words} === "${en.full}"`);
+  await untilState(page, de.full);
   await foo.leave();
   await page.locator(".state .link-button").click();
   await untilTrue(page, `${SHOWN}.querySelector(".state").hidden`);
@@ -76,24 +82,30 @@ async function talk(browser: Browser, one: Instance, two: Instance): Promise<voi
   await untilTrue(anna, `${SHOWN}.querySelector(".presence").textContent === "ben joined"`);
 
   const typing = `${SHOWN}.querySelector(".typing").textContent`;
-  await ben.keyboard.type("hello ");
+  await anna.clock.install();
+  await anna.clock.pauseAt(Date.now() + 10_000);
+  await ben.keyboard.type("hello <b>anna</b>, hi pi");
   await untilTrue(anna, `${typing} === "ben is typing …"`);
+  await anna.clock.fastForward(4_500);
+  assertEquals(await anna.evaluate(typing), "ben is typing …");
   // Without another event, ben has stopped.
-  await untilTrue(anna, `${typing} === ""`);
-  await ben.keyboard.type("<b>anna</b>, hi pi");
-  await untilTrue(anna, `${typing} === "ben is typing …"`);
+  await anna.clock.fastForward(1_000);
+  assertEquals(await anna.evaluate(typing), "");
+  await anna.clock.resume();
   await ben.keyboard.press("Enter");
   await pi.until("ben: hello <b>anna</b>, hi pi");
   await untilCount(anna, 1);
-  assertEquals(await anna.evaluate(typing), "");
   pi.send("hi both");
   const all = ["ben: hello <b>anna</b>, hi pi", "pi: hi both", "anna: two\nlines"];
   await untilCount(anna, 2);
   await anna.keyboard.type("two");
+  await untilTrue(ben, `${typing} === "anna is typing …"`);
   await anna.keyboard.press("Shift+Enter");
   await anna.keyboard.type("lines");
   await anna.keyboard.press("Enter");
   await pi.until("anna: two\nanna: lines");
+  await untilCount(ben, 3);
+  assertEquals(await ben.evaluate(typing), "");
   for (const page of [anna, ben]) {
     await untilCount(page, 3);
     assertEquals(await messagesOf(page), all);
@@ -219,8 +231,11 @@ async function cutOff(browser: Browser, instance: Instance): Promise<void> {
   await using context = await browser.newContext({ viewport: VIEWPORT });
   const page = await join(context, { http: `http://127.0.0.1:${proxy.port}` }, "cut", "anna");
   await checkCut(page, instance, "cut", async (pass) => {
+    assertEquals(proxy.freeze("GET /chat/anna", "replies"), 1);
+    const passed = pass(CUT_MS);
+    await untilFirstArrived(instance, "cut");
     assertEquals(proxy.freeze("GET /chat/anna"), 1);
-    await pass(CUT_MS);
+    await passed;
   });
 }
 
@@ -230,8 +245,11 @@ async function reloadWithoutNetwork(browser: Browser, instance: Instance): Promi
   const page = await join(context, { http: `http://127.0.0.1:${proxy.port}` }, "reload", "anna");
   await untilTrue(page, "navigator.serviceWorker.controller");
   await checkCut(page, instance, "reload", async (pass) => {
+    assertEquals(proxy.freeze("GET /chat/anna", "replies"), 1);
+    const passed = pass();
+    await untilFirstArrived(instance, "reload");
     proxy.block();
-    await pass();
+    await passed;
     await page.reload();
     await untilTrue(page, `${SHOWN}?.querySelectorAll(".message-pending").length === 3`);
     await untilTrue(page, `${SHOWN}.querySelector(".state").textContent !== ""`);
@@ -280,7 +298,7 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
 
   await copy.locator(`.state .link-button >> text=${en.useHere}`).click();
   await untilState(anna, en.taken);
-  await untilCount(copy, MISSED);
+  await untilTrue(copy, `${LAST} === "after"`);
   await copy.keyboard.type("from here");
   await copy.keyboard.press("Enter");
   await untilTrue(ben, `${LAST} === "from here"`);
@@ -310,18 +328,18 @@ async function duplicate(browser: Browser, instance: Instance): Promise<void> {
 }
 
 /**
- * Cuts a page off while 50 messages pass and three of its own are sent, and checks that it then
+ * Cuts a page off while messages pass and three of its own are sent, and checks that it then
  * has what the server has: all of them, once and in order.
  *
  * @param cut calls its parameter while the page is cut off; that takes so many milliseconds
  */
 async function checkCut(
   page: Page,
-  { port, http }: Instance,
+  instance: Instance,
   room: string,
   cut: (pass: (durationMs?: number) => Promise<void>) => Promise<void>,
 ): Promise<void> {
-  const pi = await JsonClient.join(port, "pi", { room });
+  const pi = await JsonClient.join(instance.port, "pi", { room });
   await pi.publish("before");
   await untilTrue(page, `${LAST} === "before"`);
   const missed = Array.from({ length: MISSED }, (_, i) => `missed ${i}`);
@@ -329,20 +347,19 @@ async function checkCut(
     for (const [i, text] of missed.entries()) {
       await pi.publish(text);
       if (durationMs !== undefined) await sleep(durationMs / MISSED);
-      if (i % 16 !== 10) continue;
-      await page.keyboard.type(OWN[(i - 10) / 16]);
+      if (i % 20 !== 2) continue;
+      await page.keyboard.type(OWN[(i - 2) / 20]);
       await page.keyboard.press("Enter");
     }
   });
   await pi.find("message", ({ text }) => text === OWN[2]);
   await pi.publish("after");
   await untilTrue(page, `${LAST} === "after"`);
-  const response = await fetch(`${http}/rooms/${room}/messages?limit=200`);
-  const { messages } = await response.json();
+  const logged = await readLog(instance, room);
   // After a reload, the older ones come one page later.
-  await untilCount(page, messages.length);
+  await untilCount(page, logged.length);
   const shown = await messagesOf(page);
-  assertEquals(shown, messages.map((message: Line) => `${message.user}: ${message.text}`));
+  assertEquals(shown, logged);
   const pis = ["before", ...missed, "after"].map((text) => `pi: ${text}`);
   assertEquals(shown.filter((line) => line.startsWith("pi: ")), pis);
   const own = OWN.map((text) => `anna: ${text}`);
@@ -351,14 +368,21 @@ async function checkCut(
   await pi.leave();
 }
 
-interface Line {
-  readonly user: string;
-  readonly text: string;
+/** Waits until the server has the first message of a page's own, whose ack may be lost. */
+async function untilFirstArrived(instance: Instance, room: string): Promise<void> {
+  await until(async () => (await readLog(instance, room)).includes(`anna: ${OWN[0]}`), 20);
+}
+
+/** Reads all messages of a room, as the text protocol would show them. */
+async function readLog({ http }: Instance, room: string): Promise<string[]> {
+  const response = await fetch(`${http}/rooms/${room}/messages?limit=200`);
+  const { messages } = await response.json();
+  return messages.map(({ user, text }: Record<string, string>) => `${user}: ${text}`);
 }
 
 async function refuseNames(browser: Browser): Promise<void> {
   await using server = await startHttpServer();
-  await using context = await browser.newContext();
+  await using context = await browser.newContext(GERMAN);
   const taken = await TextClient.join(server.port, "Anna");
   const page = await context.newPage();
   await page.goto(server.origin);
@@ -383,10 +407,10 @@ async function refuseNames(browser: Browser): Promise<void> {
   await page.evaluate("delete Promise.withResolvers");
   await untilRefused("x", "chat", "join-name", "Promise.withResolvers is not a function");
   await page.evaluate("Promise.withResolvers = kept");
-  await untilRefused("anna", "chat", "join-name", en.nameTaken);
-  await untilRefused(" ", "chat", "join-name", en.nameMissing);
-  await untilRefused("x".repeat(65), "chat", "join-name", en.nameTooLong);
-  await untilRefused("anna", "a b", "join-room", en.roomInvalid);
+  await untilRefused("anna", "chat", "join-name", de.nameTaken);
+  await untilRefused(" ", "chat", "join-name", de.nameMissing);
+  await untilRefused("x".repeat(65), "chat", "join-name", de.nameTooLong);
+  await untilRefused("anna", "a b", "join-room", de.roomInvalid);
   // The letter is Cyrillic, and only the server knows the rules for that.
   const mixed = "\u0430nna";
   const response = await fetch(`${server.origin}/chat/${encodeURIComponent(mixed)}`);
@@ -401,18 +425,30 @@ async function refuseNames(browser: Browser): Promise<void> {
   await another.goto(server.origin);
   await another.locator("#join-name").waitFor();
   assertEquals(await another.evaluate("document.activeElement.value"), "ben");
+
+  const note = `${SHOWN}.querySelector(".header-note").textContent`;
+  await untilTrue(page, `${note} === "2 Leute hier"`);
   await taken.leave();
+  await untilTrue(page, `${note} === "1 Person hier"`);
+  await untilTrue(page, `${SHOWN}.querySelector(".presence").textContent === "Anna ist gegangen"`);
+  const namesake = await TextClient.join(server.port, "ben", { room: "blue" });
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("blue");
+  await page.keyboard.press("Enter");
+  await untilState(page, de.takenByOther.replace("{user}", "ben"));
+  await namesake.leave();
 }
 
 async function moderate(browser: Browser): Promise<void> {
-  await using server = await startHttpServer(undefined, { AUTH_SECRET: SECRET });
-  await using context = await browser.newContext();
+  const env = { AUTH_SECRET: SECRET, MAX_DEVICES: "2" };
+  await using server = await startHttpServer(undefined, env);
+  await using context = await browser.newContext(GERMAN);
   const token = await makeToken({ sub: "anna" });
   const page = await context.newPage();
   await page.goto(`${server.origin}/r/red`);
   await page.locator("#join-name").waitFor();
   await page.keyboard.press("Enter");
-  await page.locator(`.join-error >> text=${en.tokenNeeded}`).waitFor();
+  await page.locator(`.join-error >> text=${de.tokenNeeded}`).waitFor();
 
   await page.goto("about:blank");
   await page.goto(`${server.origin}/r/red#token=no.valid.token`);
@@ -443,24 +479,31 @@ async function moderate(browser: Browser): Promise<void> {
   await act("PUT", "mutes/anna");
   for (const again of [false, true]) {
     if (again) await page.reload();
-    await untilTrue(page, `/cannot write .* ${new Date().getFullYear()},/.test(${STATE})`);
+    await untilTrue(page, `/${new Date().getFullYear()}.*nicht schreiben/.test(${STATE})`);
     await untilTrue(page, `${SHOWN}.querySelector("textarea").disabled`);
   }
   await act("DELETE", "mutes/anna");
   await untilTrue(page, `!${SHOWN}.querySelector("textarea").disabled`);
   await checkMissedUnmute(context, server.port, act);
   await act("DELETE", "users/anna");
-  await untilState(page, "mod put you out of this room.");
-  await page.locator(`.state .link-button >> text=${en.comeBack}`).click();
+  await untilState(page, de.kicked.replace("{by}", "mod"));
+  await page.locator(`.state .link-button >> text=${de.comeBack}`).click();
   await untilTrue(page, `${SHOWN}.querySelector(".state").hidden`);
   await act("PUT", "bans/anna");
-  await untilState(page, "mod banned you from this room.");
+  await untilState(page, de.banned.replace("{by}", "mod"));
   await page.reload();
-  await untilState(page, "Disconnected: You are banned from this room.");
+  await untilState(page, de.stopped.replace("{reason}", de.bannedHere));
 
   const reader = await makeToken({ sub: "ida", publish: false });
   await page.goto(`${server.origin}/r/blue#token=${reader}`);
-  await page.locator(`textarea[placeholder='${en.listenOnly}']:visible`).waitFor();
+  await page.locator(`textarea[placeholder='${de.listenOnly}']:visible`).waitFor();
+
+  const room = { room: "green", token: await makeToken({ sub: "dora" }) };
+  const devices = [1, 2].map(() => JsonClient.join(server.port, "dora", room));
+  const others = await Promise.all(devices);
+  await page.goto(`${server.origin}/r/green#token=${room.token}`);
+  await untilState(page, de.tooManyDevices);
+  for (const other of others) await other.leave();
 }
 
 /** A page lets its user write again that has missed that a moderator lifted the mute. */
@@ -476,7 +519,7 @@ async function checkMissedUnmute(
   await act("PUT", "mutes/eve");
   await untilTrue(page, `${SHOWN}.querySelector("textarea").disabled`);
   proxy.block();
-  await untilTrue(page, `${STATE}.startsWith(${JSON.stringify(en.reconnectingNow)})`);
+  await untilTrue(page, `${STATE}.startsWith(${JSON.stringify(de.reconnectingNow)})`);
   await act("DELETE", "mutes/eve");
   proxy.unblock();
   await untilTrue(page, `${STATE} === "" && !${SHOWN}.querySelector("textarea").disabled`);

@@ -496,15 +496,17 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
   test("publishUnlogged() has its place among messages, and no id", async ({ here, there }) => {
     const recorders = await Promise.all([record(here, "room"), record(there, "room")]);
     const left: RoomEvent = { type: "left", user: "foo" };
-    const [one, , two] = await Promise.all([
+    const typing: RoomEvent = { type: "typing", user: "foo" };
+    const [one, , , two] = await Promise.all([
       here.publish("room", "foo", "one"),
       here.publishUnlogged("room", left),
+      here.publishUnlogged("room", typing),
       here.publish("room", "foo", "two"),
     ]);
     for (const recorder of recorders) {
       await recorder.until("two");
       const [first, second] = recorder.messages();
-      assertEquals(recorder.events, [first, left, second]);
+      assertEquals(recorder.events, [first, left, typing, second]);
       assertEquals([first.id, second.prev, second.id], [one, one, two]);
     }
     const ids = (await there.readBefore("room", undefined, 10)).map(({ event }) => event.id);
@@ -952,12 +954,15 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await there.moderation.restrict("muted", "r", "foo", "ann", 1);
     const publish = () => here.publish("r", "foo", "later").then(() => true, () => false);
     while (!await publish()) await sleep(50);
+    await here.publishUnlogged("r", { type: "typing", user: "foo" });
     await here.publish("r", "x", "end");
     await recorder.until("end");
     const texts = recorder.messages().map(({ text }) => text);
     assertEquals(texts, ["before", "in the same turn", "b", "d", "after", "later", "end"]);
     const typing = recorder.events.flatMap((event) => event.type === "typing" ? event.user : []);
-    assertEquals(typing, ["bar", "foo"]);
+    assertEquals(typing, ["bar", "foo", "foo"]);
+    const logged = await there.readBefore("r", undefined, 20);
+    assertEquals(logged.map(({ event }) => event.text), texts);
   }, { ...AMPLE, auth: {} });
 
   test("nobody is muted where users cannot be", async ({ here }) => {

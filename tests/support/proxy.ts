@@ -7,9 +7,10 @@ export interface Proxy extends AsyncDisposable {
    * Stops forwarding on the open connections whose first bytes contain a text; closes none. If one
    * end closes such a connection, the other end does not learn it.
    *
+   * @param what `"replies"` goes on to forward what clients send; by default nothing is forwarded
    * @returns how many connections these are
    */
-  freeze(text: string): number;
+  freeze(text: string, what?: "replies"): number;
   /** Forwards nothing back on the connection on which a client next sends a text. */
   loseReply(text: string): void;
   /**
@@ -80,11 +81,11 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as { port: number }).port,
-    freeze(text) {
+    freeze(text, what) {
       const found = [...connections].filter(({ start, isFrozen }) =>
         !isFrozen && start.includes(text)
       );
-      for (const connection of found) connection.isFrozen = true;
+      for (const connection of found) connection[what ? "losesReplies" : "isFrozen"] = true;
       return found.length;
     },
     loseReply(text) {
