@@ -70,11 +70,9 @@ export interface ContextOptions {
   readonly viewport?: Size;
   readonly colorScheme?: "light" | "dark";
   readonly locale?: string;
-  readonly timezoneId?: string;
   readonly hasTouch?: boolean;
   readonly isMobile?: boolean;
   readonly reducedMotion?: "reduce";
-  readonly forcedColors?: "active";
 }
 
 /** Pages that share their storage, and nothing with the pages of another context. */
