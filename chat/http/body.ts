@@ -2,18 +2,26 @@ import { STATUS_CODE } from "@std/http/status";
 import { BadRequest } from "../protocol/bad_request.ts";
 import type { FromClient } from "../protocol/from_client.ts";
 import { validate } from "../protocol/json.ts";
+import { hasFewFields } from "../protocol/json_shape.ts";
 import { Refused } from "./responses.ts";
 import type { RoomRequest } from "./route.ts";
 
 /** How long a body may take. */
 const BODY_TIMEOUT_MS = 10_000;
 
+/** In how many pieces a body may come: each takes some microseconds, however short it is. */
+const MAX_CHUNKS = 1_024;
+
+/** How many of them are read in a turn of the event loop. */
+const CHUNKS_PER_TURN = 16;
+
 /**
  * Reads the body of a request as text.
  *
  * @param maxBytes how long it may be
- * @throws {Refused} with 413 if it is longer, with 408 if it does not come within ten seconds, and
- * with 401 or 403 if the client may not do this any more when it has come
+ * @throws {Refused} with 413 if it is longer or comes in too many pieces, with 408 if it does not
+ * come within ten seconds, and with 401 or 403 if the client may not do this any more when it has
+ * come
  * @throws {BadRequest} if it is not UTF-8
  */
 export async function readBody(
@@ -29,7 +37,7 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
   const reader = request.body?.getReader();
   if (!reader) return "";
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  let text = "", bytes = 0, isLate = false;
+  let text = "", bytes = 0, chunks = 0, isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
     reader.cancel().catch(() => {});
@@ -42,6 +50,12 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
         throw new Refused(STATUS_CODE.ContentTooLarge, line, { connection: "close" });
       }
       text += decoder.decode(chunk.value, { stream: true });
+      if (++chunks > MAX_CHUNKS) {
+        const line = `the body comes in more than ${MAX_CHUNKS} pieces`;
+        throw new Refused(STATUS_CODE.ContentTooLarge, line, { connection: "close" });
+      }
+      // Pieces that have come already would be read without a turn for anything else.
+      if (chunks % CHUNKS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     if (isLate) {
       const line = "the body does not come";
@@ -65,6 +79,7 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
  * @throws {BadRequest} if it is none
  */
 export function parseObject(body: string, example: string): object {
+  if (!hasFewFields(body)) throw new BadRequest("the body has too many fields");
   try {
     const value = JSON.parse(body);
     if (value instanceof Object && !Array.isArray(value)) return value;

@@ -13,6 +13,9 @@ import { type Charge, refuseTooMany } from "./charge.ts";
 import { json, Refused } from "./responses.ts";
 import { type RoomRequest, type Route, routeInRoom } from "./route.ts";
 
+/** No valid form has more fields. */
+const MAX_FORM_FIELDS = 8;
+
 /** Makes the route for services that publish messages without being in the room. */
 export function publishRoutes(hub: Hub, limits: SessionLimits, charge: Charge): Route[] {
   const handle = (request: RoomRequest) => publish(hub, limits, charge, request);
@@ -34,11 +37,12 @@ async function publish(
   const { request: { headers }, room, access, client } = roomRequest;
   const parse = parserOf(headers.get("content-type"));
   const body = await readBody(roomRequest, maxBufferedBytes);
+  // Before it is parsed, which takes much longer for a large body than reading it.
+  charge(roomRequest, body.length);
   const { text, ref, after } = readMessage(parse(body), headers.get("idempotency-key"));
   if (exceedsJsonBytes(text, maxMessageBytes)) {
     throw new Refused(STATUS_CODE.ContentTooLarge, errorReply.tooLarge(maxMessageBytes).message);
   }
-  charge(roomRequest, body.length);
   const waitMs = await hub.isNew(room) ? client.takeNewRoom() : 0;
   if (waitMs > 0) throw refuseTooMany(waitMs);
   try {
@@ -73,6 +77,9 @@ function parseJson(body: string): object {
 function parseForm(body: string): object {
   if (body.startsWith("{")) {
     throw new BadRequest("the body is JSON, so the content type must be application/json");
+  }
+  if (body.split("&", MAX_FORM_FIELDS + 1).length > MAX_FORM_FIELDS) {
+    throw new BadRequest("the form has too many fields");
   }
   const entries = [...new URLSearchParams(body)];
   const fields = Object.fromEntries(entries);

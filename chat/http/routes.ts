@@ -2,6 +2,7 @@ import { STATUS_CODE } from "@std/http/status";
 import type { AddressBudget, Refusal } from "../limits/address_budgets.ts";
 import { allowOrigin, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
 import type { Admission, Route } from "./route.ts";
+import { spaceOut } from "./spacing.ts";
 
 /** What a server responds to requests with. */
 export interface Router {
@@ -12,34 +13,39 @@ export interface Router {
   readonly allowedOrigins?: readonly string[];
 }
 
-/**
- * After this time a request over the limits is refused. Deno goes on with the next request of a
- * connection only then, so that those who send very many at once do not delay the messages of
- * others.
- */
-const REFUSE_AFTER_MS = 10;
+/** The longest URL. A token in it has at most 8,192 characters. */
+const MAX_URL_CHARS = 10 * 1024;
+
+/** The headers that have lists, which take tens of milliseconds to parse if they are very long. */
+const LISTS = ["accept", "accept-encoding", "if-none-match"];
+
+/** The longest of them. */
+const MAX_LIST_CHARS = 1_024;
 
 /**
  * Responds to a request with the route of its path and method, or refuses it in one line.
  *
+ * @param connection the peer's address and port
  * @param client the client's address
  * @param charge charges the request to it, and tells why it is refused, if it is
  */
 export async function respond(
   router: Router,
   request: Request,
+  connection: string,
   client: AddressBudget,
   charge: () => Refusal | undefined,
 ): Promise<Response> {
   // After an upgrade, Deno does not give the headers any more.
   const origin = router.allowedOrigins ? request.headers.get("origin") : null;
-  const response = await handle(router, request, client, charge);
+  const response = await handle(router, request, connection, client, charge);
   return allowOrigin(response, origin, router.allowedOrigins);
 }
 
 async function handle(
   { routes, admit }: Router,
   request: Request,
+  connection: string,
   client: AddressBudget,
   charge: () => Refusal | undefined,
 ): Promise<Response> {
@@ -50,10 +56,13 @@ async function handle(
     );
   // Nothing else is done for a request that is refused.
   const refusal = isProbe ? undefined : charge();
+  // Those who send very many at once do not delay the messages of others.
+  if (isProbe || refusal) await spaceOut(connection);
   if (refusal) {
-    await new Promise((resolve) => setTimeout(resolve, REFUSE_AFTER_MS));
     return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
   }
+  const excess = findExcess(request);
+  if (excess) return refuse(STATUS_CODE.BadRequest, excess);
   if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
   const routesOfPath = routes.filter(({ path }) => path.test(url.pathname));
   if (routesOfPath.length === 0) {
@@ -77,6 +86,13 @@ async function handle(
   } catch (error) {
     return refuseFor(error);
   }
+}
+
+/** Tells what of a request is too long. */
+function findExcess({ url, headers }: Request): string | undefined {
+  if (url.length > MAX_URL_CHARS) return `the URL is longer than ${MAX_URL_CHARS} characters`;
+  const list = LISTS.find((name) => (headers.get(name)?.length ?? 0) > MAX_LIST_CHARS);
+  return list && `the header ${list} is longer than ${MAX_LIST_CHARS} characters`;
 }
 
 /** Deno puts the Host header before the path, whatever it has in it. */

@@ -171,10 +171,11 @@ export class ChatServer {
         },
       },
       (request, info) => {
-        const client = this.#findClient(request, info.remoteAddr.hostname);
+        const { hostname, port } = info.remoteAddr;
+        const client = this.#findClient(request, hostname);
         const isJoin = asksForWebSocket(request);
         let isAdmitted = false;
-        const response = respond(router, request, client, () => {
+        const response = respond(router, request, `${hostname}:${port}`, client, () => {
           const refusal = client.admit(isJoin ? "join" : "request");
           isAdmitted = !refusal;
           return refusal;

@@ -30,8 +30,7 @@ const ABORT_CHECK_INTERVAL_MS = 100;
 /** Tells whether a request asks to be upgraded to a WebSocket. */
 export function asksForWebSocket(request: Request): boolean {
   // RFC 6455, section 4.2.1: `Upgrade` is a list, and case does not matter.
-  const protocols = (request.headers.get("upgrade") ?? "").split(",");
-  return protocols.some((protocol) => protocol.trim().toLowerCase() === "websocket");
+  return /(?:^|,)\s*websocket\s*(?:,|$)/i.test(request.headers.get("upgrade") ?? "");
 }
 
 /**

@@ -13,8 +13,13 @@ export const Ref: v.GenericSchema<string> = v.pipe(
 const MAX_SECONDS = 315_360_000;
 
 const ref = v.optional(Ref);
+/** A name has at most 64 characters; before it is in NFC, each can be several. */
+const MAX_NAME_CHARS = 512;
+
 const user = v.pipe(
   v.string(),
+  // To normalize very many combining marks takes seconds.
+  v.maxLength(MAX_NAME_CHARS, "not the name of a user"),
   v.transform((name) => name.normalize("NFC")),
   v.check(isUser, "not the name of a user"),
 );

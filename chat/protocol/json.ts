@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { errorReply } from "./errors.ts";
 import type { FromClient } from "./from_client.ts";
 import { FromClientSchema, isClientMessage, Ref } from "./from_client_schema.ts";
+import { hasFewFields } from "./json_shape.ts";
 import type { BadLine, Decoded, Protocol } from "./protocol.ts";
 
 /** The protocol of clients that ask for `chat.json.v1`. */
@@ -50,6 +51,7 @@ function batch(lines: string[]): string[] {
 
 function decode(line: string): Decoded | undefined {
   if (line.trim() === "") return;
+  if (!hasFewFields(line)) return errorReply.badMessage("the line has too many fields");
   let value: unknown;
   try {
     value = JSON.parse(line);

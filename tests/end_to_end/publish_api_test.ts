@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { type Store, StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
 import { startHttpServer } from "../support/http_server.ts";
@@ -234,4 +234,36 @@ Deno.test("a client that goes before its body has come is no line of the log", a
   const lines = (await server.output.end()).map(messageOf);
   assertEquals(lines.filter((line) => line.includes("failed")), []);
   assertEquals(lines.at(-1), "Stopping; a second signal ends at once");
+});
+
+Deno.test("a body that comes in very many pieces is refused, and delays nobody", async () => {
+  await using instance = await startInstance(AUTH);
+  const token = await makeToken();
+  const hostile = await Promise.all(Array.from({ length: 5 }, async () => {
+    const client = await RawClient.connect(instance.port);
+    await client.write(
+      "POST /rooms/red/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" +
+        "Content-Type: application/json\r\nConnection: close\r\n" +
+        `Authorization: Bearer ${token}\r\n\r\n`,
+    );
+    client.write(`${"1\r\n \r\n".repeat(5_000)}0\r\n\r\n`).catch(() => {});
+    return client;
+  }));
+  assertEquals((await post(instance.http, '{"text":"hi"}'))[0], 201);
+  for (const client of hostile) {
+    assertMatch(await client.readUntil("pieces"), /^HTTP\/1.1 413 /);
+    client.close();
+  }
+});
+
+Deno.test("what a service publishes is charged before it is parsed", async () => {
+  await using instance = await startInstance({ ...AUTH, MAX_MESSAGES_PER_SECOND: "1" });
+  const responses = [];
+  for (let i = 0; i < 3; i++) responses.push(await post(instance.http, "no JSON"));
+  assertEquals(responses.map(([status]) => status), [400, 400, 429]);
+  const token = await makeToken({ sub: "bar" });
+  assertEquals(await post(instance.http, "a=&".repeat(10), { type: FORM_TYPE, token }), [
+    400,
+    "the form has too many fields\n",
+  ]);
 });

@@ -57,7 +57,8 @@ function servePage(page: Page, port = 0, ...others: Page[]) {
   const client = new AddressBudgets(readConfig({ LIMITS: "off" })).of("192.0.2.1");
   const server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, (request) => {
     const count = requests.push(new URL(request.url).pathname);
-    return respond(routers[count % routers.length], request, client, () => undefined);
+    const router = routers[count % routers.length];
+    return respond(router, request, "192.0.2.1:50000", client, () => undefined);
   });
   return {
     port: server.addr.port,

@@ -33,3 +33,21 @@ Deno.test("the fast path for messages accepts exactly what the schema accepts", 
   }
   assertEquals(accepted > 5_000 && accepted < 15_000, true, `${accepted} were accepted`);
 });
+
+Deno.test("a name with very many combining marks is refused before it is normalized", () => {
+  const { normalize } = String.prototype;
+  let longest = 0;
+  String.prototype.normalize = function (form?: string) {
+    longest = Math.max(longest, this.length);
+    return normalize.call(this, form);
+  };
+  try {
+    const user = "e" + "\u0301\u0316".repeat(1_000);
+    for (const fields of [{ type: "kick" }, { type: "mute", seconds: 1 }]) {
+      assertEquals(v.safeParse(FromClientSchema, { ...fields, user }).success, false);
+    }
+  } finally {
+    String.prototype.normalize = normalize;
+  }
+  assertEquals(longest, 0);
+});

@@ -57,11 +57,12 @@ const ROUTER = {
   admit: makeAdmission(undefined, undefined, () => Promise.resolve(false)),
 };
 
+const PEER = "192.0.2.1:50000";
 const CLIENT = new AddressBudgets(readConfig({ LIMITS: "off" })).of("192.0.2.1");
 
 async function ask(path: string, init?: RequestInit): Promise<[number, string, string | null]> {
   const request = new Request(`http://chat.example${path}`, init);
-  const response = await respond(ROUTER, request, CLIENT, () => undefined);
+  const response = await respond(ROUTER, request, PEER, CLIENT, () => undefined);
   return [response.status, await response.text(), response.headers.get("allow")];
 }
 
@@ -105,7 +106,7 @@ Deno.test("a handler that throws is answered by the kind of its error", async ()
 Deno.test("an address above its limits gets 429 and Retry-After, but for probes", async () => {
   const refusal = { line: "too many", retryAfterSeconds: 3 };
   const get = (path: string) =>
-    respond(ROUTER, new Request(`http://chat.example${path}`), CLIENT, () => refusal);
+    respond(ROUTER, new Request(`http://chat.example${path}`), PEER, CLIENT, () => refusal);
   for (const path of ["/a/x", "/nowhere", "/b"]) {
     const response = await get(path);
     assertEquals([response.status, await response.text()], [429, "too many\n"]);
@@ -113,4 +114,16 @@ Deno.test("an address above its limits gets 429 and Retry-After, but for probes"
     assertEquals(response.headers.get("access-control-allow-origin"), "*");
   }
   assertEquals(await (await get("/probe")).text(), "ok");
+});
+
+Deno.test("a long URL, or a long list in a header, is refused before it is parsed", async () => {
+  const long = "a,".repeat(600);
+  for (const header of ["accept", "accept-encoding", "if-none-match"]) {
+    const line = `the header ${header} is longer than 1024 characters\n`;
+    assertEquals(await ask("/a/x", { headers: { [header]: long } }), [400, line, null]);
+    assertEquals((await ask("/a/x", { headers: { [header]: long.slice(0, 1_000) } }))[0], 200);
+  }
+  const line = "the URL is longer than 10240 characters\n";
+  assertEquals(await ask(`/a/x?${"a".repeat(10_240)}`), [400, line, null]);
+  assertEquals((await ask(`/a/x?${"a".repeat(10_000)}`))[0], 200);
 });
