@@ -8,8 +8,7 @@ COPY chat chat
 COPY web web
 COPY deploy/health_check.ts deploy/
 # Fetches all imports and checks them against deno.lock. Nothing is fetched at run time.
-RUN deno task deps && \
-  deno cache --frozen main.ts chat/http/page_worker.ts deploy/health_check.ts
+RUN deno task deps && deno cache --frozen main.ts deploy/health_check.ts
 
 ENV CHAT_STORE=redis LOG_FORMAT=json
 EXPOSE 8080

@@ -31,7 +31,7 @@ const SAME_SIGNAL_MS = 100;
  * The page is made after this time if nobody has opened it before, so that hardly anybody waits for
  * it.
  */
-const MAKE_PAGE_AFTER_MS = 2_000;
+const MAKE_PAGE_AFTER_MS = 3_000;
 
 /** The process exits after this time, even if the shutdown is not complete. */
 const SHUTDOWN_DEADLINE_MS = 9_000;
@@ -66,7 +66,7 @@ async function start(): Promise<void> {
   const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config, id));
   stopOnSignals(() => instance.close());
   setTimeout(() => {
-    loadPage().catch(({ message }) => logger.error`${message}`);
+    loadPage().catch(({ message }) => logger.error`The page cannot be made: ${message}`);
   }, MAKE_PAGE_AFTER_MS);
   if (!config.auth && !isLoopback(config.host)) {
     logger.info`Authentication is off: anyone who reaches this server may join and read any room`;

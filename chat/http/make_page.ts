@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { ASK_EACH_TIME, type Asset, KEEP, makeAsset } from "./asset.ts";
 import { makeClientModule } from "./client_module.ts";
 import { type Minified, minify, replaceSpecifiers, toJavaScript } from "./javascript.ts";
-import type { Page } from "./page.ts";
+import { PAGE_FILES } from "./page_files.ts";
 
 /** What the page may load and do: nothing that does not come from this server. */
 const PAGE_HEADERS = {
@@ -30,13 +30,30 @@ const PAGE_HEADERS = {
 /** Whatever depends on the version of the page has an address below this one. */
 const FOLDER = "/web/";
 
+/** The page as it is served. */
+export interface Page {
+  /** Changes with each of the files. */
+  readonly hash: string;
+  /** Where it begins. */
+  readonly index: Asset;
+  readonly serviceWorker: Asset;
+  /** The client's module, for pages of others. */
+  readonly client: Asset;
+  /** Each file by its path below `/web/{hash}/`. */
+  readonly files: ReadonlyMap<string, Asset>;
+  /** The source maps of the modules by their paths there. Only developers' tools load them. */
+  readonly maps: ReadonlyMap<string, Asset>;
+}
+
 /**
  * Makes a page of its files.
  *
  * @param sources the files by their paths: `index.html`, `service_worker.ts`, modules and others
  * @throws {SyntaxError} if a module is not erasable, or a file refers to one that is not there
  */
-export async function makePage(sources: Readonly<Record<string, string>>): Promise<Page> {
+export async function makePage(
+  sources: Readonly<Record<string, string>> = PAGE_FILES,
+): Promise<Page> {
   const { "index.html": index, "service_worker.ts": serviceWorker, ...others } = sources;
   const texts = new Map<string, string>();
   const mapTexts = new Map<string, string>();

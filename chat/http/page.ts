@@ -3,29 +3,17 @@
  *
  * @module
  */
-import type { Asset } from "./asset.ts";
+import { getLogger } from "@logtape/logtape";
+import type { Page } from "./make_page.ts";
 
-/** The page as it is served. */
-export interface Page {
-  /** Changes with each of the files. */
-  readonly hash: string;
-  /** Where it begins. */
-  readonly index: Asset;
-  readonly serviceWorker: Asset;
-  /** The client's module, for pages of others. */
-  readonly client: Asset;
-  /** Each file by its path below `/web/{hash}/`. */
-  readonly files: ReadonlyMap<string, Asset>;
-  /** The source maps of the modules by their paths there. Only developers' tools load them. */
-  readonly maps: ReadonlyMap<string, Asset>;
-}
+const logger = getLogger(["chat", "http"]);
 
-let make = makeOnThread;
+let make = makeInProcess;
 let page: Promise<Page> | undefined;
 
 /**
- * Makes the page of `web/` at the first call, once for all servers of the isolate. That takes a
- * second and 50 MB, but on a thread of its own, which ends then.
+ * Makes the page of `web/` at the first call, once for all servers of the isolate. That takes more
+ * than half a second and 100 MB, but on a thread of its own, which ends then.
  *
  * @throws {Error} if the page cannot be made; the next call tries again
  */
@@ -41,6 +29,18 @@ export function getPageFrom(other: () => Promise<Page>): void {
   make = other;
 }
 
+async function makeInProcess(): Promise<Page> {
+  try {
+    return await makeOnThread();
+  } catch (error) {
+    // For example, Deno loads the module of a worker only with the permission to read it.
+    const { message } = error as Error;
+    logger.warn`No other thread can make the page, so the chat stops meanwhile: ${message}`;
+    const { makePage } = await import("./make_page.ts");
+    return await makePage();
+  }
+}
+
 async function makeOnThread(): Promise<Page> {
   const worker = new Worker(new URL("./page_worker.ts", import.meta.url), { type: "module" });
   try {
@@ -48,7 +48,7 @@ async function makeOnThread(): Promise<Page> {
       worker.onmessage = ({ data }) => resolve(data);
       worker.onerror = (event) => {
         event.preventDefault();
-        reject(new Error(`the page cannot be made: ${event.message}`));
+        reject(new Error(event.message));
       };
     });
   } finally {

@@ -4,6 +4,5 @@
  * @module
  */
 import { makePage } from "./make_page.ts";
-import { PAGE_FILES } from "./page_files.ts";
 
-(self as unknown as Worker).postMessage(await makePage(PAGE_FILES));
+(self as unknown as Worker).postMessage(await makePage());

@@ -5,7 +5,8 @@
  */
 import type { Config } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
-import { getPageFrom, type Page } from "../http/page.ts";
+import type { Page } from "../http/make_page.ts";
+import { getPageFrom } from "../http/page.ts";
 import { type Instance, makeInstanceId, startInstance } from "../instance.ts";
 import { RpcChannel } from "./rpc_channel.ts";
 import { surviveUnexpectedErrors } from "./unexpected_errors.ts";
