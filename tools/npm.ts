@@ -17,7 +17,7 @@ The client of deno-redis-chat, for browsers and Node.js 22 or later (Node.js 20 
 import { ChatClient } from "@deno-redis-chat/client";
 
 const chat = new ChatClient("ws://localhost:8080", "robot", { room: "red" });
-await chat.send("hello");
+chat.send("hello");
 for await (const { user, text } of chat) console.log(\`\${user}: \${text}\`);
 \`\`\`
 `;
