@@ -21,11 +21,10 @@ const logger = getLogger(["chat"]);
 const VERSION = `deno-redis-chat ${project.version}`;
 
 /**
- * On Ctrl-C both the terminal and `deno task` send SIGINT, and with `--watch` Deno adds a SIGTERM.
- * To stop a service, systemd sends SIGTERM to `deno task` too, which passes it on. Signals within
- * this time after the first one are copies of it.
+ * Terminals and service managers such as systemd send a signal to `deno task` too, which passes it
+ * on, and with `--watch` Deno adds a SIGTERM. Signals so soon after the first one are the same.
  */
-const SAME_SIGNAL_MS = 100;
+const SAME_SIGNAL_MS = 500;
 
 /**
  * The page is made after this time if nobody has opened it before, so that hardly anybody waits for
@@ -99,21 +98,21 @@ function readConfigOrFail(env: Environment, warnings: readonly string[]): Config
 }
 
 function stopOnSignals(stop: () => Promise<void>): void {
-  let isFirst = true;
-  let isStopping = false;
+  let stoppingSinceMs: number | undefined;
   async function onSignal(): Promise<void> {
-    if (isStopping) Deno.exit(130);
-    if (!isFirst) return;
-    isFirst = false;
-    // Before the shutdown, which blocks the event loop while many sessions are closed.
-    await new Promise((resolve) => setTimeout(resolve, SAME_SIGNAL_MS));
-    isStopping = true;
+    if (stoppingSinceMs !== undefined) {
+      if (performance.now() - stoppingSinceMs < SAME_SIGNAL_MS) return;
+      Deno.exit(130);
+    }
     logger.info`Stopping; a second signal ends at once`;
     setTimeout(() => {
       logger.warn`The shutdown takes longer than ${SHUTDOWN_DEADLINE_MS} ms: exiting now`;
       Deno.exit(0);
     }, SHUTDOWN_DEADLINE_MS);
-    await stop();
+    const stopped = stop();
+    // Counted from here on: to close many sessions may take longer than these signals are apart.
+    stoppingSinceMs = performance.now();
+    await stopped;
     // Sockets of peers that do not read would keep the process running.
     Deno.exit(0);
   }
