@@ -214,8 +214,12 @@ export class AddressBudget {
     return isTaken;
   }
 
-  /** Charges a client that was disconnected because it sent too much: it may come back later. */
-  chargeExcess(): void {
-    this.#joins.charge(EXCESS_JOINS, this.#now());
+  /**
+   * Charges a client that was disconnected because it sent too much: it may come back later.
+   *
+   * @param times how much it was; 1 by default
+   */
+  chargeExcess(times = 1): void {
+    this.#joins.charge(times * EXCESS_JOINS, this.#now());
   }
 }

@@ -152,6 +152,21 @@ Deno.test("requests of one HTTP/2 connection are refused one after the other", a
   socket.destroy();
 });
 
+const LENGTH = 3 * 1024 * 1024;
+
+for (const long of ["x".repeat(LENGTH), new Uint8Array(LENGTH)]) {
+  const what = typeof long === "string" ? "text" : "binary";
+  Deno.test(`a ${what} frame that is far too long costs its address joins`, async () => {
+    await using instance = await startInstance({ MAX_JOINS_PER_SECOND: "1" });
+    const client = await TextClient.join(instance.port, "foo");
+    client.send(long);
+    await client.closed;
+    // Three times five joins, of which five are possible at once.
+    const head = await requestUpgrade(instance.port, "bar");
+    assertMatch(head, /^HTTP\/1.1 429 [^]*\r\nretry-after: 1\d\r\n/);
+  });
+}
+
 Deno.test("a flood of tiny frames ends its connection, and costs its address joins", async () => {
   const env = { MAX_JOINS_PER_SECOND: "1", MAX_LINES_PER_SECOND: "10" };
   await using instance = await startInstance(env);
