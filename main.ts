@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { renderSettings } from "./chat/config/help.ts";
 import { configureLogging } from "./chat/config/logging.ts";
 import { findUnknownVariables } from "./chat/config/unknown_variables.ts";
+import { loadPage } from "./chat/http/page.ts";
 import {
   type Config,
   ConfigError,
@@ -24,6 +25,12 @@ const VERSION = `deno-redis-chat ${project.version}`;
  * Signals within this time after the first SIGINT belong to the same key press.
  */
 const SAME_KEY_PRESS_MS = 100;
+
+/**
+ * The page is made after this time if nobody has opened it before, so that hardly anybody waits for
+ * it.
+ */
+const MAKE_PAGE_AFTER_MS = 3_000;
 
 /** The process exits after this time, even if the shutdown is not complete. */
 const SHUTDOWN_DEADLINE_MS = 9_000;
@@ -57,6 +64,9 @@ async function start(): Promise<void> {
   for (const warning of warnings) logger.warn`${warning}`;
   const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config, id));
   stopOnSignals(() => instance.close());
+  setTimeout(() => {
+    loadPage().catch(({ message }) => logger.error`The page cannot be made: ${message}`);
+  }, MAKE_PAGE_AFTER_MS);
   if (!config.auth && !isLoopback(config.host)) {
     logger.info`Authentication is off: anyone who reaches this server may join and read any room`;
   }

@@ -202,10 +202,13 @@ export function describeErrors({ lost, duplicated, outOfOrder, disconnected }: V
   return errors.join(", ") || "none";
 }
 
-/** Waits until a server no longer responds with 503 to a plain GET request. */
+/**
+ * Waits until a server no longer responds with 503 to a GET request. It accepts HTML, so that this
+ * server makes its page now, and not while it is measured.
+ */
 async function waitUntilReady(url: string): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
-    const { status, body } = await fetch(url);
+    const { status, body } = await fetch(url, { headers: { accept: "text/html" } });
     await body?.cancel();
     if (status !== 503) return;
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -92,7 +92,13 @@ const PACKAGES: Readonly<Record<string, string>> = {
 };
 
 /** The modules from which all others are reached. */
-const ENTRIES = ["main.ts", "chat/client/client.ts", "web/main.ts", "web/service_worker.ts"];
+const ENTRIES = [
+  "main.ts",
+  "chat/http/page_worker.ts",
+  "chat/client/client.ts",
+  "web/main.ts",
+  "web/service_worker.ts",
+];
 
 /** What each module imports; a module of the project is given by its path in it. */
 export type Imports = ReadonlyMap<string, readonly string[]>;

@@ -4,6 +4,7 @@
  * @module
  */
 import { stripTypeScriptTypes } from "node:module";
+import * as terser from "terser";
 
 /** The specifier of an import or an export. */
 const SPECIFIER = /\b(from |import |import\()"([^"]+)"/g;
@@ -37,7 +38,7 @@ export interface Minified {
 
 /**
  * Takes out comments, white space and what is not used, and gives short names to what is not
- * exported. The minifier is loaded at the first call.
+ * exported.
  *
  * @param javaScript a module, or with an empty export a script
  * @param path its path, for the source map
@@ -48,7 +49,6 @@ export async function minify(
   path: string,
   source: string = javaScript,
 ): Promise<Minified> {
-  const terser = await import("terser");
   const { code, map } = await terser.minify({ [path]: javaScript.replace(NO_EXPORT, "") }, {
     module: true,
     // The names of a script would be those of the whole page.

@@ -2,7 +2,7 @@ import { accepts } from "@std/http/negotiation";
 import { STATUS_CODE } from "@std/http/status";
 import { parseRoom } from "../protocol/names.ts";
 import { respondAsset } from "./asset.ts";
-import type { Page } from "./page.ts";
+import type { Page } from "./make_page.ts";
 import { plain, refuse } from "./responses.ts";
 import type { Route } from "./route.ts";
 import { asksForWebSocket } from "./upgrade.ts";

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Config } from "../config/config.ts";
+import { loadPage } from "../http/page.ts";
 import type { Instance } from "../instance.ts";
 import { StoreUnavailable } from "../store/store.ts";
 import { RpcChannel } from "./rpc_channel.ts";
@@ -29,7 +30,15 @@ export async function startWorkers(config: Config): Promise<Instance> {
       logger.fatal`A worker failed, so the process exits: ${message}`;
       Deno.exit(1);
     };
-    channels.push(new RpcChannel<WorkerRequest>(worker, (_: MainRequest) => ready()));
+    const handle = async ({ method }: MainRequest) => {
+      switch (method) {
+        case "allReady":
+          return await ready();
+        case "page":
+          return await loadPage();
+      }
+    };
+    channels.push(new RpcChannel<WorkerRequest>(worker, handle));
   }
   await callAll({ method: "start", config: { ...config, port } }).catch((error) => {
     throw error.name === "StoreUnavailable" ? new StoreUnavailable(error.message) : error;

@@ -5,6 +5,8 @@
  */
 import type { Config } from "../config/config.ts";
 import { configureLogging } from "../config/logging.ts";
+import type { Page } from "../http/make_page.ts";
+import { getPageFrom } from "../http/page.ts";
 import { type Instance, makeInstanceId, startInstance } from "../instance.ts";
 import { RpcChannel } from "./rpc_channel.ts";
 import { surviveUnexpectedErrors } from "./unexpected_errors.ts";
@@ -15,8 +17,12 @@ export type WorkerRequest =
   | { readonly method: "ready" }
   | { readonly method: "close" };
 
-/** A request from a worker to the main thread: it succeeds if all workers are ready. */
-export type MainRequest = { readonly method: "allReady" };
+/** A request from a worker to the main thread. */
+export type MainRequest =
+  /** Succeeds if all workers are ready. */
+  | { readonly method: "allReady" }
+  /** Returns the page, which is made once for all workers. */
+  | { readonly method: "page" };
 
 let instance: Instance | undefined;
 
@@ -26,6 +32,7 @@ const channel = new RpcChannel<MainRequest>(self as never, async (request: Worke
       const id = makeInstanceId();
       configureLogging(request.config, id);
       surviveUnexpectedErrors();
+      getPageFrom(async () => await channel.call({ method: "page" }) as Page);
       instance = await startInstance(request.config, id, async () => {
         await channel.call({ method: "allReady" });
       });

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
-import { makeLaterVersion } from "../support/later_version.ts";
 import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
+import { makeLaterVersion } from "../support/version.ts";
 
 const MESSAGE_COUNT = 100;
 

@@ -1,7 +1,8 @@
 import { SourceMap, type SourceMapping } from "node:module";
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { makeClientModule } from "../../chat/http/client_module.ts";
-import { loadPage, makePage } from "../../chat/http/page.ts";
+import { makePage } from "../../chat/http/make_page.ts";
+import { loadPage } from "../../chat/http/page.ts";
 import { PAGE_FILES } from "../../chat/http/page_files.ts";
 import { startHttpServer } from "../support/http_server.ts";
 

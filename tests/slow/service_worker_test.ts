@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { readConfig } from "../../chat/config/config.ts";
-import { loadPage, makePage, type Page } from "../../chat/http/page.ts";
+import { makePage, type Page } from "../../chat/http/make_page.ts";
+import { loadPage } from "../../chat/http/page.ts";
 import { PAGE_FILES } from "../../chat/http/page_files.ts";
 import { pageRoutes } from "../../chat/http/page_routes.ts";
 import { probeRoutes } from "../../chat/http/health.ts";

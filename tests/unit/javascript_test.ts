@@ -1,7 +1,7 @@
 import { SourceMap, type SourceMapping } from "node:module";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { link, minify, toJavaScript } from "../../chat/http/javascript.ts";
-import { compactCss } from "../../chat/http/page.ts";
+import { compactCss } from "../../chat/http/make_page.ts";
 
 Deno.test("types are taken out, and nothing moves", () => {
   const source =

@@ -1,5 +1,8 @@
-/** What a later version has that this one does not: in each file, a text and what replaces it. */
-const CHANGES: readonly (readonly [file: string, before: string, after: string])[] = [
+/** In a file, a text and what replaces it. */
+type Change = readonly [file: string, before: string, after: string];
+
+/** What a later version has that this one does not. */
+const LATER: readonly Change[] = [
   // A type of events.
   [
     "chat/protocol/events.ts",
@@ -27,8 +30,16 @@ const CHANGES: readonly (readonly [file: string, before: string, after: string])
   ["chat/store/redis/scripts/publish.lua", "'rest', rest,", "'device', 'phone', 'rest', rest,"],
 ];
 
-/** Makes a later version of the project in a folder that is removed with the result. */
-export async function makeLaterVersion(): Promise<AsyncDisposable & { readonly folder: string }> {
+/** The folder of another version of the project, which is removed with this. */
+type Version = AsyncDisposable & { readonly folder: string };
+
+/** Makes a later version of the project. */
+export function makeLaterVersion(): Promise<Version> {
+  return makeVersion(LATER);
+}
+
+/** Makes another version of the project. */
+export async function makeVersion(changes: readonly Change[]): Promise<Version> {
   const folder = await Deno.makeTempDir();
   const project = new URL("../..", import.meta.url).pathname;
   const copied = ["chat", "main.ts", "deno.json", "deno.lock", "vendor", "web"];
@@ -36,7 +47,7 @@ export async function makeLaterVersion(): Promise<AsyncDisposable & { readonly f
     args: ["-r", ...copied.map((name) => `${project}${name}`), folder],
   }).output();
   if (!success) throw new Error("cp failed");
-  for (const [file, before, after] of CHANGES) {
+  for (const [file, before, after] of changes) {
     const path = `${folder}/${file}`;
     const source = await Deno.readTextFile(path);
     if (!source.includes(before)) throw new Error(`${file} has no ${before} any more`);
