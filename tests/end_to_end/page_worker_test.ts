@@ -5,11 +5,12 @@ import { run } from "../support/process.ts";
 import { startRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { makeVersion } from "../support/version.ts";
+import { TIMEOUT_MS } from "../support/wait.ts";
 
 /** Opens the page over a connection of its own. */
 async function open(http: string): Promise<number> {
   const headers = { accept: "text/html", connection: "close" };
-  const response = await fetch(http, { headers });
+  const response = await fetch(http, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
   await response.text();
   return response.status;
 }
