@@ -32,12 +32,6 @@ const SAME_SIGNAL_MS = 500;
  */
 const MAKE_PAGE_AFTER_MS = 3_000;
 
-/**
- * The page is made after this time if nobody has opened it before, so that hardly anybody waits for
- * it.
- */
-const MAKE_PAGE_AFTER_MS = 3_000;
-
 /** The process exits after this time, even if the shutdown is not complete. */
 const SHUTDOWN_DEADLINE_MS = 9_000;
 

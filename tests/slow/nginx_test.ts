@@ -22,7 +22,8 @@ const ATTACK_SIZE = Deno.env.get("NGINX_ATTACK") === "long" ? 1 : 0.1;
 
 interface Nginx extends AsyncDisposable {
   readonly port: number;
-  readAccessLog(): Promise<string>;
+  /** Returns the access log and the error log. */
+  readLogs(): Promise<string>;
 }
 
 /** Starts nginx with the configuration of deploy/, on other ports. */
@@ -33,6 +34,7 @@ async function startNginx(serverPort: number): Promise<Nginx> {
     "listen 80": `listen 127.0.0.1:${port}`,
     "server 127.0.0.1:8080": `server 127.0.0.1:${serverPort}`,
     "/var/log/nginx/access.log": `${folder}/access.log`,
+    "/var/log/nginx/error.log": `${folder}/error.log`,
     "worker_rlimit_nofile 65536;": "",
     "worker_connections 32768;": "worker_connections 16384;",
   };
@@ -52,7 +54,10 @@ async function startNginx(serverPort: number): Promise<Nginx> {
   ]);
   return {
     port,
-    readAccessLog: () => Deno.readTextFile(`${folder}/access.log`),
+    async readLogs() {
+      const logs = ["access", "error"].map((log) => Deno.readTextFile(`${folder}/${log}.log`));
+      return (await Promise.all(logs)).join("\n");
+    },
     async [Symbol.asyncDispose]() {
       nginx.signal("SIGTERM");
       await Promise.all([nginx.exit, nginx.output.end()]);
@@ -80,7 +85,7 @@ function percentile(values: readonly number[], share: number): string {
   return `${values.toSorted((a, b) => a - b)[Math.floor(values.length * share)].toFixed(1)} ms`;
 }
 
-Deno.test("behind nginx, a conversation goes on, and the log has no query", async () => {
+Deno.test("behind nginx, a conversation goes on, and the logs have no query", async () => {
   await using instance = await startInstance({
     TRUST_PROXY: "1",
     MAX_CONNECTIONS_PER_ADDRESS: "2",
@@ -98,9 +103,14 @@ Deno.test("behind nginx, a conversation goes on, and the log has no query", asyn
   ]);
   await foo.leave();
   await bar.leave();
-  await until(async () => (await nginx.readAccessLog()).includes('"GET /chat/baz" 429'), 20);
-  assert(!(await nginx.readAccessLog()).includes("topsecret"));
   assert(instance.output.all.every((line) => !line.includes("TRUST_PROXY")));
+  await instance[Symbol.asyncDispose]();
+  const away = await fetch(url);
+  await away.body?.cancel();
+  assertEquals(away.status, 502);
+  await until(async () => (await nginx.readLogs()).includes('"GET /chat/baz" 502'), 20);
+  const logs = await nginx.readLogs();
+  assert(logs.includes('"GET /chat/baz" 429') && !logs.includes("topsecret"), logs);
 });
 
 Deno.test("behind nginx, hostile connections leave no descriptors, and users talk on", async () => {
