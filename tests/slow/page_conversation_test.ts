@@ -79,7 +79,7 @@ async function talk(browser: Browser, one: Instance, two: Instance): Promise<voi
   const anna = await join(context, one, "red", "anna");
   const ben = await join(otherContext, two, "red", "ben");
   await pi.until("ben: has joined the chat!");
-  await untilTrue(anna, `${SHOWN}.querySelector(".presence").textContent === "ben joined"`);
+  await untilTrue(anna, `${SHOWN}.querySelector(".presence")?.textContent === "ben joined"`);
 
   const typing = `${SHOWN}.querySelector(".typing").textContent`;
   await anna.clock.install();
@@ -353,6 +353,7 @@ async function checkCut(
     }
   });
   await pi.find("message", ({ text }) => text === OWN[2]);
+  await untilTrue(page, `!${SHOWN}.querySelector(".message-pending")`);
   await pi.publish("after");
   await untilTrue(page, `${LAST} === "after"`);
   const logged = await readLog(instance, room);
@@ -430,7 +431,7 @@ async function refuseNames(browser: Browser): Promise<void> {
   await untilTrue(page, `${note} === "2 Leute hier"`);
   await taken.leave();
   await untilTrue(page, `${note} === "1 Person hier"`);
-  await untilTrue(page, `${SHOWN}.querySelector(".presence").textContent === "Anna ist gegangen"`);
+  await untilTrue(page, `${SHOWN}.querySelector(".presence")?.textContent === "Anna ist gegangen"`);
   const namesake = await TextClient.join(server.port, "ben", { room: "blue" });
   await page.keyboard.press("Control+k");
   await page.keyboard.type("blue");

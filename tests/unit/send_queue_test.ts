@@ -405,6 +405,7 @@ Deno.test("a queue stores what is not acknowledged when that has changed", async
   assertEquals(await takeStored(), [["one 7", "two 7"]]);
   const [one, two] = takeLines();
   fail("not_delivered", two);
+  assertEquals(await takeStored(), [["one 7", "two undefined"]]);
   queue.onAck({ ref: one.ref, id: "1-0" });
   assertEquals(await takeStored(), [["two undefined"]]);
   // Of more than 256 KiB, the oldest are stored.
