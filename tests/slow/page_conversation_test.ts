@@ -178,9 +178,12 @@ async function openDrawers(browser: Browser, { http }: Instance): Promise<void> 
 
   await page.keyboard.press("Control+k");
   await untilTrue(page, "document.activeElement.matches('#rooms.drawer-open input')");
-  await page.keyboard.type("other");
+  const longName = "x".repeat(64);
+  await page.keyboard.type(longName);
   await page.keyboard.press("Enter");
-  await untilTrue(page, "location.pathname === '/r/other'");
+  await untilTrue(page, `location.pathname === '/r/${longName}'`);
+  const right = `${SHOWN}.querySelector(".open-people").getBoundingClientRect().right`;
+  await untilTrue(page, `${SHOWN}.querySelector(".header-note").textContent && ${right} <= 360`);
   await page.locator(".open-rooms:visible").click();
   // Nobody presses what is not to be seen.
   const shown = "[...document.querySelectorAll('#rooms li .icon-button')]";
