@@ -111,6 +111,9 @@ function onKey(event: KeyboardEvent): void {
     rooms.focusJoinField();
   } else if (key === "?" && !isField) {
     load(import("./overlays.ts")).then((overlays) => overlays?.openHelp());
+  } else if (/^\S$/u.test(key) && !isField && !altKey && !ctrlKey && !metaKey) {
+    // The box gets what is typed.
+    return rooms.focus();
   } else if (key !== "Escape" || !rooms.closeDrawer()) return;
   event.preventDefault();
 }

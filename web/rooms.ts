@@ -221,6 +221,11 @@ export class Rooms {
     this.show(all[(index + step + all.length) % all.length]);
   }
 
+  /** Puts the focus into the message box. */
+  focus(): void {
+    this.#current?.conversation.focus();
+  }
+
   /** Puts the focus into the field to join another room. */
   focusJoinField(): void {
     if (!this.#current) return;

@@ -181,8 +181,10 @@ async function checkBox(browser: Browser): Promise<void> {
   await page.locator(".composer-box:visible").waitFor();
   await untilTrue(page, "document.activeElement.matches('.composer-box')");
 
-  // An Enter that ends the composition of an input method sends nothing.
+  // What is typed while the focus is in the log is written in the box.
+  await page.evaluate("document.querySelector('.log').focus()");
   await page.keyboard.type("draft");
+  // An Enter that ends the composition of an input method sends nothing.
   for (const init of ["isComposing: true", "keyCode: 229"]) {
     await page.evaluate(`document.activeElement.dispatchEvent(new KeyboardEvent("keydown",
       { key: "Enter", bubbles: true, cancelable: true, ${init} }))`);
