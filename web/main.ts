@@ -103,7 +103,7 @@ function wake(): void {
 
 function onKey(event: KeyboardEvent): void {
   const { key, altKey, ctrlKey, metaKey, target } = event;
-  if (event.defaultPrevented || document.querySelector("dialog, .menu")) return;
+  if (event.defaultPrevented || document.querySelector("dialog[open], :popover-open")) return;
   const isField = (target as Element).matches?.("input, textarea, select, [contenteditable]");
   if (altKey && !ctrlKey && !metaKey && (key === "ArrowDown" || key === "ArrowUp")) {
     rooms.showNext(key === "ArrowDown" ? 1 : -1);

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { type Store, StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
 import { startHttpServer } from "../support/http_server.ts";
-import { countDescriptors, messageOf, startInstance } from "../support/instance.ts";
+import { countSockets, messageOf, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { TextClient } from "../support/text_client.ts";
@@ -226,10 +226,10 @@ Deno.test("a user who is banned while the body comes publishes nothing", async (
 
 Deno.test("a client that goes before its body has come is no line of the log", async () => {
   await using server = await startInstance(AUTH);
-  const descriptors = countDescriptors(server);
+  const sockets = countSockets(server);
   const client = await beginPost(server.port);
   client.close();
-  await until(() => countDescriptors(server) <= descriptors, 10);
+  await until(() => countSockets(server) <= sockets, 10);
   server.signal("SIGTERM");
   const lines = (await server.output.end()).map(messageOf);
   assertEquals(lines.filter((line) => line.includes("failed")), []);

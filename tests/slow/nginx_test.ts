@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { countDescriptors, startInstance } from "../support/instance.ts";
+import { countSockets, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { freePort } from "../support/ports.ts";
 import { run, type Running } from "../support/process.ts";
@@ -119,7 +119,7 @@ Deno.test("behind nginx, hostile connections leave no descriptors, and users tal
   await using nginx = await startNginx(instance.port);
   const talkers = await joinTalkers(nginx.port, 20);
   await until(() => talkers.latenciesMs.length >= 100, 100);
-  const before = countDescriptors(instance);
+  const before = countSockets(instance);
   const calm = talkers.latenciesMs.splice(0);
   const seconds = Math.ceil(60 * ATTACK_SIZE);
   const attackers = [
@@ -134,9 +134,9 @@ Deno.test("behind nginx, hostile connections leave no descriptors, and users tal
     console.log((await attacker.output.end()).at(-1));
   }
   const attacked = talkers.latenciesMs.splice(0);
-  console.log(`${countDescriptors(instance)} descriptors after the attack, ${before} before`);
-  await until(() => countDescriptors(instance) <= before, 100).finally(() => {
-    console.log(`${countDescriptors(instance)} descriptors in the end`);
+  console.log(`${countSockets(instance)} sockets after the attack, ${before} before`);
+  await until(() => countSockets(instance) <= before, 100).finally(() => {
+    console.log(`${countSockets(instance)} sockets in the end`);
   });
   for (const [when, values] of Object.entries({ calm, attacked })) {
     console.log(`${when}: p50 ${percentile(values, 0.5)}, p99 ${percentile(values, 0.99)}`);

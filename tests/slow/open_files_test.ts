@@ -9,7 +9,7 @@ import { RawClient, requestUpgrade } from "../support/raw_client.ts";
 import { getStatus, untilReady } from "../support/readiness.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { joinTalkers } from "../support/talkers.ts";
-import { countDescriptors } from "../support/instance.ts";
+import { countSockets } from "../support/instance.ts";
 import { sleep } from "../support/wait.ts";
 
 const ATTACK_SECONDS = 30;
@@ -69,8 +69,8 @@ for (const workers of [1, 2]) {
       const talkers = await joinTalkers(instance.port, 50);
       await using attacker = attack(instance, "idle", "websocket", "reset");
       assertEquals((await attacker.exit).code, 0);
-      const descriptors = countDescriptors(instance);
-      console.log(`${(await attacker.output.end()).at(-1)}, ${descriptors} descriptors are left`);
+      const sockets = countSockets(instance);
+      console.log(`${(await attacker.output.end()).at(-1)}, ${sockets} sockets are left`);
       const newcomers = await Promise.all(
         Array.from({ length: 50 }, (_, i) => untilJoined(instance, `new-${i}`, RECOVERY_MS)),
       );

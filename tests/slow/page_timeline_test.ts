@@ -535,13 +535,12 @@ async function checkPeople(page: Page): Promise<void> {
 
   // Of those at the end of a long list, few are left after a reconnect.
   await setPeople(100);
-  await untilTrue(
-    page,
-    `all(".person").some((row) => {
+  assert(
+    await page.evaluate(`rendered().then(() => all(".person").some((row) => {
       const { top, bottom } = row.getBoundingClientRect();
       const list = all(".people-list")[0].getBoundingClientRect();
       return top < list.bottom && bottom > list.top;
-    })`,
+    }))`),
   );
   await setPeople(4_997);
 

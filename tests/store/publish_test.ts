@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { MAX_EVENT_CHARS, type Message } from "../../chat/protocol/events.ts";
+import { MAX_EVENT_CHARS, type Message, type RoomEvent } from "../../chat/protocol/events.ts";
 import { isLater, isProofOfNoGap } from "../../chat/protocol/ids.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import {
@@ -155,13 +155,21 @@ Deno.test("redis: where the log has lost its end, no id can come again", async (
   await using test = await startStores();
   const { redis, store } = test;
   const other = await openRedisStore(redisSettings(redis.port), LIMITS);
-  for (const one of [store, other]) await one.subscribe("r", { onEvent() {}, onNameLost() {} });
+  const last = new Map<unknown, string>();
+  for (const one of [store, other]) {
+    const onEvent = (event: RoomEvent) => {
+      if (event.type === "message") last.set(one, event.id);
+      if (event.type === "resync") last.set(one, event.last);
+    };
+    await one.subscribe("r", { onEvent, onNameLost() {} });
+  }
   for (const aheadMs of [0, 30_000]) {
     // The second time, the clock of Redis seems to have gone back.
     if (aheadMs > 0) {
       await redis.command("XADD", "{chat:r}:log", `${Date.now() + aheadMs}-0`, "a", "b");
     }
     const heard = await store.publish("r", "foo", "heard by all");
+    await until(() => last.get(store) === heard && last.get(other) === heard);
     const time = Number(heard.split("-")[0]);
     await until(() => Date.now() > time + 5 || aheadMs > 0);
     const ids = [];

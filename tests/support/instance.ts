@@ -60,7 +60,16 @@ export async function startInstance(
   return { ...running, port: Number(port), http: `http://127.0.0.1:${port}` };
 }
 
-/** Tells how many descriptors a process has. */
-export function countDescriptors({ pid }: Running): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+/** Tells how many sockets a process has open. Other descriptors come with the page's thread. */
+export function countSockets({ pid }: Running): number {
+  const folder = `/proc/${pid}/fd`;
+  return [...Deno.readDirSync(folder)].filter(({ name }) => {
+    try {
+      return Deno.readLinkSync(`${folder}/${name}`).startsWith("socket:");
+    } catch (error) {
+      // It was closed meanwhile.
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }).length;
 }

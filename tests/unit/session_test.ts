@@ -55,6 +55,7 @@ async function makeSession(protocol: Protocol, history?: History) {
       published.push(`${ref} after ${after}`);
       return Promise.resolve(`${ref}-0`);
     },
+    mutedUntil: () => Promise.resolve(0),
     hasMessages: () => false,
     countReceivers: () => 1,
     isFlushPendingFor: () => isFlushPending,

@@ -87,8 +87,10 @@ if lastEntry ~= ARGV[6] or ARGV[6] ~= ARGV[7] or lastEntry > ARGV[8] then
       rest, hasPrev = name == 'rest' and entry[2][i + 1] or rest, hasPrev or name == 'prev'
     end
     -- JavaScript writes half a surrogate pair as such an escape, which cjson does not read.
-    rest = hasPrev and rest and '{' .. rest:gsub('\\u[dD][89a-fA-F]%x%x', '\\u0020')
-    local isJson, event = pcall(cjson.decode, rest)
+    if rest and (rest:find('\\ud', 1, true) or rest:find('\\uD', 1, true)) then
+      rest = rest:gsub('\\u[dD][89a-fA-F]%x%x', '\\u0020')
+    end
+    local isJson, event = pcall(cjson.decode, hasPrev and rest and '{' .. rest)
     return isJson and type(event.user) == 'string' and type(event.text) == 'string'
   end
 
