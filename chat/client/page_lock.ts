@@ -8,8 +8,12 @@
 /** How long a page waits for a lock. The page from which it was reloaded may still hold it. */
 const LOCK_TIMEOUT_MS = 1_000;
 
-/** How long a page waits for an answer of other pages. */
-const OTHERS_TIMEOUT_MS = 200;
+/**
+ * How often a page asks other pages, and how long it waits for an answer each time. Chromium can lose
+ * all that the channel of a new tab sends.
+ */
+const ASKS = 3;
+const OTHERS_TIMEOUT_MS = 100;
 
 /** What is used here of Web Locks. Deno's types do not have them. */
 interface Locks {
@@ -45,15 +49,19 @@ function requestLock(locks: Locks, name: string): Promise<boolean> {
 }
 
 async function askOtherPages(name: string, isNew?: boolean): Promise<boolean> {
-  const channel = new BroadcastChannel(name);
-  const isFree = await new Promise<boolean>((resolve) => {
-    channel.onmessage = ({ data }) => {
-      resolve(false);
-      if (data === "?") channel.postMessage("!");
-    };
-    channel.postMessage("?");
-    setTimeout(() => resolve(true), isNew ? 0 : OTHERS_TIMEOUT_MS);
-  });
-  if (!isFree) channel.close();
-  return isFree;
+  for (let asks = isNew ? ASKS : 1;; asks++) {
+    const channel = new BroadcastChannel(name);
+    const isFree = await new Promise<boolean>((resolve) => {
+      channel.onmessage = ({ data }) => {
+        resolve(false);
+        if (data === "?") channel.postMessage("!");
+      };
+      channel.postMessage("?");
+      setTimeout(() => resolve(true), isNew ? 0 : OTHERS_TIMEOUT_MS);
+    });
+    // The last channel answers other pages for as long as this page lives.
+    if (isFree && asks === ASKS) return true;
+    channel.close();
+    if (!isFree) return false;
+  }
 }
