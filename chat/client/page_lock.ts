@@ -9,8 +9,8 @@
 const LOCK_TIMEOUT_MS = 1_000;
 
 /**
- * How often a page asks other pages, and how long it waits for an answer each time. Chromium can lose
- * all that the channel of a new tab sends.
+ * How often a page asks other pages, and how long it waits for an answer each time. Chromium can
+ * lose all that the channel of a new tab sends.
  */
 const ASKS = 3;
 const OTHERS_TIMEOUT_MS = 100;
