@@ -30,7 +30,7 @@ const SAME_SIGNAL_MS = 500;
  * The page is made after this time if nobody has opened it before, so that hardly anybody waits for
  * it.
  */
-const MAKE_PAGE_AFTER_MS = 3_000;
+const MAKE_PAGE_AFTER_MS = 10_000;
 
 /** The process exits after this time, even if the shutdown is not complete. */
 const SHUTDOWN_DEADLINE_MS = 9_000;

@@ -144,7 +144,7 @@ export class Rooms {
     const known = this.conversations.find((conversation) => conversation.room === room);
     if (known) return known;
     // In an address, these have another meaning.
-    if (/^\.\.?$/.test(room)) throw new TypeError(`the room ${room} cannot stand in a URL`);
+    if (/^\.\.?$/.test(room)) throw new TypeError(`the room ${room} cannot be in a URL`);
     const conversation = new Conversation(room, user, {
       onChange: () => this.#update(),
       onOpen: () => this.show(conversation),

@@ -283,7 +283,7 @@ export class ChatClient extends ChatEventTarget {
       throw new TypeError(`since is ${JSON.stringify(since)}: give the id of a message`);
     }
     if (since !== undefined && history) {
-      throw new TypeError("since and history are both given: give one of them");
+      throw new TypeError("since and history are both given: give one");
     }
     this.#options = options;
     this.#position = since;
@@ -727,7 +727,7 @@ export class ChatClient extends ChatEventTarget {
 function checkNames(user: string, room: string): string {
   // In a path, "." and ".." have another meaning, and there is no half of a character.
   if (/^\.\.?$|\p{Cs}/u.test(user)) {
-    throw new TypeError(`the user name ${quote(user)} cannot stand in a URL`);
+    throw new TypeError(`the user name ${quote(user)} cannot be in a URL`);
   }
   try {
     checkRoom(room);

@@ -8,12 +8,8 @@
 /** How long a page waits for a lock. The page from which it was reloaded may still hold it. */
 const LOCK_TIMEOUT_MS = 1_000;
 
-/**
- * How often a page asks other pages, and how long it waits for an answer each time. Chromium can
- * lose all that the channel of a new tab sends.
- */
-const ASKS = 3;
-const OTHERS_TIMEOUT_MS = 100;
+/** How long a page waits for an answer of other pages the last time; before that, twice as long. */
+const OTHERS_TIMEOUT_MS = 70;
 
 /** What is used here of Web Locks. Deno's types do not have them. */
 interface Locks {
@@ -34,7 +30,7 @@ export async function lockForPage(name: string, isNew?: boolean): Promise<boolea
   if (!("document" in globalThis)) return true;
   // A page that was loaded over plain HTTP has no Web Locks.
   const { locks } = navigator as unknown as { locks?: Locks };
-  return await (locks ? requestLock(locks, name) : askOtherPages(name, isNew));
+  return await (locks ? requestLock(locks, name) : askOtherPages(name, isNew ? 0 : 2));
 }
 
 function requestLock(locks: Locks, name: string): Promise<boolean> {
@@ -48,20 +44,19 @@ function requestLock(locks: Locks, name: string): Promise<boolean> {
   });
 }
 
-async function askOtherPages(name: string, isNew?: boolean): Promise<boolean> {
-  for (let asks = isNew ? ASKS : 1;; asks++) {
-    const channel = new BroadcastChannel(name);
-    const isFree = await new Promise<boolean>((resolve) => {
-      channel.onmessage = ({ data }) => {
-        resolve(false);
-        if (data === "?") channel.postMessage("!");
-      };
-      channel.postMessage("?");
-      setTimeout(() => resolve(true), isNew ? 0 : OTHERS_TIMEOUT_MS);
-    });
-    // The last channel answers other pages for as long as this page lives.
-    if (isFree && asks === ASKS) return true;
-    channel.close();
-    if (!isFree) return false;
-  }
+/** Asks other pages, and again: Chromium can lose all that the channel of a new tab sends. */
+async function askOtherPages(name: string, waits: number): Promise<boolean> {
+  const channel = new BroadcastChannel(name);
+  const isFree = await new Promise<boolean>((resolve) => {
+    channel.onmessage = ({ data }) => {
+      resolve(false);
+      // An answer is empty.
+      if (data) channel.postMessage("");
+    };
+    channel.postMessage("?");
+    setTimeout(() => resolve(true), waits * OTHERS_TIMEOUT_MS);
+  });
+  // The last channel answers others for as long as this page lives.
+  if (!isFree || waits) channel.close();
+  return isFree && (!waits || askOtherPages(name, waits - 1));
 }

@@ -66,7 +66,7 @@ export function parseJoinRequest(
 export function parseReplay(query: URLSearchParams): Pick<JoinRequest, "since" | "history"> {
   const since = findParameter(query, "since");
   if (since !== undefined && query.has("history")) {
-    throw new BadRequest("since and history are both given: give one of them");
+    throw new BadRequest("since and history are both given: give one");
   }
   return { since, history: parseCount(query, "history", 0, 0, MAX_HISTORY) };
 }

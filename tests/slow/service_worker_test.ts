@@ -15,6 +15,7 @@ import {
   untilTrue,
 } from "../support/browser.ts";
 import { until } from "../support/wait.ts";
+import { freePort } from "../support/ports.ts";
 
 /** The path of a page's file without its version. */
 const withoutVersion = (path: string) => path.replace(/^\/web\/[^/]+/, "/web/…");
@@ -149,7 +150,7 @@ Deno.test("the page opens without a network, and a new one is there at once", as
   });
 
   await t.step("a new version is there at the next load, and only its files are kept", async () => {
-    const old = servePage(one);
+    const old = servePage(one, freePort());
     const tab = await open(browser, old.port);
     await old[Symbol.asyncDispose]();
     await using server = servePage(two, old.port);
