@@ -84,10 +84,14 @@ export class EventsResponse implements Outlet {
     if (this.#isClosed) return;
     this.send(`: ${reason}\n`);
     this.#isClosed = true;
-    if (code !== CLOSE.tooSlow.code) {
-      for (const bytes of this.#waiting) this.#controller.enqueue(bytes);
+    try {
+      if (code !== CLOSE.tooSlow.code) {
+        for (const bytes of this.#waiting) this.#controller.enqueue(bytes);
+      }
+      this.#controller.close();
+    } catch {
+      // The peer is gone: Deno has ended the stream, and has not said so yet.
     }
-    this.#controller.close();
   }
 
   #pull(): void {

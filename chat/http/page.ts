@@ -8,6 +8,9 @@ import type { Page } from "./make_page.ts";
 
 const logger = getLogger(["chat", "http"]);
 
+/** How many descriptors must be free for another thread. Without them, Deno ends the process. */
+const THREAD_DESCRIPTORS = 32;
+
 let make = makeInProcess;
 let page: Promise<Page> | undefined;
 
@@ -42,6 +45,7 @@ async function makeInProcess(): Promise<Page> {
 }
 
 async function makeOnThread(): Promise<Page> {
+  checkDescriptors();
   const worker = new Worker(new URL("./page_worker.ts", import.meta.url), { type: "module" });
   try {
     return await new Promise((resolve, reject) => {
@@ -53,5 +57,16 @@ async function makeOnThread(): Promise<Page> {
     });
   } finally {
     worker.terminate();
+  }
+}
+
+/** No connection takes them meanwhile: the thread has begun before anything else is done here. */
+function checkDescriptors(): void {
+  const path = import.meta.filename;
+  const files: Deno.FsFile[] = [];
+  try {
+    while (path && files.length < THREAD_DESCRIPTORS) files.push(Deno.openSync(path));
+  } finally {
+    for (const file of files) file.close();
   }
 }

@@ -70,3 +70,9 @@ Deno.test("without another thread, the page is made on that of the chat", async 
   assertEquals(await open(http), 200);
   await running.output.find(/ warning \w+ No other thread can make the page, .*: Requires read /);
 });
+
+Deno.test("with few descriptors free, the page is made on the thread of the chat", async () => {
+  await using instance = await startInstance({}, { openFiles: 60 });
+  assertEquals(await open(instance.http), 200);
+  await instance.output.find(/ warning \w+ No other thread can make the page, .*: Too many open /);
+});
