@@ -121,7 +121,7 @@ Deno.test("what an instance had not heard before the log was deleted may be miss
   await redis.command("DEL", LOG);
   await talk();
   for (const { port } of instances) {
-    const away = await JsonClient.join(port, "away", { room: "r", since });
+    const away = await JsonClient.join(port, `away-${port}`, { room: "r", since });
     assertEquals((await away.welcome()).recovered, false);
     await away.leave();
   }
