@@ -93,11 +93,12 @@ Deno.test("after a busy room was restored, who was away is told what may be miss
   for (const client of [foo, bar]) {
     assertEquals(await client.find("resync"), { type: "resync", last: saved, gap: true });
   }
+  let count = 0;
   /** Lets clients that were away come back to both instances, and asserts what they are told. */
   async function assertTold(...texts: string[]): Promise<void> {
     for (const { port } of instances) {
       for (const [since, missed] of [[saved, texts], [early, ["words 2", ...texts]]] as const) {
-        const away = await JsonClient.join(port, "away", { room: "r", since });
+        const away = await JsonClient.join(port, `away-${count++}`, { room: "r", since });
         await away.receivedMessages(missed.length);
         const { recovered } = await away.welcome();
         if (recovered) await away.find("resync", ({ gap }) => gap);
