@@ -162,7 +162,7 @@ Deno.test("a lower id before the message that follows since can be a later one",
   await using pair = await startPair(redis);
   const { port } = pair.instances[0];
   for (const [since, recovered] of [["111-0", false], ["109-0", false], ["108-0", true]] as const) {
-    const away = await JsonClient.join(port, "away", { room: "r", since });
+    const away = await JsonClient.join(port, `away-${port}`, { room: "r", since });
     assertEquals((await away.welcome()).recovered, recovered, since);
     await away.leave();
   }
@@ -170,7 +170,7 @@ Deno.test("a lower id before the message that follows since can be a later one",
   // The instance that appended the second one did not know of 109.
   for (const [room, sequence] of [["s", 0], ["t", 1e9]] as const) {
     await add(112, 111, { log: `{chat:${room}}:log`, sequence });
-    const away = await JsonClient.join(port, "away", { room, since: "111-0" });
+    const away = await JsonClient.join(port, `away-${port}`, { room, since: "111-0" });
     assertEquals((await away.welcome()).recovered, sequence === 0);
     await away.leave();
   }
