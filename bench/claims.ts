@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { medians, type Results, situationsOf } from "./results.ts";
+import { medianRatio, medians, type Results, situationsOf } from "./results.ts";
 import { situationName } from "./scenarios/fan_out.ts";
 import { NON_READERS } from "./scenarios/slow_readers.ts";
 
@@ -20,20 +20,19 @@ export interface Claim {
 export function claims(results: Results): Claim[] {
   const value = (scenario: string, situation: string, system: string, name: string) =>
     medians(results, scenario, situation, system)?.[name];
-  const fanOut = (clients: number, inFlight: number, system: string) =>
-    value("fan-out", situationName(clients, inFlight), system, "cpu");
+  const compare = (scenario: string, situation: string, one: string, other: string, name: string) =>
+    medianRatio(results, scenario, situation, [one, other], name);
+  const compareFanOut = (clients: number, inFlight: number, one: string, other: string) =>
+    compare("fan-out", situationName(clients, inFlight), one, other, "cpu");
   const inFlightOf = (situation: string) => Number(/(\d+) in flight/.exec(situation)?.[1]);
   const situations = situationsOf(results, "fan-out");
 
   /** The highest ratio of one system to another in the chosen situations of the fan-out. */
   function highestRatio(one: string, other: string, isChosen: (situation: string) => boolean) {
-    const chosen = situations.filter(isChosen);
-    return highest(chosen.map((situation) =>
-      ratio(
-        value("fan-out", situation, one, "cpu"),
-        value("fan-out", situation, other, "cpu"),
-      )
-    ));
+    return highest(
+      situations.filter(isChosen)
+        .map((situation) => compare("fan-out", situation, one, other, "cpu")),
+    );
   }
 
   /** The growth that is nearest to its limit. Large rooms cost some machines more. */
@@ -55,28 +54,25 @@ export function claims(results: Results): Claim[] {
   const slow = (situation: string, name: string) => value("slow-readers", situation, "JSON", name);
   const isMoreThanOne = (situation: string) => inFlightOf(situation) > 1;
   const [storm] = situationsOf(results, "join-storm");
-  const joinCpuMs = (system: string) => value("join-storm", storm, system, "cpuMs");
   const [idle] = situationsOf(results, "idle-memory");
-  const perConnection = (system: string) => value("idle-memory", idle, system, "perConnection");
   const [withWorkers] = situationsOf(results, "workers");
-  const workersCpu = (system: string) => value("workers", withWorkers, system, "cpu");
   const queuedBytes = difference(slow(someDoNotRead, "memory"), slow(allRead, "memory"));
 
   return [
     {
       claim: "CPU per delivery, JSON / Bun, 1,000 clients, 32 in flight",
       atMost: 0.85,
-      measured: ratio(fanOut(1_000, 32, "JSON"), fanOut(1_000, 32, "Bun")),
+      measured: compareFanOut(1_000, 32, "JSON", "Bun"),
     },
     {
       claim: "CPU per delivery, JSON / Bun, 100 clients, 64 in flight",
       atMost: 1,
-      measured: ratio(fanOut(100, 64, "JSON"), fanOut(100, 64, "Bun")),
+      measured: compareFanOut(100, 64, "JSON", "Bun"),
     },
     {
       claim: "CPU per delivery, JSON / Bun, 100 clients, 8 in flight",
       atMost: 1.5,
-      measured: ratio(fanOut(100, 8, "JSON"), fanOut(100, 8, "Bun")),
+      measured: compareFanOut(100, 8, "JSON", "Bun"),
     },
     {
       claim: "CPU per delivery, text / ws, highest ratio of all situations",
@@ -96,29 +92,29 @@ export function claims(results: Results): Claim[] {
     {
       claim: "p99 latency, JSON / Bun, 500 messages a second, 100 clients",
       atMost: 1.5,
-      measured: ratio(value("paced", paced, "JSON", "p99"), value("paced", paced, "Bun", "p99")),
+      measured: compare("paced", paced, "JSON", "Bun", "p99"),
     },
     growthClaim("JSON"),
     growthClaim("text"),
     {
       claim: "total server CPU of the join storm, JSON, seconds",
       atMost: 10,
-      measured: ratio(joinCpuMs("JSON"), 1_000),
+      measured: ratio(value("join-storm", storm, "JSON", "cpuMs"), 1_000),
     },
     {
       claim: "total server CPU of the join storm, text / ws",
       atMost: 1.1,
-      measured: ratio(joinCpuMs("text"), joinCpuMs("ws")),
+      measured: compare("join-storm", storm, "text", "ws", "cpuMs"),
     },
     {
       claim: "memory of an idle connection, JSON / bare Deno",
       atMost: 1.25,
-      measured: ratio(perConnection("JSON"), perConnection("bare Deno")),
+      measured: compare("idle-memory", idle, "JSON", "bare Deno", "perConnection"),
     },
     {
       claim: "CPU per delivery, WORKERS=2 / WORKERS=1",
       atMost: 1.1,
-      measured: ratio(workersCpu("WORKERS=2"), workersCpu("WORKERS=1")),
+      measured: compare("workers", withWorkers, "WORKERS=2", "WORKERS=1", "cpu"),
     },
     {
       claim: `extra memory for each of ${NON_READERS} clients that never read, MiB`,

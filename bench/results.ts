@@ -60,6 +60,28 @@ export function medians(
   );
 }
 
+/**
+ * Returns the median ratio of two systems' values, each of one round; `undefined` if a value was
+ * not measured. Two turns of a round follow one another, so a slow phase of the machine is in both.
+ */
+export function medianRatio(
+  { measured }: Pick<Results, "measured">,
+  scenario: string,
+  situation: string,
+  [one, other]: readonly [one: string, other: string],
+  name: string,
+): number | undefined {
+  const valuesOf = (system: string) =>
+    new Map(
+      measured.filter((it) =>
+        it.scenario === scenario && it.situation === situation && it.system === system
+      ).map(({ round, values }) => [round, values[name]]),
+    );
+  const others = valuesOf(other);
+  const ratios = [...valuesOf(one)].map(([round, value]) => value / (others.get(round) ?? NaN));
+  return ratios.length === 0 || ratios.some(Number.isNaN) ? undefined : median(ratios);
+}
+
 /** Returns the situations of a scenario, in the order in which they were measured. */
 export function situationsOf({ measured }: Pick<Results, "measured">, scenario: string): string[] {
   const ofScenario = measured.filter((one) => one.scenario === scenario);

@@ -6,7 +6,7 @@
 import type { Scenario } from "./bench.ts";
 import { claims } from "./claims.ts";
 import { digits, percent, us } from "./format.ts";
-import { medians, othersShares, type Results, situationsOf } from "./results.ts";
+import { medianRatio, medians, othersShares, type Results, situationsOf } from "./results.ts";
 import type { System } from "./systems.ts";
 
 /** Writes all results of a run. */
@@ -27,6 +27,8 @@ export function writeTable(results: Results, scenarios: readonly Scenario[]): st
     `including servers that waited for their turn, used ${percent(median)} of a core (median), ` +
     `and at most ${percent(max)}.`,
     "## Claims that must hold",
+    "The ratio of two systems is the median of the ratios in each turn, because a slow phase of the " +
+    "machine is in the turns of both.",
     markdownTable(["claim", "measured", "at most", "result"], claimRows(results)),
   ];
   if (failures.length > 0) parts.push("## Failures", failureLines(results));
@@ -86,13 +88,15 @@ function baseParts(results: Results, { name, systems }: Scenario): string[] {
   const cell = (situation: string, base: System) => {
     const cpu = (system: System) => medians(results, name, situation, system.name)?.cpu;
     const oldCpu = cpu(base), newCpu = cpu(base.baseOf!);
-    if (oldCpu === undefined || newCpu === undefined) return "not measured";
-    return `${digits(newCpu / oldCpu)} (${us(newCpu)} / ${us(oldCpu)})`;
+    const ratio = medianRatio(results, name, situation, [base.baseOf!.name, base.name], "cpu");
+    if (oldCpu === undefined || newCpu === undefined || !ratio) return "not measured";
+    return `${digits(ratio)} (${us(newCpu)} / ${us(oldCpu)})`;
   };
   return [
     `## ${name}: this build against the base build`,
     `The base build is commit ${results.baseCommit}. The figures are the ratio of the CPU per ` +
-    "delivery or message, new / base, and in parentheses both medians in µs.",
+    "delivery or message, new / base: the median of each turn's ratio, and in parentheses both " +
+    "medians in µs.",
     markdownTable(
       ["", ...bases.map(({ baseOf }) => baseOf!.name)],
       situations.map((situation) => [situation, ...bases.map((base) => cell(situation, base))]),
