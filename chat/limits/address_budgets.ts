@@ -41,6 +41,9 @@ const EXCESS_JOINS = 5;
 /** So many seconds' worth of bytes may wait to be read from the clients of an address. */
 const MAX_WAITING_SECONDS = 4;
 
+/** So long after a client was disconnected because it sent too much, less may wait. */
+const STRICT_MS = 10_000;
+
 /** How many pages of history are read for an address at a time. */
 const MAX_READS = 4;
 
@@ -92,11 +95,12 @@ export class AddressBudget {
   readonly bytes: TokenBucket;
   /** The lines that they may send. */
   readonly lines: TokenBucket;
-  /** The bytes that wait to be read from them, and the most that should. */
-  readonly waiting: { bytes: number; readonly maxBytes: number };
+  /** The bytes that wait to be read from them. */
+  waitingBytes = 0;
   /** The reads of history that are made for them at a time. */
   readonly reads: Semaphore = new Semaphore(MAX_READS);
   readonly #maxOpen: number;
+  readonly #maxWaitingBytes: number;
   readonly #joins: TokenBucket;
   readonly #requests: TokenBucket;
   readonly #newRooms: TokenBucket;
@@ -104,6 +108,7 @@ export class AddressBudget {
   readonly #now: () => number;
   readonly #onRefused: (limit: string) => void;
   #openCount = 0;
+  #lastExcessMs = -Infinity;
 
   /**
    * @param now a monotonic clock, in milliseconds
@@ -123,8 +128,7 @@ export class AddressBudget {
     this.#deliveredBytes = new TokenBucket(limits.maxDeliveredBytesPerSecond, 1);
     this.bytes = new TokenBucket(limits.maxAddressBytesPerSecond, 8);
     this.lines = new TokenBucket(limits.maxAddressLinesPerSecond, 2);
-    const maxBytes = MAX_WAITING_SECONDS * limits.maxAddressBytesPerSecond || Infinity;
-    this.waiting = { bytes: 0, maxBytes };
+    this.#maxWaitingBytes = MAX_WAITING_SECONDS * limits.maxAddressBytesPerSecond || Infinity;
     this.#now = now;
     this.#onRefused = onRefused;
   }
@@ -220,6 +224,17 @@ export class AddressBudget {
    * @param times how much it was; 1 by default
    */
   chargeExcess(times = 1): void {
-    this.#joins.charge(times * EXCESS_JOINS, this.#now());
+    const now = this.#now();
+    this.#joins.charge(times * EXCESS_JOINS, now);
+    this.#lastExcessMs = now;
+  }
+
+  /**
+   * Whether each client may only have its fair part waiting. After too much has waited of one, the
+   * next one would else take its place: of 100 clients, the server read 26,000 frames.
+   */
+  get isTooMuchWaiting(): boolean {
+    return this.waitingBytes > this.#maxWaitingBytes ||
+      this.#maxWaitingBytes < Infinity && this.#now() - this.#lastExcessMs < STRICT_MS;
   }
 }

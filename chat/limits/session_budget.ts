@@ -16,7 +16,8 @@ export type SharedBudget = Pick<
   AddressBudget,
   | "bytes"
   | "lines"
-  | "waiting"
+  | "waitingBytes"
+  | "isTooMuchWaiting"
   | "reads"
   | "takeNewRoom"
   | "takeDelivery"
@@ -24,7 +25,7 @@ export type SharedBudget = Pick<
   | "chargeExcess"
 >;
 
-/** The most frames of a client that may wait. */
+/** The most frames of a client that may wait, if its lines have a limit. */
 const MAX_WAITING_FRAMES = 1_024;
 
 /**
@@ -128,7 +129,7 @@ export class SessionBudget {
   addWaiting(frames: number, bytes: number): void {
     this.#waitingFrames += frames;
     this.#waitingBytes += bytes;
-    this.address.waiting.bytes += bytes + FRAME_COST_BYTES * frames;
+    this.address.waitingBytes += bytes + FRAME_COST_BYTES * frames;
   }
 
   /** Notes that nothing waits any more. */
@@ -139,9 +140,8 @@ export class SessionBudget {
   /** Whether too much waits: of the client, or of its address, if its part is more than fair. */
   get isTooMuchWaiting(): boolean {
     const cost = this.#waitingBytes + FRAME_COST_BYTES * this.#waitingFrames;
-    const { bytes, maxBytes } = this.address.waiting;
-    return this.#waitingFrames > MAX_WAITING_FRAMES ||
-      bytes > maxBytes && cost > MAX_FAIR_WAITING_BYTES;
+    return this.#lines.burst > 0 && this.#waitingFrames > MAX_WAITING_FRAMES ||
+      cost > MAX_FAIR_WAITING_BYTES && this.address.isTooMuchWaiting;
   }
 
   /**

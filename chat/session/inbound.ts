@@ -20,6 +20,8 @@ const MAX_SHORT_CHARS = 4 * 1024;
 /** Those who have more lines to read, in the order in which they do. */
 const waiting: (() => void)[] = [];
 let isTurnScheduled = false;
+/** Counts the turns in which lines were read. */
+let turn = 0;
 /** When the first line of this turn was read; `undefined` if none was. */
 let turnStartedMs: number | undefined;
 let isTurnOver = false;
@@ -61,6 +63,8 @@ export class Inbound {
   #queue: string[] = [];
   /** Where in the first frame of the queue the next line begins. */
   #position = 0;
+  /** The last turn in which a frame was read at once. */
+  #lastTurn = -1;
   /** The bytes of this client's messages that are on their way to the store. */
   #inFlightBytes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -85,6 +89,8 @@ export class Inbound {
   receive(frame: string): void {
     const isIdle = this.#isStarted && this.#queue.length === 0;
     if (isIdle && this.#isReadAtOnce(frame) && this.#budget.takeLine(this.#costOf(frame)) === 0) {
+      spendTurn(this.#budget.nowMs);
+      this.#lastTurn = turn;
       return this.#handler.onLine(frame, true);
     }
     this.#queue.push(frame);
@@ -137,6 +143,8 @@ export class Inbound {
 
   #isReadAtOnce(frame: string): boolean {
     if (frame.length > MAX_SHORT_CHARS || this.#hasLines && frame.includes("\n")) return false;
+    // Deno can read very many frames of a client in one turn.
+    if (isTurnOver && this.#lastTurn === turn) return false;
     return this.#inFlightBytes === 0 || inFlightBytes <= MAX_IN_FLIGHT_BYTES;
   }
 
@@ -201,6 +209,7 @@ function scheduleTurn(): void {
 }
 
 function beginTurn(): void {
+  turn++;
   isTurnOver = false;
   turnStartedMs = undefined;
   isTurnScheduled = waiting.length > 0;

@@ -10,7 +10,8 @@ export const NO_RATES: ClientRates = readConfig({ LIMITS: "off" });
 export const UNLIMITED_ADDRESS: SharedBudget = {
   bytes: new TokenBucket(0, 1),
   lines: new TokenBucket(0, 1),
-  waiting: { bytes: 0, maxBytes: Infinity },
+  waitingBytes: 0,
+  isTooMuchWaiting: false,
   reads: new Semaphore(4),
   takeNewRoom: () => 0,
   takeDelivery: () => 0,

@@ -70,6 +70,24 @@ Deno.test("all clients share the time of a turn", async () => {
   assert(Math.max(...counts) <= 23, `${counts}`);
 });
 
+Deno.test("in a turn that is over, one frame of each client is read at once", async () => {
+  const clock = makeClock(0.5);
+  const [busy, other] = [makeInbound({ clock }), makeInbound({ clock })];
+  const nextTurn = () => new Promise((resolve) => setTimeout(resolve, 0));
+  await nextTurn();
+  const counts = () => [busy.read.length, other.read.length];
+  for (const line of numbers(0, 100)) busy.inbound.receive(line);
+  const [atOnce] = counts();
+  assert(atOnce < 10, `${atOnce}`);
+  other.inbound.receive("0");
+  other.inbound.receive("1");
+  assertEquals(counts(), [atOnce, 1]);
+  const all = await countInTurns([busy, other], 102);
+  assert(Math.max(...all.slice(1)) < 20, `${all}`);
+  assertEquals(busy.read, numbers(0, 100).map((line) => `${line}.`));
+  assertEquals(other.read, ["0.", "1."]);
+});
+
 Deno.test("a client has at most 32 lines read before those of the next one", async () => {
   const order: number[] = [];
   const clock = makeClock(0.02);

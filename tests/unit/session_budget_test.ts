@@ -152,10 +152,36 @@ Deno.test("while too much of an address waits, a client may have a message waiti
   assertEquals([...areTooMuch(), busy.waitingBytes], [false, false, 0]);
 });
 
-Deno.test("at most 1,024 frames of a client wait", () => {
-  const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS);
-  budget.addWaiting(1_024, 1);
-  assertEquals(budget.isTooMuchWaiting, false);
-  budget.addWaiting(1, 1);
-  assertEquals(budget.isTooMuchWaiting, true);
+Deno.test("after an address had too much waiting, each of its clients may have a message", () => {
+  const clock = { ms: 0 };
+  const limits = readConfig({ LIMITS: "on" });
+  const address = new AddressBudgets(limits, () => clock.ms).of("one");
+  const client = new SessionBudget(limits, address, () => clock.ms);
+  client.addWaiting(17, 0);
+  assertEquals(client.isTooMuchWaiting, false);
+  client.addWaiting(1, 0);
+  assertEquals(client.isTooMuchWaiting, false);
+  address.chargeExcess();
+  assertEquals(client.isTooMuchWaiting, true);
+  client.addWaiting(-1, 0);
+  assertEquals(client.isTooMuchWaiting, false);
+  client.addWaiting(1, 0);
+  clock.ms = 9_999;
+  assertEquals(client.isTooMuchWaiting, true);
+  clock.ms = 10_000;
+  assertEquals(client.isTooMuchWaiting, false);
+  // Without the limit of bytes, nothing changes.
+  const unlimited = new AddressBudgets(readConfig({ LIMITS: "off" }), () => clock.ms).of("one");
+  unlimited.chargeExcess();
+  assertEquals(unlimited.isTooMuchWaiting, false);
+});
+
+Deno.test("at most 1,024 frames of a client wait, if its lines have a limit", () => {
+  for (const maxLinesPerSecond of [0, 1]) {
+    const { budget } = makeBudget({ maxLinesPerSecond });
+    budget.addWaiting(1_024, 1);
+    assertEquals(budget.isTooMuchWaiting, false);
+    budget.addWaiting(1, 1);
+    assertEquals(budget.isTooMuchWaiting, maxLinesPerSecond === 1);
+  }
 });
