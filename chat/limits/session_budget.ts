@@ -110,6 +110,11 @@ export class SessionBudget {
     };
   }
 
+  /** Whether there is a limit of lines. */
+  get hasLineLimit(): boolean {
+    return this.#rates.maxLinesPerSecond > 0;
+  }
+
   /** The time of the last line. What is done with it needs no other one. */
   get nowMs(): number {
     return this.#nowMs;
@@ -140,7 +145,7 @@ export class SessionBudget {
   /** Whether too much waits: of the client, or of its address, if its part is more than fair. */
   get isTooMuchWaiting(): boolean {
     const cost = this.#waitingBytes + FRAME_COST_BYTES * this.#waitingFrames;
-    return this.#lines.burst > 0 && this.#waitingFrames > MAX_WAITING_FRAMES ||
+    return this.hasLineLimit && this.#waitingFrames > MAX_WAITING_FRAMES ||
       cost > MAX_FAIR_WAITING_BYTES && this.address.isTooMuchWaiting;
   }
 

@@ -144,7 +144,7 @@ export class Inbound {
   #isReadAtOnce(frame: string): boolean {
     if (frame.length > MAX_SHORT_CHARS || this.#hasLines && frame.includes("\n")) return false;
     // Deno can read very many frames of a client in one turn.
-    if (isTurnOver && this.#lastTurn === turn) return false;
+    if (isTurnOver && this.#lastTurn === turn && this.#budget.hasLineLimit) return false;
     return this.#inFlightBytes === 0 || inFlightBytes <= MAX_IN_FLIGHT_BYTES;
   }
 

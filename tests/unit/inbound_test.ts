@@ -72,7 +72,7 @@ Deno.test("all clients share the time of a turn", async () => {
 
 Deno.test("in a turn that is over, one frame of each client is read at once", async () => {
   const clock = makeClock(0.5);
-  const [busy, other] = [makeInbound({ clock }), makeInbound({ clock })];
+  const [busy, other] = [1, 2].map(() => makeInbound({ clock, maxLinesPerSecond: 1_000 }));
   const nextTurn = () => new Promise((resolve) => setTimeout(resolve, 0));
   await nextTurn();
   const counts = () => [busy.read.length, other.read.length];
