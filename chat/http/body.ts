@@ -1,8 +1,10 @@
 import { STATUS_CODE } from "@std/http/status";
+import type { AddressBudget } from "../limits/address_budgets.ts";
 import { BadRequest } from "../protocol/bad_request.ts";
 import type { FromClient } from "../protocol/from_client.ts";
 import { validate } from "../protocol/json.ts";
 import { hasFewFields } from "../protocol/json_shape.ts";
+import { refuseTooMany } from "./charge.ts";
 import { Refused } from "./responses.ts";
 import type { RoomRequest } from "./route.ts";
 
@@ -19,21 +21,31 @@ const CHUNKS_PER_TURN = 16;
  * Reads the body of a request as text.
  *
  * @param maxBytes how long it may be
- * @throws {Refused} with 413 if it is longer or comes in too many pieces, with 408 if it does not
- * come within ten seconds, and with 401 or 403 if the client may not do this any more when it has
- * come
+ * @throws {Refused} with 413 if it is longer or comes in too many pieces, with 429 if the bodies
+ * from its address are too much, with 408 if it does not come within ten seconds, and with 401 or
+ * 403 if the client may not do this any more when it has come
  * @throws {BadRequest} if it is not UTF-8
  */
 export async function readBody(
-  { request, admitAgain }: RoomRequest,
+  { request, client, admitAgain }: RoomRequest,
   maxBytes: number,
 ): Promise<string> {
-  const text = await readText(request, maxBytes);
+  if (Number(request.headers.get("content-length")) > maxBytes) throw refuseTooLong(maxBytes);
+  const text = await readText(request, maxBytes, client);
   await admitAgain();
   return text;
 }
 
-async function readText(request: Request, maxBytes: number): Promise<string> {
+function refuseTooLong(maxBytes: number): Refused {
+  const line = `the body is too long: at most ${maxBytes} bytes are allowed`;
+  return new Refused(STATUS_CODE.ContentTooLarge, line, { connection: "close" });
+}
+
+async function readText(
+  request: Request,
+  maxBytes: number,
+  client: AddressBudget,
+): Promise<string> {
   const reader = request.body?.getReader();
   if (!reader) return "";
   const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -44,11 +56,11 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
   }, BODY_TIMEOUT_MS);
   try {
     for (let chunk; !(chunk = await reader.read()).done;) {
-      bytes += chunk.value.length;
-      if (bytes > maxBytes) {
-        const line = `the body is too long: at most ${maxBytes} bytes are allowed`;
-        throw new Refused(STATUS_CODE.ContentTooLarge, line, { connection: "close" });
-      }
+      const { length } = chunk.value;
+      bytes += length;
+      if (bytes > maxBytes) throw refuseTooLong(maxBytes);
+      const waitMs = client.takeBody(length);
+      if (waitMs > 0) throw refuseTooMany(waitMs);
       text += decoder.decode(chunk.value, { stream: true });
       if (++chunks > MAX_CHUNKS) {
         const line = `the body comes in more than ${MAX_CHUNKS} pieces`;

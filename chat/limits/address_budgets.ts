@@ -104,6 +104,7 @@ export class AddressBudget {
   readonly #joins: TokenBucket;
   readonly #requests: TokenBucket;
   readonly #newRooms: TokenBucket;
+  readonly #bodyBytes: TokenBucket;
   readonly #deliveredBytes: TokenBucket;
   readonly #now: () => number;
   readonly #onRefused: (limit: string) => void;
@@ -127,6 +128,7 @@ export class AddressBudget {
     this.#newRooms = new TokenBucket(limits.maxNewRoomsPerSecond, 20);
     this.#deliveredBytes = new TokenBucket(limits.maxDeliveredBytesPerSecond, 1);
     this.bytes = new TokenBucket(limits.maxAddressBytesPerSecond, 8);
+    this.#bodyBytes = new TokenBucket(limits.maxAddressBytesPerSecond, 8);
     this.lines = new TokenBucket(limits.maxAddressLinesPerSecond, 2);
     this.#maxWaitingBytes = MAX_WAITING_SECONDS * limits.maxAddressBytesPerSecond || Infinity;
     this.#now = now;
@@ -138,7 +140,7 @@ export class AddressBudget {
     const now = this.#now();
     return this.#openCount === 0 && [
       ...[this.#joins, this.#requests, this.#newRooms],
-      ...[this.#deliveredBytes, this.bytes, this.lines],
+      ...[this.#deliveredBytes, this.bytes, this.#bodyBytes, this.lines],
     ].every((bucket) => bucket.msUntil(bucket.burst, now) === 0);
   }
 
@@ -209,6 +211,19 @@ export class AddressBudget {
     if (bucket.take(bytes, nowMs)) return 0;
     this.#onRefused("MAX_DELIVERED_BYTES_PER_SECOND");
     return Math.max(bucket.msUntil(bytes, nowMs), bucket.msUntil(bucket.burst / 2, nowMs));
+  }
+
+  /**
+   * Takes a piece of a request's body, before it is known whether the body is worth anything.
+   *
+   * @returns 0 if it was taken, else in how many milliseconds the request can be made again
+   */
+  takeBody(bytes: number): number {
+    const now = this.#now();
+    const bucket = this.#bodyBytes;
+    if (bucket.take(bytes, now)) return 0;
+    this.#onRefused("MAX_ADDRESS_BYTES_PER_SECOND");
+    return bucket.msUntil(bucket.burst / 2, now);
   }
 
   /** Takes the check of a later token, which costs as much as a request; returns whether it may. */
