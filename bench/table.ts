@@ -27,8 +27,8 @@ export function writeTable(results: Results, scenarios: readonly Scenario[]): st
     `including servers that waited for their turn, used ${percent(median)} of a core (median), ` +
     `and at most ${percent(max)}.`,
     "## Claims that must hold",
-    "The ratio of two systems is the median of the ratios in each turn, because a slow phase of the " +
-    "machine is in the turns of both.",
+    "The ratio of two systems is the median of the ratios in each turn, because a slow phase of " +
+    "the machine is in the turns of both.",
     markdownTable(["claim", "measured", "at most", "result"], claimRows(results)),
   ];
   if (failures.length > 0) parts.push("## Failures", failureLines(results));
