@@ -64,8 +64,8 @@ const UNDECLARED_PROXY =
   "A request has X-Forwarded-For or Forwarded, but TRUST_PROXY is 0: if a reverse proxy adds it, " +
   "set TRUST_PROXY=1; without it, all clients of the proxy have one address and its limits";
 
-const LOST_UPGRADE =
-  "A WebSocket handshake has no Upgrade header: a reverse proxy must pass on Upgrade and Connection";
+const LOST_UPGRADE = "A WebSocket handshake has no Upgrade header: a reverse proxy must pass on " +
+  "Upgrade and Connection";
 
 /** How long closing waits for peers to answer the close frame, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -298,7 +298,7 @@ export class ChatServer {
     }
   }
 
-  /** A proxy that is not told otherwise keeps `Upgrade` to itself, and passes on the other headers. */
+  /** A proxy that is not told otherwise keeps `Upgrade` to itself, and passes on all the rest. */
   #warnOfLostUpgrade({ headers }: Request): void {
     if (this.#hasWarnedOfUpgrade || headers.get("sec-websocket-key") === null) return;
     this.#hasWarnedOfUpgrade = true;
