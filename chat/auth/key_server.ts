@@ -48,7 +48,10 @@ export function openKeyServer(url: URL): JWTVerifyGetKey {
     }, (error) => {
       // The path and the query of the URL may hold a secret.
       const cause = `${error.cause ?? error}`.replaceAll(url.href.split("#")[0], url.host);
-      if (!isAway) logger.warn`No keys from ${url.host} (${cause}); the last ones serve for a day`;
+      const effect = keys.fresh
+        ? "the last ones serve for a day"
+        : "nobody can join until it responds";
+      if (!isAway) logger.warn`No keys from ${url.host} (${cause}); ${effect}`;
       isAway = true;
       throw new KeysUnavailable("the keys that check tokens cannot be read");
     }).finally(() => askedAt = performance.now());

@@ -64,6 +64,9 @@ const UNDECLARED_PROXY =
   "A request has X-Forwarded-For or Forwarded, but TRUST_PROXY is 0: if a reverse proxy adds it, " +
   "set TRUST_PROXY=1; without it, all clients of the proxy have one address and its limits";
 
+const LOST_UPGRADE = "A WebSocket handshake has no Upgrade header: a reverse proxy must pass on " +
+  "Upgrade and Connection";
+
 /** How long closing waits for peers to answer the close frame, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -128,6 +131,7 @@ export class ChatServer {
   readonly #expiryTimer?: ReturnType<typeof setInterval>;
   #isClosing = false;
   #hasWarnedOfProxy = false;
+  #hasWarnedOfUpgrade = false;
 
   /** Use {@linkcode startServer}. */
   constructor(
@@ -264,6 +268,7 @@ export class ChatServer {
     const joinRequest = parseJoinRequest(roomRequest);
     const { request, client } = roomRequest;
     if (request.method !== "GET" || !asksForWebSocket(request)) {
+      this.#warnOfLostUpgrade(request);
       return this.#refuseJoin(client) ?? refuse(
         STATUS_CODE.UpgradeRequired,
         "this is the chat's WebSocket: connect with a WebSocket client, such as wscat",
@@ -291,6 +296,13 @@ export class ChatServer {
     } finally {
       if (!isOpening) this.#pendingUpgrades.end(client.name, false);
     }
+  }
+
+  /** A proxy that is not told otherwise keeps `Upgrade` to itself, and passes on all the rest. */
+  #warnOfLostUpgrade({ headers }: Request): void {
+    if (this.#hasWarnedOfUpgrade || headers.get("sec-websocket-key") === null) return;
+    this.#hasWarnedOfUpgrade = true;
+    logger.warn`${LOST_UPGRADE}`;
   }
 
   /**

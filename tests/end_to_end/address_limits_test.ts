@@ -203,6 +203,21 @@ Deno.test("a proxy that is not declared is named once", async () => {
   assertEquals(instance.output.all.filter((line) => line.includes("TRUST_PROXY=1")).length, 1);
 });
 
+Deno.test("a proxy that passes on no upgrade is named once", async () => {
+  await using instance = await startInstance();
+  const handshake = {
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+  };
+  for (const headers of [{}, handshake, handshake]) {
+    const response = await fetch(`${instance.http}/chat/foo`, { headers });
+    assertEquals(response.status, 426);
+    await response.body?.cancel();
+  }
+  await instance.output.find(/ must pass on Upgrade and Connection$/);
+  assertEquals(instance.output.all.filter((line) => line.includes("Upgrade")).length, 1);
+});
+
 Deno.test("a Host header that is more than a host is refused with 400", async () => {
   await using instance = await startInstance();
   for (const host of ["a/chat/foo?", "a?", "a#", "user@a", "a\\b"]) {

@@ -157,9 +157,16 @@ Deno.test("TLS, a user name and a URL work with a Redis that requires them", asy
   assertStringIncludes(untrusted[0], "certificate");
   const plain = await failedStart({ ...redis.env, REDIS_TLS: "off" });
   assertEquals(plain.length, 1, plain.join("\n"));
-  assertStringIncludes(plain[0], `cannot use Redis at 127.0.0.1:${redis.port}, TLS off: `);
+  assertMatch(plain[0], /^cannot use Redis at \S+, TLS off: .+ \(is TLS off there\?\)$/);
   assert(![...untrusted, ...plain].join().includes(PASSWORD));
   await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a Redis without TLS ends a start with TLS, and the line asks for it", async () => {
+  await using redis = await startRedis();
+  const [line, ...more] = await failedStart({ ...redis.env, REDIS_TLS: "on" });
+  assertMatch(line, /^cannot use Redis at \S+, TLS on: .+ \(is TLS on there\?\)$/);
+  assertEquals(more, []);
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

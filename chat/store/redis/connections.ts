@@ -382,7 +382,7 @@ export async function connect(
   const ready = connections.map((connection) => {
     const { onFailure } = connection;
     connection.onFailure = (words, error) => {
-      cause = words;
+      cause = words + hintOfTls(settings, words);
       if (isFinal(error)) refuse();
     };
     connection.redis.connect().catch(() => {});
@@ -397,6 +397,12 @@ export async function connect(
   }
   warnOfSettings(report);
   return { commands, subscriber };
+}
+
+/** Says so where the cause is likely that one side speaks TLS and the other does not. */
+function hintOfTls({ tls }: RedisSettings, cause: string): string {
+  if (tls) return /ETIMEDOUT|no answer|corrupt message/.test(cause) ? " (is TLS on there?)" : "";
+  return /ECONNRESET|closed by Redis/.test(cause) ? " (is TLS off there?)" : "";
 }
 
 /** Makes the error that ends a start. */
