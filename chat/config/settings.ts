@@ -213,8 +213,8 @@ export const SETTINGS = {
     max: 1_073_741_824,
     isClientLimit: true,
     meaning: "bytes that the server reads from all chat connections of one address a second, " +
-      "after eight times as many at once; counted as for `MAX_BYTES_PER_SECOND`; the bodies of its " +
-      "HTTP requests may have as many again; 0 for no limit",
+      "after eight times as many at once; counted as for `MAX_BYTES_PER_SECOND`; the bodies of " +
+      "its HTTP requests may have as many again; 0 for no limit",
   },
   MAX_ADDRESS_LINES_PER_SECOND: {
     default: 1_000,
