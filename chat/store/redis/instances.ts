@@ -95,6 +95,14 @@ export class Instances {
   }
 
   /**
+   * Whether an id is this instance's own, and may have names of its sessions. A former id that is
+   * deregistered can come back with old data, and has none once the names are handed over.
+   */
+  isInUse(id: string): boolean {
+    return this.isOwn(id) && (id === this.#id || this.#retiredIds.size > 0);
+  }
+
+  /**
    * Counts the current id as a former one. It stays in use until {@linkcode register} has a new
    * one.
    */

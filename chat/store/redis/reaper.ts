@@ -51,7 +51,7 @@ export function makeReaper(
       if (next === undefined) return LEASE_TTL_MS - RENEWAL_INTERVAL_MS;
       if (isAlive(next.remainingMs)) return Math.min(next.remainingMs, LEASE_TTL_MS);
       if (!await isDead(next.id)) return UNREAPED_RECHECK_MS;
-      await reapDead(next.id);
+      await (instances.isOwn(next.id) ? reapRetired(next.id) : reapDead(next.id));
     }
   }
 
@@ -94,7 +94,7 @@ export function makeReaper(
   }
 
   async function isDead(instance: string): Promise<boolean> {
-    if (instances.isOwn(instance) || await instances.hasLease(instance)) return false;
+    if (instances.isInUse(instance) || await instances.hasLease(instance)) return false;
     return await canJudge();
   }
 
