@@ -134,7 +134,7 @@ Deno.test("a payload with the mark has an event a line; any other is a notice", 
   ]);
 });
 
-Deno.test("a listener makes up for an interruption before the messages that were missed", async () => {
+Deno.test("a listener makes up for an interruption before the messages it missed", async () => {
   const told: string[] = [];
   let isDenied = false;
   const { subscription, receive, logged, delivered } = makeSubscription(undefined, (last) => {
