@@ -164,7 +164,7 @@ Deno.test("a sweep during a recovery takes no name back", async () => {
   assertEquals(one.seen.filter((event) => event.startsWith("lost")), ["lost foo: taken"]);
 });
 
-Deno.test("a former id that comes back with old data is removed, and the ring goes on", async () => {
+Deno.test("a former id that comes back with old data does not stop the ring", async () => {
   await using redis = await startRedis();
   await using one = await startPresence(redis, "one");
   one.reaper.startGracePeriod = () => {};
