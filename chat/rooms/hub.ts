@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Access } from "../auth/access.ts";
 import type { UnloggedEvent } from "../protocol/events.ts";
 import type { Moderation } from "../protocol/from_client.ts";
-import { BEFORE_FIRST_ID } from "../protocol/ids.ts";
+import { BEFORE_FIRST_ID, previousId } from "../protocol/ids.ts";
 import { DEFAULT_ROOM } from "../protocol/names.ts";
 import { deadline } from "../store/deadline.ts";
 import { type NameLoss, type Sender, type Store, StoreUnavailable } from "../store/store.ts";
@@ -15,12 +15,12 @@ import { Room } from "./room.ts";
 /** How long the room's `joined` event may take after the store granted a claim. */
 const JOINED_TIMEOUT_MS = 2_000;
 
-/** The pause before a failed read of what a room has missed is repeated. */
-const CATCH_UP_RETRY_MS = 1_000;
-
 /** How often it is checked whether this instance has received what a listener has, and how long. */
 const BEHIND_CHECK_MS = 50;
 const BEHIND_TIMEOUT_MS = 2_000;
+
+/** The same if the log has it. A store that receives nothing more notices that before. */
+const DEAF_TIMEOUT_MS = 15_000;
 
 interface ActiveRoom {
   readonly room: Room;
@@ -105,9 +105,10 @@ export class Hub {
    * Lets a listener receive the events of a room. It is not in the room, and nobody there sees it.
    *
    * @param since the id of the listener's last message, if it has one. Another instance may have
-   * delivered it before it came to this one, which is waited for, for two seconds at most
+   * delivered it before it comes to this one, which is waited for
    * @returns where the room is now; every later event is delivered
-   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
+   * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer, or
+   * delivers nothing
    */
   async listen(name: string, listener: Receiver, since = BEFORE_FIRST_ID): Promise<Position> {
     const { room, subscribed } = this.#activate(name);
@@ -116,10 +117,19 @@ export class Hub {
       this.unlisten(name, listener);
       throw error;
     });
-    for (let ms = 0; room.isBehind(since) && ms < BEHIND_TIMEOUT_MS; ms += BEHIND_CHECK_MS) {
+    if (room.isBehind(since)) await this.#untilReceived(name, room, since);
+    return room.startListener(listener);
+  }
+
+  async #untilReceived(name: string, room: Room, since: string): Promise<void> {
+    const [entry] = await this.#store.readAfter(name, previousId(since), 1);
+    const isInLog = entry?.event.id === since;
+    const timeoutMs = isInLog ? DEAF_TIMEOUT_MS : BEHIND_TIMEOUT_MS;
+    for (let ms = 0; room.isBehind(since) && ms < timeoutMs; ms += BEHIND_CHECK_MS) {
       await sleep(BEHIND_CHECK_MS);
     }
-    return room.startListener(listener);
+    // The listener would get again what it has.
+    if (isInLog && room.isBehind(since)) throw new StoreUnavailable(`room ${name} is behind`);
   }
 
   /** Lets a listener receive nothing more. */
@@ -229,19 +239,13 @@ export class Hub {
 
   /** Makes up for the events that a room has missed, and that must not be missed. */
   async #catchUp(name: string, room: Room, last: string): Promise<void> {
-    while (room.isAuthenticated) {
-      try {
-        const removals = await this.#store.readRemovals(name, last);
-        // Some of them may have been made before.
-        const missed = removals.filter(({ id }) => !room.hasSeenRemoval(id));
-        for (const event of missed) room.handleEvent(event, JSON.stringify(event));
-        const bans = await this.#store.moderation.listRestricted("banned", name);
-        for (const ban of bans) room.putOut({ type: "banned", ...ban });
-        return;
-      } catch {
-        await sleep(CATCH_UP_RETRY_MS, undefined, { ref: false });
-      }
-    }
+    if (!room.isAuthenticated) return;
+    const removals = await this.#store.readRemovals(name, last);
+    // Some of them may have been made before.
+    const missed = removals.filter(({ id }) => !room.hasSeenRemoval(id));
+    for (const event of missed) room.handleEvent(event, JSON.stringify(event));
+    const bans = await this.#store.moderation.listRestricted("banned", name);
+    for (const ban of bans) room.putOut({ type: "banned", ...ban });
   }
 
   #deactivateIfEmpty(name: string): void {

@@ -166,7 +166,7 @@ export class Room {
         this.#hasGap = false;
         let senders = this.#members.of(event.user);
         // Other devices of the sender get the message.
-        if (senders.length > 0 && senders[0].maxDevices > 1) {
+        if (senders.length > 0 && senders[0].access.user !== undefined) {
           senders = senders.filter(({ id }) => id === event.session);
         }
         return this.#broadcast(event, line, senders[0]?.protocol.echoes ? NOBODY : senders);

@@ -106,8 +106,10 @@ export class Session implements Member, InboundHandler {
     // Without authentication, nobody knows whether two connections are of the same person.
     this.maxDevices = request.access.user === undefined ? 1 : limits.maxDevices;
     this.protocol = request.protocol;
-    // If the session does not receive what it sends, its room has to tell it from other devices.
-    this.#sender = { session: this.id, isNamed: this.maxDevices > 1 && !this.protocol.echoes };
+    // If the session does not receive what it sends, its room has to tell it from other devices,
+    // and from what the user publishes over HTTP.
+    const isNamed = request.access.user !== undefined && !this.protocol.echoes;
+    this.#sender = { session: this.id, isNamed };
     this.#request = request;
     this.#access = request.access;
     this.#limits = limits;

@@ -63,12 +63,13 @@ export interface RoomListener {
   onNameLost(user: string, session: string, loss: NameLoss): void;
 
   /**
-   * Called when the connection was lost and is back, and the messages that were missed have been
-   * delivered. What is not logged may have been missed.
+   * Called when the connection was lost and is back, before the messages that were missed are
+   * delivered. What is not logged may have been missed: the listener makes up for what must not be.
+   * If it cannot do that now, it rejects, and is called again.
    *
    * @param last the id of the last message before
    */
-  onInterrupted?(last: string): void;
+  onInterrupted?(last: string): Promise<void>;
 }
 
 /** A message in a room's log. */
@@ -128,7 +129,8 @@ export interface LogLimits {
 
 /**
  * How long the log of a room in which there was never a second user lives after the last one has
- * left, in seconds. Users whose process died count as company.
+ * left, in seconds. Users whose process died count as company, and so does whoever publishes
+ * without a session.
  */
 export const LONE_LOG_SECONDS = 600;
 

@@ -128,6 +128,26 @@ Deno.test("a listener resumes on an instance that is behind", async () => {
   await bar.leave();
 });
 
+Deno.test("a listener waits for an instance that hears nothing for seconds", async () => {
+  await using redis = await startRedis();
+  await using proxy = await startProxy(redis.port);
+  await using ahead = await startInstance(redis.env);
+  await using deaf = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
+  const foo = await JsonClient.join(ahead.port, "foo", { room: "red" });
+  const bar = await JsonClient.join(deaf.port, "bar", { room: "red" });
+  proxy.freeze("chat-subscriber");
+  const last = await foo.publish("one");
+  using listener = await EventsClient.open(`${deaf.http}/rooms/red/events?since=${last}`);
+  assertEquals(await listener.find("welcome"), {
+    ...{ type: "welcome", room: "red", last, recovered: true },
+  });
+  await foo.publish("two");
+  await listener.find("message");
+  assertEquals(listener.texts, ["two"]);
+  await foo.leave();
+  await bar.leave();
+});
+
 Deno.test("curl that is cut off at random gets each message once", async () => {
   const store = openMemoryStore({ historyLimit: 10_000, historySeconds: 100 });
   await using server = await startHttpServer(store);

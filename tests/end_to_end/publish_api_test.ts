@@ -75,6 +75,20 @@ Deno.test("a service publishes, and all of the user's own devices get the messag
   await Promise.all([text.leave(), bar.leave()]);
 });
 
+Deno.test("a user's only terminal receives what the user publishes over HTTP", async () => {
+  await using chat = await startTwoInstances({ ...AUTH, MAX_DEVICES: "1" });
+  const token = await makeToken();
+  for (const port of [chat.one, chat.two]) {
+    const text = await TextClient.join(port, "foo", { room: "red", token });
+    text.send("typed");
+    const [status] = await post(`http://127.0.0.1:${chat.one}`, '{"text":"posted"}');
+    assertEquals(status, 201);
+    await text.until("foo: posted");
+    assertEquals(text.frames, ["Welcome foo!", "foo: posted"]);
+    await text.leave();
+  }
+});
+
 Deno.test("a message that a service may not publish is refused with one line", async () => {
   const store = openMemoryStore({ historyLimit: 10, historySeconds: 100 });
   await using server = await startHttpServer(store, {

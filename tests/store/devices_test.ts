@@ -176,6 +176,61 @@ Deno.test("who left while Redis lost all is seen leaving once no device is left"
   }
 });
 
+/** Lets instances leave the room, as a store does when its last session there has left. */
+async function leaveRoom(...all: Awaited<ReturnType<typeof startPresence>>[]): Promise<void> {
+  for (const { claims, instances } of all) {
+    claims.leaveRoom("r");
+    await instances.leaveRoom("r");
+  }
+}
+
+/** Sweeps more rooms than there are, several times. */
+async function sweepAll(...all: Awaited<ReturnType<typeof startPresence>>[]): Promise<void> {
+  for (let i = 0; i < 4; i++) for (const { sweeper } of all) await sweeper.sweepNext();
+}
+
+for (const lost of [[OWNERS], [USERS, OWNERS]]) {
+  Deno.test(`who left when Redis had lost ${lost.length} keys leaves no empty room`, async () => {
+    await using test = await startDevices();
+    const { redis, one, two } = test;
+    await test.release(two, "b");
+    await leaveRoom(two);
+    await redis.command("DEL", ...lost);
+    await test.release(one, "a1", "a2");
+    await leaveRoom(one);
+    await sweepAll(one, two);
+    assertEquals(await test.inRedis(), [undefined, []]);
+    assertEquals(await redis.command("EXISTS", OWNERS), 0);
+    assertEquals(await test.seen(), [...JOINED, "left foo"]);
+    assertEquals([...one.claims.roomsToSweep], []);
+  });
+}
+
+for (const lost of ["all", "the owners"]) {
+  Deno.test(`who left a room in an outage in which Redis lost ${lost} is not there`, async () => {
+    await using test = await startDevices();
+    const { redis, proxy, one, two } = test;
+    await test.release(two, "b");
+    await leaveRoom(two);
+    assertEquals(await one.claims.claim("r", "bar", "s1"), "claimed");
+    proxy.block();
+    await until(() => !one.commands.isReady, 20);
+    await test.release(one, "a1", "a2");
+    await one.claims.release("r", "bar", "s1");
+    one.claims.leaveRoom("r");
+    await redis.command(...lost === "all" ? ["FLUSHALL"] : ["DEL", OWNERS]);
+    proxy.unblock();
+    await until(() => one.commands.isReady, 20);
+    await one.recovery.reconnect();
+    await two.recovery.renewLease();
+    await sweepAll(one, two);
+    assertEquals(await test.inRedis(), [undefined, []]);
+    assertEquals(await redis.command("EXISTS", OWNERS), 0);
+    const seen = (await test.seen()).slice(JOINED.length + 1);
+    assertEquals(seen.sort(), ["left bar", "left foo"]);
+  });
+}
+
 Deno.test("a device can come while Redis has lost the owner of the name", async () => {
   await using test = await startDevices();
   const { redis, one, two } = test;

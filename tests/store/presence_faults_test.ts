@@ -164,6 +164,29 @@ Deno.test("a sweep during a recovery takes no name back", async () => {
   assertEquals(one.seen.filter((event) => event.startsWith("lost")), ["lost foo: taken"]);
 });
 
+Deno.test("a former id that comes back with old data does not stop the ring", async () => {
+  await using redis = await startRedis();
+  await using one = await startPresence(redis, "one");
+  one.reaper.startGracePeriod = () => {};
+  await one.start();
+  assertEquals(await one.claims.claim("r", "foo", "s1"), "claimed");
+  for (let i = 0; i < 9; i++) await one.recovery.recover();
+  assertEquals(await redis.instances(), ["one-10"]);
+  // Nobody else would watch the one after the former id.
+  for (const id of ["one-5", "two-1"]) await addDead(redis, id);
+  await redis.command("SADD", "chat-instance-rooms:one-5", "q");
+  await redis.command("SADD", "chat-users:q", "ghost");
+  await redis.command("HSET", "{chat-users:q}:owners", "ghost", "one-5 1 s0 0 -");
+  await one.reaper.watchNext();
+  assertEquals(await redis.instances(), ["one-10"]);
+  assertEquals([await redis.users("q"), await redis.users("r")], [[], ["foo"]]);
+  assertEquals(await redis.command("KEYS", "chat-instance-rooms:*"), [
+    "chat-instance-rooms:one-10",
+  ]);
+  await one.caughtUp();
+  assertEquals(one.seen, ["joined foo", "left dead"]);
+});
+
 Deno.test("an instance that starts at the end of an outage reaps nobody", async () => {
   await using redis = await startRedis();
   await using old = await startPresence(redis, "old");
@@ -188,10 +211,14 @@ Deno.test("after the clock was set back, an instance is watched as often as ever
   await addDead(redis, "two-1");
   // What an instance finds that looks before the other one has registered again.
   const [seconds] = await redis.command("TIME") as string[];
-  await redis.command("ZADD", "chat-leases", `${Number(seconds) + 3_600}000`, "two-1");
+  const endLeaseIn = (delay: number) =>
+    redis.command("ZADD", "chat-leases", `${Number(seconds) + delay}000`, "two-1");
+  await endLeaseIn(LEASE_TTL_MS / 1_000 + 1);
   const delayMs = await one.reaper.watchNext();
   assert(delayMs <= LEASE_TTL_MS, `the next watch is in ${delayMs} ms`);
-  await redis.command("ZADD", "chat-leases", "1", "two-1");
+  assertEquals(await redis.users("r"), ["dead"]);
+  // It died before it could, so its lease would not end for an hour.
+  await endLeaseIn(3_600);
   await one.reaper.watchNext();
   assertEquals(await redis.users("r"), []);
 });

@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { RoomEvent } from "../../chat/protocol/events.ts";
 import { connect } from "../../chat/store/redis/connections.ts";
+import { readOn } from "../../chat/store/redis/continuation.ts";
 import { Log } from "../../chat/store/redis/log.ts";
 import { manageLogLifetime } from "../../chat/store/redis/log_lifetime.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import {
   type RoomListener,
@@ -381,7 +383,7 @@ Deno.test("redis: that there were two users is noted again when one of them leav
   const store = await openRedisStore(redis.settings, LASTING);
   await store.subscribe("r", NO_LISTENER);
   for (const user of ["foo", "bar"]) await store.claim("r", user, user);
-  await store.publish("r", "foo", "a");
+  await store.publish("r", "foo", "a", undefined, undefined, by("foo"));
   // They stay for longer than the key lives.
   await redis.command("DEL", "{chat-users:r}:shared");
   for (const user of ["foo", "bar"]) await store.release("r", user, user);
@@ -402,6 +404,55 @@ Deno.test("redis: a log keeps its time if someone joins while it is shortened", 
   await redis.command("SADD", "chat-users:r", "bar");
   await lifetime.noteEmpty("r", false);
   assert(await redis.command("TTL", "{chat:r}:log") as number > 7_000);
+  await Promise.all([commands.close(), subscriber.close()]);
+});
+
+Deno.test("redis: what is known of a moderator expires with the token", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(redis.settings, LIMITS);
+  const { moderation } = store;
+  const key = "{chat-users:r}:moderator:ann";
+  for (const [seconds, most] of [[60, 60], [90, 90], [30, 90], [-1, 90], [1e300, 315_360_000]]) {
+    await moderation.noteModerator("r", "ann", Date.now() + seconds * 1_000);
+    const ttl = await redis.command("TTL", key) as number;
+    assert(ttl > most - 5 && ttl <= most, `${ttl} after ${seconds}`);
+    assert(await moderation.isModerator("r", "ann"));
+  }
+  assertEquals(await redis.command("KEYS", "*chat-users:r*"), [key]);
+  await store.close();
+});
+
+Deno.test("redis: a room that is left during a recovery is not recorded any more", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(redis.settings, LIMITS, "one");
+  for (const room of ["big", "r"]) await store.subscribe(room, NO_LISTENER);
+  // The recovery takes some time to write them down.
+  const users = Array.from({ length: 5_000 }, (_, i) => `${i}`);
+  await Promise.all(users.map((user) => store.claim("big", user, user)));
+  await redis.command("CLIENT", "KILL", "TYPE", "normal");
+  await redis.untilReply("SISMEMBER chat-instance-rooms:one-2 r", 1);
+  await store.unsubscribe("r");
+  await until(() => store.ping().then(() => true, () => false), 20);
+  const rooms = await redis.command("SMEMBERS", "chat-instance-rooms:one-2") as string[];
+  assertEquals(rooms.sort(), ["", "big"]);
+  await store.close();
+});
+
+Deno.test("redis: of two messages that were delivered with one id, either is found", async () => {
+  await using redis = await startRedis();
+  const { commands, subscriber } = await connect(redis.settings, 5_000);
+  const log = new Log(commands, LIMITS, {
+    nowMs: Date.now,
+    observerOf: () => undefined,
+    hasName: () => false,
+  });
+  await log.publish("r", "foo", "a");
+  const id = await log.publish("r", "foo", "b");
+  const [, { event }] = await log.readAfter("r", "0-0", 2);
+  // As after a failover and back: the log has the first one again.
+  const delivered = [{ id }, { ...event, text: "another one" }];
+  const { base, entries } = await deadline(readOn(log, "r", delivered), 2_000);
+  assertEquals([base, entries], [id, []]);
   await Promise.all([commands.close(), subscriber.close()]);
 });
 

@@ -677,11 +677,14 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
   const DAY: LogLimits = { historyLimit: 1_000, historySeconds: 86_400 };
   const isKept = async (store: Store) => (await store.readAfter("r", "0-0", 10)).length > 0;
 
+  const publishAs = (store: Store, user: string, session: string) =>
+    store.publish("r", user, "a", undefined, undefined, { session, isNamed: false });
+
   test("the log of a room in which there was one user lives for ten minutes", async (pair) => {
     const { here, there, pass } = pair;
     await record(here, "r");
     await here.claim("r", "foo", "s1");
-    await here.publish("r", "foo", "a");
+    await publishAs(here, "foo", "s1");
     await pass(3_600);
     await here.release("r", "foo", "s1");
     await pass(595);
@@ -696,13 +699,28 @@ export function testStore(name: string, open: (limits: LogLimits) => Promise<Pai
     await here.claim("r", "foo", "s1");
     await there.claim("r", "bar", "s2");
     await there.release("r", "bar", "s2");
-    await here.publish("r", "foo", "a");
+    await publishAs(here, "foo", "s1");
     await here.release("r", "foo", "s1");
     await pass(3_600);
     assert(await isKept(there));
     // That is remembered.
     await there.claim("r", "bar", "s3");
     await there.release("r", "bar", "s3");
+    await pass(3_600);
+    assert(await isKept(there));
+  }, DAY);
+
+  test("a log outlives a lone user if somebody published who was not there", async (pair) => {
+    const { here, there, pass } = pair;
+    await record(here, "r");
+    await here.claim("r", "foo", "s1");
+    await there.publish("r", "a service", "a");
+    await publishAs(here, "foo", "s1");
+    await here.release("r", "foo", "s1");
+    await pass(3_600);
+    assert(await isKept(there));
+    await here.claim("r", "foo", "s2");
+    await here.release("r", "foo", "s2");
     await pass(3_600);
     assert(await isKept(there));
   }, DAY);

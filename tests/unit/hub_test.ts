@@ -166,7 +166,7 @@ Deno.test("a join that was on its way when its user was banned is refused", asyn
 Deno.test("after an outage, a room is told only of the removals that it has missed", async () => {
   const memory = openMemoryStore({ historyLimit: 10, historySeconds: 10 });
   let isCutOff = false;
-  let onInterrupted = (_last: string) => {};
+  let onInterrupted = (_last: string) => Promise.resolve();
   const store: Store = Object.assign(Object.create(memory), {
     subscribe(room: string, listener: RoomListener) {
       onInterrupted = (last) => listener.onInterrupted!(last);
@@ -194,7 +194,7 @@ Deno.test("after an outage, a room is told only of the removals that it has miss
   await endOfTurn();
   isCutOff = false;
   frames.length = 0;
-  onInterrupted(first);
+  await onInterrupted(first);
   await endOfTurn();
   assertEquals(frames, ["* a message was removed by bob"]);
 });

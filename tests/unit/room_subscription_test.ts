@@ -29,6 +29,7 @@ const joined = (user: string) => JSON.stringify({ type: "joined", user, session:
 /** A subscription on a fake log that a test fills, and what it has delivered. */
 function makeSubscription(
   onEvent?: RoomListener["onEvent"],
+  onInterrupted?: RoomListener["onInterrupted"],
 ) {
   const logged: { event: Message; line: string }[] = [];
   const delivered: string[] = [];
@@ -70,6 +71,7 @@ function makeSubscription(
       } else delivered.push("text" in event ? event.text : event.type + user);
     },
     onNameLost() {},
+    onInterrupted,
   });
   return {
     subscription,
@@ -130,6 +132,34 @@ Deno.test("a payload with the mark has an event a line; any other is a notice", 
     ...["message 1", "joined bar", "message 2", "unknown", "message 3"],
     ...["two\nlines", message(4).line, ` ${EVENT_MARK}${message(4).line}`, ""],
   ]);
+});
+
+Deno.test("a listener makes up for an interruption before the messages it missed", async () => {
+  const told: string[] = [];
+  let isDenied = false;
+  const { subscription, receive, logged, delivered } = makeSubscription(undefined, (last) => {
+    if (isDenied) return Promise.reject(new StoreUnavailable("denied"));
+    told.push(`after ${last}, ${delivered.length} delivered`);
+    return Promise.resolve();
+  });
+  logged.push(message(1));
+  await subscription.start();
+  logged.push(message(2));
+  await subscription.resync();
+  logged.push(message(3));
+  receive(message(3).line);
+  isDenied = true;
+  logged.push(message(4));
+  const made = subscription.resync();
+  await until(() => delivered.length === 3);
+  logged.push(message(5));
+  receive(message(5).line);
+  isDenied = false;
+  await made;
+  subscription.close();
+  assertEquals(delivered, texts(2, 5));
+  // What is not logged may have been missed since the last message before the interruption.
+  assertEquals(told, ["after 1-0, 0 delivered", "after 3-0, 4 delivered"]);
 });
 
 Deno.test("a gap before a payload of several events is filled in order", async () => {

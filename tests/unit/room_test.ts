@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { ANYONE } from "../../chat/auth/access.ts";
 import type { RoomEvent } from "../../chat/protocol/events.ts";
 import { JSON_LINES } from "../../chat/protocol/json.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
@@ -134,7 +135,7 @@ Deno.test("a lost name ends the session that held it, and no other session", asy
 /** A room with bar and three devices of foo: two of people, and a program. */
 async function makeRoomWithDevices() {
   const { room, foo: bar } = await makeRoom();
-  const device = { maxDevices: 3, secret: undefined };
+  const device = { maxDevices: 3, secret: undefined, access: { ...ANYONE, user: "dev" } };
   const devices = {
     laptop: makeMember("dev", "laptop", device),
     phone: makeMember("dev", "phone", { ...device, secret: { hash: "phone", attempt: 1 } }),
@@ -188,7 +189,7 @@ Deno.test("devices are taken over, lost and removed one by one", async () => {
   const { room, laptop, phone, bot, received } = await makeRoomWithDevices();
   await received();
   const later = makeMember("dev", "later", {
-    maxDevices: 3,
+    ...{ maxDevices: 3, access: phone.access },
     secret: { hash: "phone", attempt: 2 },
   });
   room.reserve(later);

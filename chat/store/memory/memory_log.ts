@@ -89,6 +89,7 @@ export class MemoryLog {
     this.#rooms.delete(room);
     this.#rooms.set(room, log);
     this.#loneUntil.delete(room);
+    if (!sender) this.#shared.add(room);
     if (ref !== undefined) {
       this.#refs.delete(key);
       this.#refs.set(key, refs.set(ref, event.id));

@@ -14,6 +14,12 @@ const REAPED_TTL_MS = 3_600_000;
 /** A difference that is no drift: the clock of Redis was set, or this process was suspended. */
 const CLOCK_JUMP_MS = 1_000;
 
+/**
+ * No lease has more left, in milliseconds, unless the clock of Redis was set back: then its
+ * instance died before it noticed that.
+ */
+const MAX_REMAINING_MS = LEASE_TTL_MS + 2 * CLOCK_JUMP_MS;
+
 /** A reply that took longer tells too little about the drift, in milliseconds. */
 const MAX_CLOCK_LAG_MS = 500;
 
@@ -25,6 +31,11 @@ const ALL_ROOMS = "";
 
 /** Members of a ZSET with their scores: pairs in RESP3, one after the other in RESP2. */
 type Scores = readonly (string | readonly [member: string, score: string])[];
+
+/** Tells whether an instance is alive whose lease has so many milliseconds left. */
+export function isAlive(remainingMs: number): boolean {
+  return remainingMs > 0 && remainingMs <= MAX_REMAINING_MS;
+}
 
 /** Makes a random id for an instance. */
 export function makeInstanceId(): string {
@@ -81,6 +92,14 @@ export class Instances {
   /** Whether an id is or was this instance's own. */
   isOwn(id: string): boolean {
     return id.startsWith(this.ownPrefix);
+  }
+
+  /**
+   * Whether an id is this instance's own, and may have names of its sessions. A former id that is
+   * deregistered can come back with old data, and has none once the names are handed over.
+   */
+  isInUse(id: string): boolean {
+    return this.isOwn(id) && (id === this.#id || this.#retiredIds.size > 0);
   }
 
   /**
@@ -194,7 +213,7 @@ export class Instances {
       this.#connection.run<string | null>("ZSCORE", this.#connection.keys.leases, id),
     ]);
     if (endsAtMs !== null) this.#registeredIds.add(id);
-    return Number(endsAtMs) > nowMs;
+    return isAlive(Number(endsAtMs) - nowMs);
   }
 
   /**

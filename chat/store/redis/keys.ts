@@ -44,10 +44,14 @@ export interface RoomKeys {
    * A HASH from the name of each user who is banned from the room to three parts with a space
    * between them: until when, in milliseconds; `1` if addresses are banned too, else `0`; and who
    * did it. From `address:ADDRESS` it leads to the users with whom this address is banned, each
-   * after a colon. From `moderator:USER` it leads to the time until which this user moderates the
-   * room. No user's name contains a colon. In the cluster slot of the names.
+   * after a colon. No user's name contains a colon. In the cluster slot of the names.
    */
   readonly bans: string;
+  /**
+   * What precedes `:USER`: a STRING, the time in milliseconds until which this user moderates the
+   * room. It expires then. In the cluster slot of the names.
+   */
+  readonly moderator: string;
   /** The same for users who are muted. In the cluster slot of the log. */
   readonly mutes: string;
 }
@@ -95,8 +99,9 @@ export class Keys {
     const owners = `${this.#prefix}{${users}}:owners`;
     const bans = `${this.#prefix}{${users}}:bans`;
     const shared = `${this.#prefix}{${users}}:shared`;
+    const moderator = `${this.#prefix}{${users}}:moderator`;
     return {
-      ...{ users, owners, shared, bans, names: [users, owners, shared, bans] },
+      ...{ users, owners, shared, bans, moderator, names: [users, owners, shared, bans] },
       channel: this.#channel + suffix,
       log: `${this.#logTag(room)}:log`,
       refs: `${this.#logTag(room)}:refs`,
@@ -124,7 +129,7 @@ export class Keys {
     if (!key.startsWith(`${this.#prefix}{${this.#prefix}chat`)) return undefined;
     const end = key.slice(key.indexOf("}"));
     if (end === "}:log") return "stream";
-    if (end === "}:shared") return "string";
+    if (end === "}:shared" || end.startsWith("}:moderator:")) return "string";
     if (end === "}:removals") return "zset";
     const isHash = ["}:owners", "}:bans", "}:mutes"].includes(end) || end.startsWith("}:refs:");
     return isHash ? "hash" : undefined;

@@ -177,17 +177,17 @@ export class Log {
     room: string,
     delivered: readonly DeliveredMessage[],
   ): Promise<string | undefined> {
-    const wanted = new Map(delivered.map((message) => [message.id, message]));
+    // Several can have the same id.
+    const wanted = Map.groupBy(delivered, ({ id }) => id);
     const ids = [...wanted.keys()];
     const highest = ids.reduce((one, other) => isLater(one, other) ? one : other);
     const lowest = ids.reduce((one, other) => isLater(one, other) ? other : one);
     let before: string | undefined = nextId(highest);
     while (before !== undefined && isLater(before, lowest)) {
       const page: LogEntry[] = await this.readBefore(room, before, PAGE_SIZE);
-      const found = page.findLast(({ event }) => {
-        const message = wanted.get(event.id);
-        return message && isSameMessage(event, message);
-      });
+      const found = page.findLast(({ event }) =>
+        wanted.get(event.id)?.some((message) => isSameMessage(event, message))
+      );
       if (found) return found.event.id;
       before = page[0]?.event.id;
     }

@@ -5,7 +5,7 @@ import type { Log } from "./log.ts";
 
 /**
  * Decides how long the log of a room lives in which nobody is: as long as its messages, or
- * {@linkcode LONE_LOG_SECONDS} if there was never a second user.
+ * {@linkcode LONE_LOG_SECONDS} if nobody else was ever there.
  *
  * @param connection where to send commands
  * @param log the logs
@@ -34,6 +34,10 @@ export function manageLogLifetime(
 
   return {
     restore,
+    /** Somebody who is not in a room has published there: its log lives on when a user leaves. */
+    async noteShared(room: string): Promise<void> {
+      await connection.run("SET", keysOf(room).shared, "1", "EX", 2 * historySeconds);
+    },
     /** The last user has left a room. */
     async noteEmpty(room: string, wasShared: boolean): Promise<void> {
       const keys = keysOf(room);

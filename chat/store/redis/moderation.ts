@@ -4,6 +4,9 @@ import type { RoomKeys } from "./keys.ts";
 import banAddressScript from "./scripts/ban_address.lua" with { type: "text" };
 import restrictScript from "./scripts/restrict.lua" with { type: "text" };
 
+/** Redis takes no time to live of some millions of years, which a token may have. */
+const MAX_TTL_SECONDS = 315_360_000;
+
 /**
  * Keeps the bans, the mutes and the moderators of rooms in Redis: see `keys.ts`.
  *
@@ -19,14 +22,14 @@ export function openModeration(
   const restrict = connection.defineScript<number>("restrictUser", 1, restrictScript);
   const banAddress = connection.defineScript<null>("banAddress", 1, banAddressScript);
   const keysOf = (room: string) => connection.keys.room(room);
+  const moderatorKey = (room: string, user: string) => `${keysOf(room).moderator}:${user}`;
 
   async function read(key: string, ...fields: string[]): Promise<(string | null)[]> {
     return await connection.run("HMGET", key, ...fields);
   }
 
   async function moderatesUntil(room: string, user: string): Promise<number> {
-    const [untilMs] = await read(keysOf(room).bans, `moderator:${user}`);
-    return Number(untilMs);
+    return Number(await connection.run<string | null>("GET", moderatorKey(room, user)));
   }
 
   /** Reads what the field of a user says; `undefined` if it does not hold any more. */
@@ -68,9 +71,10 @@ export function openModeration(
       return parse(user, mute)?.until ?? 0;
     },
     async noteModerator(room, user, untilMs) {
+      const seconds = Math.min(Math.ceil((untilMs - nowMs()) / 1000), MAX_TTL_SECONDS);
       // Another token of the user may be valid for longer.
-      if (await moderatesUntil(room, user) >= untilMs) return;
-      await connection.run("HSET", keysOf(room).bans, `moderator:${user}`, untilMs);
+      if (seconds <= 0 || await moderatesUntil(room, user) >= untilMs) return;
+      await connection.run("SET", moderatorKey(room, user), untilMs, "EX", seconds);
     },
     async isModerator(room, user) {
       return await moderatesUntil(room, user) > nowMs();

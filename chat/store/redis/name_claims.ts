@@ -45,6 +45,8 @@ export class NameClaims {
   readonly #pending = new Set<Promise<unknown>>();
   /** The names that were released here while Redis could not free them. */
   readonly #unreleased: Unreleased[] = [];
+  /** Rooms that may have names without an owner, although this instance may have left them. */
+  readonly #doubtful = new Set<string>();
 
   /** @param onNameLost called with each claim whose name another session has got */
   constructor(
@@ -64,6 +66,17 @@ export class NameClaims {
   /** The rooms of this instance. */
   get rooms(): Iterable<string> {
     return this.#rooms.keys();
+  }
+
+  /** The rooms in which names may be wrong: those of this instance, and some that it has left. */
+  get roomsToSweep(): string[] {
+    return [...new Set([...this.#rooms.keys(), ...this.#doubtful])];
+  }
+
+  /** Notes whether a room may have names without an owner. */
+  doubt(room: string, isDoubtful: boolean): void {
+    if (isDoubtful) this.#doubtful.add(room);
+    else this.#doubtful.delete(room);
   }
 
   /** Whether this instance may hold names in a room. */
@@ -270,8 +283,11 @@ export class NameClaims {
     if (freed >= 0 || !isCertain || await this.#instances.wasReaped()) return;
     // Redis had lost the name, so nobody has seen the user leave.
     if (isSole) await this.announce(room, { type: "left", user });
-    // The sweeps find out whether the user has another device, on any instance.
-    else await this.#connection.run("SADD", keys.users, user);
+    else {
+      // The sweeps find out whether the user has another device, on any instance.
+      await this.#connection.run("SADD", keys.users, user);
+      this.doubt(room, true);
+    }
   }
 
   /** Resolves once every claim and every release that is pending now has settled. */

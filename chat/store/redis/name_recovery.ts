@@ -128,8 +128,10 @@ export function makeNameRecovery(
         unreleased.map(({ room, claim }) => claims.free(room, claim, true)),
       );
     }
-    unreleased = [];
     for (const id of instances.retiredIds) await reaper.reapRetired(id);
+    // What Redis has lost of these names, the recovery could not free.
+    for (const { room } of unreleased) claims.doubt(room, true);
+    unreleased = [];
     if (wasReaped) logger.warn`This instance had lost its lease: its users left, and are back`;
     else if (hasLostData) logger.warn`Redis had lost this instance, which is registered again`;
     wasCutOff = false;
@@ -234,6 +236,10 @@ export function makeNameRecovery(
     /** Whether others may have taken this instance for dead, and freed its names. */
     get mayHaveLostNames() {
       return hadNoLease || !instances.hasOwnLease;
+    },
+    /** Resolves when no recovery is under way, whether or not it has succeeded. */
+    async settled(): Promise<void> {
+      await running?.catch(() => {});
     },
     ...{ start, renewLease, reconnect, recover, reclaim, freeOwnerless, close },
   };

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommandConnection } from "./connections.ts";
-import { type Instances, LEASE_TTL_MS, RENEWAL_INTERVAL_MS } from "./instances.ts";
+import { type Instances, isAlive, LEASE_TTL_MS, RENEWAL_INTERVAL_MS } from "./instances.ts";
 import { defineReap } from "./scripts.ts";
 
 const logger = getLogger(["chat", "redis"]);
@@ -49,10 +49,9 @@ export function makeReaper(
     for (;;) {
       const next = await instances.nextInRing();
       if (next === undefined) return LEASE_TTL_MS - RENEWAL_INTERVAL_MS;
-      // More is left of a lease if the clock of Redis was set back.
-      if (next.remainingMs > 0) return Math.min(next.remainingMs, LEASE_TTL_MS);
+      if (isAlive(next.remainingMs)) return Math.min(next.remainingMs, LEASE_TTL_MS);
       if (!await isDead(next.id)) return UNREAPED_RECHECK_MS;
-      await reapDead(next.id);
+      await (instances.isOwn(next.id) ? reapRetired(next.id) : reapDead(next.id));
     }
   }
 
@@ -95,7 +94,7 @@ export function makeReaper(
   }
 
   async function isDead(instance: string): Promise<boolean> {
-    if (instances.isOwn(instance) || await instances.hasLease(instance)) return false;
+    if (instances.isInUse(instance) || await instances.hasLease(instance)) return false;
     return await canJudge();
   }
 

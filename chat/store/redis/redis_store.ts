@@ -121,6 +121,8 @@ export async function openRedisStore(
     // Redis may have refused to free a name in this room. The recovery finds the room through its
     // record, and frees the name.
     await claims.settled();
+    // A recovery writes down the rooms with which it began.
+    await recovery.settled();
     if (recovery.isRecovered && !claims.isIn(room)) await instances.leaveRoom(room);
   }
 
@@ -168,7 +170,9 @@ export async function openRedisStore(
       if (sender && recovery.mayHaveLostNames) {
         return Promise.reject(new StoreUnavailable("somebody else may have the sender's name"));
       }
-      return log.publish(room, user, text, ref, after, sender);
+      const id = log.publish(room, user, text, ref, after, sender);
+      if (!sender) id.then(() => lifetime.noteShared(room)).catch(() => {});
+      return id;
     },
     async publishUnlogged(room, event) {
       log.flush(room);

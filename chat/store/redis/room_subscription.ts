@@ -33,6 +33,9 @@ const FILL_BURST_CHARS = 64 * 1024;
 /** The pause of the gap fill between two bursts, in milliseconds. */
 const FILL_PAUSE_MS = 10;
 
+/** The pause before the listener is told again that the connection was lost, in milliseconds. */
+const INTERRUPTION_RETRY_MS = 1_000;
+
 /** How soon after a delivery the log is asked whether it has the message, in milliseconds. */
 const CHECK_DELAY_MS = 1_000;
 
@@ -85,6 +88,8 @@ export class RoomSubscription implements LogObserver {
   #currentFill: symbol | undefined;
   /** Whether something may have been published after the position that was not received. */
   #isInterrupted = false;
+  /** The last message before an interruption that the listener has not made up for. */
+  #untold: { readonly last: string } | undefined;
   /** Whether a gap was told, and no message was delivered since. */
   #isGapTold = false;
   readonly #dropped = new Map<string, Episode>();
@@ -195,9 +200,26 @@ export class RoomSubscription implements LogObserver {
   async resync(): Promise<void> {
     this.#buffer.clear();
     this.#isInterrupted = true;
-    const last = this.#position;
-    await (last === undefined ? this.start() : this.fillGap());
-    if (last !== undefined && this.#currentFill !== CLOSED) this.#listener.onInterrupted?.(last);
+    const last = this.#untold?.last ?? this.#position;
+    if (last === undefined) return void await this.start();
+    this.#untold = { last };
+    await this.fillGap();
+    // A right may be missing that only the listener needs.
+    while (this.#untold && this.#currentFill !== CLOSED) {
+      await sleep(INTERRUPTION_RETRY_MS, undefined, { ref: false });
+      await this.#tellInterruption();
+    }
+  }
+
+  async #tellInterruption(): Promise<void> {
+    const untold = this.#untold;
+    if (!untold || this.#currentFill === CLOSED) return;
+    try {
+      await this.#listener.onInterrupted?.(untold.last);
+      if (this.#untold === untold) this.#untold = undefined;
+    } catch (error) {
+      ignoreOutage(error);
+    }
   }
 
   /** Stops the delivery for good. */
@@ -217,6 +239,9 @@ export class RoomSubscription implements LogObserver {
     const wasInterrupted = this.#isInterrupted;
     for (let failures = 0; this.#currentFill === fill;) {
       try {
+        // Whoever resumes after a message is not told what was not logged before that.
+        await this.#tellInterruption();
+        if (this.#currentFill !== fill) return;
         // What was received before the log is read is in the log, if it is real.
         const settled = this.#buffer.length;
         const continuation = await readOn(this.#log, this.#room, this.#recent);

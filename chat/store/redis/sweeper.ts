@@ -61,7 +61,7 @@ export function makeSweeper(
   }
 
   function startTurn(): void {
-    turn = [...claims.rooms];
+    turn = claims.roomsToSweep;
     const rooms = Math.max(1, turn.length);
     const turnMs = Math.min(MAX_TURN_MS, Math.max(MIN_TURN_MS, rooms * TURN_MS_PER_ROOM));
     pauseMs = Math.max(MIN_PAUSE_MS, turnMs / rooms);
@@ -106,7 +106,9 @@ export function makeSweeper(
     // A claim that was lost in an outage has reached Redis after the recovery.
     for (const id of formerIds) await reaper.reap(room, id);
     if (users > names) ({ names, users, isMarked } = await read(room));
-    if (users > names || isMarked) await recovery.freeOwnerless(room);
+    const isDoubtful = users > names || isMarked;
+    if (isDoubtful) await recovery.freeOwnerless(room);
+    claims.doubt(room, isDoubtful);
   }
 
   /** Writes down again the names of this instance that Redis has lost in a room. */
