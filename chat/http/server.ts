@@ -5,6 +5,7 @@ import {
   type AddressBudget,
   AddressBudgets,
   type AddressLimits,
+  type Refusal,
 } from "../limits/address_budgets.ts";
 import { findClientAddress, isForwarded } from "../limits/client_address.ts";
 import { ConnectionLimit } from "../limits/connection_limit.ts";
@@ -105,6 +106,11 @@ export async function startServer(
   const authenticate = options.auth && await makeAuthenticate(options.auth);
   const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
   return new ChatServer(options, store, hub, ready, admit);
+}
+
+function refuseExcess(refusal: Refusal | undefined): Response | undefined {
+  return refusal &&
+    refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
 }
 
 function refuseFull(): Response {
@@ -262,15 +268,16 @@ export class ChatServer {
 
   async #startSession(roomRequest: RoomRequest): Promise<Response> {
     const joinRequest = parseJoinRequest(roomRequest);
-    const { request, client } = roomRequest;
+    const { request, client, room } = roomRequest;
+    const receivers = this.#hub.countReceivers(room);
     if (request.method !== "GET" || !asksForWebSocket(request)) {
-      return this.#refuseJoin(client) ?? refuse(
+      return this.#refuseJoin(client, receivers) ?? refuse(
         STATUS_CODE.UpgradeRequired,
         "this is the chat's WebSocket: connect with a WebSocket client, such as wscat",
         { upgrade: "websocket", connection: "upgrade" },
       );
     }
-    const refusal = this.#refuseReset(client);
+    const refusal = this.#refuseReset(client) ?? refuseExcess(client.admitTo(receivers));
     if (refusal) return refusal;
     if (!await this.#pendingUpgrades.begin(client.name)) {
       const line = "too many connections from your address are not open yet";
@@ -297,11 +304,9 @@ export class ChatServer {
    * Says why a client cannot join now, to one that only asks: a browser does not tell a page why a
    * handshake failed. `undefined` if the client can. Charges and counts nothing.
    */
-  #refuseJoin(client: AddressBudget): Response | undefined {
-    const refusal = client.refusalOfJoin();
-    if (refusal) {
-      return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
-    }
+  #refuseJoin(client: AddressBudget, receivers: number): Response | undefined {
+    const refusal = refuseExcess(client.refusalOfJoin(receivers));
+    if (refusal) return refusal;
     if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
     if (!this.#connectionLimit.hasPlace(this.connectionCount)) return refuseFull();
     return this.#refuseReset(client);

@@ -256,6 +256,27 @@ Deno.test("what an address makes the server deliver has a rate, whoever receives
   await Promise.all([foo.leave(), bar.leave()]);
 });
 
+Deno.test("joins cost an address what their rooms are told of them", async () => {
+  await using instance = await startInstance({ MAX_DELIVERED_BYTES_PER_SECOND: "1300" });
+  const foo = await TextClient.join(instance.port, "foo");
+  const bar = await TextClient.join(instance.port, "bar");
+  assertMatch(
+    await requestUpgrade(instance.port, "baz"),
+    /^HTTP\/1.1 429 .*\r\nretry-after: 1\r\n/s,
+  );
+  const asked = await fetch(`${instance.http}/chat/baz`);
+  assertEquals([asked.status, await asked.text()], [
+    429,
+    "too many joins a second from your address\n",
+  ]);
+  const alone = await TextClient.join(instance.port, "baz", { room: "other" });
+  const { status, socket } = await requestFrom("127.0.1.1", instance, handshake("/chat/other"));
+  assertEquals(status, 101);
+  socket.destroy();
+  await until(async () => (await requestUpgrade(instance.port, "qux")).startsWith("HTTP/1.1 101 "));
+  await Promise.all([foo, bar, alone].map((client) => client.leave()));
+});
+
 Deno.test("bytes over the rate of an address wait, whoever of its clients sends them", async () => {
   await using instance = await startInstance({ MAX_ADDRESS_BYTES_PER_SECOND: "1000" });
   const [foo, bar] = await Promise.all(
