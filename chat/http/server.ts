@@ -7,7 +7,7 @@ import {
   type AddressLimits,
   type Refusal,
 } from "../limits/address_budgets.ts";
-import { findClientAddress, isForwarded } from "../limits/client_address.ts";
+import { findClientAddress, isForwarded, listForwarded } from "../limits/client_address.ts";
 import { ConnectionLimit } from "../limits/connection_limit.ts";
 import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
 import { PendingUpgrades } from "../limits/pending_upgrades.ts";
@@ -64,6 +64,9 @@ export interface ServerOptions extends SessionLimits, ClientRates, AddressLimits
 const UNDECLARED_PROXY =
   "A request has X-Forwarded-For or Forwarded, but TRUST_PROXY is 0: if a reverse proxy adds it, " +
   "set TRUST_PROXY=1; without it, all clients of the proxy have one address and its limits";
+
+const MISSING_PROXY = "its client did not come through all proxies, or there are fewer of them; " +
+  "such clients have one address and its limits, or choose their address";
 
 /** How long closing waits for peers to answer the close frame, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -178,8 +181,8 @@ export class ChatServer {
       },
       (request, info) => {
         const { hostname, port } = info.remoteAddr;
-        const client = this.#findClient(request, hostname);
         const isJoin = asksForWebSocket(request);
+        const client = this.#findClient(request, hostname, isJoin);
         let isAdmitted = false;
         const response = respond(router, request, `${hostname}:${port}`, client, () => {
           const refusal = client.admit(isJoin ? "join" : "request");
@@ -257,13 +260,26 @@ export class ChatServer {
     await deadline(Promise.all([...closed, stopped]), CLOSE_TIMEOUT_MS).catch(() => {});
   }
 
-  #findClient({ headers }: Request, peer: string): AddressBudget {
+  #findClient({ headers }: Request, peer: string, isJoin: boolean): AddressBudget {
     const { trustProxy } = this.#options;
-    if (trustProxy === 0 && !this.#hasWarnedOfProxy && isForwarded(headers)) {
-      this.#hasWarnedOfProxy = true;
-      logger.warn`${UNDECLARED_PROXY}`;
-    }
+    if (!this.#hasWarnedOfProxy) this.#checkProxies(headers, isJoin);
     return this.#addresses.of(findClientAddress(peer, headers, trustProxy));
+  }
+
+  /** Warns, once, if what proxies have added is not what `TRUST_PROXY` says. */
+  #checkProxies(headers: Headers, isJoin: boolean): void {
+    const { trustProxy } = this.#options;
+    if (trustProxy === 0) {
+      if (!isForwarded(headers)) return;
+      logger.warn`${UNDECLARED_PROXY}`;
+    } else {
+      // Those who run the server may send other requests past the proxies, such as health checks.
+      const count = isJoin ? listForwarded(headers).length : trustProxy;
+      if (count >= trustProxy) return;
+      const came = `a join came with ${count} forwarded addresses`;
+      logger.warn`TRUST_PROXY is ${trustProxy}, but ${came}: ${MISSING_PROXY}`;
+    }
+    this.#hasWarnedOfProxy = true;
   }
 
   async #startSession(roomRequest: RoomRequest): Promise<Response> {

@@ -203,6 +203,21 @@ Deno.test("a proxy that is not declared is named once", async () => {
   assertEquals(instance.output.all.filter((line) => line.includes("TRUST_PROXY=1")).length, 1);
 });
 
+Deno.test("a TRUST_PROXY that is too high is named once, when somebody joins", async () => {
+  await using instance = await startInstance({ TRUST_PROXY: "2" });
+  const join = async (...headers: string[]) => {
+    assertMatch(await requestUpgrade(instance.port, "foo", ...headers), /^HTTP\/1.1 101 /);
+  };
+  const warnings = () => instance.output.all.filter((line) => line.includes("TRUST_PROXY"));
+  await statusOf(instance);
+  await join("X-Forwarded-For: 192.0.2.1, 10.0.0.1");
+  assertEquals(warnings(), []);
+  for (let i = 0; i < 2; i++) await join("X-Forwarded-For: 192.0.2.1");
+  await join();
+  assertEquals(warnings().length, 1);
+  assertMatch(warnings()[0], /TRUST_PROXY is 2, but a join came with 1 forwarded addresses: /);
+});
+
 Deno.test("a Host header that is more than a host is refused with 400", async () => {
   await using instance = await startInstance();
   for (const host of ["a/chat/foo?", "a?", "a#", "user@a", "a\\b"]) {
