@@ -15,25 +15,31 @@ const MAX_CHUNKS = 1_024;
 /** How many of them are read in a turn of the event loop. */
 const CHUNKS_PER_TURN = 16;
 
+/** While too much of an address waits, each of its bodies may have so much. */
+const MAX_FAIR_BYTES = 64 * 1024;
+
 /**
  * Reads the body of a request as text.
  *
  * @param maxBytes how long it may be
  * @throws {Refused} with 413 if it is longer or comes in too many pieces, with 408 if it does not
- * come within ten seconds, and with 401 or 403 if the client may not do this any more when it has
- * come
+ * come within ten seconds, with 429 if too much waits of the client's address, and with 401 or 403
+ * if the client may not do this any more when it has come
  * @throws {BadRequest} if it is not UTF-8
  */
 export async function readBody(
-  { request, admitAgain }: RoomRequest,
+  roomRequest: RoomRequest,
   maxBytes: number,
 ): Promise<string> {
-  const text = await readText(request, maxBytes);
-  await admitAgain();
+  const text = await readText(roomRequest, maxBytes);
+  await roomRequest.admitAgain();
   return text;
 }
 
-async function readText(request: Request, maxBytes: number): Promise<string> {
+async function readText(
+  { request, client: { waiting } }: RoomRequest,
+  maxBytes: number,
+): Promise<string> {
   const reader = request.body?.getReader();
   if (!reader) return "";
   const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -45,6 +51,12 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
   try {
     for (let chunk; !(chunk = await reader.read()).done;) {
       bytes += chunk.value.length;
+      waiting.bytes += chunk.value.length;
+      if (waiting.bytes > waiting.maxBytes && bytes > MAX_FAIR_BYTES) {
+        const line = "too many long bodies from your address have not come yet";
+        const headers = { "retry-after": "1", connection: "close" };
+        throw new Refused(STATUS_CODE.TooManyRequests, line, headers);
+      }
       if (bytes > maxBytes) {
         const line = `the body is too long: at most ${maxBytes} bytes are allowed`;
         throw new Refused(STATUS_CODE.ContentTooLarge, line, { connection: "close" });
@@ -68,6 +80,7 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
     throw new BadRequest("the connection ended before the body");
   } finally {
     clearTimeout(timer);
+    waiting.bytes -= bytes;
     reader.cancel().catch(() => {});
   }
 }

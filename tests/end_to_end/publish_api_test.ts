@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { deadline } from "../../chat/store/deadline.ts";
 import { openMemoryStore } from "../../chat/store/memory/memory_store.ts";
 import { type Store, StoreOutcomeUnknown, StoreUnavailable } from "../../chat/store/store.ts";
 import { startHttpServer } from "../support/http_server.ts";
@@ -254,6 +255,26 @@ Deno.test("a body that comes in very many pieces is refused, and delays nobody",
     assertMatch(await client.readUntil("pieces"), /^HTTP\/1.1 413 /);
     client.close();
   }
+});
+
+Deno.test("long bodies that do not end are refused when too many of an address wait", async () => {
+  await using instance = await startInstance({ ...AUTH, MAX_ADDRESS_BYTES_PER_SECOND: "50000" });
+  const token = await makeToken();
+  const begin = async () => {
+    const client = await RawClient.connect(instance.port);
+    await client.write(
+      "POST /rooms/red/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n" +
+        `Content-Type: application/json\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+    );
+    await client.write(" ".repeat(90_000));
+    return client;
+  };
+  const hostile = [await begin(), await begin(), await begin()];
+  const answers = hostile.map((client) => client.readUntil("yet\n"));
+  const refused = await deadline(Promise.any(answers), 5_000);
+  assertMatch(refused, /^HTTP\/1.1 429 .*retry-after: 1\r\n/s);
+  assertEquals((await post(instance.http, '{"text":"hi"}'))[0], 201);
+  for (const client of hostile) client.close();
 });
 
 Deno.test("what a service publishes is charged before it is parsed", async () => {
