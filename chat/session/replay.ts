@@ -114,7 +114,7 @@ export async function sendReplay(
 
 let lastTurn = Promise.resolve();
 
-/** While a callback of `setImmediate` is always due, Deno looks at the sockets in one of 61 turns. */
+/** While one of `setImmediate` is always due, Deno looks at the sockets in one of 61 turns. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
