@@ -13,7 +13,7 @@ const MAX_RESPONSE_BYTES = 1024 * 1024;
 /** The pause between two requests to the key server, whatever clients send. */
 const MIN_PAUSE_MS = 5_000;
 
-/** Keys that are in use are read again after this time: one may have been withdrawn. */
+/** Keys that were read before this time are read again: one may have been withdrawn. */
 const REFRESH_AFTER_MS = 300_000;
 
 /** How long the last good keys serve while the key server is away. */
@@ -34,14 +34,15 @@ export function openKeyServer(url: URL): JWTVerifyGetKey {
     cooldownDuration: Infinity,
     [customFetch]: fetchBounded,
   });
-  /** When the last request ended; `Infinity` while one runs. */
+  /** When the last request ended. */
   let askedAt = -Infinity;
   let asked: Promise<void>;
+  let isAsking = false;
   let isAway = false;
 
   function refresh(): Promise<void> {
-    if (performance.now() - askedAt < MIN_PAUSE_MS) return asked;
-    askedAt = Infinity;
+    if (isAsking || performance.now() - askedAt < MIN_PAUSE_MS) return asked;
+    isAsking = true;
     asked = keys.reload().then(() => {
       if (isAway) logger.info`The key server responds again`;
       isAway = false;
@@ -54,7 +55,10 @@ export function openKeyServer(url: URL): JWTVerifyGetKey {
       if (!isAway) logger.warn`No keys from ${url.host} (${cause}); ${effect}`;
       isAway = true;
       throw new KeysUnavailable("the keys that check tokens cannot be read");
-    }).finally(() => askedAt = performance.now());
+    }).finally(() => {
+      askedAt = performance.now();
+      isAsking = false;
+    });
     asked.catch(() => {});
     return asked;
   }
@@ -62,7 +66,7 @@ export function openKeyServer(url: URL): JWTVerifyGetKey {
   refresh();
   return async (header, token) => {
     if (!keys.fresh) await refresh();
-    else if (performance.now() - askedAt > REFRESH_AFTER_MS) refresh();
+    else if (performance.now() - askedAt > REFRESH_AFTER_MS) await refresh().catch(() => {});
     try {
       return await keys(header, token);
     } catch (error) {

@@ -249,9 +249,8 @@ export class ChatClient extends ChatEventTarget {
   #lastTypingMs = -Infinity;
   /** Resolves when the connection is closed. */
   #left = Promise.resolve();
+  /** After what the client resumes. Before the history has come, it asks for that instead. */
   #position: string | undefined;
-  /** Whether the next message is the first one of the history. */
-  #awaitsHistory = false;
   /** Whether the gap after the position was reported. */
   #isGapReported = false;
   /** Whether anything was received since the last heartbeat, or since the last ping. */
@@ -317,7 +316,7 @@ export class ChatClient extends ChatEventTarget {
    * message at the welcome. Give it as `since` to a later client.
    */
   get position(): string | undefined {
-    return this.#position;
+    return this.#position ?? this.#welcome?.last;
   }
 
   /**
@@ -555,11 +554,14 @@ export class ChatClient extends ChatEventTarget {
   }
 
   #handleWelcome(welcome: Welcome): void {
+    const { last } = welcome;
     const since = this.#position;
-    const isGap = since !== undefined && !welcome.recovered;
-    this.#awaitsHistory = since === undefined && Boolean(this.#options.history);
-    // The room's log was lost, and its new ids are lower.
-    if (since === undefined || isGap && isLater(since, welcome.last)) this.#position = welcome.last;
+    const isGap = since && !welcome.recovered;
+    // The first case: the room's log was lost, and its new ids are lower.
+    const isLastRight = since
+      ? isGap && isLater(since, last)
+      : !this.#options.history || last === BEFORE_FIRST_ID;
+    if (isLastRight) this.#position = last;
     this.#welcome = welcome;
     this.#changedAt = Date.now();
     this.#planRenewal(welcome.expires);
@@ -571,19 +573,16 @@ export class ChatClient extends ChatEventTarget {
   }
 
   #deliver(message: Message): void {
-    const position = this.#position!;
-    // What was before the first message of an empty log, nobody knows.
-    const isFirst = this.#awaitsHistory || position === BEFORE_FIRST_ID;
-    if (!isFirst && message.prev !== position) this.#reportGap(position);
-    this.#awaitsHistory = false;
+    // What was before the first message of the history, or of an empty log, nobody knows.
+    const position = this.#position ?? BEFORE_FIRST_ID;
+    if (position !== BEFORE_FIRST_ID && message.prev !== position) this.#reportGap(position);
     this.#isGapReported = false;
     this.#position = message.id;
     this.#tell("message", message);
   }
 
   #resync({ last, gap }: Resync): void {
-    if (gap) this.#reportGap(this.#position!);
-    this.#awaitsHistory = false;
+    if (gap) this.#reportGap(this.position!);
     this.#position = last;
   }
 
@@ -609,7 +608,8 @@ export class ChatClient extends ChatEventTarget {
    */
   #ask(isRepeated = false): void {
     const socket = this.#socket;
-    if (!socket) return;
+    // While it waits for an answer, another question would only put off the end of the connection.
+    if (!socket || this.#timer !== undefined && !this.#hasReceived) return;
     this.#hasReceived = false;
     if (this.#welcome) socket.send('{"type":"ping"}');
     const lateMs = Date.now() + ANSWER_TIMEOUT_MS + MAX_LATE_MS;
@@ -642,6 +642,8 @@ export class ChatClient extends ChatEventTarget {
       if (now - this.#changedAt > STABLE_AFTER_MS) {
         this.#attempts = 0;
         this.#wasTokenRefused = false;
+        // The history has come, or there is none.
+        this.#position = this.position;
       }
       this.#changedAt = now;
     }

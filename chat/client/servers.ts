@@ -38,7 +38,7 @@ export type Query = Record<string, string | number | null | undefined>;
 export function makeUrl(path: string, server: URL, query: Query): URL {
   const url = new URL(path, server);
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) url.searchParams.set(name, `${value}`);
+    if (value !== undefined) url.searchParams.set(name, value as string);
   }
   return url;
 }

@@ -19,6 +19,10 @@ export function readSecretFiles(env: Environment, problems: string[]): Environme
     try {
       secrets[name] = Deno.readTextFileSync(path).replace(/\r?\n$/, "");
       if (secrets[name] === "") problems.push(`${file}, which is empty: put the secret there`);
+      // Decoded, other bytes would be another secret, which is of no use and says nothing.
+      if (secrets[name].includes("\ufffd")) {
+        problems.push(`${file}, which is not text: give the secret in UTF-8, such as in base64`);
+      }
     } catch (error) {
       problems.push(`${file}, which cannot be read: ${(error as Error).message}`);
     }

@@ -229,9 +229,10 @@ export const SETTINGS = {
     min: 0,
     max: 1_000_000_000_000,
     isClientLimit: true,
-    meaning: "bytes that the messages of one address may cause a second, after as many at once: " +
-      "each message counts with its line and 500 bytes more, times the clients in its room on " +
-      "the same instance; the server refuses more with the error `too_many`; 0 for no limit",
+    meaning: "bytes that the messages and joins of one address may cause a second, after as many " +
+      "at once: a message counts with its line and 500 bytes, and a join with 1,200, times the " +
+      "clients in the room on the instance; a removal with 4 MiB; the server refuses more with " +
+      "`too_many` or `429`; 0 for no limit",
   },
   MAX_MESSAGES_PER_SECOND: {
     default: 20,

@@ -3,7 +3,8 @@ import { BadRequest } from "../protocol/bad_request.ts";
 import { StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
 import { makeBody } from "./unread_response.ts";
 
-const JSON_TYPE = { "content-type": "application/json" };
+/** No cache keeps it: a message may be removed, and a user banned. */
+const JSON_HEADERS = { "content-type": "application/json", "cache-control": "no-store" };
 
 const encoder = new TextEncoder();
 
@@ -22,12 +23,12 @@ export function bounded(
 
 /** Makes a response of JSON. */
 export function json(text: string, status?: number): Response {
-  return bounded(text, JSON_TYPE, status);
+  return bounded(text, JSON_HEADERS, status);
 }
 
 /** Makes the response to `HEAD` where `GET` gets JSON. */
 export function jsonHead(): Response {
-  return new Response(null, { headers: JSON_TYPE });
+  return new Response(null, { headers: JSON_HEADERS });
 }
 
 /** Makes a response of plain text. */

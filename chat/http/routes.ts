@@ -49,7 +49,8 @@ async function handle(
   client: AddressBudget,
   charge: () => Refusal | undefined,
 ): Promise<Response> {
-  const url = parseUrl(request);
+  const excess = findExcess(request);
+  const url = excess ? null : parseUrl(request);
   const isProbe = url !== null &&
     routes.some((route) =>
       route.needs === "nothing" && route.isProbe && route.path.test(url.pathname)
@@ -61,7 +62,6 @@ async function handle(
   if (refusal) {
     return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
   }
-  const excess = findExcess(request);
   if (excess) return refuse(STATUS_CODE.BadRequest, excess);
   if (!url) return refuse(STATUS_CODE.BadRequest, "the Host header names no host");
   const routesOfPath = routes.filter(({ path }) => path.test(url.pathname));

@@ -5,8 +5,9 @@ import {
   type AddressBudget,
   AddressBudgets,
   type AddressLimits,
+  type Refusal,
 } from "../limits/address_budgets.ts";
-import { findClientAddress, isForwarded } from "../limits/client_address.ts";
+import { findClientAddress, isForwarded, listForwarded } from "../limits/client_address.ts";
 import { ConnectionLimit } from "../limits/connection_limit.ts";
 import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
 import { PendingUpgrades } from "../limits/pending_upgrades.ts";
@@ -67,6 +68,9 @@ const UNDECLARED_PROXY =
 const LOST_UPGRADE = "A WebSocket handshake has no Upgrade header: a reverse proxy must pass on " +
   "Upgrade and Connection";
 
+const MISSING_PROXY = "its client did not come through all proxies, or there are fewer of them; " +
+  "such clients have one address and its limits, or choose their address";
+
 /** How long closing waits for peers to answer the close frame, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -108,6 +112,11 @@ export async function startServer(
   const authenticate = options.auth && await makeAuthenticate(options.auth);
   const admit = makeAdmission(options.allowedOrigins, authenticate, store.moderation.isBanned);
   return new ChatServer(options, store, hub, ready, admit);
+}
+
+function refuseExcess(refusal: Refusal | undefined): Response | undefined {
+  return refusal &&
+    refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
 }
 
 function refuseFull(): Response {
@@ -176,8 +185,8 @@ export class ChatServer {
       },
       (request, info) => {
         const { hostname, port } = info.remoteAddr;
-        const client = this.#findClient(request, hostname);
         const isJoin = asksForWebSocket(request);
+        const client = this.#findClient(request, hostname, isJoin);
         let isAdmitted = false;
         const response = respond(router, request, `${hostname}:${port}`, client, () => {
           const refusal = client.admit(isJoin ? "join" : "request");
@@ -255,27 +264,41 @@ export class ChatServer {
     await deadline(Promise.all([...closed, stopped]), CLOSE_TIMEOUT_MS).catch(() => {});
   }
 
-  #findClient({ headers }: Request, peer: string): AddressBudget {
+  #findClient({ headers }: Request, peer: string, isJoin: boolean): AddressBudget {
     const { trustProxy } = this.#options;
-    if (trustProxy === 0 && !this.#hasWarnedOfProxy && isForwarded(headers)) {
-      this.#hasWarnedOfProxy = true;
-      logger.warn`${UNDECLARED_PROXY}`;
-    }
+    if (!this.#hasWarnedOfProxy) this.#checkProxies(headers, isJoin);
     return this.#addresses.of(findClientAddress(peer, headers, trustProxy));
+  }
+
+  /** Warns, once, if what proxies have added is not what `TRUST_PROXY` says. */
+  #checkProxies(headers: Headers, isJoin: boolean): void {
+    const { trustProxy } = this.#options;
+    if (trustProxy === 0) {
+      if (!isForwarded(headers)) return;
+      logger.warn`${UNDECLARED_PROXY}`;
+    } else {
+      // Those who run the server may send other requests past the proxies, such as health checks.
+      const count = isJoin ? listForwarded(headers).length : trustProxy;
+      if (count >= trustProxy) return;
+      const came = `a join came with ${count} forwarded addresses`;
+      logger.warn`TRUST_PROXY is ${trustProxy}, but ${came}: ${MISSING_PROXY}`;
+    }
+    this.#hasWarnedOfProxy = true;
   }
 
   async #startSession(roomRequest: RoomRequest): Promise<Response> {
     const joinRequest = parseJoinRequest(roomRequest);
-    const { request, client } = roomRequest;
+    const { request, client, room } = roomRequest;
+    const receivers = this.#hub.countReceivers(room);
     if (request.method !== "GET" || !asksForWebSocket(request)) {
       this.#warnOfLostUpgrade(request);
-      return this.#refuseJoin(client) ?? refuse(
+      return this.#refuseJoin(client, receivers) ?? refuse(
         STATUS_CODE.UpgradeRequired,
         "this is the chat's WebSocket: connect with a WebSocket client, such as wscat",
         { upgrade: "websocket", connection: "upgrade" },
       );
     }
-    const refusal = this.#refuseReset(client);
+    const refusal = this.#refuseReset(client) ?? refuseExcess(client.admitTo(receivers));
     if (refusal) return refusal;
     if (!await this.#pendingUpgrades.begin(client.name)) {
       const line = "too many connections from your address are not open yet";
@@ -309,11 +332,9 @@ export class ChatServer {
    * Says why a client cannot join now, to one that only asks: a browser does not tell a page why a
    * handshake failed. `undefined` if the client can. Charges and counts nothing.
    */
-  #refuseJoin(client: AddressBudget): Response | undefined {
-    const refusal = client.refusalOfJoin();
-    if (refusal) {
-      return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
-    }
+  #refuseJoin(client: AddressBudget, receivers: number): Response | undefined {
+    const refusal = refuseExcess(client.refusalOfJoin(receivers));
+    if (refusal) return refusal;
     if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
     if (!this.#connectionLimit.hasPlace(this.connectionCount)) return refuseFull();
     return this.#refuseReset(client);

@@ -47,6 +47,12 @@ const STRICT_MS = 10_000;
 /** How many pages of history are read for an address at a time. */
 const MAX_READS = 4;
 
+/**
+ * What each client in a room costs when somebody joins there: a line for that and one for the end,
+ * as {@linkcode SessionBudget} counts them.
+ */
+const JOIN_BYTES = 1_200;
+
 /** The budgets of all addresses, on this instance. */
 export class AddressBudgets {
   readonly #limits: AddressLimits;
@@ -158,22 +164,33 @@ export class AddressBudget {
     }
     if (bucket.take(1, this.#now())) return undefined;
     this.#onRefused(`MAX_${kind.toUpperCase()}S_PER_SECOND`);
-    return this.#refuseRate(kind, bucket);
+    return refuseRate(kind, bucket.msUntil(1, this.#now()));
   }
 
   /**
-   * Tells why the rate of joins would refuse one; `undefined` if it would not. Charges nothing. A
-   * request that has been admitted has shown that not too many connections are open.
+   * Charges a join for what its room is told.
+   *
+   * @param receivers how many sessions of this instance the room has
+   * @returns why the join is refused; `undefined` if it is not
    */
-  refusalOfJoin(): Refusal | undefined {
-    return this.#joins.msUntil(1, this.#now()) > 0
-      ? this.#refuseRate("join", this.#joins)
-      : undefined;
+  admitTo(receivers: number): Refusal | undefined {
+    const waitMs = this.takeDelivery(JOIN_BYTES * receivers, this.#now());
+    return waitMs > 0 ? refuseRate("join", waitMs) : undefined;
   }
 
-  #refuseRate(kind: "join" | "request", bucket: TokenBucket): Refusal {
-    const line = `too many ${kind}s a second from your address`;
-    return { line, retryAfterSeconds: Math.ceil(bucket.msUntil(1, this.#now()) / 1000) };
+  /**
+   * Tells why a join would be refused; `undefined` if it would not be. Charges nothing. A request
+   * that has been admitted has shown that not too many connections are open.
+   *
+   * @param receivers how many sessions of this instance the room has
+   */
+  refusalOfJoin(receivers: number): Refusal | undefined {
+    const now = this.#now();
+    const waitMs = Math.max(
+      this.#joins.msUntil(1, now),
+      this.#deliveredBytes.msUntil(JOIN_BYTES * receivers, now),
+    );
+    return waitMs > 0 ? refuseRate("join", waitMs) : undefined;
   }
 
   /** Counts a response as open until a promise settles. */
@@ -252,4 +269,9 @@ export class AddressBudget {
     return this.waitingBytes > this.#maxWaitingBytes ||
       this.#maxWaitingBytes < Infinity && this.#now() - this.#lastExcessMs < STRICT_MS;
   }
+}
+
+function refuseRate(kind: "join" | "request", waitMs: number): Refusal {
+  const line = `too many ${kind}s a second from your address`;
+  return { line, retryAfterSeconds: Math.ceil(waitMs / 1000) };
 }

@@ -33,7 +33,7 @@ export function isForwarded(headers: Headers): boolean {
 }
 
 /** Lists the addresses of a request's way, the client's first; each may have a port. */
-function listForwarded(headers: Headers): string[] {
+export function listForwarded(headers: Headers): string[] {
   const addresses = headers.get("x-forwarded-for");
   if (addresses !== null) return addresses.split(",").map((address) => address.trim());
   // A quote that is not closed goes to the end: this never fails, so it takes linear time.

@@ -44,6 +44,12 @@ export const MAX_EXCESS_MS = 10_000;
 /** What a delivery costs beside the line of the message, counted in bytes. */
 const DELIVERY_OVERHEAD_BYTES = 500;
 
+/**
+ * What it costs to remove a message, counted in bytes delivered: Redis writes the log of the room
+ * anew, about 4 MiB with the default HISTORY_BYTES.
+ */
+export const REMOVAL_BYTES = 4 * 1024 * 1024;
+
 /** How often a client may tell that its user is typing. */
 const TYPING_INTERVAL_MS = 3_000;
 
@@ -190,13 +196,18 @@ export class SessionBudget {
    *
    * @param opensRoom whether its room has no message yet
    * @param receivers how many sessions of this instance receive it
+   * @param extraBytes what else it costs, counted in bytes delivered
    * @returns `undefined` if it was taken
    */
-  takeMessage(opensRoom: boolean, receivers: number): MessageRefusal | undefined {
+  takeMessage(
+    opensRoom: boolean,
+    receivers: number,
+    extraBytes = 0,
+  ): MessageRefusal | undefined {
     const now = this.#nowMs;
     const isFirst = now >= this.#refusesUntilMs;
     if (isFirst) {
-      const waitMs = this.#msUntilTaken(opensRoom, receivers);
+      const waitMs = this.#msUntilTaken(opensRoom, this.#deliveredBytes(receivers) + extraBytes);
       if (waitMs === 0) return;
       if (now - this.#lastRefusalMs >= this.#quietMs) this.#firstRefusalMs = now;
       this.#refusesUntilMs = now + waitMs;
@@ -221,11 +232,11 @@ export class SessionBudget {
   }
 
   /** Takes a message; returns 0, or in how many milliseconds it can be taken. */
-  #msUntilTaken(opensRoom: boolean, receivers: number): number {
+  #msUntilTaken(opensRoom: boolean, deliveredBytes: number): number {
     const now = this.#nowMs;
     if (!this.#messages.take(1, now)) return this.#messages.msUntil(this.#messages.burst / 2, now);
     const waitMs = opensRoom ? this.address.takeNewRoom() : 0;
-    return waitMs || this.address.takeDelivery(this.#deliveredBytes(receivers), now);
+    return waitMs || this.address.takeDelivery(deliveredBytes, now);
   }
 
   /** What it costs to deliver the last line. */

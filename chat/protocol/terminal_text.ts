@@ -16,19 +16,24 @@ const UNSAFE =
 const EXTRA_PREFIX_CHARS = 8_192;
 
 /** A character that a line shows. */
-const VISIBLE = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u2800]]/gv;
+const VISIBLE = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u2800]]/v;
 
 /** A line that shows more characters than this is not taken for one of the server's own. */
 const MAX_SEEN_CHARS = 100;
-
-/** The results of {@linkcode lettersOf}, which take several microseconds each. */
-const LETTERS = new Map<string, readonly string[]>();
-const MAX_LETTERS = 10_000;
 
 /** What the server says of users, as {@linkcode lettersOf} has it. */
 const SERVER_LINES = ["has joined the chat!", "has left the chat!"].map((line) =>
   [...line].map((char) => lettersOf(char)[0] ?? "").join("")
 );
+
+/** What a character can be to {@linkcode readLetters}. */
+const UNSEEN = 1, NO_LETTER = 2, OTHER_LETTER = 3, ALIKE = 4;
+
+/** What each code point is; 0 before it is known, because to find out takes microseconds. */
+const KINDS = new Uint8Array(0x110000);
+
+/** What those look like that are alike. */
+const LETTERS = new Map<number, readonly string[]>();
 
 /** A shorter line cannot read like one of them: no character looks like more than two of theirs. */
 const MIN_LINE_CHARS = Math.min(...SERVER_LINES.map(({ length }) => length)) / 2;
@@ -95,32 +100,51 @@ function toLines(text: string): string[] {
 
 function quoteServerLine(line: string): string {
   if (line.length < MIN_LINE_CHARS || OTHER_FIRST_LETTER.test(line)) return line;
-  return SERVER_LINES.some((serverLine) => looksLike(line, serverLine)) ? `“${line}”` : line;
+  const letters = readLetters(line);
+  return SERVER_LINES.some((serverLine) => canSpell(letters, serverLine)) ? `“${line}”` : line;
 }
 
 /**
- * Whether a line has the letters of another one, or letters that look like them. Whatever it has
- * that nobody sees is skipped in native code: 21,845 such characters fit into a message.
+ * Reads the letters of a line: what each of them looks like. There are none if the line cannot read
+ * like one of the server's own.
  */
-function looksLike(line: string, letters: string): boolean {
-  let matched = 0, seen = 0;
-  for (const [char] of line.matchAll(VISIBLE)) {
-    if (++seen > MAX_SEEN_CHARS) return false;
-    const candidates = lettersOf(char);
-    if (candidates.length === 0) continue;
-    const found = candidates.find((candidate) => letters.startsWith(candidate, matched));
+function readLetters(line: string): readonly (readonly string[])[] {
+  const letters: (readonly string[])[] = [];
+  let seen = 0;
+  for (let i = 0; i < line.length; i++) {
+    const code = line.codePointAt(i)!;
+    if (code > 0xffff) i++;
+    const kind = KINDS[code] ||= kindOf(code);
+    if (kind === UNSEEN) continue;
+    if (kind === OTHER_LETTER || ++seen > MAX_SEEN_CHARS) return [];
+    if (kind === ALIKE) letters.push(LETTERS.get(code)!);
+  }
+  return letters;
+}
+
+/** Whether letters, each of which looks like one of several, can be those of a line. */
+function canSpell(letters: readonly (readonly string[])[], line: string): boolean {
+  let matched = 0;
+  for (const candidates of letters) {
+    const found = candidates.find((candidate) => line.startsWith(candidate, matched));
     if (found === undefined) return false;
     matched += found.length;
   }
-  return matched === letters.length;
+  return matched === line.length;
+}
+
+function kindOf(code: number): number {
+  const char = String.fromCodePoint(code);
+  if (!VISIBLE.test(char)) return UNSEEN;
+  const letters = lettersOf(char);
+  if (letters.length === 0) return NO_LETTER;
+  const alike = letters.filter((letter) => SERVER_LINES.some((line) => line.includes(letter)));
+  if (alike.length === 0) return OTHER_LETTER;
+  LETTERS.set(code, alike);
+  return ALIKE;
 }
 
 /** Returns the letters that a visible character looks like; none if it is like no letter. */
 function lettersOf(char: string): readonly string[] {
-  const known = LETTERS.get(char);
-  if (known) return known;
-  const letters = nameKeys(char).map((key) => key.replace(/[^\p{L}\p{N}]/gu, "")).filter(Boolean);
-  if (LETTERS.size === MAX_LETTERS) LETTERS.clear();
-  LETTERS.set(char, letters);
-  return letters;
+  return nameKeys(char).map((key) => key.replace(/[^\p{L}\p{N}]/gu, "")).filter(Boolean);
 }

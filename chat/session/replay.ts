@@ -114,8 +114,9 @@ export async function sendReplay(
 
 let lastTurn = Promise.resolve();
 
+/** While one of `setImmediate` is always due, Deno looks at the sockets in one of 61 turns. */
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /**

@@ -1,7 +1,11 @@
 import { getLogger } from "@logtape/logtape";
 import { type Access, KeysUnavailable, TokenRefused } from "../auth/access.ts";
 import { countExcess } from "../limits/excess.ts";
-import type { MessageRefusal, SessionBudget } from "../limits/session_budget.ts";
+import {
+  type MessageRefusal,
+  REMOVAL_BYTES,
+  type SessionBudget,
+} from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
 import type { Banned, Kicked } from "../protocol/events.ts";
@@ -374,7 +378,9 @@ export class Session implements Member, InboundHandler {
   async #moderate(action: Moderation): Promise<void> {
     const { ref } = action;
     const { room } = this.#request;
-    const refusal = this.#budget.takeMessage(false, this.#hub.countReceivers(room));
+    const receivers = this.#hub.countReceivers(room);
+    const extraBytes = action.type === "remove" ? REMOVAL_BYTES : 0;
+    const refusal = this.#budget.takeMessage(false, receivers, extraBytes);
     if (refusal) return this.#refuseForNow(refusal, ref);
     this.#inFlightBytes += MESSAGE_OVERHEAD_BYTES;
     this.#checkInFlight();

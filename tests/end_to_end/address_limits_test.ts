@@ -218,6 +218,21 @@ Deno.test("a proxy that passes on no upgrade is named once", async () => {
   assertEquals(instance.output.all.filter((line) => line.includes("Upgrade")).length, 1);
 });
 
+Deno.test("a TRUST_PROXY that is too high is named once, when somebody joins", async () => {
+  await using instance = await startInstance({ TRUST_PROXY: "2" });
+  const join = async (...headers: string[]) => {
+    assertMatch(await requestUpgrade(instance.port, "foo", ...headers), /^HTTP\/1.1 101 /);
+  };
+  const warnings = () => instance.output.all.filter((line) => line.includes("TRUST_PROXY"));
+  await statusOf(instance);
+  await join("X-Forwarded-For: 192.0.2.1, 10.0.0.1");
+  assertEquals(warnings(), []);
+  for (let i = 0; i < 2; i++) await join("X-Forwarded-For: 192.0.2.1");
+  await join();
+  assertEquals(warnings().length, 1);
+  assertMatch(warnings()[0], /TRUST_PROXY is 2, but a join came with 1 forwarded addresses: /);
+});
+
 Deno.test("a Host header that is more than a host is refused with 400", async () => {
   await using instance = await startInstance();
   for (const host of ["a/chat/foo?", "a?", "a#", "user@a", "a\\b"]) {
@@ -269,6 +284,27 @@ Deno.test("what an address makes the server deliver has a rate, whoever receives
   }
   assert(instance.output.all.some((line) => line.includes("exceeds MAX_DELIVERED_BYTES_")));
   await Promise.all([foo.leave(), bar.leave()]);
+});
+
+Deno.test("joins cost an address what their rooms are told of them", async () => {
+  await using instance = await startInstance({ MAX_DELIVERED_BYTES_PER_SECOND: "1300" });
+  const foo = await TextClient.join(instance.port, "foo");
+  const bar = await TextClient.join(instance.port, "bar");
+  assertMatch(
+    await requestUpgrade(instance.port, "baz"),
+    /^HTTP\/1.1 429 .*\r\nretry-after: 1\r\n/s,
+  );
+  const asked = await fetch(`${instance.http}/chat/baz`);
+  assertEquals([asked.status, await asked.text()], [
+    429,
+    "too many joins a second from your address\n",
+  ]);
+  const alone = await TextClient.join(instance.port, "baz", { room: "other" });
+  const { status, socket } = await requestFrom("127.0.1.1", instance, handshake("/chat/other"));
+  assertEquals(status, 101);
+  socket.destroy();
+  await until(async () => (await requestUpgrade(instance.port, "qux")).startsWith("HTTP/1.1 101 "));
+  await Promise.all([foo, bar, alone].map((client) => client.leave()));
 });
 
 Deno.test("bytes over the rate of an address wait, whoever of its clients sends them", async () => {

@@ -153,6 +153,28 @@ Deno.test("the first message after a welcome follows the room's newest one", asy
   assertEquals(empty.client.position, "5-0");
 });
 
+Deno.test("a client that is cut off before its history asks for it again", async () => {
+  const told: string[] = [];
+  const missing = message("9-0", "8-0");
+  await using server = startFakeServer({
+    onSocket(socket, { query }) {
+      told.push(query);
+      const connection = told.filter((one) => one.startsWith("?")).length;
+      sendWelcome(socket, { last: connection === 1 ? "5-0" : "9-0", recovered: connection > 2 });
+      if (connection === 2) socket.send(JSON.stringify(missing));
+      if (connection < 3) socket.close();
+    },
+  });
+  await using client = new ChatClient(server.url, "foo", { history: 2 });
+  client.onmessage = ({ id }) => told.push(id);
+  client.ongap = (after) => told.push(`gap after ${after}`);
+  await until(() => told.length === 4);
+  assertEquals(told, [
+    ...["?room=chat&history=2", "?room=chat&history=2", "9-0"],
+    "?room=chat&since=9-0",
+  ]);
+});
+
 Deno.test("a server corrects the position, and tells of a gap", async () => {
   await using feed = startFeed(
     { last: "5-0" },

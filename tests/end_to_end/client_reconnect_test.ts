@@ -106,12 +106,16 @@ Deno.test("reconnect() asks at once whether a connection is there", async () => 
   await using chat = startChat();
   const { client, lines } = chat;
   await client.ready;
-  for (let i = 0; i < 3; i++) client.reconnect();
-  await chat.answered(3);
+  for (let i = 1; i <= 3; i++) {
+    client.reconnect();
+    await chat.answered(i);
+  }
   chat.beSilent();
-  client.reconnect();
+  const asked = timers.waits().length;
+  // However often it is called, the answer must come within five seconds after the first time.
+  for (let i = 0; i < 3; i++) client.reconnect();
   await until(() => lines.length === 4);
-  assertEquals([lines, timers.waits().at(-1)], [[PING, PING, PING, PING], 5_000]);
+  assertEquals([lines, timers.waits().slice(asked)], [[PING, PING, PING, PING], [5_000]]);
   timers.runLast(0);
   assertEquals(client.state, "reconnecting");
 });

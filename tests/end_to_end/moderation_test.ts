@@ -166,6 +166,28 @@ Deno.test("senders may remove their own messages, and moderators all", async () 
   await Promise.all([foo, bar].map((client) => client.leave()));
 });
 
+Deno.test("an address removes eight messages a second, and more when it has waited", async () => {
+  await using instance = await startInstance({
+    ...AUTH,
+    MAX_DELIVERED_BYTES_PER_SECOND: "33554432",
+  });
+  const foo = await join(instance.port, "foo");
+  const ids = await Promise.all(Array.from({ length: 14 }, (_, i) => foo.publish(`${i}`)));
+  const outcomes: string[] = [];
+  for (const id of ids) outcomes.push(await act(foo, { type: "remove", id }));
+  assertEquals(outcomes.slice(0, 8), Array(8).fill("done"));
+  assertEquals(outcomes.at(-1), "too_many");
+  const [status, line] = await ask(
+    instance.port,
+    "foo",
+    "DELETE",
+    `/rooms/r/messages/${ids.at(-1)}`,
+  );
+  assertEquals([status, line], [429, "not done: too many. please try again in 1 s\n"]);
+  await until(async () => await act(foo, { type: "remove", id: ids.at(-1) }) === "done");
+  await foo.leave();
+});
+
 Deno.test("a ban holds on every instance, and through a Redis restart", async () => {
   const folder = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();

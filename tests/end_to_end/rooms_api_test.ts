@@ -17,6 +17,8 @@ async function get(url: string): Promise<any> {
   const response = await fetch(url);
   assertEquals(response.status, 200, url);
   assertEquals(response.headers.get("content-type"), "application/json");
+  // A message may be removed later.
+  assertEquals(response.headers.get("cache-control"), "no-store");
   return await response.json();
 }
 

@@ -3,6 +3,7 @@ import type { Welcome } from "../../chat/protocol/protocol.ts";
 /** What a client asked for. */
 interface Handshake {
   readonly path: string;
+  readonly query: string;
   readonly headers: Headers;
 }
 
@@ -32,8 +33,9 @@ export function startFakeServer({ onSocket, onRequest }: Behaviour): FakeServer 
     handshakes++;
     if (!onSocket) return new Response("not now\n", { status: 503 });
     // The request is gone once the socket is open.
+    const { pathname: path, search: query } = new URL(request.url);
     const handshake = {
-      path: new URL(request.url).pathname,
+      ...{ path, query },
       headers: new Headers(request.headers),
     };
     const { socket, response } = Deno.upgradeWebSocket(request, { protocol: "chat.json.v1" });

@@ -53,12 +53,12 @@ Deno.test("joins and requests of an address have a rate and a burst each", () =>
   for (let i = 0; i < 10; i++) assertEquals(budget.admit("join"), undefined);
   const refusal = { line: "too many joins a second from your address", retryAfterSeconds: 1 };
   assertEquals(budget.admit("join"), refusal);
-  assertEquals(budget.refusalOfJoin(), refusal);
+  assertEquals(budget.refusalOfJoin(0), refusal);
   for (let i = 0; i < 5; i++) assertEquals(budget.admit("request"), undefined);
   assertEquals(budget.admit("request")?.line, "too many requests a second from your address");
   clock.ms = 500;
   // To ask takes nothing.
-  for (let i = 0; i < 5; i++) assertEquals(budget.refusalOfJoin(), undefined);
+  for (let i = 0; i < 5; i++) assertEquals(budget.refusalOfJoin(0), undefined);
   assertEquals(budget.admit("join"), undefined);
   assertEquals(budget.admit("join")?.retryAfterSeconds, 1);
   assertEquals(budget.admit("request")?.retryAfterSeconds, 1);

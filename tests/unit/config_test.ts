@@ -298,6 +298,10 @@ Deno.test("secrets can be in files", async () => {
   assertEquals(problems({ AUTH_SECRET_FILE: file }), [
     `AUTH_SECRET_FILE is "${file}", which is empty: put the secret there`,
   ]);
+  Deno.writeFileSync(file, new Uint8Array(40).map((_, i) => 200 + i));
+  assertEquals(problems({ AUTH_SECRET_FILE: file }), [
+    `AUTH_SECRET_FILE is "${file}", which is not text: give the secret in UTF-8, such as in base64`,
+  ]);
   await Deno.remove(file);
   const [problem] = problems({ REDIS_URL_FILE: file });
   assertStringIncludes(problem, `REDIS_URL_FILE is "${file}", which cannot be read: No such file`);

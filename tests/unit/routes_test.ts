@@ -126,4 +126,16 @@ Deno.test("a long URL, or a long list in a header, is refused before it is parse
   const line = "the URL is longer than 10240 characters\n";
   assertEquals(await ask(`/a/x?${"a".repeat(10_240)}`), [400, line, null]);
   assertEquals((await ask(`/a/x?${"a".repeat(10_000)}`))[0], 200);
+  // Before it is charged, too: a host of very many labels takes tens of milliseconds.
+  const { parse } = URL;
+  try {
+    URL.parse = () => {
+      throw new Error("it was parsed");
+    };
+    const request = new Request(`http://chat.example/a/x?${"a".repeat(10_240)}`);
+    const refused = () => ({ line: "too many", retryAfterSeconds: 3 });
+    assertEquals((await respond(ROUTER, request, PEER, CLIENT, refused)).status, 429);
+  } finally {
+    URL.parse = parse;
+  }
 });

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { RoomEvent } from "../../chat/protocol/events.ts";
 import { errorReply } from "../../chat/protocol/errors.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
@@ -159,6 +159,23 @@ Deno.test("a line that reads like the server's own is quoted", () => {
     "left the chat",
   ];
   for (const line of honest) assertEquals(message(line), `bar: ${line}`);
+});
+
+Deno.test("lines that might read like the server's own take little longer than others", () => {
+  /** The least time of some, in milliseconds. */
+  function timeOf(line: string): number {
+    const text = line.repeat(64_000 / line.length);
+    return Math.min(...Array.from({ length: 20 }, () => {
+      const start = performance.now();
+      message(text);
+      return performance.now() - start;
+    }));
+  }
+  const others = timeOf("axxxxxx\n");
+  for (const line of [".......\n", `${".".repeat(99)}\n`, "has joined the cha\n"]) {
+    const ms = timeOf(line);
+    assert(ms < 6 * others, `${ms} ms for ${JSON.stringify(line)}, ${others} ms for others`);
+  }
 });
 
 Deno.test("a short text of many lines becomes no frame that readers cannot take", () => {
