@@ -5,6 +5,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { ChatClient } from "../../chat/client/client.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 import { countSockets, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { freePort } from "../support/ports.ts";
@@ -12,6 +14,7 @@ import { run, type Running } from "../support/process.ts";
 import { startRedis } from "../support/redis.ts";
 import { joinTalkers } from "../support/talkers.ts";
 import { TextClient } from "../support/text_client.ts";
+import { makeToken, SECRET } from "../support/tokens.ts";
 import { until } from "../support/wait.ts";
 
 const NGINX = "/usr/sbin/nginx";
@@ -111,6 +114,17 @@ Deno.test("behind nginx, a conversation goes on, and the logs have no query", as
   await until(async () => (await nginx.readLogs()).includes('"GET /chat/baz" 502'), 20);
   const logs = await nginx.readLogs();
   assert(logs.includes('"GET /chat/baz" 429') && !logs.includes("topsecret"), logs);
+});
+
+Deno.test("behind nginx, a token may be as long as without it", async () => {
+  await using instance = await startInstance({ AUTH_SECRET: SECRET, TRUST_PROXY: "1" });
+  await using nginx = await startNginx(instance.port);
+  const token = await makeToken({ more: "x".repeat(5_990) });
+  assertEquals(8_100 < token.length && token.length < 8_192, true, `${token.length}`);
+  await using client = new ChatClient(`ws://127.0.0.1:${nginx.port}`, "foo", { token });
+  await deadline(client.ready, 10_000);
+  const response = await fetch(`http://127.0.0.1:${nginx.port}/rooms/red/users?token=${token}`);
+  assertEquals((await response.text(), response.status), 200);
 });
 
 Deno.test("behind nginx, hostile connections leave no descriptors, and users talk on", async () => {
