@@ -608,10 +608,11 @@ export class ChatClient extends ChatEventTarget {
    */
   #ask(isRepeated = false): void {
     const socket = this.#socket;
-    // While it waits for an answer, another question would only put off the end of the connection.
-    if (!socket || this.#timer !== undefined && !this.#hasReceived) return;
-    this.#hasReceived = false;
+    if (!socket) return;
     if (this.#welcome) socket.send('{"type":"ping"}');
+    // While it waits for an answer, another question must not put off the end of the connection.
+    if (this.#timer !== undefined && !this.#hasReceived) return;
+    this.#hasReceived = false;
     const lateMs = Date.now() + ANSWER_TIMEOUT_MS + MAX_LATE_MS;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {

@@ -415,7 +415,8 @@ Deno.test("redis: what is known of a moderator expires with the token", async ()
   for (const [seconds, most] of [[60, 60], [90, 90], [30, 90], [-1, 90], [1e300, 315_360_000]]) {
     await moderation.noteModerator("r", "ann", Date.now() + seconds * 1_000);
     const ttl = await redis.command("TTL", key) as number;
-    assert(ttl > most - 5 && ttl <= most, `${ttl} after ${seconds}`);
+    // The clock of Redis is known to some milliseconds.
+    assert(ttl > most - 5 && ttl <= most + 1, `${ttl} after ${seconds}`);
     assert(await moderation.isModerator("r", "ann"));
   }
   assertEquals(await redis.command("KEYS", "*chat-users:r*"), [key]);
