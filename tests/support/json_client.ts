@@ -91,9 +91,14 @@ export class JsonClient extends RecordingClient<ServerEvent> {
     this.socket.send(data);
   }
 
-  /** Publishes a message, waits for its ack and returns its id. */
+  /** Publishes a message, waits for its ack and returns its id. Rejects if it is refused. */
   async publish(text: string, ref: string = crypto.randomUUID()): Promise<string> {
     this.send({ type: "message", text, ref });
-    return (await this.find("ack", (ack) => ack.ref === ref)).id;
+    const isReply = (event: ServerEvent) =>
+      (event.type === "ack" || event.type === "error") && event.ref === ref;
+    await this.waitUntil(() => this.events.some(isReply), `a reply to ${text}`);
+    const reply = this.events.find(isReply)!;
+    if (reply.type !== "ack") throw new Error(`${text}: ${JSON.stringify(reply)}`);
+    return reply.id;
   }
 }
