@@ -91,14 +91,17 @@ export class JsonClient extends RecordingClient<ServerEvent> {
     this.socket.send(data);
   }
 
-  /** Publishes a message, waits for its ack and returns its id. Rejects if it is refused. */
+  /** Waits for the reply to a message. */
+  async replyTo(ref: string): Promise<EventOf<"ack" | "error">> {
+    const isReply = (event: ServerEvent): event is EventOf<"ack" | "error"> =>
+      (event.type === "ack" || event.type === "error") && event.ref === ref;
+    await this.waitUntil(() => this.events.some(isReply), `a reply to ${ref}`);
+    return this.events.find(isReply)!;
+  }
+
+  /** Publishes a message, waits for its ack and returns its id. */
   async publish(text: string, ref: string = crypto.randomUUID()): Promise<string> {
     this.send({ type: "message", text, ref });
-    const isReply = (event: ServerEvent) =>
-      (event.type === "ack" || event.type === "error") && event.ref === ref;
-    await this.waitUntil(() => this.events.some(isReply), `a reply to ${text}`);
-    const reply = this.events.find(isReply)!;
-    if (reply.type !== "ack") throw new Error(`${text}: ${JSON.stringify(reply)}`);
-    return reply.id;
+    return (await this.find("ack", (ack) => ack.ref === ref)).id;
   }
 }

@@ -25,7 +25,10 @@ export class Talkers {
     for (let i = 0; this.#isTalking; i++) {
       const text = `message ${i} of user ${user}`;
       const startMs = performance.now();
-      await client.publish(text);
+      const ref = crypto.randomUUID();
+      client.send({ type: "message", text, ref });
+      const reply = await client.replyTo(ref);
+      if (reply.type !== "ack") throw new Error(`${text}: ${JSON.stringify(reply)}`);
       this.latenciesMs.push(performance.now() - startMs);
       this.#texts.push(text);
       await sleep(TALK_INTERVAL_MS);
