@@ -52,7 +52,10 @@ function testOpenFiles(
   Deno.test(name, async () => {
     await using redis = await startRedis();
     await using instance = await startInstance({ ...redis.env, ...env }, { openFiles });
-    await body({ redis, instance });
+    await body({ redis, instance }).catch((error) => {
+      console.log(instance.output.all.join("\n"));
+      throw error;
+    });
     instance.signal("SIGTERM");
     assertEquals((await instance.exit).code, 0);
     const lines = await instance.output.end();
