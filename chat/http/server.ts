@@ -298,7 +298,7 @@ export class ChatServer {
         { upgrade: "websocket", connection: "upgrade" },
       );
     }
-    const refusal = this.#refuseReset(client) ?? refuseExcess(client.admitTo(receivers));
+    const refusal = this.#refuseReset(client);
     if (refusal) return refusal;
     if (!await this.#pendingUpgrades.begin(client.name)) {
       const line = "too many connections from your address are not open yet";
@@ -312,6 +312,8 @@ export class ChatServer {
       if (signal.aborted) return refuse(STATUS_CODE.BadRequest, "the connection is closed");
       if (this.#isClosing) return refuse(STATUS_CODE.ServiceUnavailable, CLOSE.shutdown.reason);
       if (!this.#connectionLimit.admits(this.connectionCount)) return refuseFull();
+      const excess = refuseExcess(client.admitTo(receivers));
+      if (excess) return excess;
       const upgraded = upgrade(request, joinRequest.protocol, this.#options.idleSeconds);
       this.#addSession(upgraded.socket, joinRequest, request, client);
       isOpening = true;

@@ -115,7 +115,7 @@ export class AddressBudget {
   readonly #now: () => number;
   readonly #onRefused: (limit: string) => void;
   #openCount = 0;
-  #lastExcessMs = -Infinity;
+  #strictUntilMs = -Infinity;
 
   /**
    * @param now a monotonic clock, in milliseconds
@@ -238,7 +238,10 @@ export class AddressBudget {
   takeBody(bytes: number): number {
     const now = this.#now();
     const bucket = this.#bodyBytes;
-    if (bucket.take(bytes, now)) return 0;
+    if (bucket.msUntil(1, now) === 0) {
+      bucket.charge(bytes, now);
+      return 0;
+    }
     this.#onRefused("MAX_ADDRESS_BYTES_PER_SECOND");
     return bucket.msUntil(bucket.burst / 2, now);
   }
@@ -258,7 +261,8 @@ export class AddressBudget {
   chargeExcess(times = 1): void {
     const now = this.#now();
     this.#joins.charge(times * EXCESS_JOINS, now);
-    this.#lastExcessMs = now;
+    // Those whom this disconnects do not prolong it.
+    if (times > 0 && now >= this.#strictUntilMs) this.#strictUntilMs = now + STRICT_MS;
   }
 
   /**
@@ -267,7 +271,7 @@ export class AddressBudget {
    */
   get isTooMuchWaiting(): boolean {
     return this.waitingBytes > this.#maxWaitingBytes ||
-      this.#maxWaitingBytes < Infinity && this.#now() - this.#lastExcessMs < STRICT_MS;
+      this.#maxWaitingBytes < Infinity && this.#now() < this.#strictUntilMs;
   }
 }
 

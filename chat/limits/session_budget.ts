@@ -36,6 +36,7 @@ const MAX_WAITING_FRAMES = 1_024;
 const FRAME_COST_BYTES = 4 * 1024;
 
 /** While too much of an address waits, each of its clients may have so much waiting. */
+const MAX_FAIR_WAITING_FRAMES = 40;
 const MAX_FAIR_WAITING_BYTES = 70 * 1024;
 
 /** A client that exceeds its budget for so long is disconnected with 4429. */
@@ -150,9 +151,10 @@ export class SessionBudget {
 
   /** Whether too much waits: of the client, or of its address, if its part is more than fair. */
   get isTooMuchWaiting(): boolean {
-    const cost = this.#waitingBytes + FRAME_COST_BYTES * this.#waitingFrames;
-    return this.hasLineLimit && this.#waitingFrames > MAX_WAITING_FRAMES ||
-      cost > MAX_FAIR_WAITING_BYTES && this.address.isTooMuchWaiting;
+    const [frames, bytes] = [this.#waitingFrames, this.#waitingBytes];
+    return this.hasLineLimit && frames > MAX_WAITING_FRAMES ||
+      (frames > MAX_FAIR_WAITING_FRAMES || bytes > MAX_FAIR_WAITING_BYTES) &&
+        this.address.isTooMuchWaiting;
   }
 
   /**

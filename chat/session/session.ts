@@ -312,7 +312,9 @@ export class Session implements Member, InboundHandler {
       return this.close(isText ? CLOSE.tooLarge : CLOSE.binary);
     }
     this.#inbound.receive(data);
-    this.#checkInFlight();
+    // What waits is the rest, after all that could be read now.
+    if (this.#budget.isTooMuchWaiting) this.close(CLOSE.tooMany);
+    else this.#checkInFlight();
   }
 
   #handle(decoded: Decoded): void {
@@ -432,9 +434,7 @@ export class Session implements Member, InboundHandler {
   /** Closes if the client has sent too much that has no reply yet. */
   #checkInFlight(): void {
     const bytes = this.#inFlightBytes + this.#budget.waitingBytes;
-    if (bytes > this.#limits.maxBufferedBytes || this.#budget.isTooMuchWaiting) {
-      this.close(CLOSE.tooMany);
-    }
+    if (bytes > this.#limits.maxBufferedBytes) this.close(CLOSE.tooMany);
   }
 
   #publish({ text, ref, after }: ClientMessage): void {

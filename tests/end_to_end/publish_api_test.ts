@@ -272,10 +272,10 @@ Deno.test("a body that comes in very many pieces is refused, and delays nobody",
 
 Deno.test("bodies over the bytes of their address are not read", async () => {
   await using instance = await startInstance({ ...AUTH, MAX_ADDRESS_BYTES_PER_SECOND: "1000" });
-  const body = "x".repeat(4_000);
+  const body = "x".repeat(5_000);
   const responses = [];
   for (let i = 0; i < 3; i++) responses.push(await post(instance.http, body));
-  const line = "not done: too many. please try again in 4 s\n";
+  const line = "not done: too many. please try again in 6 s\n";
   assertEquals(responses.map(([status]) => status), [400, 400, 429]);
   assertEquals(responses[2][1], line);
   await instance.output.find(/ 127\.0\.0\.1 exceeds MAX_ADDRESS_BYTES_PER_SECOND/);

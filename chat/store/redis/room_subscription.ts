@@ -202,10 +202,11 @@ export class RoomSubscription implements LogObserver {
     this.#isInterrupted = true;
     const last = this.#untold?.last ?? this.#position;
     if (last === undefined) return void await this.start();
-    this.#untold = { last };
+    const untold = this.#untold = { last };
     await this.fillGap();
-    // A right may be missing that only the listener needs.
-    while (this.#untold && this.#currentFill !== CLOSED) {
+    // A right may be missing that only the listener needs. After another interruption, that call
+    // goes on.
+    while (this.#untold === untold && this.#currentFill !== CLOSED) {
       await sleep(INTERRUPTION_RETRY_MS, undefined, { ref: false });
       await this.#tellInterruption();
     }
