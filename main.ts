@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { renderSettings } from "./chat/config/help.ts";
 import { configureLogging } from "./chat/config/logging.ts";
 import { findUnknownVariables } from "./chat/config/unknown_variables.ts";
-import { loadPage } from "./chat/http/page.ts";
+import { preparePage } from "./chat/http/page.ts";
 import {
   type Config,
   ConfigError,
@@ -65,7 +65,7 @@ async function start(): Promise<void> {
   const instance = await (config.workers > 1 ? startWorkers(config) : startInstance(config, id));
   stopOnSignals(() => instance.close());
   setTimeout(() => {
-    loadPage().catch(({ message }) => logger.error`The page cannot be made: ${message}`);
+    preparePage().catch(({ message }) => logger.error`The page cannot be made: ${message}`);
   }, MAKE_PAGE_AFTER_MS);
   if (!config.auth && !isLoopback(config.host)) {
     logger.info`Authentication is off: anyone who reaches this server may join and read any room`;

@@ -63,6 +63,8 @@ export async function makePage(
   }
   addModule("client.js", await minify(makeClientModule(), "client.js"));
   for (const [path, source] of Object.entries(others)) {
+    // Without a thread of its own, the chat goes on in between.
+    await new Promise((resolve) => setTimeout(resolve, 0));
     if (path.endsWith(".ts")) addModule(served(path), await makeModule(path, source, others));
     else texts.set(path, path.endsWith(".css") ? compactCss(source) : source);
   }

@@ -27,6 +27,21 @@ export function loadPage(): Promise<Page> {
   });
 }
 
+/**
+ * Makes the page before anybody opens it, unless too few descriptors are free for another thread:
+ * then those who are there must not wait for a page that nobody has asked for.
+ *
+ * @throws {Error} if the page cannot be made
+ */
+export async function preparePage(): Promise<void> {
+  try {
+    checkDescriptors();
+  } catch {
+    return;
+  }
+  await loadPage();
+}
+
 /** Lets {@linkcode loadPage} get the page from elsewhere in this isolate. */
 export function getPageFrom(other: () => Promise<Page>): void {
   make = other;

@@ -124,6 +124,8 @@ testOpenFiles("with 128 descriptors, the 105th join ends nothing", 128, async (c
   await talkers.assertNothingLost();
   const lines = instance.output.all.filter((line) => CANNOT_CONNECT.test(line));
   assertEquals(lines.length, 1, lines.join("\n"));
+  // Nobody has asked for the page, and to make it would have stopped the chat.
+  assertEquals(instance.output.all.filter((line) => line.includes("thread")), []);
 });
 
 /** Returns no listener while another process listens on the port. */
