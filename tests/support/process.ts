@@ -78,7 +78,12 @@ export function run(
     return status;
   });
   function signal(name: Deno.Signal): void {
-    if (!ended) child.kill(name);
+    try {
+      if (!ended) child.kill(name);
+    } catch (error) {
+      // It has ended, and the status has not come yet.
+      if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;
+    }
   }
   return {
     pid: child.pid,
