@@ -183,10 +183,13 @@ Deno.test("nobody is seen leaving when stale keys come back", async () => {
   // Each instance registers under a new id, and writes its names down with it.
   const readOwners = () => redis.command("HMGET", owners, ...names) as Promise<string[]>;
   const before = await readOwners();
+  const formerIds = await redis.instances();
   await redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  // An instance frees what its former id has, and then forgets the id.
   await until(async () => {
-    const now = await readOwners();
-    return !now.some((owner) => before.includes(owner));
+    const [owners, ids] = await Promise.all([readOwners(), redis.instances()]);
+    return !owners.some((owner) => before.includes(owner)) &&
+      ids.length === formerIds.length && !ids.some((id) => formerIds.includes(id));
   }, 50);
   for (const key of [users, owners]) await redis.command("RENAME", `${key}:old`, key);
   await until(async () => {

@@ -47,6 +47,12 @@ function numbers(start: number, end: number): string[] {
   return Array.from({ length: end - start }, (_, i) => `${start + i}`);
 }
 
+// All inbound queues share the turns.
+Deno.test.beforeEach(async () => {
+  await sleep(0);
+  await new Promise((resolve) => setImmediate(resolve));
+});
+
 Deno.test("a frame of one line is read at once, and one of many in several turns", async () => {
   const { inbound, budget, read } = makeInbound({ clock: makeClock(0.1) });
   inbound.receive("first");
@@ -73,8 +79,6 @@ Deno.test("all clients share the time of a turn", async () => {
 Deno.test("in a turn that is over, one frame of each client is read at once", async () => {
   const clock = makeClock(0.5);
   const [busy, other] = [1, 2].map(() => makeInbound({ clock, maxLinesPerSecond: 1_000 }));
-  const nextTurn = () => new Promise((resolve) => setTimeout(resolve, 0));
-  await nextTurn();
   const counts = () => [busy.read.length, other.read.length];
   for (const line of numbers(0, 100)) busy.inbound.receive(line);
   const [atOnce] = counts();
