@@ -1,10 +1,12 @@
 import type { Access } from "../auth/access.ts";
 import type { AddressBudget } from "../limits/address_budgets.ts";
 import { parseRoom } from "../protocol/names.ts";
+import type { RequestBody } from "./request_body.ts";
 
 /** A request with what the server knows of it. */
 export interface RouteRequest {
   readonly request: Request;
+  readonly body: RequestBody;
   /** The URL of the request. */
   readonly url: URL;
   /** The groups of the route's path. */

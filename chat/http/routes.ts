@@ -1,5 +1,6 @@
 import { STATUS_CODE } from "@std/http/status";
 import type { AddressBudget, Refusal } from "../limits/address_budgets.ts";
+import { RequestBody } from "./request_body.ts";
 import { allowOrigin, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
 import type { Admission, Route } from "./route.ts";
 import { spaceOut } from "./spacing.ts";
@@ -38,13 +39,19 @@ export async function respond(
 ): Promise<Response> {
   // After an upgrade, Deno does not give the headers any more.
   const origin = router.allowedOrigins ? request.headers.get("origin") : null;
-  const response = await handle(router, request, connection, client, charge);
-  return allowOrigin(response, origin, router.allowedOrigins);
+  const body = new RequestBody(request);
+  try {
+    const response = await handle(router, request, body, connection, client, charge);
+    return allowOrigin(response, origin, router.allowedOrigins);
+  } finally {
+    body.close();
+  }
 }
 
 async function handle(
   { routes, admit }: Router,
   request: Request,
+  body: RequestBody,
   connection: string,
   client: AddressBudget,
   charge: () => Refusal | undefined,
@@ -76,7 +83,7 @@ async function handle(
   if (!route) return refuseMethod(request.method, routesOfPath);
   try {
     const [, ...segments] = route.path.exec(url.pathname)!;
-    const routeRequest = { request, url, segments, client };
+    const routeRequest = { request, body, url, segments, client };
     if (route.needs === "nothing") return await route.handle(routeRequest);
     const room = route.room(routeRequest);
     const { needs } = route;
