@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ChatClient } from "../../chat/client/client.ts";
 import { deadline } from "../../chat/store/deadline.ts";
-import { countSockets, startInstance } from "../support/instance.ts";
+import { countSockets, type Instance, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { freePort } from "../support/ports.ts";
 import { run, type Running } from "../support/process.ts";
@@ -88,6 +88,12 @@ function percentile(values: readonly number[], share: number): string {
   return `${values.toSorted((a, b) => a - b)[Math.floor(values.length * share)].toFixed(1)} ms`;
 }
 
+/** Returns how much memory a process has had at most. */
+function peakMib({ pid }: Instance): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)![1]) / 1024;
+}
+
 Deno.test("behind nginx, a conversation goes on, and the logs have no query", async () => {
   await using instance = await startInstance({
     TRUST_PROXY: "1",
@@ -142,6 +148,8 @@ Deno.test("behind nginx, hostile connections leave no descriptors, and users tal
     attack(nginx.port, 20_000, seconds, "reset@127.0.1.3"),
     attack(nginx.port, 150, seconds, "websocket@127.0.1.4"),
     attack(nginx.port, 150, seconds, "websocket@127.0.1.5"),
+    attack(nginx.port, 50, seconds, "behind@127.0.1.6"),
+    attack(nginx.port, 50, seconds, "chunks@127.0.1.7"),
   ];
   for (const attacker of attackers) {
     assertEquals((await attacker.exit).code, 0);
@@ -149,6 +157,7 @@ Deno.test("behind nginx, hostile connections leave no descriptors, and users tal
   }
   const attacked = talkers.latenciesMs.splice(0);
   console.log(`${countSockets(instance)} sockets after the attack, ${before} before`);
+  assert(peakMib(instance) < 500, `${peakMib(instance)} MiB of memory`);
   await until(() => countSockets(instance) <= before, 100).finally(() => {
     console.log(`${countSockets(instance)} sockets in the end`);
   });

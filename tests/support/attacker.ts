@@ -10,6 +10,8 @@
  * - `half` sends an upgrade request without its end
  * - `websocket` joins the chat under a name of its own, and reads nothing
  * - `reset` sends a valid upgrade request and resets the connection, some at once
+ * - `behind` asks for a stream of events, and sends bytes without end behind its request
+ * - `chunks` posts a body without end, in chunks of one byte
  *
  * It keeps them all to the end, and prints how many were connected.
  */
@@ -20,6 +22,14 @@ import { sleep } from "./wait.ts";
 const [port, attempts, seconds] = Deno.args.slice(0, 3).map(Number);
 const kinds = Deno.args.slice(3);
 
+const ENDLESS: Record<string, { head: string; rest: string }> = {
+  behind: { head: "GET /rooms/lobby/events HTTP/1.1\r\n", rest: "x" },
+  chunks: {
+    head: "POST /rooms/lobby/messages HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+    rest: "1\r\nx\r\n",
+  },
+};
+
 const sockets: Socket[] = [];
 let connected = 0;
 
@@ -28,6 +38,11 @@ function attempt(i: number): void {
   const socket = connect({ host: "127.0.0.1", port, localAddress }, () => {
     connected++;
     if (kind === "idle") return;
+    const endless = ENDLESS[kind];
+    if (endless) {
+      socket.resume().write(`${endless.head}Host: localhost\r\n\r\n`);
+      return writeOn(socket, endless.rest.repeat(10_000));
+    }
     const request = handshake(`/chat/attacker-${i}`);
     socket.write(kind === "half" ? request.slice(0, -4) : request, () => {
       if (kind !== "reset") return;
@@ -37,6 +52,10 @@ function attempt(i: number): void {
   });
   socket.on("error", () => {});
   sockets.push(socket);
+}
+
+function writeOn(socket: Socket, text: string): void {
+  socket.write(text, (error) => error || writeOn(socket, text));
 }
 
 const start = performance.now();
