@@ -49,6 +49,24 @@ export function refuseNewcomer(status: number, line: string, retryAfterSeconds: 
   return refuse(status, line, { "retry-after": `${retryAfterSeconds}`, connection: "close" });
 }
 
+/** Why a response has no end: see {@linkcode endConnection}. */
+export class ConnectionEnded extends Error {
+  override name = "ConnectionEnded";
+}
+
+/**
+ * Makes a response that ends its connection, or over HTTP/2 its stream. Deno goes on with the next
+ * request of a connection after each whole response, also after one with `Connection: close`.
+ */
+export function endConnection(): Response {
+  const body = new ReadableStream({
+    pull(controller) {
+      controller.error(new ConnectionEnded());
+    },
+  }, { highWaterMark: 0 });
+  return new Response(body, { status: STATUS_CODE.TooManyRequests });
+}
+
 /** A request that the server refuses. The message is one line that says why. */
 export class Refused extends Error {
   override name = "Refused";

@@ -1,7 +1,7 @@
 import { STATUS_CODE } from "@std/http/status";
 import type { AddressBudget, Refusal } from "../limits/address_budgets.ts";
 import { RequestBody } from "./request_body.ts";
-import { allowOrigin, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
+import { allowOrigin, endConnection, refuse, refuseFor, refuseNewcomer } from "./responses.ts";
 import type { Admission, Route } from "./route.ts";
 import { spaceOut } from "./spacing.ts";
 
@@ -65,7 +65,7 @@ async function handle(
   // Nothing else is done for a request that is refused.
   const refusal = isProbe ? undefined : charge();
   // Those who send very many at once do not delay the messages of others.
-  if (isProbe || refusal) await spaceOut(connection);
+  if ((isProbe || refusal) && !await spaceOut(connection)) return endConnection();
   if (refusal) {
     return refuseNewcomer(STATUS_CODE.TooManyRequests, refusal.line, refusal.retryAfterSeconds);
   }

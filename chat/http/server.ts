@@ -29,7 +29,7 @@ import { moderationRoutes } from "./moderation_api.ts";
 import { loadPage } from "./page.ts";
 import { pageRoutes } from "./page_routes.ts";
 import { publishRoutes } from "./publish_api.ts";
-import { allowOrigin, refuse, refuseNewcomer } from "./responses.ts";
+import { allowOrigin, ConnectionEnded, refuse, refuseNewcomer } from "./responses.ts";
 import { roomRoutes } from "./rooms_api.ts";
 import { type Admission, type RoomRequest, type Route, routeInRoom } from "./route.ts";
 import { respond } from "./routes.ts";
@@ -177,7 +177,7 @@ export class ChatServer {
         reusePort: options.workers > 1,
         onListen: () => {},
         onError(error) {
-          logger.error`A request failed: ${error}`;
+          if (!(error instanceof ConnectionEnded)) logger.error`A request failed: ${error}`;
           const line = "something went wrong here";
           const response = refuse(STATUS_CODE.InternalServerError, line);
           return allowOrigin(response, null, options.allowedOrigins);

@@ -133,10 +133,12 @@ for (const [what, path] of [["requests that are refused", "/nowhere"], ["probes"
     const { text, socket } = await requestFrom("127.0.1.1", instance, requests);
     let received = text;
     socket.on("data", (data) => received += data);
-    for (let i = 0; i < 30; i++) await (await fetch(`${instance.http}/healthz`)).text();
+    for (let i = 0; i < 15; i++) await (await fetch(`${instance.http}/healthz`)).text();
     const { length } = received.match(/HTTP\/1.1 \d/g) ?? [];
-    assert(length < 200, `${length} responses while others had 30`);
-    socket.destroy();
+    assert(length < 100, `${length} responses while others had 15`);
+    // Deno would go on, and keep all that comes meanwhile.
+    await once(socket, "close");
+    assertEquals(received.match(/HTTP\/1.1 (?!404)\d/g)?.length, 21);
   });
 }
 
@@ -146,9 +148,9 @@ Deno.test("requests of one HTTP/2 connection are refused one after the other", a
   const received: Uint8Array[] = [];
   socket.on("data", (data: Uint8Array) => received.push(data));
   socket.write(encodeRequests("/nowhere", 150));
-  for (let i = 0; i < 30; i++) await (await fetch(`${instance.http}/healthz`)).text();
+  for (let i = 0; i < 15; i++) await (await fetch(`${instance.http}/healthz`)).text();
   const count = countResponses(Buffer.concat(received));
-  assert(count > 0 && count < 100, `${count} responses while others had 30`);
+  assert(count > 0 && count < 100, `${count} responses while others had 15`);
   socket.destroy();
 });
 
