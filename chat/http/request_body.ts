@@ -100,7 +100,10 @@ export class RequestBody {
   }
 
   async *#pieces(size: number): AsyncGenerator<Uint8Array> {
-    if (!this.#reader) return yield await this.#request.bytes();
+    if (!this.#reader) {
+      yield await this.#request.bytes();
+      return;
+    }
     for (let view = new Uint8Array(size);;) {
       const { done, value } = await this.#reader.read(view);
       if (done) break;
