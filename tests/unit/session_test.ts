@@ -8,6 +8,7 @@ import { JSON_LINES } from "../../chat/protocol/json.ts";
 import type { Protocol } from "../../chat/protocol/protocol.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { Session } from "../../chat/session/session.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
 import { sleep, until } from "../support/wait.ts";
 
@@ -364,4 +365,17 @@ Deno.test("what a client sent before it went is published before it leaves", asy
   assertEquals(left.length, 0);
   await until(() => left.length > 0);
   assertEquals(published.length, 100);
+});
+
+Deno.test("a session that ends after its client went counts as closed", async () => {
+  const line = '{"type":"message","text":""}';
+  for (const lines of [[line], ['{"type":"leave"}']]) {
+    const { session, socket, left, release } = await makeSession(JSON_LINES);
+    socket.onmessage({ data: [...Array(99).fill(line), ...lines].join("\n") } as MessageEvent);
+    socket.onclose();
+    if (lines.includes(line)) session.onNameLost("replaced");
+    release();
+    await deadline(session.closed, 1_000);
+    assertEquals(left[0], session);
+  }
 });
