@@ -1,11 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { type Access, KeysUnavailable, TokenRefused } from "../auth/access.ts";
 import { countExcess } from "../limits/excess.ts";
-import {
-  type MessageRefusal,
-  REMOVAL_BYTES,
-  type SessionBudget,
-} from "../limits/session_budget.ts";
+import type { MessageRefusal, SessionBudget } from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
 import type { Banned, Kicked } from "../protocol/events.ts";
@@ -381,8 +377,7 @@ export class Session implements Member, InboundHandler {
     const { ref } = action;
     const { room } = this.#request;
     const receivers = this.#hub.countReceivers(room);
-    const extraBytes = action.type === "remove" ? REMOVAL_BYTES : 0;
-    const refusal = this.#budget.takeMessage(false, receivers, extraBytes);
+    const refusal = this.#budget.takeMessage(false, receivers, action.type === "remove");
     if (refusal) return this.#refuseForNow(refusal, ref);
     this.#inFlightBytes += MESSAGE_OVERHEAD_BYTES;
     this.#checkInFlight();

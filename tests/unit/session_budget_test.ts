@@ -138,6 +138,17 @@ Deno.test("a client is told of the limits that there are", () => {
   });
 });
 
+Deno.test("a removal costs what Redis writes anew", () => {
+  const MIB = 1024 * 1024;
+  for (const [historyBytes, cost] of [[16 * MIB, 16 * MIB], [0, 4 * MIB]]) {
+    let delivered = 0;
+    const takeDelivery = (bytes: number) => (delivered += bytes, 0);
+    const { budget, publish } = makeBudget({ historyBytes }, { takeDelivery });
+    publish(false, 0);
+    assertEquals([budget.takeMessage(false, 0, true), delivered], [undefined, cost]);
+  }
+});
+
 Deno.test("while too much of an address waits, a client may have a message waiting", () => {
   const limits = readConfig({ LIMITS: "on", MAX_ADDRESS_BYTES_PER_SECOND: "100000" });
   const address = new AddressBudgets(limits).of("one");
