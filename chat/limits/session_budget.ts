@@ -25,6 +25,7 @@ export type SharedBudget = Pick<
   | "takeDelivery"
   | "takeTokenCheck"
   | "chargeExcess"
+  | "beStrict"
 >;
 
 /** The most frames of a client that may wait, if its lines have a limit. */

@@ -214,7 +214,10 @@ export class Session implements Member, InboundHandler {
 
   /** Leaves the room at once, and closes the socket as soon as the peer lets it. */
   close(reason: CloseReason): void {
-    if (reason === CLOSE.tooMany && !this.#hasLeft) this.#budget.address.chargeExcess();
+    if (reason === CLOSE.tooMany && !this.#hasLeft) {
+      this.#budget.address.chargeExcess();
+      this.#budget.address.beStrict();
+    }
     this.#closeReason = reason;
     this.#writer.close(reason);
     this.#leave();

@@ -169,10 +169,10 @@ Deno.test("after an address had too much waiting, each of its clients may have a
   const address = new AddressBudgets(limits, () => clock.ms).of("one");
   const client = new SessionBudget(limits, address, () => clock.ms);
   client.addWaiting(40, 0);
-  address.chargeExcess(0);
+  address.chargeExcess();
   client.addWaiting(1, 0);
   assertEquals(client.isTooMuchWaiting, false);
-  address.chargeExcess();
+  address.beStrict();
   assertEquals(client.isTooMuchWaiting, true);
   client.addWaiting(-1, 0);
   assertEquals(client.isTooMuchWaiting, false);
@@ -180,12 +180,12 @@ Deno.test("after an address had too much waiting, each of its clients may have a
   clock.ms = 9_999;
   assertEquals(client.isTooMuchWaiting, true);
   // Whoever is disconnected meanwhile does not prolong it.
-  address.chargeExcess();
+  address.beStrict();
   clock.ms = 10_000;
   assertEquals(client.isTooMuchWaiting, false);
   // Without the limit of bytes, nothing changes.
   const unlimited = new AddressBudgets(readConfig({ LIMITS: "off" }), () => clock.ms).of("one");
-  unlimited.chargeExcess();
+  unlimited.beStrict();
   assertEquals(unlimited.isTooMuchWaiting, false);
 });
 

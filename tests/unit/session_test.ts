@@ -19,7 +19,7 @@ const LIMITS = { maxMessageBytes: 1_000, maxBufferedBytes: MAX_BUFFERED_BYTES, m
 const FRAMES_PER_TURN = 50;
 
 /** A session whose socket sends nothing until `readEverything` is called. */
-async function makeSession(protocol: Protocol, history?: History) {
+async function makeSession(protocol: Protocol, history?: History, address = UNLIMITED_ADDRESS) {
   const sent: string[] = [];
   const left: Session[] = [];
   const published: string[] = [];
@@ -65,7 +65,7 @@ async function makeSession(protocol: Protocol, history?: History) {
     ...{ user: "foo", room: "chat", address: "127.0.0.1", access: ANYONE, protocol },
     history: history ? 200 : 0,
   };
-  const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS);
+  const budget = new SessionBudget(NO_RATES, address);
   const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS, budget);
   socket.onopen();
   await nextTimers();
@@ -338,6 +338,19 @@ Deno.test("a session whose name is taken over while it replays sends nothing mor
     assertEquals(closedWith(), loss === "replaced" ? 4410 : 4409);
     assertEquals(sent.length, loss === "replaced" ? 0 : 1);
     assertEquals(left[0], session);
+  }
+});
+
+Deno.test("a session that ends because of too much costs its address, once", async () => {
+  for (const reason of [CLOSE.tooMany, CLOSE.tooSlow]) {
+    const charged: string[] = [];
+    const { session } = await makeSession(JSON_LINES, undefined, {
+      ...UNLIMITED_ADDRESS,
+      chargeExcess: () => void charged.push("joins"),
+      beStrict: () => void charged.push("strict"),
+    });
+    for (let i = 0; i < 2; i++) session.close(reason);
+    assertEquals(charged, reason === CLOSE.tooMany ? ["joins", "strict"] : []);
   }
 });
 
