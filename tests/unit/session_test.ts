@@ -287,7 +287,6 @@ Deno.test("a message that was refused for good counts as settled", async () => {
     ["h", "g"],
     ["i", "never sent"],
   ));
-  await until(() => published.length === 5);
   assertEquals(published, [
     "a after undefined",
     "c after a",
@@ -295,8 +294,8 @@ Deno.test("a message that was refused for good counts as settled", async () => {
     "h after undefined",
     "i after never sent",
   ]);
-  const replies = sent.join("\n").split("\n").map((line) => JSON.parse(line));
-  const errors = replies.filter(({ type }) => type === "error");
+  const [frame] = sent;
+  const errors = frame.split("\n").map((line) => JSON.parse(line));
   assertEquals(errors.map(({ code, ref }) => [code, ref]), [
     ["too_large", "b"],
     ["bad_message", "d"],
@@ -312,7 +311,6 @@ Deno.test("a message can be after one that the session has acknowledged", async 
   await nextTimers();
   // The store may have forgotten the refs by now.
   socket.onmessage(lines(["c", "b"], ["d", "b", TOO_LARGE], ["e", "d"]));
-  await until(() => published.length === 4);
   assertEquals(published.slice(1), ["b after a", "c after undefined", "e after undefined"]);
 });
 
