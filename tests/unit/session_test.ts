@@ -65,7 +65,8 @@ async function makeSession(protocol: Protocol, history?: History, address = UNLI
     ...{ user: "foo", room: "chat", address: "127.0.0.1", access: ANYONE, protocol },
     history: history ? 200 : 0,
   };
-  const budget = new SessionBudget(NO_RATES, address);
+  // On a busy machine, a turn in which lines are read is over by the clock too soon.
+  const budget = new SessionBudget(NO_RATES, address, () => 0);
   const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS, budget);
   socket.onopen();
   await nextTimers();
