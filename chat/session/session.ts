@@ -170,7 +170,7 @@ export class Session implements Member, InboundHandler {
     }
   }
 
-  onPutOut(event: Kicked | Banned): void {
+  onExpelled(event: Kicked | Banned): void {
     if (this.access.canModerate) return;
     if (event.type === "banned" && event.address) {
       this.#hub.banAddress(this.#request.room, this.user, this.address);
