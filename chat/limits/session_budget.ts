@@ -48,7 +48,7 @@ export const MAX_EXCESS_MS = 10_000;
 /** What a delivery costs beside the line of the message, counted in bytes. */
 const DELIVERY_OVERHEAD_BYTES = 500;
 
-/** What it costs to remove a message, counted in bytes delivered, if logs have no limit of bytes. */
+/** What it costs to remove a message, counted in bytes delivered, if logs may have any size. */
 const REMOVAL_BYTES = 4 * 1024 * 1024;
 
 /** How often a client may tell that its user is typing. */

@@ -162,7 +162,7 @@ Deno.test("a listener makes up for an interruption before the messages it missed
   assertEquals(told, ["after 1-0, 0 delivered", "after 3-0, 4 delivered"]);
 });
 
-Deno.test("after several interruptions, a listener is told again of one, once a second", async () => {
+Deno.test("after several interruptions, a listener is told again of one, each second", async () => {
   const told: string[] = [];
   let isDenied = true;
   const { subscription, logged } = makeSubscription(undefined, (last) => {
