@@ -6,7 +6,7 @@ export interface Access {
   readonly expiresAtMs: number;
   /** Whether the client may publish messages; else it only listens. */
   readonly canPublish: boolean;
-  /** Whether the client may remove messages, and put other users out. */
+  /** Whether the client may remove messages, and kick, ban and mute users. */
   readonly canModerate: boolean;
   /** Tells whether the client may join a room, and read it. */
   allowsRoom(room: string): boolean;

@@ -1,5 +1,5 @@
 import { BadRequest } from "../protocol/bad_request.ts";
-import { parseUser } from "../protocol/names.ts";
+import { checkUser } from "../protocol/names.ts";
 import { type Access, TokenRefused } from "./access.ts";
 
 /** The claims of a token whose signature and times are right. */
@@ -27,7 +27,7 @@ function readUser(user: unknown, claim: string): string {
     throw new TokenRefused(`the token has no user's name in ${claim}`);
   }
   try {
-    return parseUser(encodeURIComponent(user));
+    return checkUser(user);
   } catch (error) {
     if (error instanceof BadRequest) throw new TokenRefused(`in ${claim}, ${error.message}`);
     throw error;

@@ -229,9 +229,9 @@ export const SETTINGS = {
     min: 0,
     max: 1_000_000_000_000,
     isClientLimit: true,
-    meaning: "bytes that the messages and joins of one address may cause a second, after as many " +
-      "at once: a message counts with its line and 500 bytes, and a join with 1,200, times the " +
-      "clients in the room on the instance; a removal with 4 MiB; the server refuses more with " +
+    meaning: "bytes that messages and joins of one address may cause a second, after as many at " +
+      "once: a message counts as its line and 500 bytes, and a join as 1,200, times the clients " +
+      "in the room on the instance; a removal as `HISTORY_BYTES`; the server refuses more with " +
       "`too_many` or `429`; 0 for no limit",
   },
   MAX_MESSAGES_PER_SECOND: {

@@ -11,10 +11,10 @@ import type { RoomRequest } from "./route.ts";
  * connection.
  *
  * @param bytes how long the body is; a UTF-16 code unit counts as one, as on a connection
- * @param extraBytes what else it costs, counted in bytes delivered
+ * @param isRemoval whether it removes a message
  * @throws {Refused} with 429 if it is too much
  */
-export type Charge = (request: RoomRequest, bytes: number, extraBytes?: number) => void;
+export type Charge = (request: RoomRequest, bytes: number, isRemoval?: boolean) => void;
 
 /**
  * Makes what charges clients.
@@ -23,10 +23,10 @@ export type Charge = (request: RoomRequest, bytes: number, extraBytes?: number) 
  */
 export function makeCharge(hub: Hub, rates: ClientRates): Charge {
   const budgets = new BudgetMap<SessionBudget>();
-  return ({ room, access: { user }, client }, bytes, extraBytes) => {
+  return ({ room, access: { user }, client }, bytes, isRemoval) => {
     const budget = budgets.of(`${client.name} ${user}`, () => new SessionBudget(rates, client));
     const waitMs = budget.takeLine(bytes) ||
-      budget.takeMessage(false, hub.countReceivers(room), extraBytes)?.retryAfterMs;
+      budget.takeMessage(false, hub.countReceivers(room), isRemoval)?.retryAfterMs;
     if (!waitMs) return;
     countExcess(user ?? client.name, room);
     throw refuseTooMany(waitMs);

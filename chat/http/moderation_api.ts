@@ -1,5 +1,4 @@
 import { STATUS_CODE } from "@std/http/status";
-import { REMOVAL_BYTES } from "../limits/session_budget.ts";
 import type { Moderation } from "../protocol/from_client.ts";
 import { parseUser } from "../protocol/names.ts";
 import type { Hub } from "../rooms/hub.ts";
@@ -23,7 +22,7 @@ export function moderationRoutes(hub: Hub, store: Store, charge: Charge): Route[
   /** Does what a moderator asks for; the fields are those of a line of the JSON protocol. */
   async function act(request: RoomRequest, fields: object, bodyBytes = 0): Promise<Response> {
     const action = checkFields(fields) as Moderation;
-    charge(request, bodyBytes, action.type === "remove" ? REMOVAL_BYTES : 0);
+    charge(request, bodyBytes, action.type === "remove");
     if (!await hub.moderate(request.room, request.access, action)) {
       throw forbid("you may not do this");
     }

@@ -4,6 +4,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { canOpenFiles, MAY_READ } from "../limits/connection_limit.ts";
 import type { Page } from "./make_page.ts";
 
 const logger = getLogger(["chat", "http"]);
@@ -28,18 +29,13 @@ export function loadPage(): Promise<Page> {
 }
 
 /**
- * Makes the page before anybody opens it, unless too few descriptors are free for another thread:
- * then those who are there must not wait for a page that nobody has asked for.
+ * Makes the page before anybody opens it, unless there can be no other thread: then those who are
+ * there must not wait for a page that nobody has asked for.
  *
  * @throws {Error} if the page cannot be made
  */
 export async function preparePage(): Promise<void> {
-  try {
-    checkDescriptors();
-  } catch {
-    return;
-  }
-  await loadPage();
+  if (MAY_READ && canOpenFiles(THREAD_DESCRIPTORS)) await loadPage();
 }
 
 /** Lets {@linkcode loadPage} get the page from elsewhere in this isolate. */
@@ -60,7 +56,8 @@ async function makeInProcess(): Promise<Page> {
 }
 
 async function makeOnThread(): Promise<Page> {
-  checkDescriptors();
+  // No connection takes them meanwhile: the thread has begun before anything else is done here.
+  if (!canOpenFiles(THREAD_DESCRIPTORS)) throw new Error("Too many open files");
   const worker = new Worker(new URL("./page_worker.ts", import.meta.url), { type: "module" });
   try {
     return await new Promise((resolve, reject) => {
@@ -72,16 +69,5 @@ async function makeOnThread(): Promise<Page> {
     });
   } finally {
     worker.terminate();
-  }
-}
-
-/** No connection takes them meanwhile: the thread has begun before anything else is done here. */
-function checkDescriptors(): void {
-  const path = import.meta.filename;
-  const files: Deno.FsFile[] = [];
-  try {
-    while (path && files.length < THREAD_DESCRIPTORS) files.push(Deno.openSync(path));
-  } finally {
-    for (const file of files) file.close();
   }
 }

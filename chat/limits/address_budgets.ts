@@ -259,10 +259,13 @@ export class AddressBudget {
    * @param times how much it was; 1 by default
    */
   chargeExcess(times = 1): void {
+    this.#joins.charge(times * EXCESS_JOINS, this.#now());
+  }
+
+  /** Lets less wait for some seconds. Those whom this disconnects do not prolong it. */
+  beStrict(): void {
     const now = this.#now();
-    this.#joins.charge(times * EXCESS_JOINS, now);
-    // Those whom this disconnects do not prolong it.
-    if (times > 0 && now >= this.#strictUntilMs) this.#strictUntilMs = now + STRICT_MS;
+    if (now >= this.#strictUntilMs) this.#strictUntilMs = now + STRICT_MS;
   }
 
   /**

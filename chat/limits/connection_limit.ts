@@ -9,10 +9,12 @@ const RESERVE = 10;
 /** How long a learnt limit stands after it was found to be right. */
 const RECHECK_MS = 1_000;
 
-const THIS_FILE = new URL(import.meta.url);
+/** `undefined` if it was loaded over HTTP, such as from JSR. */
+const THIS_FILE = import.meta.filename;
 
-/** Without the permission nothing is reserved, and a learnt limit is forgotten at once. */
-const MAY_READ = Deno.permissions.querySync({ name: "read", path: THIS_FILE }).state === "granted";
+/** Without this permission nothing is reserved, and a learnt limit is forgotten at once. */
+export const MAY_READ = THIS_FILE !== undefined &&
+  Deno.permissions.querySync({ name: "read", path: THIS_FILE }).state === "granted";
 
 /**
  * How many connections may be open. Deno cannot read the process's limit of open files. So the
@@ -83,7 +85,7 @@ export function canOpenFiles(count: number): boolean {
 function openFiles(count: number): Deno.FsFile[] {
   const files: Deno.FsFile[] = [];
   try {
-    while (MAY_READ && files.length < count) files.push(Deno.openSync(THIS_FILE));
+    while (MAY_READ && files.length < count) files.push(Deno.openSync(THIS_FILE!));
   } catch (error) {
     if (!/too many open files/i.test((error as Error).message)) throw error;
   }

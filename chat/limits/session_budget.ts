@@ -9,6 +9,8 @@ export interface ClientRates {
   readonly maxLinesPerSecond: number;
   /** Bytes a second, after eight times as many at once. */
   readonly maxBytesPerSecond: number;
+  /** How many bytes a room's log takes: Redis writes it anew to remove a message. */
+  readonly historyBytes?: number;
 }
 
 /** What all sessions of one address share. */
@@ -23,6 +25,7 @@ export type SharedBudget = Pick<
   | "takeDelivery"
   | "takeTokenCheck"
   | "chargeExcess"
+  | "beStrict"
 >;
 
 /** The most frames of a client that may wait, if its lines have a limit. */
@@ -45,11 +48,8 @@ export const MAX_EXCESS_MS = 10_000;
 /** What a delivery costs beside the line of the message, counted in bytes. */
 const DELIVERY_OVERHEAD_BYTES = 500;
 
-/**
- * What it costs to remove a message, counted in bytes delivered: Redis writes the log of the room
- * anew, about 4 MiB with the default HISTORY_BYTES.
- */
-export const REMOVAL_BYTES = 4 * 1024 * 1024;
+/** What it costs to remove a message, counted in bytes delivered, if logs may have any size. */
+const REMOVAL_BYTES = 4 * 1024 * 1024;
 
 /** How often a client may tell that its user is typing. */
 const TYPING_INTERVAL_MS = 3_000;
@@ -198,18 +198,19 @@ export class SessionBudget {
    *
    * @param opensRoom whether its room has no message yet
    * @param receivers how many sessions of this instance receive it
-   * @param extraBytes what else it costs, counted in bytes delivered
+   * @param isRemoval whether it removes another message
    * @returns `undefined` if it was taken
    */
   takeMessage(
     opensRoom: boolean,
     receivers: number,
-    extraBytes = 0,
+    isRemoval = false,
   ): MessageRefusal | undefined {
     const now = this.#nowMs;
     const isFirst = now >= this.#refusesUntilMs;
     if (isFirst) {
-      const waitMs = this.#msUntilTaken(opensRoom, this.#deliveredBytes(receivers) + extraBytes);
+      const removalBytes = isRemoval ? this.#rates.historyBytes || REMOVAL_BYTES : 0;
+      const waitMs = this.#msUntilTaken(opensRoom, this.#deliveredBytes(receivers) + removalBytes);
       if (waitMs === 0) return;
       if (now - this.#lastRefusalMs >= this.#quietMs) this.#firstRefusalMs = now;
       this.#refusesUntilMs = now + waitMs;

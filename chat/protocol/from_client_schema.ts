@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import type { ClientMessage, FromClient } from "./from_client.ts";
 import { isId } from "./ids.ts";
-import { parseUser } from "./names.ts";
+import { checkUser } from "./names.ts";
 
 /** The sender's own name for a message. */
 export const Ref: v.GenericSchema<string> = v.pipe(
@@ -78,7 +78,7 @@ function isRef(ref: string): boolean {
 
 function isUser(name: string): boolean {
   try {
-    return parseUser(encodeURIComponent(name)) === name;
+    return name.isWellFormed() && checkUser(name) === name;
   } catch {
     return false;
   }

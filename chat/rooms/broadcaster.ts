@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers";
 import type { RoomEvent } from "../protocol/events.ts";
 import type { Encoding } from "../protocol/protocol.ts";
 import { Batch } from "./batch.ts";

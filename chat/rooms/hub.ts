@@ -170,7 +170,7 @@ export class Hub {
     return this.#store.publishUnlogged(name, event);
   }
 
-  /** Notes a client that moderates a room: no other moderator may put it out. */
+  /** Notes a client that moderates a room: no other moderator may act against it. */
   async noteModerator(name: string, { user, canModerate, expiresAtMs }: Access): Promise<void> {
     if (user === undefined || !canModerate) return;
     await this.#store.moderation.noteModerator(name, user, expiresAtMs);
@@ -245,7 +245,7 @@ export class Hub {
     const missed = removals.filter(({ id }) => !room.hasSeenRemoval(id));
     for (const event of missed) room.handleEvent(event, JSON.stringify(event));
     const bans = await this.#store.moderation.listRestricted("banned", name);
-    for (const ban of bans) room.putOut({ type: "banned", ...ban });
+    for (const ban of bans) room.expel({ type: "banned", ...ban });
   }
 
   #deactivateIfEmpty(name: string): void {

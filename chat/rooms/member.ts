@@ -20,7 +20,7 @@ export interface Receiver {
   /** Sends one frame of the room's events to the client. */
   deliver(frame: string): void;
   /** Called when the user was kicked or banned. Must end, unless the user is a moderator. */
-  onPutOut(event: Kicked | Banned): void;
+  onExpelled(event: Kicked | Banned): void;
 }
 
 /** What a room needs to know of a session. */

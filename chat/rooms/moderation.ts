@@ -10,7 +10,7 @@ const logger = getLogger(["chat", "moderation"]);
  * is done already, nothing happens.
  *
  * @param access what the client may do
- * @returns whether the client may do it: no moderator may put another one out
+ * @returns whether the client may do it: no moderator may act against another one
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
  */
 export async function moderate(

@@ -133,10 +133,10 @@ export class Room {
   }
 
   /** Ends the sessions and the streams of a user who was kicked or banned. */
-  putOut(event: Kicked | Banned): void {
+  expel(event: Kicked | Banned): void {
     if (event.type === "banned" && event.until === 0) return;
     const receivers = this.#receivers.filter(({ access }) => access.user === event.user);
-    for (const receiver of receivers) receiver.onPutOut(event);
+    for (const receiver of receivers) receiver.onExpelled(event);
   }
 
   /** Tells whether one of the last removals was of this message. */
@@ -198,7 +198,7 @@ export class Room {
       case "kicked":
       case "banned":
         this.#broadcast(event, line);
-        return this.putOut(event);
+        return this.expel(event);
       default:
         return this.#broadcast(event satisfies UnloggedEvent, line);
     }

@@ -78,7 +78,7 @@ export class EventStream implements Receiver {
     this.#writer.deliver(frame);
   }
 
-  onPutOut(event: Kicked | Banned): void {
+  onExpelled(event: Kicked | Banned): void {
     if (this.access.canModerate) return;
     const { room, address } = this.#request;
     if (event.type === "banned" && event.address) this.#hub.banAddress(room, event.user, address);

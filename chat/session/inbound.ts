@@ -71,7 +71,7 @@ export class Inbound {
   /** Since when the queue has not been empty because of the budget. */
   #waitsSinceMs: number | undefined;
   #lastWaitMs = -Infinity;
-  /** Called when nothing more is to be read of a client that has gone. */
+  /** Called by {@linkcode Inbound.close}, if the client has gone. */
   #onFinished: (() => void) | undefined;
 
   /**
@@ -116,23 +116,27 @@ export class Inbound {
 
   /**
    * Reads what a client sent before it went, as far as that has to wait for the store alone, for at
-   * most {@linkcode FINISH_TIMEOUT_MS}. Calls the function then, which must close the session.
+   * most {@linkcode FINISH_TIMEOUT_MS}, and closes then.
+   *
+   * @param onFinished called then, or when something else closes before
    */
   finish(onFinished: () => void): void {
-    if (!this.#isStarted || this.#queue.length === 0 || this.#timer !== undefined) {
-      return onFinished();
-    }
     this.#onFinished = onFinished;
-    this.#timer = setTimeout(onFinished, FINISH_TIMEOUT_MS);
+    if (!this.#isStarted || this.#queue.length === 0 || this.#timer !== undefined) {
+      return this.close();
+    }
+    this.#timer = setTimeout(() => this.close(), FINISH_TIMEOUT_MS);
   }
 
   /** Reads nothing from here on, and forgets what waits. */
   close(): void {
     clearTimeout(this.#timer);
-    this.#onFinished = undefined;
     this.#isStarted = false;
     this.#queue = [];
     this.#budget.clearWaiting();
+    const onFinished = this.#onFinished;
+    this.#onFinished = undefined;
+    onFinished?.();
   }
 
   /** What a line takes of the budget of bytes. */
@@ -170,13 +174,13 @@ export class Inbound {
       this.#handler.onLine(line, isLast);
     }
     this.#waitsSinceMs = undefined;
-    this.#onFinished?.();
+    if (this.#onFinished) this.close();
   }
 
   readonly #readLater = (): void => this.#read();
 
   #wait(waitMs: number): void {
-    if (this.#onFinished) return this.#onFinished();
+    if (this.#onFinished) return this.close();
     const now = this.#budget.nowMs;
     this.#waitsSinceMs ??= now;
     const leftMs = this.#waitsSinceMs + MAX_EXCESS_MS - now;

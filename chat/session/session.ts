@@ -1,11 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { type Access, KeysUnavailable, TokenRefused } from "../auth/access.ts";
 import { countExcess } from "../limits/excess.ts";
-import {
-  type MessageRefusal,
-  REMOVAL_BYTES,
-  type SessionBudget,
-} from "../limits/session_budget.ts";
+import type { MessageRefusal, SessionBudget } from "../limits/session_budget.ts";
 import { CLOSE, type CloseReason } from "../protocol/close_codes.ts";
 import { type ErrorReply, errorReply } from "../protocol/errors.ts";
 import type { Banned, Kicked } from "../protocol/events.ts";
@@ -174,7 +170,7 @@ export class Session implements Member, InboundHandler {
     }
   }
 
-  onPutOut(event: Kicked | Banned): void {
+  onExpelled(event: Kicked | Banned): void {
     if (this.access.canModerate) return;
     if (event.type === "banned" && event.address) {
       this.#hub.banAddress(this.#request.room, this.user, this.address);
@@ -218,7 +214,10 @@ export class Session implements Member, InboundHandler {
 
   /** Leaves the room at once, and closes the socket as soon as the peer lets it. */
   close(reason: CloseReason): void {
-    if (reason === CLOSE.tooMany && !this.#hasLeft) this.#budget.address.chargeExcess();
+    if (reason === CLOSE.tooMany && !this.#hasLeft) {
+      this.#budget.address.chargeExcess();
+      this.#budget.address.beStrict();
+    }
     this.#closeReason = reason;
     this.#writer.close(reason);
     this.#leave();
@@ -381,8 +380,7 @@ export class Session implements Member, InboundHandler {
     const { ref } = action;
     const { room } = this.#request;
     const receivers = this.#hub.countReceivers(room);
-    const extraBytes = action.type === "remove" ? REMOVAL_BYTES : 0;
-    const refusal = this.#budget.takeMessage(false, receivers, extraBytes);
+    const refusal = this.#budget.takeMessage(false, receivers, action.type === "remove");
     if (refusal) return this.#refuseForNow(refusal, ref);
     this.#inFlightBytes += MESSAGE_OVERHEAD_BYTES;
     this.#checkInFlight();

@@ -101,6 +101,7 @@ export class Writer {
   /** Sends a frame of the room's events, or queues it. */
   deliver(frame: string): void {
     if (!this.#outboundQueue) return this.#sendAfterReplies(frame);
+    if (this.#isClosed) return;
     this.#outboundQueue.push(frame);
     this.#queuedChars += frame.length;
     if (this.#queuedChars + this.#socket.bufferedAmount > this.#maxBufferedBytes) {

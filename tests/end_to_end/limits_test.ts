@@ -46,6 +46,19 @@ Deno.test("above MAX_CONNECTIONS newcomers get 503 and Retry-After", async () =>
   ]);
 });
 
+Deno.test("a join that a full server refuses costs its address nothing", async () => {
+  const env = { MAX_CONNECTIONS: "2", MAX_DELIVERED_BYTES_PER_SECOND: "1200" };
+  await using server = await startHttpServer(undefined, env);
+  const foo = await TextClient.join(server.port, "foo");
+  const bar = await TextClient.join(server.port, "bar", { room: "other" });
+  for (let i = 0; i < 3; i++) {
+    assertMatch(await requestUpgrade(server.port, "baz"), /^HTTP\/1.1 503 /);
+  }
+  await bar.leave();
+  await (await TextClient.join(server.port, "baz")).leave();
+  await foo.leave();
+});
+
 Deno.test("a client that does not answer a close frame counts until it is gone", async () => {
   await using instance = await startInstance({ MAX_CONNECTIONS: "3" });
   const foo = await TextClient.join(instance.port, "foo");

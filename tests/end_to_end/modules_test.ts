@@ -25,6 +25,32 @@ Deno.test("a program imports /client.js, and sends a message with it", async () 
   assert((await program.exit).success);
 });
 
+Deno.test("the server's modules can be loaded over HTTP, such as from JSR", async () => {
+  const root = new URL("../../", import.meta.url);
+  await using files = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    async ({ url }) => {
+      const source = await Deno.readFile(new URL(new URL(url).pathname.slice(1), root));
+      return new Response(source, { headers: { "content-type": "application/typescript" } });
+    },
+  );
+  const logtape = "data:text/javascript,export const getLogger = () => {}";
+  const importMap = JSON.stringify({ imports: { "@logtape/logtape": logtape } });
+  const module = `http://127.0.0.1:${files.addr.port}/chat/limits/connection_limit.ts`;
+  await using program = run(Deno.execPath(), [
+    ...["run", "--no-config", "--no-lock", "--allow-import", "--allow-read"],
+    `--import-map=data:application/json,${encodeURIComponent(importMap)}`,
+    `data:text/javascript,${
+      encodeURIComponent(`
+        import { ConnectionLimit } from "${module}";
+        console.log("admitted:", new ConnectionLimit(1).admits(0));
+      `)
+    }`,
+  ]);
+  await program.output.find(/^admitted: true$/);
+  assert((await program.exit).success);
+});
+
 Deno.test("the client's module is served once to those who ask again", async () => {
   await using server = await startHttpServer();
   const url = `${server.origin}/client.js`;

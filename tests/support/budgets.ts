@@ -17,4 +17,5 @@ export const UNLIMITED_ADDRESS: SharedBudget = {
   takeDelivery: () => 0,
   takeTokenCheck: () => true,
   chargeExcess: () => {},
+  beStrict: () => {},
 };

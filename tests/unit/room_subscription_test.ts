@@ -9,7 +9,7 @@ import { TEXT } from "../../chat/protocol/text.ts";
 import { Room } from "../../chat/rooms/room.ts";
 import { NO_MODERATION } from "../support/member.ts";
 import { makeRandom } from "../support/random.ts";
-import { endOfTurn, until } from "../support/wait.ts";
+import { endOfTurn, sleep, until } from "../support/wait.ts";
 
 function message(
   n: number,
@@ -160,6 +160,32 @@ Deno.test("a listener makes up for an interruption before the messages it missed
   assertEquals(delivered, texts(2, 5));
   // What is not logged may have been missed since the last message before the interruption.
   assertEquals(told, ["after 1-0, 0 delivered", "after 3-0, 4 delivered"]);
+});
+
+Deno.test("after several interruptions, a listener is told again of one, each second", async () => {
+  const told: string[] = [];
+  let isDenied = true;
+  const { subscription, logged } = makeSubscription(undefined, (last) => {
+    told.push(`after ${last}`);
+    return isDenied ? Promise.reject(new StoreUnavailable("denied")) : Promise.resolve();
+  });
+  logged.push(message(1));
+  await subscription.start();
+  const made: Promise<void>[] = [];
+  for (let i = 0; i < 5; i++) {
+    made.push(subscription.resync());
+    await sleep(20);
+  }
+  // Each of the former ones may tell it once more.
+  await sleep(1_500);
+  told.length = 0;
+  await sleep(2_000);
+  assert(told.length <= 2, `${told}`);
+  isDenied = false;
+  // Their timers do not keep the test running.
+  await Promise.all([...made, sleep(1_500)]);
+  subscription.close();
+  assertEquals(new Set(told), new Set(["after 1-0"]));
 });
 
 Deno.test("a gap before a payload of several events is filled in order", async () => {

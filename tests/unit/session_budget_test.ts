@@ -138,6 +138,17 @@ Deno.test("a client is told of the limits that there are", () => {
   });
 });
 
+Deno.test("a removal costs what Redis writes anew", () => {
+  const MIB = 1024 * 1024;
+  for (const [historyBytes, cost] of [[16 * MIB, 16 * MIB], [0, 4 * MIB]]) {
+    let delivered = 0;
+    const takeDelivery = (bytes: number) => (delivered += bytes, 0);
+    const { budget, publish } = makeBudget({ historyBytes }, { takeDelivery });
+    publish(false, 0);
+    assertEquals([budget.takeMessage(false, 0, true), delivered], [undefined, cost]);
+  }
+});
+
 Deno.test("while too much of an address waits, a client may have a message waiting", () => {
   const limits = readConfig({ LIMITS: "on", MAX_ADDRESS_BYTES_PER_SECOND: "100000" });
   const address = new AddressBudgets(limits).of("one");
@@ -158,10 +169,10 @@ Deno.test("after an address had too much waiting, each of its clients may have a
   const address = new AddressBudgets(limits, () => clock.ms).of("one");
   const client = new SessionBudget(limits, address, () => clock.ms);
   client.addWaiting(40, 0);
-  address.chargeExcess(0);
+  address.chargeExcess();
   client.addWaiting(1, 0);
   assertEquals(client.isTooMuchWaiting, false);
-  address.chargeExcess();
+  address.beStrict();
   assertEquals(client.isTooMuchWaiting, true);
   client.addWaiting(-1, 0);
   assertEquals(client.isTooMuchWaiting, false);
@@ -169,12 +180,12 @@ Deno.test("after an address had too much waiting, each of its clients may have a
   clock.ms = 9_999;
   assertEquals(client.isTooMuchWaiting, true);
   // Whoever is disconnected meanwhile does not prolong it.
-  address.chargeExcess();
+  address.beStrict();
   clock.ms = 10_000;
   assertEquals(client.isTooMuchWaiting, false);
   // Without the limit of bytes, nothing changes.
   const unlimited = new AddressBudgets(readConfig({ LIMITS: "off" }), () => clock.ms).of("one");
-  unlimited.chargeExcess();
+  unlimited.beStrict();
   assertEquals(unlimited.isTooMuchWaiting, false);
 });
 

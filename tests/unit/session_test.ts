@@ -8,6 +8,7 @@ import { JSON_LINES } from "../../chat/protocol/json.ts";
 import type { Protocol } from "../../chat/protocol/protocol.ts";
 import { TEXT } from "../../chat/protocol/text.ts";
 import { Session } from "../../chat/session/session.ts";
+import { deadline } from "../../chat/store/deadline.ts";
 import { NO_RATES, UNLIMITED_ADDRESS } from "../support/budgets.ts";
 import { sleep, until } from "../support/wait.ts";
 
@@ -18,7 +19,7 @@ const LIMITS = { maxMessageBytes: 1_000, maxBufferedBytes: MAX_BUFFERED_BYTES, m
 const FRAMES_PER_TURN = 50;
 
 /** A session whose socket sends nothing until `readEverything` is called. */
-async function makeSession(protocol: Protocol, history?: History) {
+async function makeSession(protocol: Protocol, history?: History, address = UNLIMITED_ADDRESS) {
   const sent: string[] = [];
   const left: Session[] = [];
   const published: string[] = [];
@@ -64,7 +65,8 @@ async function makeSession(protocol: Protocol, history?: History) {
     ...{ user: "foo", room: "chat", address: "127.0.0.1", access: ANYONE, protocol },
     history: history ? 200 : 0,
   };
-  const budget = new SessionBudget(NO_RATES, UNLIMITED_ADDRESS);
+  // On a busy machine, a turn in which lines are read is over by the clock too soon.
+  const budget = new SessionBudget(NO_RATES, address, () => 0);
   const session = new Session(socket as unknown as WebSocket, hub, request, LIMITS, budget);
   socket.onopen();
   await nextTimers();
@@ -338,6 +340,19 @@ Deno.test("a session whose name is taken over while it replays sends nothing mor
   }
 });
 
+Deno.test("a session that ends because of too much costs its address, once", async () => {
+  for (const reason of [CLOSE.tooMany, CLOSE.tooSlow]) {
+    const charged: string[] = [];
+    const { session } = await makeSession(JSON_LINES, undefined, {
+      ...UNLIMITED_ADDRESS,
+      chargeExcess: () => void charged.push("joins"),
+      beStrict: () => void charged.push("strict"),
+    });
+    for (let i = 0; i < 2; i++) session.close(reason);
+    assertEquals(charged, reason === CLOSE.tooMany ? ["joins", "strict"] : []);
+  }
+});
+
 Deno.test("a session that leaves is closed when its name is free", async () => {
   const { session, socket, sent, left, closedWith, release } = await makeSession(JSON_LINES);
   const lines = ['{"type":"message","text":"hi","ref":"1"}', '{"type":"leave"}', '{"type":"ping"}'];
@@ -354,14 +369,29 @@ Deno.test("a session that leaves is closed when its name is free", async () => {
 });
 
 Deno.test("what a client sent before it went is published before it leaves", async () => {
-  const { socket, left, published } = await makeSession(JSON_LINES);
+  const { session, socket, left, published } = await makeSession(JSON_LINES);
   const lines = Array.from(
     { length: 100 },
     (_, i) => JSON.stringify({ type: "message", text: "", ref: `${i}` }),
   );
   socket.onmessage({ data: lines.join("\n") } as MessageEvent);
   socket.onclose();
+  // What the room receives meanwhile waits for nobody.
+  for (const text of texts(20, MAX_BUFFERED_BYTES / 10)) session.deliver(text);
   assertEquals(left.length, 0);
   await until(() => left.length > 0);
   assertEquals(published.length, 100);
+});
+
+Deno.test("a session that ends after its client went counts as closed", async () => {
+  const line = '{"type":"message","text":""}';
+  for (const lines of [[line], ['{"type":"leave"}']]) {
+    const { session, socket, left, release } = await makeSession(JSON_LINES);
+    socket.onmessage({ data: [...Array(99).fill(line), ...lines].join("\n") } as MessageEvent);
+    socket.onclose();
+    if (lines.includes(line)) session.onNameLost("replaced");
+    release();
+    await deadline(session.closed, 1_000);
+    assertEquals(left[0], session);
+  }
 });

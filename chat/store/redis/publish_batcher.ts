@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers";
 import { BEFORE_FIRST_ID } from "../../protocol/ids.ts";
 import { type LogLimits, Muted, OutOfOrder, TooManyRefs } from "../store.ts";
 import type { CommandConnection } from "./connections.ts";

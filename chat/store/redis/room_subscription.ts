@@ -278,7 +278,7 @@ export class RoomSubscription implements LogObserver {
     const wasAhead = !this.#isPossible(this.#position!);
     // Whoever joins before the first of them must not be told of a position that the log has left.
     const prev = entries[0]?.event.prev ?? this.#position;
-    if (!isInLog && prev !== this.#position && !this.#isLedOn()) this.#goOnAfter(prev!);
+    if (!isInLog && prev !== this.#position && !this.#isNextBuffered()) this.#goOnAfter(prev!);
 
     const isInPage = (id: string) => entries.some(({ event }) => event.id === id);
     // The log began anew, perhaps with a message whose instance had not heard those before it.
@@ -325,7 +325,7 @@ export class RoomSubscription implements LogObserver {
   }
 
   /** Whether a message in the buffer follows the last one that was delivered. */
-  #isLedOn(): boolean {
+  #isNextBuffered(): boolean {
     return Array.from(this.#buffer).some(({ event }) =>
       event.type === "message" && this.#isNext(event)
     );
