@@ -21,8 +21,11 @@ import type { SeenIds } from "./scripts.ts";
 
 const logger = getLogger(["chat", "redis"]);
 
-/** The pause before a failed read of the log is retried, in milliseconds. */
-const RETRY_DELAY_MS = 100;
+/** By how much the pause grows before a failed read of the log is retried, in milliseconds. */
+const RETRY_DELAY_STEP_MS = 100;
+
+/** The longest such pause, in milliseconds: a thousand rooms may be waiting. */
+const MAX_RETRY_DELAY_MS = 1_000;
 
 /**
  * The gap fill pauses after this many characters, so that a burst of old messages does not make
@@ -255,7 +258,7 @@ export class RoomSubscription implements LogObserver {
         this.#endInterruption();
       } catch (error) {
         if (failures++ === 0) ignoreOutage(error);
-        await sleep(RETRY_DELAY_MS);
+        await sleep(Math.min(MAX_RETRY_DELAY_MS, RETRY_DELAY_STEP_MS * failures));
       }
     }
   }
