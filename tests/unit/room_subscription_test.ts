@@ -56,6 +56,7 @@ function makeSubscription(
     readBefore: (_room: string, id: string, count: number) =>
       Promise.resolve(logged.filter(({ event }) => isLater(id, event.id)).slice(-count)),
     mayHaveExpired: (id: string) => id === "0-0",
+    mayHaveBeenLeft: () => false,
     highestPossibleId: () => HIGHEST_POSSIBLE,
   } as unknown as Log;
   const source = {

@@ -365,15 +365,18 @@ export class RoomSubscription implements LogObserver {
 
   #tellResync(last: string, gap: boolean): void {
     const position = this.#position!;
+    const wasLeft = this.#log.mayHaveBeenLeft(this.#room, position);
     if (gap) {
       this.#isInterrupted = false;
       if (this.#isGapTold && last === position) return;
-      logger.error(
-        "Room {room}: messages after {position} may be missing: Redis has lost them, or " +
-          "HISTORY_LIMIT or HISTORY_BYTES is too small for an outage",
-        { room: this.#room, position },
-      );
-    } else if (!this.#log.mayHaveExpired(position)) {
+      if (!wasLeft) {
+        logger.error(
+          "Room {room}: messages after {position} may be missing: Redis has lost them, or " +
+            "HISTORY_LIMIT or HISTORY_BYTES is too small for an outage",
+          { room: this.#room, position },
+        );
+      }
+    } else if (!wasLeft && !this.#log.mayHaveExpired(position)) {
       logger.warn(
         "Room {room}: {position} was delivered, but the log does not have it, and goes on after " +
           "{last}: Redis has lost it, or another program has forged it",
