@@ -191,6 +191,23 @@ for (const first of ["new", "former"] as const) {
   });
 }
 
+Deno.test("a user who was seen leaving is seen joining once, also with two devices", async () => {
+  await using redis = await startRedis();
+  await using one = await startPresence(redis, "one");
+  await using two = await startPresence(redis, "two");
+  await one.start();
+  await two.start();
+  for (const session of ["s1", "s2"]) {
+    assertEquals(await two.claims.claim("r", "foo", session, { maxDevices: 2 }), "claimed");
+  }
+  await two.caughtUp();
+  await redis.command("PUBLISH", "chat:r", '\x1e{"type":"left","user":"foo"}');
+  await two.caughtUp();
+  for (let i = 0; i < 2; i++) await two.sweeper.sweep("r");
+  await one.caughtUp();
+  assertEquals(one.seen, ["joined foo", "added foo", "left foo", "joined foo"]);
+});
+
 Deno.test("a former id that comes back with old data does not stop the ring", async () => {
   await using redis = await startRedis();
   await using one = await startPresence(redis, "one");

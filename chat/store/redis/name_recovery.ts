@@ -226,7 +226,8 @@ export function makeNameRecovery(
   async function announcePresent(room: string): Promise<void> {
     const seenLeaving = claims.heldIn(room).all().filter(({ lastSeen }) => lastSeen === "left");
     if (seenLeaving.length === 0) return;
-    await announceJoined(room, seenLeaving);
+    const oneOfEach = new Map(seenLeaving.map((claim) => [claim.user, claim]));
+    await announceJoined(room, [...oneOfEach.values()]);
     for (const claim of seenLeaving) claim.lastSeen = "joined";
   }
 
