@@ -37,7 +37,7 @@ const RENDER_MS = 500;
 /** How long the form waits for the server. */
 const JOIN_TIMEOUT_MS = 2_000;
 
-/** How long to wait before the list of users is read again, when that failed. */
+/** How long to wait before the list of users is read again, when that failed, or it is wrong. */
 const READ_AGAIN_MS = 5_000;
 
 /** What a conversation tells the page. */
@@ -304,7 +304,14 @@ export class Conversation {
     this.#handlers.onChange();
   }
 
-  #onPresence({ type, user }: { readonly type: "joined" | "left"; readonly user: string }): void {
+  #onPresence(
+    { type, user, users }: {
+      readonly type: "joined" | "left";
+      readonly user: string;
+      /** How many users are in the room, after one has joined. */
+      readonly users?: number;
+    },
+  ): void {
     const isHere = type === "joined";
     this.#changes.set(user, isHere);
     if (!isHere && this.#typing.delete(user)) this.#render();
@@ -312,20 +319,26 @@ export class Conversation {
     isHere ? this.people.add(user) : this.people.delete(user);
     this.#timeline.addPresence(type, user);
     this.#handlers.onChange();
+    // Nobody is told who joined or left while the server was cut off from its store.
+    if (users !== undefined && users !== this.people.count) this.#readPeopleLater();
+  }
+
+  #readPeopleLater(): void {
+    const changes = this.#changes, chat = this.#chat;
+    setTimeout(() => {
+      if (this.#changes === changes && chat.state === "connected") this.#readPeople();
+    }, READ_AGAIN_MS);
   }
 
   /** Reads who is here. Until then, joins and leaves are no news. */
   async #readPeople(): Promise<void> {
     this.#knowsPeople = false;
     const changes = this.#changes = new Map();
-    const chat = this.#chat;
     let users: Set<string>;
     try {
-      users = new Set(await chat.users());
+      users = new Set(await this.#chat.users());
     } catch {
-      setTimeout(() => {
-        if (this.#changes === changes && chat.state === "connected") this.#readPeople();
-      }, READ_AGAIN_MS);
+      if (this.#changes === changes) this.#readPeopleLater();
       return;
     }
     // Another welcome came, and the list is read again.

@@ -4,13 +4,15 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { isLater } from "../../chat/protocol/ids.ts";
+import { LONE_LOG_SECONDS } from "../../chat/store/store.ts";
 import { assertLogged, rowOf } from "../support/fault_table.ts";
-import { startInstance } from "../support/instance.ts";
+import { messageOf, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { assertWords, countGaps, startPair } from "../support/pair.ts";
 import { untilReady } from "../support/readiness.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
+import { sleep, until } from "../support/wait.ts";
 
 const LOG = "{chat:r}:log";
 
@@ -131,6 +133,25 @@ Deno.test("what an instance had not heard before the log was deleted may be miss
     assertWords(client, 4);
     assertEquals([countGaps(client), client.all("resync")], [0, []]);
   }
+});
+
+Deno.test("a log that has ended because nobody was in its room counts as lost nowhere", async () => {
+  await using redis = await startRedis();
+  // Of a user who has left, and was always alone there.
+  const id = `${Date.now() - 1000 * LONE_LOG_SECONDS - 1}-0`;
+  await redis.command("XADD", "{chat}:log", id, "rest", '"user":"foo","text":"hi"}', "prev", "0-0");
+  await using empty = await startInstance(redis.env);
+  await using other = await startInstance(redis.env);
+  const foo = await TextClient.join(other.port, "foo");
+  await redis.command("DEL", "{chat}:log");
+  await redis.command("CLIENT", "KILL", "TYPE", "pubsub");
+  const { lines } = rowOf("Redis has lost messages");
+  // Where somebody is in the room, the log would not have ended.
+  await assertLogged(other, lines);
+  await until(() => empty.output.all.some((line) => /chat-subscriber is back/.test(line)), 20);
+  await sleep(500);
+  assertEquals(empty.output.all.filter((line) => lines[0].test(messageOf(line))), []);
+  await foo.leave();
 });
 
 Deno.test("a client that returns to a log that lost its end is told of the gap", async () => {

@@ -5,7 +5,7 @@ import { startHttpServer } from "../support/http_server.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { startProxy } from "../support/proxy.ts";
-import { startRedis } from "../support/redis.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { makeToken, SECRET } from "../support/tokens.ts";
 import { sleep, until } from "../support/wait.ts";
@@ -38,6 +38,7 @@ Deno.test("people talk with the page", async (t) => {
   // They wait most of the time.
   const atOnce = { sanitizeExit: false, sanitizeOps: false, sanitizeResources: false };
   const steps: Record<string, () => Promise<void>> = {
+    "a join that nobody was told of": () => missJoin(browser, redis, one),
     "ten seconds offline": () => goOffline(browser, one),
     "ten seconds without an answer": () => cutOff(browser, one),
     "ten seconds without the instance, which is killed": () =>
@@ -116,6 +117,21 @@ async function talk(browser: Browser, one: Instance, two: Instance): Promise<voi
   await ben.close();
   await pi.until("ben: has left the chat!");
   await untilTrue(anna, "document.querySelectorAll('.person').length === 2");
+  await pi.leave();
+}
+
+/** As after a moment in which the instance was cut off from Redis. */
+async function missJoin(browser: Browser, redis: TestRedis, one: Instance): Promise<void> {
+  await using context = await browser.newContext({ viewport: VIEWPORT });
+  const page = await join(context, one, "missed", "anna");
+  await untilTrue(page, "document.querySelectorAll('.person').length === 1");
+  // Another instance, so that no sweep takes the name away.
+  await redis.command("ZADD", "chat-leases", `${Date.now() + 10_000}`, "other-1");
+  await redis.command("HSET", "{chat-users:missed}:owners", "ben", "other-1 1 s 0 -");
+  await redis.command("SADD", "chat-users:missed", "ben");
+  const pi = await TextClient.join(one.port, "pi", { room: "missed" });
+  await untilTrue(page, "document.querySelectorAll('.person').length === 3");
+  assertEquals(await peopleOf(page), ["anna", "ben", "pi"]);
   await pi.leave();
 }
 

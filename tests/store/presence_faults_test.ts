@@ -164,6 +164,50 @@ Deno.test("a sweep during a recovery takes no name back", async () => {
   assertEquals(one.seen.filter((event) => event.startsWith("lost")), ["lost foo: taken"]);
 });
 
+for (const first of ["new", "former"] as const) {
+  Deno.test(`who has moved since the state that Redis is back at stays: ${first} one first`, async () => {
+    await using redis = await startRedis();
+    await using one = await startPresence(redis, "one");
+    await using two = await startPresence(redis, "two");
+    await one.start();
+    await two.start();
+    assertEquals(await one.claims.claim("r", "foo", "s1"), "claimed");
+    const owner = await redis.command("HGET", OWNERS, "foo") as string;
+    await one.claims.release("r", "foo", "s1");
+    assertEquals(await two.claims.claim("r", "foo", "s2"), "claimed");
+    await Promise.all([one.caughtUp(), two.caughtUp()]);
+
+    // As after a failover to a replica that had lagged, or with an older snapshot.
+    await redis.command("HSET", OWNERS, "foo", owner);
+    const [earlier, later] = first === "new" ? [two, one] : [one, two];
+    await earlier.recovery.reconnect();
+    await two.caughtUp();
+    await later.recovery.reconnect();
+    await two.sweeper.sweep("r");
+    assertEquals([await ownerOf(redis, "foo"), await redis.users("r")], ["two-2", ["foo"]]);
+    await one.caughtUp();
+    const again = first === "new" ? [] : ["left foo", "joined foo"];
+    assertEquals(one.seen, ["joined foo", "left foo", "joined foo", ...again]);
+  });
+}
+
+Deno.test("a user who was seen leaving is seen joining once, also with two devices", async () => {
+  await using redis = await startRedis();
+  await using one = await startPresence(redis, "one");
+  await using two = await startPresence(redis, "two");
+  await one.start();
+  await two.start();
+  for (const session of ["s1", "s2"]) {
+    assertEquals(await two.claims.claim("r", "foo", session, { maxDevices: 2 }), "claimed");
+  }
+  await two.caughtUp();
+  await redis.command("PUBLISH", "chat:r", '\x1e{"type":"left","user":"foo"}');
+  await two.caughtUp();
+  for (let i = 0; i < 2; i++) await two.sweeper.sweep("r");
+  await one.caughtUp();
+  assertEquals(one.seen, ["joined foo", "added foo", "left foo", "joined foo"]);
+});
+
 Deno.test("a former id that comes back with old data does not stop the ring", async () => {
   await using redis = await startRedis();
   await using one = await startPresence(redis, "one");

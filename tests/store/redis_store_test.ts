@@ -398,6 +398,7 @@ Deno.test("redis: a log keeps its time if someone joins while it is shortened", 
     nowMs: Date.now,
     observerOf: () => undefined,
     hasName: () => false,
+    hasMembers: () => false,
   });
   const lifetime = manageLogLifetime(commands, log, LASTING.historySeconds, Date.now);
   await log.publish("r", "foo", "a");
@@ -446,6 +447,7 @@ Deno.test("redis: of two messages that were delivered with one id, either is fou
     nowMs: Date.now,
     observerOf: () => undefined,
     hasName: () => false,
+    hasMembers: () => false,
   });
   await log.publish("r", "foo", "a");
   const id = await log.publish("r", "foo", "b");

@@ -34,6 +34,7 @@ function makeSubscription(
   const logged: { event: Message; line: string }[] = [];
   const delivered: string[] = [];
   let failures = 0;
+  let reads = 0;
   let duringPing = () => {};
   const log = {
     newest() {
@@ -41,6 +42,7 @@ function makeSubscription(
       return Promise.resolve(logged.at(-1)?.event.id ?? "0-0");
     },
     readFrom(_room: string, position: string, count: number) {
+      reads++;
       if (failures-- > 0) return Promise.reject(new StoreUnavailable("unavailable"));
       return Promise.resolve(
         logged.filter(({ event }) => !isLater(position, event.id)).slice(0, count),
@@ -54,6 +56,7 @@ function makeSubscription(
     readBefore: (_room: string, id: string, count: number) =>
       Promise.resolve(logged.filter(({ event }) => isLater(id, event.id)).slice(-count)),
     mayHaveExpired: (id: string) => id === "0-0",
+    mayHaveBeenLeft: () => false,
     highestPossibleId: () => HIGHEST_POSSIBLE,
   } as unknown as Log;
   const source = {
@@ -81,6 +84,7 @@ function makeSubscription(
     delivered,
     /** Makes the next reads of the log fail. */
     failReads: (times: number) => failures = times,
+    countReads: () => reads,
     /** Runs while a gap fill awaits its ping: what the channel receives then. */
     whilePinging: (body: () => void) => duringPing = body,
   };
@@ -155,6 +159,8 @@ Deno.test("a listener makes up for an interruption before the messages it missed
   logged.push(message(5));
   receive(message(5).line);
   isDenied = false;
+  // The timer of `made` alone does not keep the process alive.
+  await until(() => told.length === 2, 20);
   await made;
   subscription.close();
   assertEquals(delivered, texts(2, 5));
@@ -239,6 +245,16 @@ Deno.test("failed reads are retried, and the start is the newest message then", 
   receive(message(3).line);
   await subscription.resync();
   assertEquals(delivered, ["message 2", "message 3"]);
+});
+
+Deno.test("failed reads are retried less and less often", async () => {
+  const { subscription, countReads, failReads } = makeSubscription();
+  await subscription.start();
+  failReads(Infinity);
+  subscription.resync();
+  await sleep(2_000);
+  subscription.close();
+  assert(countReads() < 10, `the log was read ${countReads()} times`);
 });
 
 Deno.test("after a loss of the log's end, what was not received may be missing", async () => {

@@ -3,6 +3,7 @@ import { BEFORE_FIRST_ID, isLater, nextId, previousId, timestampOf } from "../..
 import {
   type LogEntry,
   type LogLimits,
+  LONE_LOG_SECONDS,
   type Sender,
   StoreOutcomeUnknown,
   StoreUnavailable,
@@ -57,17 +58,20 @@ export class Log {
   readonly #nowMs: () => number;
   readonly #remove: ReturnType<typeof defineRemove>;
   readonly #hasName: (room: string, user: string, session: string) => boolean;
+  readonly #hasMembers: (room: string) => boolean;
   readonly #retrier = new PublishRetrier();
 
   /**
    * @param options.nowMs the time by the clock of Redis
    * @param options.observerOf who receives the messages of a room
    * @param options.hasName whether a session of this instance has a name in a room
+   * @param options.hasMembers whether any session of this instance has one there
    */
   constructor(connection: CommandConnection, limits: LogLimits, options: {
     nowMs: () => number;
     observerOf: (room: string) => LogObserver | undefined;
     hasName: (room: string, user: string, session: string) => boolean;
+    hasMembers: (room: string) => boolean;
   }) {
     this.#connection = connection;
     this.#batcher = makePublishBatcher(connection, limits, options);
@@ -75,6 +79,7 @@ export class Log {
     this.#nowMs = options.nowMs;
     this.#remove = defineRemove(connection, limits.historySeconds);
     this.#hasName = options.hasName;
+    this.#hasMembers = options.hasMembers;
   }
 
   /**
@@ -157,6 +162,11 @@ export class Log {
   /** Tells whether a message is so old that the log need not have it any more. */
   mayHaveExpired(id: string): boolean {
     return timestampOf(id) < this.#nowMs() - this.#historySeconds * 1000;
+  }
+
+  /** Tells whether the log may have ended after a message because nobody was in the room. */
+  mayHaveBeenLeft(room: string, id: string): boolean {
+    return !this.#hasMembers(room) && timestampOf(id) < this.#nowMs() - LONE_LOG_SECONDS * 1000;
   }
 
   /**

@@ -17,6 +17,8 @@ import { type Claimant, defineClaimScripts } from "./scripts.ts";
 export interface Claim extends Claimant {
   /** When it was claimed, by the clock of Redis. */
   claimedAtMs: number;
+  /** What the room has seen last of the user, after the claim. */
+  lastSeen?: "joined" | "left";
 }
 
 /** A claim to a name in a room that Redis could not free. */
@@ -198,6 +200,11 @@ export class NameClaims {
   note(room: string, event: RoomEvent): boolean {
     const names = this.#rooms.get(room);
     if (!names) return false;
+    if (event.type === "left") {
+      // Redis may be back at an earlier state, in which the user had another session.
+      for (const claim of names.held.of(event.user)) claim.lastSeen &&= "left";
+      return false;
+    }
     if (event.type !== "added" && event.type !== "joined" && event.type !== "replaced") {
       return false;
     }
@@ -207,6 +214,9 @@ export class NameClaims {
       this.#confirm(names, claim);
     }
     const held = names.held.of(event.user);
+    for (const claim of held) {
+      if (claim.session === event.session) claim.lastSeen = "joined";
+    }
     if (event.type === "replaced") {
       names.unconfirmed.delete(event.former);
       const former = held.find(({ session }) => session === event.former);

@@ -222,6 +222,15 @@ export function makeNameRecovery(
     );
   }
 
+  /** Announces the users of this instance who were seen leaving, although they are there. */
+  async function announcePresent(room: string): Promise<void> {
+    const seenLeaving = claims.heldIn(room).all().filter(({ lastSeen }) => lastSeen === "left");
+    if (seenLeaving.length === 0) return;
+    const oneOfEach = new Map(seenLeaving.map((claim) => [claim.user, claim]));
+    await announceJoined(room, [...oneOfEach.values()]);
+    for (const claim of seenLeaving) claim.lastSeen = "joined";
+  }
+
   /** Gives up the lease. */
   async function close(): Promise<void> {
     isClosing = true;
@@ -241,6 +250,6 @@ export function makeNameRecovery(
     async settled(): Promise<void> {
       await running?.catch(() => {});
     },
-    ...{ start, renewLease, reconnect, recover, reclaim, freeOwnerless, close },
+    ...{ start, renewLease, reconnect, recover, reclaim, freeOwnerless, announcePresent, close },
   };
 }

@@ -57,6 +57,7 @@ export async function openRedisStore(
     observerOf: (room) => subscriptions.get(room),
     hasName: (room, user, session) =>
       !recovery.mayHaveLostNames && claims.find(room, user, session) !== undefined,
+    hasMembers: (room) => claims.heldIn(room).size > 0,
   });
   const lifetime = manageLogLifetime(
     ...[commands, log, limits.historySeconds, () => instances.nowMs] as const,

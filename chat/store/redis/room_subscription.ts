@@ -21,8 +21,11 @@ import type { SeenIds } from "./scripts.ts";
 
 const logger = getLogger(["chat", "redis"]);
 
-/** The pause before a failed read of the log is retried, in milliseconds. */
-const RETRY_DELAY_MS = 100;
+/** By how much the pause grows before a failed read of the log is retried, in milliseconds. */
+const RETRY_DELAY_STEP_MS = 100;
+
+/** The longest such pause, in milliseconds: a thousand rooms may be waiting. */
+const MAX_RETRY_DELAY_MS = 1_000;
 
 /**
  * The gap fill pauses after this many characters, so that a burst of old messages does not make
@@ -255,7 +258,7 @@ export class RoomSubscription implements LogObserver {
         this.#endInterruption();
       } catch (error) {
         if (failures++ === 0) ignoreOutage(error);
-        await sleep(RETRY_DELAY_MS);
+        await sleep(Math.min(MAX_RETRY_DELAY_MS, RETRY_DELAY_STEP_MS * failures));
       }
     }
   }
@@ -362,15 +365,18 @@ export class RoomSubscription implements LogObserver {
 
   #tellResync(last: string, gap: boolean): void {
     const position = this.#position!;
+    const wasLeft = this.#log.mayHaveBeenLeft(this.#room, position);
     if (gap) {
       this.#isInterrupted = false;
       if (this.#isGapTold && last === position) return;
-      logger.error(
-        "Room {room}: messages after {position} may be missing: Redis has lost them, or " +
-          "HISTORY_LIMIT or HISTORY_BYTES is too small for an outage",
-        { room: this.#room, position },
-      );
-    } else if (!this.#log.mayHaveExpired(position)) {
+      if (!wasLeft) {
+        logger.error(
+          "Room {room}: messages after {position} may be missing: Redis has lost them, or " +
+            "HISTORY_LIMIT or HISTORY_BYTES is too small for an outage",
+          { room: this.#room, position },
+        );
+      }
+    } else if (!wasLeft && !this.#log.mayHaveExpired(position)) {
       logger.warn(
         "Room {room}: {position} was delivered, but the log does not have it, and goes on after " +
           "{last}: Redis has lost it, or another program has forged it",

@@ -105,6 +105,7 @@ export function makeSweeper(
     }
     // A claim that was lost in an outage has reached Redis after the recovery.
     for (const id of formerIds) await reaper.reap(room, id);
+    await recovery.announcePresent(room);
     if (users > names) ({ names, users, isMarked } = await read(room));
     const isDoubtful = users > names || isMarked;
     if (isDoubtful) await recovery.freeOwnerless(room);
