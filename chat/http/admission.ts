@@ -32,7 +32,7 @@ export function makeAdmission(
     }
     const access = authenticate ? await authenticateRequest(authenticate, request) : ANYONE;
     if (access.user === undefined && need !== "read") {
-      throw forbid("this needs authentication, which is off on this server");
+      throw forbid("this needs authentication: start the server with AUTH_SECRET or AUTH_JWKS_URL");
     }
     if (!access.allowsRoom(room)) throw forbid(`the token does not allow the room ${room}`);
     if (need === "publish" && !access.canPublish || need === "moderate" && !access.canModerate) {

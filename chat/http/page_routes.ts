@@ -29,6 +29,13 @@ export function pageRoutes(load: () => Promise<Page>): Route[] {
     };
   }
   return [
+    {
+      method: "GET",
+      path: /^\/(?:r\/.*)?$/,
+      needs: "nothing",
+      isFor: asksForWebSocket,
+      handle: () => refuse(STATUS_CODE.NotFound, "WebSocket clients join at /chat/{user}?room={room}"),
+    },
     { ...assetRoute(/^\/(?:r\/.*|chat(?:\/.*)?)?$/, "index"), isFor: prefersHtml },
     {
       method: "GET",

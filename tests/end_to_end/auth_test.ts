@@ -294,9 +294,10 @@ Deno.test("deno task token makes tokens that the server takes", async () => {
   const [token, listener, badName, ...badOptions] = await Promise.all([
     make("Zoë", "--rooms=red,team-*", "--moderate"),
     make("foo", "--rooms=red", "--listen", "--seconds=60"),
-    make("a:b"),
-    make("foo", "--moderate=false"),
-    make("foo", "--seconds=1h"),
+    make("a:b", "--rooms=red"),
+    make("foo"),
+    make("foo", "--rooms=red", "--moderate=false"),
+    make("foo", "--rooms=red", "--seconds=1h"),
   ]);
   const url = `${server.origin}/rooms/team-a/bans`;
   assertEquals((await ask(url, { authorization: `Bearer ${token}` }))[0], 200);
