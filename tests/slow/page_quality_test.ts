@@ -250,13 +250,13 @@ async function checkSettings(browser: Browser): Promise<void> {
     untilTrue(page, `JSON.parse(localStorage.settings).notifications === "${value}"`);
   await page.locator(".icon-settings").click();
   await page.evaluate("globalThis.answer = 'denied'");
-  await page.locator('label:has-text("Bei allen Nachrichten")').click();
+  await page.locator('label:text-is("Alle")').click();
   await page.locator("text=Dein Browser blockiert sie").waitFor();
   await notificationsAre("off");
   await page.keyboard.press("Escape");
   await page.evaluate("answer = 'granted'; Notification.permission = 'default'");
   await page.locator(".icon-settings").click();
-  await page.locator('label:has-text("Wenn ich erwähnt werde")').click();
+  await page.locator('label:text-is("Erwähnungen")').click();
   await page.locator('label:has-text("Dunkel")').click();
   await notificationsAre("mentions");
   await page.keyboard.press("Escape");
