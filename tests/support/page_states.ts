@@ -207,7 +207,10 @@ async function visitServerWithTokens(
   await visit("reconnecting", page);
   proxy.unblock();
   await page.locator(".gap").waitFor();
-  await page.evaluate("document.querySelector('.gap').scrollIntoView({ block: 'center' })");
+  await page.evaluate(`{
+    document.querySelector("#status").textContent = "";
+    document.querySelector(".gap").scrollIntoView();
+  }`);
   await page.locator(".jump:visible").waitFor();
   await visit("gap", page);
 
