@@ -331,8 +331,9 @@ async function checkPhone(browser: Browser, locale: string): Promise<void> {
   await page.locator(".menu-item >> nth=1").click();
   await page.locator("#status:not(:empty)").waitFor();
   const isCovered = await page.evaluate<boolean>(`
-    const { x, y, width, height } = document.querySelector(".people-search").getBoundingClientRect();
-    !document.elementFromPoint(x + width / 2, y + height / 2).matches(".people-search")
+    const field = document.querySelector(".people-search");
+    const { x, y, width, height } = field.getBoundingClientRect();
+    document.elementFromPoint(x + width / 2, y + height / 2) !== field
   `);
   assert(!isCovered, "a notice covers the search field");
 }
