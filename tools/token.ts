@@ -9,7 +9,7 @@ import { SignJWT } from "jose";
 import { parseUser } from "../chat/protocol/names.ts";
 import { ConfigError, readConfig } from "../chat/mod.ts";
 
-const USAGE = `Usage: deno task token USER [OPTIONS]
+const USAGE = `Usage: deno task token USER --rooms=ROOMS [OPTIONS]
 
 Prints a token that is signed with AUTH_SECRET.
 
@@ -18,7 +18,7 @@ Prints a token that is signed with AUTH_SECRET.
 --moderate            the user may moderate
 --seconds=3600        for how long the token is valid`;
 
-const { user, rooms = "", listen, moderate, seconds } = readArguments();
+const { user, rooms, listen, moderate, seconds } = readArguments();
 const { auth } = readConfigOrFail();
 if (auth?.secret === undefined) {
   fail("set AUTH_SECRET to the server's; with AUTH_JWKS_URL, its issuer makes the tokens");
@@ -52,8 +52,9 @@ function readArguments() {
       },
     });
     const seconds = Number(values.seconds);
-    if (user && more.length === 0 && Number.isSafeInteger(seconds) && seconds > 0) {
-      return { ...values, user, seconds };
+    const { rooms } = values;
+    if (user && more.length === 0 && rooms && Number.isSafeInteger(seconds) && seconds > 0) {
+      return { ...values, user, rooms, seconds };
     }
   } catch {
     // The usage says it.

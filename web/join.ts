@@ -62,8 +62,10 @@ export function makeJoinForm(
     { class: "join", novalidate: true, onsubmit: submit },
     h("h1", {}, text("joinTitle")),
     h("p", {}, text("joinLead")),
-    h("div", { class: "field" }, h("label", { for: user.id }, text("yourName")), user),
-    h("div", { class: "field" }, h("label", { for: room.id }, text("room")), room),
+    h("label", { for: user.id }, text("yourName")),
+    user,
+    h("label", { for: room.id }, text("room")),
+    room,
     error,
     button,
   );

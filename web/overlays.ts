@@ -75,7 +75,8 @@ const MARGIN_PX = 4;
  * @param label what the menu is about, for screen readers
  */
 export function openMenu(anchor: HTMLElement, label: string, items: readonly MenuItem[]): void {
-  const placeAgain = () => place(menu, anchor);
+  // Now, and after the log has scrolled, which observes its size too.
+  const observer = new ResizeObserver(() => place(menu, anchor));
   const menu = h("div", {
     class: "menu",
     role: "menu",
@@ -84,7 +85,7 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
     onkeydown: (event: KeyboardEvent) => moveFocus(menu, event),
     ontoggle: ({ newState }: ToggleEvent) => {
       if (newState === "open") return;
-      removeEventListener("resize", placeAgain);
+      observer.disconnect();
       anchor.ariaExpanded = "false";
       menu.remove();
     },
@@ -101,8 +102,7 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
   (anchor.closest("#main, #rooms, #people") ?? document.body).append(menu);
   menu.showPopover();
   anchor.ariaExpanded = "true";
-  placeAgain();
-  addEventListener("resize", placeAgain);
+  observer.observe(document.body);
   (menu.firstElementChild as HTMLElement).focus();
 }
 

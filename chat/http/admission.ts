@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { STATUS_CODE } from "@std/http/status";
 import {
   type Access,
@@ -10,6 +11,8 @@ import { quote } from "../protocol/names.ts";
 import type { ModerationStore } from "../store/moderation.ts";
 import { Refused } from "./responses.ts";
 import type { Admission, RouteRequest } from "./route.ts";
+
+const logger = getLogger(["chat", "http"]);
 
 const TOKEN_PREFIX = "token.";
 
@@ -25,14 +28,23 @@ export function makeAdmission(
   authenticate: Authenticate | undefined,
   isBanned: ModerationStore["isBanned"],
 ): Admission {
+  let hasWarned = false;
+  /** The page itself cannot learn why: to a request that tells, a browser adds no origin. */
+  function warnOfOwnPage(origin: string, { host }: URL): void {
+    const own = URL.parse(origin);
+    if (hasWarned || own?.host !== host) return;
+    hasWarned = true;
+    logger.warn`The server refuses its own page: add ${own.origin} to ALLOWED_ORIGINS`;
+  }
   return async (request, need, room) => {
     const origin = request.request.headers.get("origin");
     if (origin !== null && allowedOrigins && !allowedOrigins.includes(origin)) {
+      warnOfOwnPage(origin, request.url);
       throw new Refused(STATUS_CODE.Forbidden, `pages of ${quote(origin)} may not use this server`);
     }
     const access = authenticate ? await authenticateRequest(authenticate, request) : ANYONE;
     if (access.user === undefined && need !== "read") {
-      throw forbid("this needs authentication, which is off on this server");
+      throw forbid("this needs authentication: start the server with AUTH_SECRET or AUTH_JWKS_URL");
     }
     if (!access.allowsRoom(room)) throw forbid(`the token does not allow the room ${room}`);
     if (need === "publish" && !access.canPublish || need === "moderate" && !access.canModerate) {

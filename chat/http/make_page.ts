@@ -142,8 +142,9 @@ function fillIndex(html: string, folder: string, texts: ReadonlyMap<string, stri
     }
   }
   const links = [...preloaded]
-    .map((path) => `<link rel="modulepreload" href="${folder}${path}">\n    `);
+    .map((path) => `<link rel="modulepreload" href="${folder}${path}">`);
   return html
+    .replaceAll(/>\s+</g, "><")
     .replace(/(?=<script type="module")/, links.join(""))
     .replaceAll(/\b(href|src)="([^"/#]+)"/g, (_, attribute, path) => {
       if (texts.has(served(path))) return `${attribute}="${folder}${served(path)}"`;

@@ -10,9 +10,6 @@ import { asksForWebSocket } from "./upgrade.ts";
 /** The script that helps a page of another version to find its files. */
 const LOAD_AGAIN = "load_again.js";
 
-/** The two addresses that are of the page for browsers alone. */
-const OTHERWISE = { vary: "accept" };
-
 /**
  * Makes the routes of the page and of the client. To `/`, `/r/{room}` and `/chat/{user}` the server
  * responds with the page if HTML is preferred, whatever the names are: the page says what is wrong.
@@ -34,17 +31,17 @@ export function pageRoutes(load: () => Promise<Page>): Route[] {
       method: "GET",
       path: /^\/$/,
       needs: "nothing",
-      handle: () => plain(STATUS_CODE.OK, "you are good to go!", OTHERWISE),
+      handle: ({ request }) => respondProgram(request, "you are good to go!"),
     },
     {
       method: "GET",
       path: /^\/r\/(.*)$/,
       needs: "nothing",
-      handle({ segments: [room] }) {
+      handle({ request, segments: [room] }) {
         const line = `browsers join here, WebSocket clients at /chat/{user}?room=${
           parseRoom([room])
         }`;
-        return plain(STATUS_CODE.OK, `${line}\n`, OTHERWISE);
+        return respondProgram(request, `${line}\n`);
       },
     },
     assetRoute(/^\/client\.js$/, "client"),
@@ -63,6 +60,13 @@ export function pageRoutes(load: () => Promise<Page>): Route[] {
       },
     },
   ];
+}
+
+/** Responds to who does not prefer HTML, where the page is for browsers. */
+function respondProgram(request: Request, line: string): Response {
+  return asksForWebSocket(request)
+    ? refuse(STATUS_CODE.NotFound, "WebSocket clients join at /chat/{user}?room={room}")
+    : plain(STATUS_CODE.OK, line, { vary: "accept" });
 }
 
 function prefersHtml(request: Request): boolean {

@@ -29,6 +29,9 @@ const Refs = v.fallback(v.object({ ref: ValidRef, after: ValidRef }), {});
 /** A batched frame ends after about this many characters, unless a single line is longer. */
 const BATCHED_FRAME_CHARS = 64 * 1024;
 
+/** The shortest line that is published. */
+const EXAMPLE = '{"type":"message","text":"hi"}';
+
 /** How much of an issue an error tells. */
 const MAX_ISSUE_CHARS = 100;
 
@@ -59,7 +62,7 @@ function decode(line: string): Decoded | undefined {
     // The line may have a token in it, so nothing of it is quoted.
     const [place] =
       / at position \d+(?= \(line \d+ column \d+\)$)/.exec((error as Error).message) ?? [""];
-    return errorReply.badMessage(`the line is not JSON${place}`);
+    return errorReply.badMessage(`the line is not JSON${place}: send lines such as ${EXAMPLE}`);
   }
   return validate(value);
 }
@@ -78,7 +81,12 @@ function explain(issue: v.BaseIssue<unknown>, value: unknown): BadLine {
   return { ...errorReply.badMessage(words.slice(0, MAX_ISSUE_CHARS), ref), after };
 }
 
-function describe({ type, expected, message }: v.BaseIssue<unknown>): string {
+function describe({ type, expected, received, message }: v.BaseIssue<unknown>): string {
+  // The schema has variants by `type` alone. A list of all types would be too long.
+  if (type === "variant") {
+    const problem = received === "undefined" ? "this field is missing" : "there is no such type";
+    return `${problem}: send lines such as ${EXAMPLE}`;
+  }
   if (type !== "strict_object") return message;
   return expected === "never" ? "there is no such field here" : "this field is missing";
 }

@@ -224,6 +224,23 @@ Deno.test("pages of other origins than ALLOWED_ORIGINS may neither connect nor r
   assertEquals(await request(undefined, "/chat/foo"), [426, null]);
 });
 
+Deno.test("the log says once that ALLOWED_ORIGINS lacks the server's own page", async () => {
+  await using server = await startInstance({ ALLOWED_ORIGINS: "https://chat.example" });
+  const own = `http://127.0.0.1:${server.port}`;
+  for (const origin of ["http://evil.example", own, own]) {
+    const response = await fetch(`${own}/chat/foo`, { headers: { origin } });
+    assertEquals(response.status, 403);
+    await response.body?.cancel();
+  }
+  server.signal("SIGTERM");
+  assertEquals(
+    (await server.output.end()).filter((line) => line.includes("ORIGIN")).map(messageOf),
+    [
+      `The server refuses its own page: add ${own} to ALLOWED_ORIGINS`,
+    ],
+  );
+});
+
 Deno.test("a token is in no line of the log, whatever is done with it", async () => {
   await using server = await startInstance({ AUTH_SECRET: SECRET, LOG_LEVEL: "debug" });
   const tokens = [await makeToken(), await makeToken({ exp: 1 }), await makeToken({ rooms: [] })];
@@ -294,9 +311,10 @@ Deno.test("deno task token makes tokens that the server takes", async () => {
   const [token, listener, badName, ...badOptions] = await Promise.all([
     make("Zoë", "--rooms=red,team-*", "--moderate"),
     make("foo", "--rooms=red", "--listen", "--seconds=60"),
-    make("a:b"),
-    make("foo", "--moderate=false"),
-    make("foo", "--seconds=1h"),
+    make("a:b", "--rooms=red"),
+    make("foo"),
+    make("foo", "--rooms=red", "--moderate=false"),
+    make("foo", "--rooms=red", "--seconds=1h"),
   ]);
   const url = `${server.origin}/rooms/team-a/bans`;
   assertEquals((await ask(url, { authorization: `Bearer ${token}` }))[0], 200);

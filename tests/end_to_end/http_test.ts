@@ -83,6 +83,19 @@ Deno.test("an invalid handshake is refused with 400", async () => {
   client.close();
 });
 
+Deno.test("a handshake at the address of the page is refused with 404", async () => {
+  await using server = await startHttpServer();
+  for (const path of ["/", "/r/red"]) {
+    const client = await RawClient.connect(server.port);
+    await client.write(
+      `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    );
+    const response = await client.readUntil("\r\n\r\n");
+    assertEquals(response.split("\r\n")[0], "HTTP/1.1 404 Not Found");
+    client.close();
+  }
+});
+
 Deno.test("an invalid Host header is refused with 400", async () => {
   await using server = await startHttpServer();
   const client = await RawClient.connect(server.port);

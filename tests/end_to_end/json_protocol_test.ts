@@ -82,14 +82,16 @@ Deno.test("20 text and 20 JSON sessions in one room receive the same conversatio
 Deno.test("an invalid message gets an error with its cause, and the session goes on", async () => {
   await using chat = await startTwoInstances({ MAX_MESSAGE_BYTES: "1000" });
   const foo = await JsonClient.join(chat.one, "foo");
+  const right = 'send lines such as {"type":"message","text":"hi"}';
   const cases: [unknown, string, string, string?][] = [
-    ["hi", "bad_message", "the line is not JSON"],
+    ["hi", "bad_message", `the line is not JSON: ${right}`],
     ['{"type":"token","token":"eyJh', "bad_message", "the line is not JSON at position 29"],
     ['{"type":"token","token":eyJh}', "bad_message", "the line is not JSON"],
     ["null", "bad_message", "Invalid type: Expected Object but received null"],
-    [[], "bad_message", "type: "],
-    [{ text: "a" }, "bad_message", "type: "],
-    [{ type: "shout", text: "a" }, "bad_message", "type: "],
+    [[], "bad_message", `type: this field is missing: ${right}`],
+    [{ text: "a" }, "bad_message", `type: this field is missing: ${right}`],
+    [{ type: "shout", text: "a" }, "bad_message", `type: there is no such type: ${right}`],
+    [{ type: 5, text: "a" }, "bad_message", `type: there is no such type: ${right}`],
     [{ type: "message" }, "bad_message", "text: this field is missing"],
     [{ type: "message", text: 5, ref: "r1" }, "bad_message", "text: ", "r1"],
     [{ type: "message", text: "a", ref: 5 }, "bad_message", "ref: "],

@@ -130,7 +130,10 @@ Deno.test("a message that a service may not publish is refused with one line", a
   }
   assertEquals(await store.readAfter("red", "0-0", 10), []);
   await using open = await startHttpServer(store);
-  assertEquals((await post(open.origin, '{"text":"hi"}'))[0], 403);
+  assertEquals(await post(open.origin, '{"text":"hi"}'), [
+    403,
+    "this needs authentication: start the server with AUTH_SECRET or AUTH_JWKS_URL\n",
+  ]);
 });
 
 Deno.test("a service that publishes too much gets 429 and Retry-After", async () => {

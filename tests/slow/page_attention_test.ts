@@ -73,7 +73,7 @@ async function notify(
   assertEquals(await told(), [0, 0]);
   await page.evaluate("isAway = false");
   await page.locator(".icon-settings").click();
-  await page.locator(`label:has-text("${en.notifyAll}")`).click();
+  await page.locator(`label:text-is("${en.notifyAll}")`).click();
   assertEquals(await told(), [0, 0]);
   await page.locator(`label:has-text("${en.sound}")`).click();
   // The user hears what was switched on.

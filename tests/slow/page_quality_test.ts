@@ -16,6 +16,9 @@ Deno.test("everyone can use the page", async (t) => {
   await t.step("the keyboard alone suffices", () => walkByKeyboard(browser));
   await t.step("the box: input methods, drafts, typing, too long texts", () => checkBox(browser));
   await t.step("settings hold, and notifications are asked for", () => checkSettings(browser));
+  for (const locale of ["en", "de"]) {
+    await t.step(`a phone shows all of it, in ${locale}`, () => checkPhone(browser, locale));
+  }
 });
 
 interface Violation {
@@ -247,13 +250,13 @@ async function checkSettings(browser: Browser): Promise<void> {
     untilTrue(page, `JSON.parse(localStorage.settings).notifications === "${value}"`);
   await page.locator(".icon-settings").click();
   await page.evaluate("globalThis.answer = 'denied'");
-  await page.locator('label:has-text("Bei allen Nachrichten")').click();
+  await page.locator('label:text-is("Alle")').click();
   await page.locator("text=Dein Browser blockiert sie").waitFor();
   await notificationsAre("off");
   await page.keyboard.press("Escape");
   await page.evaluate("answer = 'granted'; Notification.permission = 'default'");
   await page.locator(".icon-settings").click();
-  await page.locator('label:has-text("Wenn ich erwähnt werde")').click();
+  await page.locator('label:text-is("Erwähnungen")').click();
   await page.locator('label:has-text("Dunkel")').click();
   await notificationsAre("mentions");
   await page.keyboard.press("Escape");
@@ -281,4 +284,56 @@ async function tabTo(page: Page, expression: string, key = "Tab"): Promise<void>
     if (await page.evaluate(expression)) return;
   }
   throw new Error(`no ${key} leads to where this is true: ${expression}`);
+}
+
+async function checkPhone(browser: Browser, locale: string): Promise<void> {
+  await using server = await startHttpServer(undefined, { AUTH_SECRET: SECRET });
+  const viewport = { width: 360, height: 740 };
+  await using context = await browser.newContext({
+    ...{ viewport, locale, isMobile: true, hasTouch: true, reducedMotion: "reduce" },
+  });
+  const page = await context.newPage();
+  const token = await makeToken({ sub: "anna", moderate: true });
+  await page.goto(`${server.origin}/r/team#token=${token}`);
+  // Nobody is here, and nothing was said: that is told where it is seen.
+  await page.locator(".older:not(:empty):visible").waitFor();
+
+  await page.locator(".open-rooms:visible").click();
+  await page.locator("#rooms .icon-settings").click();
+  await page.locator("dialog[open]").waitFor();
+  const lines = await page.evaluate<number[]>(
+    `[...document.querySelectorAll("fieldset")].map((group) =>
+      new Set([...group.querySelectorAll("label")].map((label) => label.offsetTop)).size)`,
+  );
+  assertEquals(lines, [1, 1, 1, 1], "each choice is in one line");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+
+  for (let i = 0; i < 20; i++) {
+    const user = i % 2 ? "ben" : "cleo";
+    const one = await JsonClient.join(server.port, user, {
+      room: "team",
+      token: await makeToken({ sub: user }),
+    });
+    await one.publish(`message ${i}`);
+    if (i < 18) await one.leave();
+  }
+  await untilTrue(page, "document.querySelector('.log').textContent.includes('message 19')");
+  await page.locator(".message-name >> nth=-1").click();
+  await page.locator(".menu").waitFor();
+  await page.setViewportSize({ ...viewport, height: 420 });
+  await untilTrue(page, "document.querySelector('.menu').getBoundingClientRect().bottom <= 420");
+  await page.setViewportSize(viewport);
+  await page.keyboard.press("Escape");
+
+  await page.locator(".open-people:visible").click();
+  await page.locator("#people .person >> text=ben").click();
+  await page.locator(".menu-item >> nth=1").click();
+  await page.locator("#status:not(:empty)").waitFor();
+  const isCovered = await page.evaluate<boolean>(`
+    const field = document.querySelector(".people-search");
+    const { x, y, width, height } = field.getBoundingClientRect();
+    document.elementFromPoint(x + width / 2, y + height / 2) !== field
+  `);
+  assert(!isCovered, "a notice covers the search field");
 }

@@ -67,7 +67,7 @@ async function visitOpenServer(
   await page.locator("#join-name").fill("anna");
   await page.keyboard.press("Enter");
   await page.locator(".composer-box:visible").waitFor();
-  await untilTrue(page, "document.querySelector('.header-note')?.textContent");
+  await page.locator(".older:not(:empty):visible").waitFor();
   await visit("alone", page);
 
   const other = await context.newPage();
@@ -207,6 +207,11 @@ async function visitServerWithTokens(
   await visit("reconnecting", page);
   proxy.unblock();
   await page.locator(".gap").waitFor();
+  await page.evaluate(`{
+    document.querySelector("#status").textContent = "";
+    document.querySelector(".gap").scrollIntoView();
+  }`);
+  await page.locator(".jump:visible").waitFor();
   await visit("gap", page);
 
   const guest = await context.newPage();
