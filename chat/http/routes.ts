@@ -17,11 +17,14 @@ export interface Router {
 /** The longest URL. A token in it has at most 8,192 characters. */
 const MAX_URL_CHARS = 10 * 1024;
 
-/** The headers that have lists, which take tens of milliseconds to parse if they are very long. */
-const LISTS = ["accept", "accept-encoding", "if-none-match"];
-
-/** The longest of them. */
-const MAX_LIST_CHARS = 1_024;
+/** The headers that have lists, which take milliseconds to parse if they are very long. */
+const MAX_LIST_CHARS = {
+  "accept": 1_024,
+  "accept-encoding": 1_024,
+  "if-none-match": 1_024,
+  // It may have a token.
+  "sec-websocket-protocol": MAX_URL_CHARS,
+};
 
 /**
  * Responds to a request with the route of its path and method, or refuses it in one line.
@@ -98,8 +101,10 @@ async function handle(
 /** Tells what of a request is too long. */
 function findExcess({ url, headers }: Request): string | undefined {
   if (url.length > MAX_URL_CHARS) return `the URL is longer than ${MAX_URL_CHARS} characters`;
-  const list = LISTS.find((name) => (headers.get(name)?.length ?? 0) > MAX_LIST_CHARS);
-  return list && `the header ${list} is longer than ${MAX_LIST_CHARS} characters`;
+  for (const [list, max] of Object.entries(MAX_LIST_CHARS)) {
+    const length = headers.get(list)?.length ?? 0;
+    if (length > max) return `the header ${list} is longer than ${max} characters`;
+  }
 }
 
 /** Deno puts the Host header before the path, whatever it has in it. */

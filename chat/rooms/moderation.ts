@@ -10,7 +10,8 @@ const logger = getLogger(["chat", "moderation"]);
  * is done already, nothing happens.
  *
  * @param access what the client may do
- * @returns whether the client may do it: no moderator may act against another one
+ * @returns whether the client may do it: no moderator may act against another one, or against too
+ * many users
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
  */
 export async function moderate(
@@ -38,11 +39,13 @@ export async function moderate(
       logger.info`Room ${room}: ${by} has kicked ${user}`;
       return true;
     case "ban":
-      await moderation.restrict("banned", room, user, by, action.seconds, action.address);
+      if (!await moderation.restrict("banned", room, user, by, action.seconds, action.address)) {
+        return false;
+      }
       logger.info`Room ${room}: ${by} has banned ${user} for ${action.seconds} s`;
       return true;
     case "mute":
-      await moderation.restrict("muted", room, user, by, action.seconds);
+      if (!await moderation.restrict("muted", room, user, by, action.seconds)) return false;
       logger.info`Room ${room}: ${by} has muted ${user} for ${action.seconds} s`;
       return true;
     default:

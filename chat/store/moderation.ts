@@ -14,6 +14,9 @@ export interface Ban extends Restriction {
   readonly address: boolean;
 }
 
+/** The most users of a room who can be banned, or muted: each time, all of them are looked at. */
+export const MAX_RESTRICTED = 10_000;
+
 /** Which of the two restrictions. */
 export type RestrictionKind = "banned" | "muted";
 
@@ -29,6 +32,7 @@ export interface ModerationStore {
    * @param by the moderator
    * @param seconds for how long; 0 to lift it
    * @param address whether addresses are banned too: see {@linkcode ModerationStore.banAddress}
+   * @returns whether it holds now; `false` if {@linkcode MAX_RESTRICTED} users are restricted already
    */
   restrict(
     kind: RestrictionKind,
@@ -37,7 +41,7 @@ export interface ModerationStore {
     by: string,
     seconds: number,
     address?: boolean,
-  ): Promise<void>;
+  ): Promise<boolean>;
 
   /** Lists the users of a room who are banned or muted now. */
   listRestricted(kind: RestrictionKind, room: string): Promise<readonly Ban[]>;

@@ -405,3 +405,12 @@ Deno.test("redis: a new connection has the script before its first message", asy
   assert(refusals !== "" && !refusals.includes("NOSCRIPT"), refusals.slice(-200));
   await store.close();
 });
+
+Deno.test("what another program writes into a room's mutes refuses nobody's messages", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(redisSettings(redis.port), { ...LIMITS, auth: {} });
+  await redis.command("HSET", "{chat:r}:mutes", "foo", "junk", "bar", "");
+  await Promise.all(["foo", "bar", "pi"].map((user) => store.publish("r", user, "hi")));
+  await store.publishUnlogged("r", { type: "typing", user: "foo" });
+  await store.close();
+});

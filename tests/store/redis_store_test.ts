@@ -5,6 +5,7 @@ import { readOn } from "../../chat/store/redis/continuation.ts";
 import { Log } from "../../chat/store/redis/log.ts";
 import { manageLogLifetime } from "../../chat/store/redis/log_lifetime.ts";
 import { deadline } from "../../chat/store/deadline.ts";
+import { MAX_RESTRICTED } from "../../chat/store/moderation.ts";
 import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import {
   type RoomListener,
@@ -532,3 +533,25 @@ for (const pattern of ["~{chat*", "~chat*"]) {
     await store.close();
   });
 }
+
+Deno.test("redis: in a room at most 10,000 users are muted at a time, and then more", async () => {
+  await using redis = await startRedis();
+  const store = await openRedisStore(redisSettings(redis.port), LIMITS);
+  const { restrict, listRestricted } = store.moderation;
+  const fill = async (until: number) => {
+    const users = Array.from({ length: MAX_RESTRICTED }, (_, i) => [`u${i}`, `${until} 0 ann`]);
+    await redis.command("HSET", "{chat:r}:mutes", ...users.flat());
+  };
+  const mute = (user: string, seconds = 60) => restrict("muted", "r", user, "ann", seconds);
+  await fill(Date.now() + 60_000);
+  assertEquals(await mute("foo"), false);
+  assertEquals(await mute("u5", 120), true, "a mute can become longer");
+  assertEquals(await mute("u6", 0), true);
+  assertEquals(await mute("foo"), true);
+  assertEquals(await mute("bar"), false);
+  assertEquals((await listRestricted("muted", "r")).length, MAX_RESTRICTED);
+  await fill(Date.now() - 1);
+  assertEquals(await mute("bar"), true, "those that have ended do not count");
+  assertEquals((await listRestricted("muted", "r")).map(({ user }) => user), ["foo", "bar"]);
+  await store.close();
+});

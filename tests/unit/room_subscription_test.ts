@@ -138,6 +138,17 @@ Deno.test("a payload with the mark has an event a line; any other is a notice", 
   ]);
 });
 
+Deno.test("a payload of very many lines that are no events is not read to its end", async () => {
+  const { subscription, receive, delivered } = makeSubscription();
+  await subscription.start();
+  receive(...Array(99).fill("{"), message(1).line);
+  receive(...Array(100).fill("{"), message(2).line);
+  const start = performance.now();
+  receive("\n".repeat(1_000_000));
+  assert(performance.now() - start < 1_000);
+  assertEquals(delivered, ["message 1"]);
+});
+
 Deno.test("a listener makes up for an interruption before the messages it missed", async () => {
   const told: string[] = [];
   let isDenied = false;

@@ -1,5 +1,10 @@
 import type { Banned, Muted } from "../../protocol/events.ts";
-import type { Ban, ModerationStore, RestrictionKind } from "../moderation.ts";
+import {
+  type Ban,
+  MAX_RESTRICTED,
+  type ModerationStore,
+  type RestrictionKind,
+} from "../moderation.ts";
 
 interface MemoryBan extends Ban {
   /** The addresses that are banned too. */
@@ -49,13 +54,15 @@ export function openMemoryModeration(
   const { moderators } = restrictions;
   return {
     restrict(kind, room, user, by, seconds, address = false) {
-      const former = restrictions.of(kind, room).get(user);
-      if (!former && seconds === 0) return Promise.resolve();
+      const bans = restrictions.of(kind, room);
+      const former = bans.get(user);
+      if (!former && seconds === 0) return Promise.resolve(true);
+      if (!former && bans.size >= MAX_RESTRICTED) return Promise.resolve(false);
       const until = seconds === 0 ? 0 : Date.now() + seconds * 1000;
       const addresses = address && former ? former.addresses : new Set<string>();
       restrictions.add(kind, room, { user, by, until, address, addresses });
       publish(room, { type: kind, user, by, until, ...address && { address } });
-      return Promise.resolve();
+      return Promise.resolve(true);
     },
     listRestricted(kind, room) {
       const bans = [...restrictions.of(kind, room).values()];

@@ -1,4 +1,9 @@
-import type { Ban, ModerationStore, RestrictionKind } from "../moderation.ts";
+import {
+  type Ban,
+  MAX_RESTRICTED,
+  type ModerationStore,
+  type RestrictionKind,
+} from "../moderation.ts";
 import type { CommandConnection } from "./connections.ts";
 import type { RoomKeys } from "./keys.ts";
 import banAddressScript from "./scripts/ban_address.lua" with { type: "text" };
@@ -46,7 +51,7 @@ export function openModeration(
       const start = JSON.stringify({ type: kind, user, by }).replace(/}$/, ',"until":');
       const event = [start, address ? ',"address":true}' : "}"];
       const args = [user, seconds, `${address ? 1 : 0} ${by}`, keys.channel, ...event];
-      await restrict(keyOf(kind, keys), ...args);
+      return await restrict(keyOf(kind, keys), ...args, MAX_RESTRICTED) >= 0;
     },
     async listRestricted(kind, room) {
       const fields = await connection.run<string[]>("HGETALL", keyOf(kind, keysOf(room)));

@@ -42,6 +42,12 @@ const INTERRUPTION_RETRY_MS = 1_000;
 /** How soon after a delivery the log is asked whether it has the message, in milliseconds. */
 const CHECK_DELAY_MS = 1_000;
 
+/**
+ * The rest of a payload with so many lines that are no events is dropped: to find that a million
+ * lines are none takes seconds.
+ */
+const MAX_INVALID_LINES = 100;
+
 /** How many of the messages that were delivered since the last check are remembered. */
 const MAX_RECENT = 10_000;
 
@@ -127,16 +133,21 @@ export class RoomSubscription implements LogObserver {
     if (!payload.startsWith(EVENT_MARK)) return this.#handleNotice(payload);
     const isOne = !payload.includes("\n");
     const lines = payload.slice(EVENT_MARK.length);
-    if (isOne) return this.#handleLine(lines);
-    for (const line of lines.split("\n")) this.#handleLine(line);
+    if (isOne) return void this.#handleLine(lines);
+    let invalid = 0;
+    for (const line of lines.split("\n")) {
+      if (!this.#handleLine(line) && ++invalid === MAX_INVALID_LINES) return;
+    }
   }
 
-  #handleLine(line: string): void {
+  /** Returns whether the line is an event. */
+  #handleLine(line: string): boolean {
     const event = parseEvent(line);
     if (!event) this.#noteDropped("invalid events");
     else if (event.type === "unknown" && line.length > MAX_NOTICE_CHARS) {
       this.#noteDropped("events of unknown types above 64 KiB");
     } else this.#handle(event, line);
+    return event !== undefined;
   }
 
   #handleNotice(text: string): void {

@@ -40,7 +40,7 @@ for i = 12, #ARGV, 5 do
   local place, user = ARGV[i], ARGV[i + 4]
   if user ~= '' and isMuted[user] == nil then
     local mute = redis.call('HGET', KEYS[2], user)
-    isMuted[user] = mute and tonumber(mute:match('^%d+')) > redis.call('TIME')[1] * 1000
+    isMuted[user] = mute and tonumber(mute:match('^%d+') or 0) > redis.call('TIME')[1] * 1000
   end
   if place ~= '0' then
     local sender = senders[place] or { refs = {}, known = {}, added = {} }

@@ -8,7 +8,7 @@
 --
 -- One script, because the answer of HGET would have to come back first otherwise.
 local mute = redis.call('HGET', KEYS[1], ARGV[1])
-if mute and tonumber(mute:match('^%d+')) > redis.call('TIME')[1] * 1000 then
+if mute and tonumber(mute:match('^%d+') or 0) > redis.call('TIME')[1] * 1000 then
   return -1
 end
 return redis.call('PUBLISH', ARGV[2], ARGV[3])

@@ -8,7 +8,8 @@
 -- ARGV[4] the room's channel
 -- ARGV[5] the event as JSON, up to the time at which it ends
 -- ARGV[6] the rest of the event
--- Reply: 1, or 0 if there was nothing to lift.
+-- ARGV[7] how many users may be banned or muted in the room
+-- Reply: 1, or 0 if there was nothing to lift, or -1 if so many are banned or muted already.
 --
 -- Atomic, because the room must be told what holds. If a command fails, nothing has changed.
 local time = redis.call('TIME')
@@ -28,6 +29,15 @@ if ARGV[2] ~= '0' then
   untilMs = now + ARGV[2] * 1000
 elseif not holds(old) then
   return 0
+end
+if not holds(old) and #fields >= 2 * ARGV[7] then
+  local count = 0
+  for _, value in pairs(values) do
+    count = holds(value) and count + 1 or count
+  end
+  if count >= tonumber(ARGV[7]) then
+    return -1
+  end
 end
 values[ARGV[1]] = string.format('%.0f ', untilMs) .. ARGV[3]
 local reply = redis.pcall('HSET', KEYS[1], ARGV[1], values[ARGV[1]])
