@@ -1,9 +1,8 @@
-import { STATUS_CODE } from "@std/http/status";
 import { BudgetMap } from "../limits/budget_map.ts";
 import { countExcess } from "../limits/excess.ts";
 import { type ClientRates, SessionBudget } from "../limits/session_budget.ts";
 import type { Hub } from "../rooms/hub.ts";
-import { Refused } from "./responses.ts";
+import { refuseTooMany } from "./responses.ts";
 import type { RoomRequest } from "./route.ts";
 
 /**
@@ -31,11 +30,4 @@ export function makeCharge(hub: Hub, rates: ClientRates): Charge {
     countExcess(user ?? client.name, room);
     throw refuseTooMany(waitMs);
   };
-}
-
-/** Makes the refusal of a client that may try again after a time. */
-export function refuseTooMany(waitMs: number): Refused {
-  const seconds = Math.ceil(waitMs / 1000);
-  const line = `not done: too many. please try again in ${seconds} s`;
-  return new Refused(STATUS_CODE.TooManyRequests, line, { "retry-after": `${seconds}` });
 }

@@ -9,8 +9,8 @@ import type { SessionLimits } from "../session/session.ts";
 import { Muted, StoreOutcomeUnknown, StoreUnavailable } from "../store/store.ts";
 import { forbid } from "./admission.ts";
 import { checkFields, parseObject, readBody } from "./body.ts";
-import { type Charge, refuseTooMany } from "./charge.ts";
-import { json, Refused } from "./responses.ts";
+import type { Charge } from "./charge.ts";
+import { json, Refused, refuseTooMany } from "./responses.ts";
 import { type RoomRequest, type Route, routeInRoom } from "./route.ts";
 
 /** No valid form has more fields. */

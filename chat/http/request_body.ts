@@ -1,8 +1,7 @@
 import { STATUS_CODE } from "@std/http/status";
 import type { AddressBudget } from "../limits/address_budgets.ts";
 import { BadRequest } from "../protocol/bad_request.ts";
-import { refuseTooMany } from "./charge.ts";
-import { Refused } from "./responses.ts";
+import { Refused, refuseTooMany } from "./responses.ts";
 
 /** How long a body may take. */
 const BODY_TIMEOUT_MS = 10_000;

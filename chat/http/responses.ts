@@ -80,6 +80,13 @@ export class Refused extends Error {
   }
 }
 
+/** Makes the refusal of a client that may try again after a time. */
+export function refuseTooMany(waitMs: number): Refused {
+  const seconds = Math.ceil(waitMs / 1000);
+  const line = `not done: too many. please try again in ${seconds} s`;
+  return new Refused(STATUS_CODE.TooManyRequests, line, { "retry-after": `${seconds}` });
+}
+
 /** Makes the response to a request whose handler failed; rethrows an error that nobody expected. */
 export function refuseFor(error: unknown): Response {
   if (error instanceof BadRequest) return refuse(STATUS_CODE.BadRequest, error.message);
