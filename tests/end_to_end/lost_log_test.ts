@@ -135,7 +135,7 @@ Deno.test("what an instance had not heard before the log was deleted may be miss
   }
 });
 
-Deno.test("a log that has ended because nobody was in its room counts as lost nowhere", async () => {
+Deno.test("a log that has ended because nobody was in its room is not lost", async () => {
   await using redis = await startRedis();
   // Of a user who has left, and was always alone there.
   const id = `${Date.now() - 1000 * LONE_LOG_SECONDS - 1}-0`;
