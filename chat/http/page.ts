@@ -12,7 +12,7 @@ const logger = getLogger(["chat", "http"]);
 /** How many descriptors must be free for another thread. Without them, Deno ends the process. */
 const THREAD_DESCRIPTORS = 32;
 
-let make = makeInProcess;
+let make = makeHere;
 let page: Promise<Page> | undefined;
 
 /**
@@ -43,7 +43,7 @@ export function getPageFrom(other: () => Promise<Page>): void {
   make = other;
 }
 
-async function makeInProcess(): Promise<Page> {
+async function makeHere(): Promise<Page> {
   try {
     return await makeOnThread();
   } catch (error) {

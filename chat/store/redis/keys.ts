@@ -52,7 +52,7 @@ export interface RoomKeys {
    * room. It expires then. In the cluster slot of the names.
    */
   readonly moderator: string;
-  /** The same for users who are muted. In the cluster slot of the log. */
+  /** A HASH of the users who are muted, as `bans` is. In the cluster slot of the log. */
   readonly mutes: string;
 }
 

@@ -218,8 +218,8 @@ export class RoomSubscription implements LogObserver {
     if (last === undefined) return void await this.start();
     const untold = this.#untold = { last };
     await this.fillGap();
-    // A right may be missing that only the listener needs. After another interruption, that call
-    // goes on.
+    // What the listener needs may be refused for longer. After another interruption, the call for
+    // that one goes on.
     while (this.#untold === untold && this.#currentFill !== CLOSED) {
       await sleep(INTERRUPTION_RETRY_MS, undefined, { ref: false });
       await this.#tellInterruption();
