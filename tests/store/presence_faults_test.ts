@@ -165,7 +165,7 @@ Deno.test("a sweep during a recovery takes no name back", async () => {
 });
 
 for (const first of ["new", "former"] as const) {
-  Deno.test(`who moved after the state of Redis stays: ${first} one first`, async () => {
+  Deno.test(`who has moved since an earlier state of Redis stays: ${first} one first`, async () => {
     await using redis = await startRedis();
     await using one = await startPresence(redis, "one");
     await using two = await startPresence(redis, "two");

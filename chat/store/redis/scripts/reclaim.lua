@@ -7,7 +7,7 @@
 -- ARGV[1] the current id of the instance
 -- ARGV[2] what all ids of the instance start with
 -- ARGV[3] 1 to take a name from another user who claimed it later; 0 to leave it, and to take it
---         from one who claimed it earlier, whose claim is older than what Redis has lost
+--         from one who claimed it earlier: Redis is back at an earlier state
 -- ARGV[4…] four for each session: its name; the time of its claim; 1 if others may have the name
 --          beside it, else 0; and the end of its line in the owner: the session, the attempt, the
 --          hash of the device's secret and the fields of the name's keys
