@@ -464,6 +464,8 @@ async function moderate(browser: Browser): Promise<void> {
   const other = await context.newPage();
   await other.goto(`${server.origin}/r/red#token=${token.slice(0, -5)}`);
   await untilState(other, de.tokenNeeded);
+  await other.goto(`${server.origin}/r/red#token=${token}`);
+  await other.locator(".composer-box:not(:disabled):visible").waitFor();
   await other.close();
 
   // The link of the invitation, in a tab that is here already.
