@@ -50,7 +50,8 @@ function showAddress(): void {
   const { room } = readAddress();
   const [some] = rooms.conversations;
   if (some) showRoom(room, some.user);
-  else showForm(room, browser.get(NAME_KEY) ?? suggestName());
+  // The link that skips to the form keeps what is in it.
+  else if (!location.hash) showForm(room, browser.get(NAME_KEY) ?? suggestName());
 }
 
 /** Shows a room, and joins it first if the user is not in it. */
