@@ -22,10 +22,6 @@ document.getElementById("loading")?.remove();
 start();
 
 addEventListener("popstate", showAddress);
-addEventListener("hashchange", () => {
-  // The link of an invitation, in a tab that is here already.
-  if (tokenOfAddress()) location.reload();
-});
 for (const event of ["online", "offline", "pageshow", "focus"]) addEventListener(event, wake);
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) return wake();
@@ -47,12 +43,15 @@ function start(): void {
   else showRoom(room, known);
 }
 
-/** Shows the room of the address, after the user has gone back or forward. */
+/** Shows the room of the address, after the user has gone back or forward, or opened a link. */
 function showAddress(): void {
+  // The link of an invitation, in a tab that is here already.
+  if (tokenOfAddress()) return location.reload();
   const { room } = readAddress();
   const [some] = rooms.conversations;
   if (some) showRoom(room, some.user);
-  else showForm(room, browser.get(NAME_KEY) ?? suggestName());
+  // The link that skips to the form keeps what is in it.
+  else if (!location.hash) showForm(room, browser.get(NAME_KEY) ?? suggestName());
 }
 
 /** Shows a room, and joins it first if the user is not in it. */

@@ -110,6 +110,9 @@ const ERROR_TEXTS: Readonly<Record<string, TextKey | undefined>> = {
   too_many_devices: "tooManyDevices",
   unknown: "inDoubt",
   "a token is needed": "tokenNeeded",
+  // Of a link that was cut off, for example.
+  "the token is no valid JWT": "tokenNeeded",
+  "the token's signature is not valid": "tokenNeeded",
   "the token has expired": "tokenExpired",
   "you are banned from this room": "bannedHere",
 };
@@ -120,6 +123,7 @@ const ERROR_ACTIONS: Readonly<Record<string, readonly Action[] | undefined>> = {
   replaced: ["useHere", "chooseName"],
   too_many_devices: ["tryAgain"],
   "a token is needed": [],
+  "the token's signature is not valid": [],
   "the token has expired": [],
 };
 

@@ -229,6 +229,10 @@ async function checkSettings(browser: Browser): Promise<void> {
   const page = await context.newPage();
   await page.goto(`${server.origin}/r/team`);
   await page.locator("#join-name").fill("anna");
+  await page.evaluate("document.querySelector('.skip-link').focus()");
+  await page.keyboard.press("Enter");
+  await untilTrue(page, "document.activeElement.id === 'main'");
+  assertEquals(await page.evaluate("document.querySelector('#join-name').value"), "anna");
   await page.locator("text=Beitreten").click();
   await page.locator(".composer-box:visible").waitFor();
   assertEquals(await page.evaluate("document.documentElement.lang"), "de");

@@ -98,7 +98,7 @@ export const de: Texts = {
   banned: "{by} hat dich aus diesem Raum verbannt.",
   comeBack: "Zurückkommen",
   tokenExpired: "Dein Zugang ist abgelaufen. Öffne deinen Einladungslink noch einmal.",
-  tokenNeeded: "Für diesen Chat brauchst du einen Einladungslink.",
+  tokenNeeded: "Für diesen Chat brauchst du einen gültigen Einladungslink.",
   bannedHere: "Du bist aus diesem Raum verbannt.",
   inDoubt: "Vielleicht kam sie trotzdem an.",
   stopped: "Getrennt: {reason}",

@@ -99,7 +99,7 @@ export const en = {
   banned: "{by} banned you from this room.",
   comeBack: "Come back",
   tokenExpired: "Your access has expired. Open your invitation link again.",
-  tokenNeeded: "This chat needs an invitation link.",
+  tokenNeeded: "This chat needs a valid invitation link.",
   bannedHere: "You are banned from this room.",
   inDoubt: "It may have arrived all the same.",
   stopped: "Disconnected: {reason}",
