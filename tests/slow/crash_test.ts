@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { CLOSE } from "../../chat/protocol/close_codes.ts";
+import { testAtOnce } from "../support/at_once.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
 import { JsonClient } from "../support/json_client.ts";
 import { joinMany } from "../support/recording_client.ts";
@@ -7,7 +8,9 @@ import { startRedis } from "../support/redis.ts";
 import { countLeft, TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { secondsSince, until } from "../support/wait.ts";
 
-Deno.test("500 users of a killed instance leave once each, and free their names", async () => {
+const test = testAtOnce("others see to the users of an instance that crashes");
+
+test("500 users of a killed instance leave once each, and free their names", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
@@ -35,7 +38,7 @@ Deno.test("500 users of a killed instance leave once each, and free their names"
   await Promise.all([...watchers, ...again].map((client) => client.leave()));
 });
 
-Deno.test("a user of an instance that was killed is back at once, and nobody sees it", async () => {
+test("a user of an instance that was killed is back at once, and nobody sees it", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
@@ -63,7 +66,7 @@ Deno.test("a user of an instance that was killed is back at once, and nobody see
   await Promise.all([watcher, ...again].map((client) => client.leave()));
 });
 
-Deno.test("a name that looks like one of a killed instance is free after the lease", async () => {
+test("a name that looks like one of a killed instance is free after the lease", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
@@ -78,7 +81,7 @@ Deno.test("a name that looks like one of a killed instance is free after the lea
   await client.leave();
 });
 
-Deno.test("the next instance frees the names of instances that all died at once", async () => {
+test("the next instance frees the names of instances that all died at once", async () => {
   await using redis = await startRedis();
   {
     await using one = await startInstance(redis.env);
@@ -96,7 +99,7 @@ Deno.test("the next instance frees the names of instances that all died at once"
   await foo.leave();
 });
 
-Deno.test("a claim takes a name over from a dead instance, whose user leaves first", async () => {
+test("a claim takes a name over from a dead instance, whose user leaves first", async () => {
   await using redis = await startRedis();
   await using instance = await startInstance(redis.env);
   const watcher = await TextClient.join(instance.port, "watcher");
@@ -127,7 +130,7 @@ Deno.test("a claim takes a name over from a dead instance, whose user leaves fir
   await Promise.all([watcher.leave(), foo.leave()]);
 });
 
-Deno.test("a late release does not free a name that another user has claimed", async () => {
+test("a late release does not free a name that another user has claimed", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);

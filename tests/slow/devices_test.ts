@@ -72,7 +72,7 @@ Deno.test("a user whose instance sleeps leaves if no other device stays, and ret
   await using redis = await startRedis();
   const env = { ...redis.env, AUTH_SECRET: SECRET };
   await using one = await startInstance(env);
-  await using two = await startInstance(env);
+  await using two = await startInstance(env, { mayBeStopped: true });
   const rooms = await Promise.all(
     ["alone", "shared"].map((room) => openRoom(redis, room, one.port, [one.port, two.port])),
   );

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { deadline } from "../../chat/store/deadline.ts";
+import { testAtOnce } from "../support/at_once.ts";
 import { startFakeRedis } from "../support/fake_redis.ts";
 import { assertLogged, assertNotReady, FAULTS, rowOf } from "../support/fault_table.ts";
 import { type Instance, launch, messageOf, startInstance } from "../support/instance.ts";
@@ -8,6 +9,8 @@ import { getStatus, untilReady } from "../support/readiness.ts";
 import { makeCertificate, PASSWORD, startRedis, type TestRedis } from "../support/redis.ts";
 import { TextClient } from "../support/text_client.ts";
 import { sleep, until } from "../support/wait.ts";
+
+const test = testAtOnce("faults of Redis, as docs/operations.md has them");
 
 const NOT_DELIVERED = "message not delivered. please try again";
 
@@ -100,7 +103,7 @@ Deno.test("every row of the fault table has a test", async () => {
   }
 });
 
-Deno.test("fault: Redis is unreachable", async () => {
+test("fault: Redis is unreachable", async () => {
   await using stack = new AsyncDisposableStack();
   const redis = stack.use(await startRedis());
   await refuseAndMend(
@@ -111,7 +114,7 @@ Deno.test("fault: Redis is unreachable", async () => {
   );
 });
 
-Deno.test("fault: Redis hangs", async () => {
+test("fault: Redis hangs", async () => {
   await using redis = await startRedis();
   const row = rowOf("Redis hangs");
   await using one = await startInstance(redis.env);
@@ -123,7 +126,7 @@ Deno.test("fault: Redis hangs", async () => {
   await untilReady(one);
 });
 
-Deno.test("fault: Redis is out of memory", async () => {
+test("fault: Redis is out of memory", async () => {
   await using redis = await startRedis();
   await refuseAndMend(
     "Redis is out of memory",
@@ -133,7 +136,7 @@ Deno.test("fault: Redis is out of memory", async () => {
   );
 });
 
-Deno.test("trouble that comes and goes is one incident, with WORKERS too", async () => {
+test("trouble that comes and goes is one incident, with WORKERS too", async () => {
   await using redis = await startRedis();
   const row = rowOf("Redis is out of memory");
   await using one = await startInstance({ ...redis.env, WORKERS: "2" });
@@ -151,7 +154,7 @@ Deno.test("trouble that comes and goes is one incident, with WORKERS too", async
   assert(begins() >= 2 && begins() < 6, `${begins()} incidents of two workers`);
 });
 
-Deno.test("fault: Redis cannot save a snapshot", async () => {
+test("fault: Redis cannot save a snapshot", async () => {
   const folder = await Deno.makeTempDir();
   await using redis = await startRedis({ folder });
   await refuseAndMend("Redis cannot save a snapshot", redis, async () => {
@@ -165,7 +168,7 @@ Deno.test("fault: Redis cannot save a snapshot", async () => {
   });
 });
 
-Deno.test("fault: a right is missing", async () => {
+test("fault: a right is missing", async () => {
   await using redis = await startRedis();
   const row = rowOf("a right is missing");
   await using one = await startInstance(redis.env);
@@ -182,7 +185,7 @@ Deno.test("fault: a right is missing", async () => {
   await foo.leave();
 });
 
-Deno.test("fault: the right to subscribe is missing", async () => {
+test("fault: the right to subscribe is missing", async () => {
   await using redis = await startRedis();
   const row = rowOf("the right to subscribe is missing");
   await using one = await startInstance(redis.env);
@@ -213,7 +216,7 @@ Deno.test("fault: the right to subscribe is missing", async () => {
   await Promise.all([foo.leave(), bar.leave()]);
 });
 
-Deno.test("fault: a key has a wrong type", async () => {
+test("fault: a key has a wrong type", async () => {
   await using redis = await startRedis();
   const row = rowOf("a key has a wrong type");
   await using one = await startInstance(redis.env);
@@ -224,7 +227,7 @@ Deno.test("fault: a key has a wrong type", async () => {
   await foo.leave();
 });
 
-Deno.test("fault: Redis becomes a replica, and its address moves", async () => {
+test("fault: Redis becomes a replica, and its address moves", async () => {
   await using stack = new AsyncDisposableStack();
   const { old, next } = await startPrimaryAndReplica(stack);
   await using proxy = await startProxy(old.port);
@@ -241,7 +244,7 @@ Deno.test("fault: Redis becomes a replica, and its address moves", async () => {
   );
 });
 
-Deno.test("fault: the address moves and the subscriber stays", async () => {
+test("fault: the address moves and the subscriber stays", async () => {
   await using stack = new AsyncDisposableStack();
   const { old, next } = await startPrimaryAndReplica(stack);
   await using proxy = await startProxy(old.port);
@@ -264,7 +267,7 @@ Deno.test("fault: the address moves and the subscriber stays", async () => {
   await Promise.all([foo.leave(), bar.leave()]);
 });
 
-Deno.test("when only the subscriber moves, the connection for commands follows it", async () => {
+test("when only the subscriber moves, the connection for commands follows it", async () => {
   await using old = await startRedis();
   await using next = await startRedis();
   await using proxy = await startProxy(old.port);
@@ -294,7 +297,7 @@ for (
     },
   ]
 ) {
-  Deno.test(`fault: ${fault}`, async () => {
+  test(`fault: ${fault}`, async () => {
     await using redis = await startRedis();
     await refuseAndMend(fault, redis, async () => {
       await begin(redis);
@@ -303,7 +306,7 @@ for (
   });
 }
 
-Deno.test("fault: the certificate of Redis expires", async () => {
+test("fault: the certificate of Redis expires", async () => {
   const folder = await Deno.makeTempDir();
   const lifeMs = 8_000;
   const made = performance.now();
@@ -322,7 +325,7 @@ Deno.test("fault: the certificate of Redis expires", async () => {
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("fault: the certificate is not valid yet at the start", async () => {
+test("fault: the certificate is not valid yet at the start", async () => {
   const folder = await Deno.makeTempDir();
   const tls = await makeCertificate(folder, 3_600);
   await using redis = await startRedis({ tls });
@@ -331,7 +334,7 @@ Deno.test("fault: the certificate is not valid yet at the start", async () => {
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("fault: Redis is replaced by an older version", async () => {
+test("fault: Redis is replaced by an older version", async () => {
   await using redis = await startRedis();
   using fake = startFakeRedis("5.0.7");
   await using proxy = await startProxy(redis.port);
@@ -345,20 +348,20 @@ Deno.test("fault: Redis is replaced by an older version", async () => {
   }, env);
 });
 
-Deno.test("fault: Redis is too old at the start", async () => {
+test("fault: Redis is too old at the start", async () => {
   using fake = startFakeRedis("5.0.7");
   const env = { REDIS_HOST: `127.0.0.1:${fake.port}` };
   await assertStartFails("Redis is too old at the start", env);
 });
 
-Deno.test("fault: Redis is a cluster", async () => {
+test("fault: Redis is a cluster", async () => {
   const folder = await Deno.makeTempDir();
   await using redis = await startRedis({ folder, args: ["--cluster-enabled", "yes"] });
   await assertStartFails("Redis is a cluster", redis.env);
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("fault: Redis has data of an older version", async () => {
+test("fault: Redis has data of an older version", async () => {
   await using redis = await startRedis();
   const leftovers = [
     ["ZADD", "chat-leases", "0", "3f9a1c2e7b40-1"],
@@ -376,7 +379,7 @@ Deno.test("fault: Redis has data of an older version", async () => {
   await (await startInstance(redis.env))[Symbol.asyncDispose]();
 });
 
-Deno.test("fault: Redis has data of another format", async () => {
+test("fault: Redis has data of another format", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await redis.command("ZINCRBY", "chat-leases", "1", "format");
@@ -388,13 +391,13 @@ Deno.test("fault: Redis has data of another format", async () => {
   await (await startInstance(redis.env))[Symbol.asyncDispose]();
 });
 
-Deno.test("fault: a right is missing at the start", async () => {
+test("fault: a right is missing at the start", async () => {
   await using redis = await startRedis();
   await redis.command("ACL", "SETUSER", "default", "-xadd");
   await assertStartFails("a right is missing at the start", redis.env);
 });
 
-Deno.test("fault: the address leads to another server", async () => {
+test("fault: the address leads to another server", async () => {
   await using web = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     () => new Response("hi"),
@@ -403,7 +406,7 @@ Deno.test("fault: the address leads to another server", async () => {
   await assertStartFails("the address leads to another server", env);
 });
 
-Deno.test("fault: Redis may delete keys", async () => {
+test("fault: Redis may delete keys", async () => {
   await using redis = await startRedis();
   await redis.command("CONFIG", "SET", "maxmemory-policy", "volatile-lru");
   const row = rowOf("Redis may delete keys");
@@ -461,7 +464,7 @@ async function assertUserCanChat(redis: TestRedis, env: Record<string, string>):
   assertEquals(one.output.all.filter((line) => line.includes("NOPERM")), []);
 }
 
-Deno.test("fault: an instance is gone", async () => {
+test("fault: an instance is gone", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   await using two = await startInstance(redis.env);
@@ -470,7 +473,7 @@ Deno.test("fault: an instance is gone", async () => {
   await assertLogged(one, rowOf("an instance is gone").lines);
 });
 
-Deno.test("fault: Redis has lost names", async () => {
+test("fault: Redis has lost names", async () => {
   await using redis = await startRedis();
   await using one = await startInstance(redis.env);
   const foo = await TextClient.join(one.port, "foo");

@@ -202,7 +202,7 @@ async function comeBack(browser: Browser, port: number, host: string): Promise<v
 
 /** A tab in the background does not take its connection for lost because its timers run late. */
 async function throttle(browser: Browser): Promise<void> {
-  await using server = await startInstance();
+  await using server = await startInstance({}, { mayBeStopped: true });
   await using context = await browser.newContext();
   const page = await context.newPage();
   const frames = recordFrames(page);

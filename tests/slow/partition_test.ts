@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { testAtOnce } from "../support/at_once.ts";
 import { assertCrowdWorks, joinCrowd } from "../support/crowd.ts";
 import { startInstance } from "../support/instance.ts";
 import { startProxy } from "../support/proxy.ts";
@@ -7,7 +8,9 @@ import { startRedis } from "../support/redis.ts";
 import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { secondsSince, until } from "../support/wait.ts";
 
-Deno.test("an instance recovers from a frozen subscriber connection without a gap", async () => {
+const test = testAtOnce("instances recover that are cut off from Redis");
+
+test("an instance recovers from a frozen subscriber connection without a gap", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   await using one = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
@@ -32,7 +35,7 @@ Deno.test("an instance recovers from a frozen subscriber connection without a ga
   await Promise.all(clients.map((client) => client.leave()));
 });
 
-Deno.test("a user whose name was claimed during a Redis outage is told so afterwards", async () => {
+test("a user whose name was claimed during a Redis outage is told so afterwards", async () => {
   await using first = await startRedis();
   await using proxy = await startProxy(first.port);
   await using one = await startInstance({ ...first.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
@@ -62,7 +65,7 @@ Deno.test("a user whose name was claimed during a Redis outage is told so afterw
   await Promise.all([bar, next, other].map((client) => client.leave()));
 });
 
-Deno.test("a user who leaves or is refused during a Redis outage leaves no ghost", async () => {
+test("a user who leaves or is refused during a Redis outage leaves no ghost", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   await using one = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
@@ -88,7 +91,7 @@ Deno.test("a user who leaves or is refused during a Redis outage leaves no ghost
   await Promise.all([staying, watcher, again].map((client) => client.leave()));
 });
 
-Deno.test("an instance that is cut off until it is reaped recovers by itself", async () => {
+test("an instance that is cut off until it is reaped recovers by itself", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   await using one = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });

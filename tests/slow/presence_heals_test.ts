@@ -1,11 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { nameKeys } from "../../chat/protocol/name_keys.ts";
+import { testAtOnce } from "../support/at_once.ts";
 import { startInstance } from "../support/instance.ts";
 import { countEvicted, evictOne, fillMemory } from "../support/pressure.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { startTwoInstances } from "../support/two_instances.ts";
 import { countLeft, TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { secondsSince, sleep, until } from "../support/wait.ts";
+
+const test = testAtOnce("presence heals, whatever happens to its keys");
 
 function taken(name: string): string {
   return `username ${name} is already taken. please retry with a different name`;
@@ -50,7 +53,7 @@ async function untilHealed(redis: TestRedis, room: string, names: readonly strin
   console.log(`room ${room} is healed after ${secondsSince(start)}`);
 }
 
-Deno.test("each room heals whatever Redis has lost of it, and nobody is seen leaving", async () => {
+test("each room heals whatever Redis has lost of it, and nobody is seen leaving", async () => {
   await using chat = await startTwoInstances();
   const { redis } = chat;
   const ports = [chat.one, chat.two];
@@ -77,7 +80,7 @@ Deno.test("each room heals whatever Redis has lost of it, and nobody is seen lea
   ]);
 });
 
-Deno.test("names that nobody holds become free", async () => {
+test("names that nobody holds become free", async () => {
   await using redis = await startRedis();
   // What an older version has left.
   await redis.command("SADD", "chat-users", "old", "older");
@@ -105,7 +108,7 @@ Deno.test("names that nobody holds become free", async () => {
   await Promise.all([...clients, ghost].map((client) => client.leave()));
 });
 
-Deno.test("of two who came to hold one name, the earlier one keeps it", async () => {
+test("of two who came to hold one name, the earlier one keeps it", async () => {
   await using chat = await startTwoInstances();
   const { redis } = chat;
   const { names, clients } = await joinRoom(redis, [chat.one, chat.two], "r");
@@ -123,7 +126,7 @@ Deno.test("of two who came to hold one name, the earlier one keeps it", async ()
   await Promise.all(clients.map((client) => client.leave()));
 });
 
-Deno.test("a user whose name Redis has lost is seen leaving, once", async () => {
+test("a user whose name Redis has lost is seen leaving, once", async () => {
   await using chat = await startTwoInstances();
   const { redis } = chat;
   for (const lost of [["users"], ["owners"], ["users", "owners"]] as const) {
@@ -137,7 +140,7 @@ Deno.test("a user whose name Redis has lost is seen leaving, once", async () => 
   }
 });
 
-Deno.test("presence heals when Redis loses what it knows of the instances", async () => {
+test("presence heals when Redis loses what it knows of the instances", async () => {
   await using chat = await startTwoInstances();
   const { redis } = chat;
   const rooms = await Promise.all(
@@ -172,7 +175,7 @@ Deno.test("presence heals when Redis loses what it knows of the instances", asyn
   }
 });
 
-Deno.test("nobody is seen leaving when stale keys come back", async () => {
+test("nobody is seen leaving when stale keys come back", async () => {
   await using chat = await startTwoInstances();
   const { redis } = chat;
   const { names, clients } = await joinRoom(redis, [chat.one, chat.two], "r");
@@ -202,7 +205,7 @@ Deno.test("nobody is seen leaving when stale keys come back", async () => {
   await Promise.all(clients.map((client) => client.leave()));
 });
 
-Deno.test("presence heals after Redis has evicted keys of all kinds", async () => {
+test("presence heals after Redis has evicted keys of all kinds", async () => {
   await using chat = await startTwoInstances();
   const { redis } = chat;
   const { names, clients } = await joinRoom(redis, [chat.one, chat.two], "r");
@@ -221,7 +224,7 @@ Deno.test("presence heals after Redis has evicted keys of all kinds", async () =
 });
 
 for (const policy of ["volatile-ttl", "volatile-lru"]) {
-  Deno.test(`nobody is seen leaving when Redis evicts with ${policy}`, async () => {
+  test(`nobody is seen leaving when Redis evicts with ${policy}`, async () => {
     await using chat = await startTwoInstances();
     const { redis } = chat;
     const { names, clients } = await joinRoom(redis, [chat.one, chat.two], "r");

@@ -16,7 +16,7 @@ async function untilRenewed(redis: TestRedis, id: string): Promise<void> {
 
 Deno.test("an instance keeps its lease for 6 s of a stall, and recovers from 15 s", async () => {
   await using redis = await startRedis();
-  await using one = await startInstance(redis.env);
+  await using one = await startInstance(redis.env, { mayBeStopped: true });
   const [id] = await redis.instances();
   await using two = await startInstance(redis.env);
   const keeps = await TextClient.join(one.port, "keeps");

@@ -22,15 +22,21 @@ export interface LaunchOptions {
   readonly openFiles?: number;
   /** The folder of another version of the project. */
   readonly folder?: string;
+  /**
+   * Whether the test sends it SIGSTOP. If that came while Deno writes to its code cache, the lock on
+   * that would stay, and every other Deno process would wait for it, five seconds for each write.
+   */
+  readonly mayBeStopped?: boolean;
 }
 
 /** Starts `main.ts` as `deno task start ARGUMENTS` does, without waiting for it. */
 export function launch(
   env: Record<string, string> = {},
   args: string[] = [],
-  { openFiles, folder }: LaunchOptions = {},
+  { openFiles, folder, mayBeStopped = false }: LaunchOptions = {},
 ): Running {
-  const [, ...command] = config.tasks.start.command.split(" ");
+  const [, subcommand, ...options] = config.tasks.start.command.split(" ");
+  const command = [subcommand, ...(mayBeStopped ? ["--no-code-cache"] : []), ...options];
   const variables = { ...NOTHING_SET, ...NO_LIMITS, ...env };
   if (openFiles === undefined) {
     return run(Deno.execPath(), [...command, ...args], variables, folder);
