@@ -23,8 +23,8 @@ export interface LaunchOptions {
   /** The folder of another version of the project. */
   readonly folder?: string;
   /**
-   * Whether the test sends it SIGSTOP. If that came while Deno writes to its code cache, the lock on
-   * that would stay, and every other Deno process would wait for it, five seconds for each write.
+   * Whether the test sends it SIGSTOP. If that came while Deno writes to its code cache, the lock
+   * would stay, and every other Deno process would wait for it, five seconds for each write.
    */
   readonly mayBeStopped?: boolean;
 }
