@@ -22,7 +22,10 @@ Deno.test("the page is made on a thread of its own", async (t) => {
     const mayGoOn = () => [...Deno.readDirSync(".")].some(({ name }) => name === "go_on");
     while (!mayGoOn()) Atomics.wait(never, 0, 0, 20);
     (self as`;
-  await using version = await makeVersion([["chat/http/page_worker.ts", "(self as", code]]);
+  await using version = await makeVersion([
+    ["chat/http/page_worker.ts", "(self as", code],
+    ["main.ts", "MAKE_PAGE_AFTER_MS = 10_000", "MAKE_PAGE_AFTER_MS = 1_000"],
+  ]);
   const countTries = ({ output }: Instance) =>
     output.all.filter((line) => line === "it begins").length;
 

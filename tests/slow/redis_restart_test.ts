@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { testAtOnce } from "../support/at_once.ts";
 import { assertCrowdWorks, joinCrowd } from "../support/crowd.ts";
 import { startInstance } from "../support/instance.ts";
 import { startProxy } from "../support/proxy.ts";
@@ -7,7 +8,9 @@ import { startRedis } from "../support/redis.ts";
 import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { secondsSince } from "../support/wait.ts";
 
-Deno.test("after Redis restarts empty, all 300 users are back without noticing", async () => {
+const test = testAtOnce("users stay when Redis restarts");
+
+test("after Redis restarts empty, all 300 users are back without noticing", async () => {
   await using first = await startRedis();
   await using one = await startInstance(first.env);
   await using two = await startInstance(first.env);
@@ -30,7 +33,7 @@ Deno.test("after Redis restarts empty, all 300 users are back without noticing",
   await Promise.all(clients.slice(0, -1).map((client) => client.leave()));
 });
 
-Deno.test("a user who leaves while Redis has lost its data is seen leaving", async () => {
+test("a user who leaves while Redis has lost its data is seen leaving", async () => {
   await using first = await startRedis();
   await using one = await startInstance(first.env);
   await using two = await startInstance(first.env);
@@ -53,7 +56,7 @@ Deno.test("a user who leaves while Redis has lost its data is seen leaving", asy
   await watcher.leave();
 });
 
-Deno.test("a Redis that restarts with old data disconnects nobody", async () => {
+test("a Redis that restarts with old data disconnects nobody", async () => {
   const folder = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));

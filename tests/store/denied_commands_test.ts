@@ -5,8 +5,11 @@ import { openRedisStore } from "../../chat/store/redis/redis_store.ts";
 import { makeReaper } from "../../chat/store/redis/reaper.ts";
 import { defineClaimScripts, defineRecoveryScripts } from "../../chat/store/redis/scripts.ts";
 import { StoreUnavailable } from "../../chat/store/store.ts";
+import { testAtOnce } from "../support/at_once.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { until } from "../support/wait.ts";
+
+const test = testAtOnce("what is denied half way changes nothing");
 
 const LIMITS = { historyLimit: 1_000, historySeconds: 60 };
 const USERS = "chat-users:r";
@@ -53,7 +56,7 @@ async function startStore(redis: TestRedis) {
 }
 
 for (const command of ["@scripting", "time", "scard", "hget", "sadd", "hset", "publish"]) {
-  Deno.test(`a claim is all or nothing: ${command} is denied`, async () => {
+  test(`a claim is all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     await store.claim("r", "bar", "s0");
@@ -78,7 +81,7 @@ for (const command of ["@scripting", "time", "scard", "hget", "sadd", "hset", "p
 }
 
 for (const command of ["hget", "sadd", "hset", "publish"]) {
-  Deno.test(`a take-over is all or nothing: ${command} is denied`, async () => {
+  test(`a take-over is all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const secret = (attempt: number) => ({ hash: "foo's", attempt });
@@ -106,7 +109,7 @@ for (const command of ["hget", "sadd", "hset", "publish"]) {
 }
 
 for (const command of ["hget", "sadd", "hset", "publish"]) {
-  Deno.test(`one more device comes as a whole or not at all: ${command} is denied`, async () => {
+  test(`one more device comes as a whole or not at all: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const claim = (session: string) => store.claim("r", "foo", session, { maxDevices: 9 });
@@ -122,7 +125,7 @@ for (const command of ["hget", "sadd", "hset", "publish"]) {
   });
 }
 
-Deno.test("a device leaves, or does when it can: hset is denied", async () => {
+test("a device leaves, or does when it can: hset is denied", async () => {
   await using redis = await startRedis();
   const { store, hear } = await startStore(redis);
   for (const session of ["s1", "s2"]) await store.claim("r", "foo", session, { maxDevices: 9 });
@@ -136,7 +139,7 @@ Deno.test("a device leaves, or does when it can: hset is denied", async () => {
   await store.close();
 });
 
-Deno.test("a device leaves a room that its instance leaves: hset is denied", async () => {
+test("a device leaves a room that its instance leaves: hset is denied", async () => {
   await using redis = await startRedis();
   const { store, hear } = await startStore(redis);
   const { store: other } = await startStore(redis);
@@ -153,7 +156,7 @@ Deno.test("a device leaves a room that its instance leaves: hset is denied", asy
   await Promise.all([store.close(), other.close()]);
 });
 
-Deno.test("a session that no longer has the name writes nothing: hset is denied", async () => {
+test("a session that no longer has the name writes nothing: hset is denied", async () => {
   await using redis = await startRedis();
   const { commands, subscriber } = await connect(redis.settings, 5_000);
   const { release } = defineClaimScripts(commands, 60);
@@ -164,7 +167,7 @@ Deno.test("a session that no longer has the name writes nothing: hset is denied"
 });
 
 for (const command of ["@scripting", "hget", "srem", "hdel", "publish"]) {
-  Deno.test(`a release is all or nothing: ${command} is denied`, async () => {
+  test(`a release is all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     await store.claim("r", "foo", "s1", { keys: ["foo", "look"] });
@@ -180,7 +183,7 @@ for (const command of ["@scripting", "hget", "srem", "hdel", "publish"]) {
 }
 
 for (const command of ["hgetall", "srem", "hdel", "publish"]) {
-  Deno.test(`each name is reaped as a whole or not at all: ${command} is denied`, async () => {
+  test(`each name is reaped as a whole or not at all: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const { commands, subscriber } = await connect(redis.settings, 5_000);
@@ -214,7 +217,7 @@ for (const command of ["hgetall", "srem", "hdel", "publish"]) {
   });
 }
 
-Deno.test("a device of a dead instance is reaped or not: hset is denied", async () => {
+test("a device of a dead instance is reaped or not: hset is denied", async () => {
   await using redis = await startRedis();
   const { commands, subscriber } = await connect(redis.settings, 5_000);
   const reaper = makeReaper(commands, new Instances(commands, "this"), 60, () => {});
@@ -231,7 +234,7 @@ Deno.test("a device of a dead instance is reaped or not: hset is denied", async 
 });
 
 for (const command of ["hmget", "hget", "hset", "sadd"]) {
-  Deno.test(`names are reclaimed together or not at all: ${command} is denied`, async () => {
+  test(`names are reclaimed together or not at all: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { commands, subscriber } = await connect(redis.settings, 5_000);
     const { reclaim } = defineRecoveryScripts(commands);
@@ -270,7 +273,7 @@ for (
     ...["zremrangebyscore", "publish"],
   ]
 ) {
-  Deno.test(`a removal is all or nothing: ${command} is denied`, async () => {
+  test(`a removal is all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const [id] = await Promise.all(["a", "b"].map((text) => store.publish("r", "foo", text)));
@@ -293,7 +296,7 @@ for (
 }
 
 for (const command of ["time", "hgetall", "hset", "publish"]) {
-  Deno.test(`a ban, and its end, are all or nothing: ${command} is denied`, async () => {
+  test(`a ban, and its end, are all or nothing: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const { restrict, listRestricted } = store.moderation;
@@ -316,7 +319,7 @@ for (const command of ["time", "hgetall", "hset", "publish"]) {
 }
 
 for (const command of ["hgetall", "smembers", "hset", "srem", "publish"]) {
-  Deno.test(`a name without an owner is freed or not: ${command} is denied`, async () => {
+  test(`a name without an owner is freed or not: ${command} is denied`, async () => {
     await using redis = await startRedis();
     const { store, hear } = await startStore(redis);
     const { commands, subscriber } = await connect(redis.settings, 5_000);
@@ -340,7 +343,7 @@ for (const command of ["hgetall", "smembers", "hset", "srem", "publish"]) {
   });
 }
 
-Deno.test("a name without an owner is freed only when all have their own names there", async () => {
+test("a name without an owner is freed only when all have their own names there", async () => {
   await using redis = await startRedis();
   const { commands, subscriber } = await connect(redis.settings, 5_000);
   const { freeOwnerless } = defineRecoveryScripts(commands);
