@@ -32,7 +32,7 @@ export interface ModerationStore {
    * @param by the moderator
    * @param seconds for how long; 0 to lift it
    * @param address whether addresses are banned too: see {@linkcode ModerationStore.banAddress}
-   * @returns whether it holds now; not if {@linkcode MAX_RESTRICTED} users are restricted already
+   * @returns whether it holds now; `false` if too many users are restricted already
    */
   restrict(
     kind: RestrictionKind,
