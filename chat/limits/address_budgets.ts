@@ -168,13 +168,19 @@ export class AddressBudget {
   }
 
   /**
-   * Charges a join for what its room is told.
+   * Charges a join that was admitted, and has waited, for what its room is told.
    *
    * @param receivers how many sessions of this instance the room has
    * @returns why the join is refused; `undefined` if it is not
    */
   admitTo(receivers: number): Refusal | undefined {
-    const waitMs = this.takeDelivery(JOIN_BYTES * receivers, this.#now());
+    const now = this.#now();
+    // A client of the address may have been disconnected since the request came.
+    if (this.#joins.msUntil(0, now) > 0) {
+      this.#onRefused("MAX_JOINS_PER_SECOND");
+      return refuseRate("join", this.#joins.msUntil(1, now));
+    }
+    const waitMs = this.takeDelivery(JOIN_BYTES * receivers, now);
     return waitMs > 0 ? refuseRate("join", waitMs) : undefined;
   }
 

@@ -117,6 +117,18 @@ Deno.test("a client that sent too much costs its address five joins", () => {
   assertEquals([budget.admit("join"), budget.admit("join")?.retryAfterSeconds], [undefined, 1]);
 });
 
+Deno.test("joins that wait are refused when a client of their address sent too much", () => {
+  const { budgets, clock } = setUp({ maxJoinsPerSecond: 1 });
+  const budget = budgets.of("a");
+  for (let i = 0; i < 5; i++) assertEquals(budget.admit("join"), undefined);
+  assertEquals(budget.admitTo(1), undefined);
+  budget.chargeExcess();
+  const refusal = { line: "too many joins a second from your address", retryAfterSeconds: 6 };
+  assertEquals(budget.admitTo(1), refusal);
+  clock.ms = 5_000;
+  assertEquals(budget.admitTo(1), undefined);
+});
+
 Deno.test("a budget outlives its sessions, and is forgotten when it is as new", () => {
   const { budgets, clock } = setUp({
     maxConnectionsPerAddress: 5,
