@@ -143,7 +143,8 @@ export function makeNameRecovery(
    * Writes down again the names in a room that Redis has lost. Of two users who have the same name,
    * the one who claimed it earlier keeps it; of two sessions of one device, the later one.
    *
-   * @param takesBack whether to take a name from a user who claimed it later
+   * @param takesBack whether to take a name from a user who claimed it later; if not, it is taken
+   * from one who claimed it earlier, which Redis has from an earlier state
    * @returns how many names were added to the users, and how many to their owners
    */
   async function reclaim(
