@@ -308,7 +308,7 @@ for (
 
 test("fault: the certificate of Redis expires", async () => {
   const folder = await Deno.makeTempDir();
-  const lifeMs = 8_000;
+  const lifeMs = 12_000;
   const made = performance.now();
   const tls = await makeCertificate(folder, lifeMs / 1000 - 2 * 86_400);
   await using redis = await startRedis({ tls });
