@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert";
-import { testAtOnce } from "../support/at_once.ts";
 import { assertCrowdWorks, joinCrowd } from "../support/crowd.ts";
 import { startInstance } from "../support/instance.ts";
 import { startProxy } from "../support/proxy.ts";
@@ -8,9 +7,7 @@ import { startRedis } from "../support/redis.ts";
 import { TextClient, untilCaughtUp } from "../support/text_client.ts";
 import { secondsSince, until } from "../support/wait.ts";
 
-const test = testAtOnce("instances recover that are cut off from Redis");
-
-test("an instance recovers from a frozen subscriber connection without a gap", async () => {
+Deno.test("an instance recovers from a frozen subscriber connection without a gap", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   await using one = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
@@ -35,7 +32,7 @@ test("an instance recovers from a frozen subscriber connection without a gap", a
   await Promise.all(clients.map((client) => client.leave()));
 });
 
-test("a user whose name was claimed during a Redis outage is told so afterwards", async () => {
+Deno.test("a user whose name was claimed during a Redis outage is told so afterwards", async () => {
   await using first = await startRedis();
   await using proxy = await startProxy(first.port);
   await using one = await startInstance({ ...first.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
@@ -65,7 +62,7 @@ test("a user whose name was claimed during a Redis outage is told so afterwards"
   await Promise.all([bar, next, other].map((client) => client.leave()));
 });
 
-test("a user who leaves or is refused during a Redis outage leaves no ghost", async () => {
+Deno.test("a user who leaves or is refused during a Redis outage leaves no ghost", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   await using one = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });
@@ -91,7 +88,7 @@ test("a user who leaves or is refused during a Redis outage leaves no ghost", as
   await Promise.all([staying, watcher, again].map((client) => client.leave()));
 });
 
-test("an instance that is cut off until it is reaped recovers by itself", async () => {
+Deno.test("an instance that is cut off until it is reaped recovers by itself", async () => {
   await using redis = await startRedis();
   await using proxy = await startProxy(redis.port);
   await using one = await startInstance({ ...redis.env, REDIS_HOST: `127.0.0.1:${proxy.port}` });

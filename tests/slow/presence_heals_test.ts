@@ -224,7 +224,7 @@ test("presence heals after Redis has evicted keys of all kinds", async () => {
 });
 
 for (const policy of ["volatile-ttl", "volatile-lru"]) {
-  test(`nobody is seen leaving when Redis evicts with ${policy}`, async () => {
+  Deno.test(`nobody is seen leaving when Redis evicts with ${policy}`, async () => {
     await using chat = await startTwoInstances();
     const { redis } = chat;
     const { names, clients } = await joinRoom(redis, [chat.one, chat.two], "r");
