@@ -552,6 +552,7 @@ Deno.test("redis: in a room at most 10,000 users are muted at a time, and then m
   assertEquals((await listRestricted("muted", "r")).length, MAX_RESTRICTED);
   await fill(Date.now() - 1);
   assertEquals(await mute("bar"), true, "those that have ended do not count");
-  assertEquals((await listRestricted("muted", "r")).map(({ user }) => user), ["foo", "bar"]);
+  const left = (await listRestricted("muted", "r")).map(({ user }) => user);
+  assertEquals(left.toSorted(), ["bar", "foo"]);
   await store.close();
 });
