@@ -10,7 +10,7 @@ const BODY_TIMEOUT_MS = 10_000;
 const MAX_PIECES = 512;
 
 /** What a further piece costs its address, beside its bytes. */
-const PIECE_BYTES = 4 * 1024;
+const PIECE_BYTES = 16 * 1024;
 
 /** How much of a body is read at once. */
 const READ_BYTES = 64 * 1024;
