@@ -10,8 +10,8 @@ const logger = getLogger(["chat", "moderation"]);
  * is done already, nothing happens.
  *
  * @param access what the client may do
- * @returns whether the client may do it: no moderator may act against another one, or against too
- * many users
+ * @returns whether it was done: not against another moderator, nor if too many users are banned or
+ * muted already
  * @throws {StoreUnavailable} or {@linkcode StoreOutcomeUnknown} if the store does not answer
  */
 export async function moderate(

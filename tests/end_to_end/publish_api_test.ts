@@ -324,6 +324,18 @@ Deno.test("a service may send its message in chunks", async () => {
   assertEquals(status, 201);
 });
 
+Deno.test("each further piece of a body costs its address more than its bytes", async () => {
+  await using instance = await startInstance({ ...AUTH, MAX_ADDRESS_BYTES_PER_SECOND: "1000" });
+  const client = await RawClient.connect(instance.port);
+  await client.write(
+    "POST /rooms/red/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" +
+      `Content-Type: application/json\r\nAuthorization: Bearer ${await makeToken()}\r\n\r\n` +
+      `${"1\r\n \r\n".repeat(500)}0\r\n\r\n`,
+  );
+  assertMatch(await client.readUntil("\r\n\r\n"), /^HTTP\/1.1 429 /);
+  client.close();
+});
+
 Deno.test("bodies over the bytes of their address are not read", async () => {
   await using instance = await startInstance({ ...AUTH, MAX_ADDRESS_BYTES_PER_SECOND: "1000" });
   const body = "x".repeat(5_000);
